@@ -1,0 +1,60 @@
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+)
+
+// An Error is one thing that is wrong with a configuration: where, what, and what would be right.
+type Error struct {
+	Position Position
+	// Path is the key path of the place, as in "jobs:build:needs".
+	Path string
+	// Message says what is wrong; Hint, where there is one, what would be right.
+	Message string
+	Hint    string
+	// Create says that the configuration as such is fine, but this event's pipeline cannot be created.
+	Create bool
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Position.File != "" {
+		b.WriteString(e.Position.File)
+		if e.Position.Line > 0 {
+			fmt.Fprintf(&b, ":%d:%d", e.Position.Line, e.Position.Column)
+		}
+		b.WriteString(": ")
+	}
+	if e.Path != "" {
+		b.WriteString(e.Path)
+		b.WriteString(": ")
+	}
+	b.WriteString(e.Message)
+	if e.Hint != "" {
+		b.WriteString(" (")
+		b.WriteString(e.Hint)
+		b.WriteString(")")
+	}
+	return b.String()
+}
+
+// Errors is what is wrong with a configuration, in the order in which GitLab would report it; never empty.
+type Errors []*Error
+
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, x := range e {
+		lines[i] = x.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap lets errors.As find each [Error].
+func (e Errors) Unwrap() []error {
+	errs := make([]error, len(e))
+	for i, x := range e {
+		errs[i] = x
+	}
+	return errs
+}

@@ -1,0 +1,58 @@
+// Package pipeline compiles GitLab CI/CD configurations: what GitLab would make of a `.gitlab-ci.yml` for an event,
+// decided on one machine, without GitLab.
+//
+//	project, err := pipeline.Load(os.DirFS("."), pipeline.Options{})
+//	plan, err := project.Plan(ctx, pipeline.Event{Source: pipeline.Push, Branch: "main"})
+//
+// The package reads neither the environment nor the network: files come from an [fs.FS], other projects from a [Resolver].
+package pipeline
+
+import (
+	"context"
+	"io/fs"
+)
+
+// Options say what GitLab would know of the project.
+type Options struct {
+	// ConfigPath is the configuration's file; ".gitlab-ci.yml" if empty.
+	ConfigPath string
+	// Path is the project's full path; "acme/app" if empty. Host is the instance's; "gitlab.example.com" if empty.
+	Path, Host string
+	// DefaultBranch is "main" if empty.
+	DefaultBranch string
+	// Variables are the project's CI/CD settings; they beat YAML variables.
+	Variables []Variable
+	// Resolver has the files of other projects, components and URLs; without one, such includes are errors.
+	Resolver Resolver
+}
+
+// A Resolver has the files of other projects. Implementations must be safe for concurrent use.
+type Resolver interface {
+	// Project gives the tree of a project at a ref (branch, tag, SHA; "" is its default branch) and the SHA of the commit.
+	// The error satisfies errors.Is(err, fs.ErrNotExist) if the project or the ref is not there.
+	Project(ctx context.Context, path, ref string) (tree fs.FS, sha string, err error)
+	// Tags lists the project's tags, for the partial versions of components ("1", "1.2", "~latest").
+	Tags(ctx context.Context, path string) ([]string, error)
+	// Remote gives the body of a URL (`include:remote`), Template a file of GitLab's own templates (`include:template`).
+	Remote(ctx context.Context, url string) ([]byte, error)
+	Template(ctx context.Context, name string) ([]byte, error)
+}
+
+// A Project is a repository at one commit, whose configuration can be compiled for any number of events.
+// It is safe for concurrent use; files are read and parsed once.
+type Project struct {
+	files   fs.FS
+	options Options
+}
+
+// Load opens a project's configuration. Errors in it are found by [Project.Plan]; Load fails if the configuration's file
+// cannot be read.
+func Load(files fs.FS, options Options) (*Project, error) {
+	if options.ConfigPath == "" {
+		options.ConfigPath = ".gitlab-ci.yml"
+	}
+	if _, err := fs.Stat(files, options.ConfigPath); err != nil {
+		return nil, err
+	}
+	return &Project{files: files, options: options}, nil
+}
