@@ -7,12 +7,13 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY service ./service
+ARG PACKAGE=./service/cmd/orders
 ARG VERSION=dev
 ARG COMMIT=unknown
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
       -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" \
-      -o /out/orders ./service/cmd/orders \
-    && mkdir -p /out/etc/ssl/certs /out/var/lib/orders \
+      -o /out/ "${PACKAGE}" \
+    && mkdir -p /out/etc/ssl/certs \
     && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/
 
 FROM scratch
