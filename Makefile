@@ -1,0 +1,61 @@
+# The verbs a person types; `make help` lists them. What they do is in the commands that they call.
+
+# Machines whose default toolchain is "local" get the one that go.mod asks for.
+export GOTOOLCHAIN := go1.27.4
+
+cache    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slipway
+bin      := $(cache)/bin
+slipway  := $(bin)/slipway
+platform := $(bin)/platform
+# The pipeline's jobs find slipway, kubectl and the platform's other commands here.
+export PATH := $(bin):$(cache)/platform/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help pipeline approve test lint build run generate platform-up platform-down bench-engine bench-service bench-rollout e2e clean commands
+
+help: ## List these verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+pipeline: platform-up ## Run this repository's pipeline for a push to main, up to the production gate
+	$(slipway) run --event push --branch main --variables .slipway/variables.yml --approve-hint "make approve"
+
+approve: commands ## Roll the last pipeline's image to production: the same digest, nothing is rebuilt
+	$(slipway) approve deploy-production
+
+test: commands ## Run all tests, with the race detector and real parts
+	$(platform) deps postgresql chromium shellcheck
+	go test -race -shuffle=on ./...
+	go -C platform test -race -shuffle=on ./...
+
+lint: commands ## Check the Go code and the pipeline's configuration
+	$(slipway) tools golangci-lint run
+	$(slipway) lint
+
+build: commands ## Build slipway, platform and the orders service into the cache folder
+	CGO_ENABLED=0 go build -trimpath -o $(bin)/ ./service/cmd/orders
+	@ls -l $(bin)
+
+run: ## Run the orders service alone, with SQLite, on http://127.0.0.1:8080
+	go run ./service/cmd/orders
+
+platform-up: commands ## Start what the pipeline talks to: registry, PostgreSQL, Kubernetes
+	$(platform) deps buildah
+	$(platform) up
+	@mkdir -p .slipway && umask 077 && $(platform) env >.slipway/variables.yml
+
+platform-down: commands ## Stop it; the data stays (platform down --purge removes it)
+	$(platform) down
+
+e2e: commands ## Prove the delivery from outside; after make pipeline and make approve
+	SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery ./test/e2e
+
+bench-rollout: commands ## Measure what users notice while a new commit rolls out to staging; after make pipeline
+	SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery/a_new_commit ./test/e2e
+
+clean: ## Remove what runs left in this clone
+	rm -rf .slipway bin
+
+commands:
+	@mkdir -p $(bin)
+	CGO_ENABLED=0 go build -trimpath -o $(bin)/ ./cmd/slipway
+	CGO_ENABLED=0 go -C platform build -trimpath -o $(bin)/ ./cmd/platform

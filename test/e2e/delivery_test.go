@@ -1,0 +1,208 @@
+// Package e2e proves the main job from outside, against the running platform: what production serves, what a rollout
+// costs its users, and that a broken version does not get through. It runs where SLIPWAY_E2E=1 (`make e2e`), after `make pipeline`
+// and `make approve`.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/test/load"
+)
+
+const (
+	ingress    = "http://127.0.0.1:8080"
+	staging    = "orders.staging.localhost"
+	production = "orders.production.localhost"
+)
+
+func TestDelivery(t *testing.T) {
+	if os.Getenv("SLIPWAY_E2E") == "" {
+		t.Skip("needs the platform and a delivered service: make e2e")
+	}
+	repository := command(t, "", "git", "rev-parse", "--show-toplevel")
+
+	t.Run("production serves the commit that was approved", func(t *testing.T) {
+		head := command(t, repository, "git", "rev-parse", "HEAD")
+		if version := deployedCommit(t, "orders-production"); version != head {
+			t.Errorf("production serves commit %s, want %s", version, head)
+		}
+		if staged, live := image(t, "orders-staging"), image(t, "orders-production"); staged != live || !strings.Contains(live, "@sha256:") {
+			t.Errorf("production runs %q, staging tested %q: they must be one digest", live, staged)
+		}
+		placeAndReadOrder(t, production)
+	})
+
+	clone := filepath.Join(t.TempDir(), "slipway")
+	command(t, "", "git", "clone", "--quiet", repository, clone)
+
+	t.Run("a new commit reaches staging without a failed request", func(t *testing.T) {
+		commit(t, clone, "service/cmd/orders/rehearsal.go", "package main\n\n// Rehearsal of a rollout.\n")
+		before := image(t, "orders-staging")
+
+		ctx, stop := context.WithCancel(t.Context())
+		report := make(chan load.Report)
+		go func() {
+			report <- load.Run(ctx, load.Config{URL: ingress, Host: staging, Rate: 50, Timeout: 5 * time.Second, Limit: 20_000})
+		}()
+		output, err := deployToStaging(t, clone)
+		stop()
+		seen := <-report
+		t.Log(seen)
+		if err != nil {
+			t.Fatalf("the pipeline of a good commit failed: %v\n%s", err, output)
+		}
+		if after := image(t, "orders-staging"); after == before {
+			t.Errorf("staging still runs %s", after)
+		}
+		if version, head := deployedCommit(t, "orders-staging"), command(t, clone, "git", "rev-parse", "HEAD"); version != head {
+			t.Errorf("staging serves commit %s, want %s", version, head)
+		}
+		if seen.Requests < 100 || seen.Failed > 0 {
+			t.Errorf("want at least 100 requests and none failed, got %s", seen)
+		}
+	})
+
+	t.Run("a commit that never gets ready is red and leaves the old version serving", func(t *testing.T) {
+		before, served := image(t, "orders-staging"), deployedCommit(t, "orders-staging")
+		commit(t, clone, "k8s/overlays/staging/kustomization.yaml", string(read(t, filepath.Join(clone, "k8s/overlays/staging/kustomization.yaml")))+
+			"  - target: {kind: Deployment, name: orders}\n    patch: |-\n"+
+			"      - {op: replace, path: /spec/template/spec/containers/0/readinessProbe/httpGet/path, value: /never}\n"+
+			"      - {op: replace, path: /spec/progressDeadlineSeconds, value: 10}\n")
+		ctx, stop := context.WithCancel(t.Context())
+		report := make(chan load.Report)
+		go func() {
+			report <- load.Run(ctx, load.Config{URL: ingress, Host: staging, Rate: 20, Timeout: 5 * time.Second, Limit: 20_000})
+		}()
+		output, err := deployToStaging(t, clone)
+		stop()
+		seen := <-report
+		t.Log(seen)
+		if err == nil {
+			t.Errorf("the pipeline of a broken commit is green:\n%s", output)
+		}
+		if !strings.Contains(output, "the version before it serves again") {
+			t.Errorf("the log does not say that the old version serves again:\n%s", output)
+		}
+		if after := image(t, "orders-staging"); after != before {
+			t.Errorf("staging runs %s, want the last good %s", after, before)
+		}
+		if version := deployedCommit(t, "orders-staging"); version != served {
+			t.Errorf("staging serves commit %s, want the last good %s", version, served)
+		}
+		if seen.Failed > 0 {
+			t.Errorf("users noticed: %s", seen)
+		}
+	})
+}
+
+// deployToStaging runs the part of the pipeline that ends in staging: the image and the deployment.
+func deployToStaging(t *testing.T, clone string) (string, error) {
+	t.Helper()
+	run := exec.CommandContext(t.Context(), "slipway", "run", "--event", "push", "--branch", "main", "--no-input",
+		"--only", "image", "--only", "deploy-staging", "--variables", os.Getenv("SLIPWAY_VARIABLES"))
+	run.Dir = clone
+	output, err := run.CombinedOutput()
+	return string(output), err
+}
+
+// deployedCommit asks the version of a namespace's Service, through the API server.
+func deployedCommit(t *testing.T, namespace string) string {
+	t.Helper()
+	var version struct{ Commit string }
+	answer := command(t, "", "platform", "kubectl", "get", "--raw", "/api/v1/namespaces/"+namespace+"/services/orders:admin/proxy/version")
+	if err := json.Unmarshal([]byte(answer), &version); err != nil {
+		t.Fatalf("/version answers %q: %v", answer, err)
+	}
+	return version.Commit
+}
+
+// image is the image of a namespace's Deployment.
+func image(t *testing.T, namespace string) string {
+	t.Helper()
+	return command(t, "", "platform", "kubectl", "--namespace", namespace, "get", "deployment/orders",
+		"-o", "jsonpath={.spec.template.spec.containers[0].image}")
+}
+
+// placeAndReadOrder is what a user does: over the ingress, with nothing but HTTP.
+func placeAndReadOrder(t *testing.T, host string) {
+	t.Helper()
+	status, body, header := request(t, http.MethodPost, host, "/v1/orders", load.NewOrder)
+	if status != http.StatusCreated {
+		t.Fatalf("POST /v1/orders answers %d: %s", status, body)
+	}
+	location := header.Get("Location")
+	status, again, _ := request(t, http.MethodGet, host, location, "")
+	if status != http.StatusOK || !bytes.Equal(bytes.TrimSpace(again), bytes.TrimSpace(body)) {
+		t.Errorf("GET %s answers %d %s, want 200 %s", location, status, again, body)
+	}
+}
+
+func request(t *testing.T, method, host, path, body string) (int, []byte, http.Header) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, ingress+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = host
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, answer, response.Header
+}
+
+// commit writes a file in the clone and commits it.
+func commit(t *testing.T, clone, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(clone, path), []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	command(t, clone, "git", "add", path)
+	command(t, clone, "git", "-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@example.com", "commit", "--quiet", "-m", "Rehearse "+path)
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// command runs a program and gives its output, trimmed.
+func command(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), name, args...)
+	c.Dir = dir
+	output, err := c.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, stderrOf(err))
+	}
+	return strings.TrimSpace(string(output))
+}
+
+func stderrOf(err error) []byte {
+	if exit, ok := err.(*exec.ExitError); ok {
+		return exit.Stderr
+	}
+	return nil
+}

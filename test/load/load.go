@@ -1,0 +1,128 @@
+// Package load sends a constant, bounded stream of requests while something else happens, and counts what failed.
+// It measures what users notice of a rollout.
+package load
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config says what to send. Every field is needed.
+type Config struct {
+	// URL is the server's address, Host the virtual host that is asked for.
+	URL, Host string
+	// Rate is in requests per second: every second one creates an order, the others read the list.
+	Rate int
+	// Timeout ends one request.
+	Timeout time.Duration
+	// Limit bounds the number of requests.
+	Limit int
+}
+
+// Report is what the stream saw.
+type Report struct {
+	Requests int
+	// Failures has one line for each request that got no answer or a status of 400 and up; at most 20 lines are kept.
+	Failures []string
+	Failed   int
+	// P50, P99 and Max are latencies of the answered requests.
+	P50, P99, Max time.Duration
+}
+
+func (r Report) String() string {
+	s := fmt.Sprintf("%d requests, %d failed, latency p50 %s p99 %s max %s", r.Requests, r.Failed,
+		r.P50.Round(100*time.Microsecond), r.P99.Round(100*time.Microsecond), r.Max.Round(100*time.Microsecond))
+	if len(r.Failures) > 0 {
+		s += "\n  " + strings.Join(r.Failures, "\n  ")
+	}
+	return s
+}
+
+// Run sends requests at the configured rate until ctx ends or the limit is reached, and waits for their answers.
+// A slow server does not slow the stream down: each request starts at its own time.
+func Run(ctx context.Context, config Config) Report {
+	client := &http.Client{
+		Timeout:   config.Timeout,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second},
+	}
+	defer client.CloseIdleConnections()
+	var (
+		mu        sync.Mutex
+		report    Report
+		latencies []time.Duration
+		wait      sync.WaitGroup
+	)
+	tick := time.NewTicker(time.Second / time.Duration(config.Rate))
+	defer tick.Stop()
+	for number := range config.Limit {
+		if ctx.Err() != nil {
+			break
+		}
+		wait.Go(func() {
+			start := time.Now()
+			err := send(client, config, number)
+			took := time.Since(start)
+			mu.Lock()
+			defer mu.Unlock()
+			report.Requests++
+			if err == nil {
+				latencies = append(latencies, took)
+				return
+			}
+			report.Failed++
+			if len(report.Failures) < 20 {
+				report.Failures = append(report.Failures, fmt.Sprintf("request %d at %s: %v", number, start.Format("15:04:05.000"), err))
+			}
+		})
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	wait.Wait()
+	if len(latencies) > 0 {
+		slices.Sort(latencies)
+		report.P50 = latencies[len(latencies)/2]
+		report.P99 = latencies[len(latencies)*99/100]
+		report.Max = latencies[len(latencies)-1]
+	}
+	return report
+}
+
+// NewOrder is the body of the orders that the stream creates.
+const NewOrder = `{"customer":"load","items":[{"sku":"tea","quantity":1,"unit_price":250}],"currency":"EUR"}`
+
+// send does one request. It has a context of its own, so that the end of the stream cuts no request off.
+func send(client *http.Client, config Config, number int) error {
+	method, body := http.MethodGet, ""
+	if number%2 == 1 {
+		method, body = http.MethodPost, NewOrder
+	}
+	request, err := http.NewRequestWithContext(context.Background(), method, config.URL+"/v1/orders", strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Host = config.Host
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Idempotency-Key", fmt.Sprintf("load-%d-%d", time.Now().UnixNano(), number))
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return fmt.Errorf("%s: read the answer: %w", method, err)
+	}
+	if response.StatusCode >= 400 {
+		return fmt.Errorf("%s: %s", method, response.Status)
+	}
+	return nil
+}
