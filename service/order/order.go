@@ -1,0 +1,148 @@
+// Package order is the domain: what an order is, which changes it allows, and what it needs of the world (a [Store],
+// [Payments]). It knows no HTTP and no SQL, and imports nothing of this module.
+package order
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"uuid"
+)
+
+// Status is where an order stands. See [Order.Pay] and its siblings for the ways from one to the next.
+type Status string
+
+// The states of an order. Paying is the only one in which the payment provider may have been asked and the answer is
+// not known yet; Paid and Cancelled are final.
+const (
+	Pending   Status = "pending"
+	Paying    Status = "paying"
+	Paid      Status = "paid"
+	Declined  Status = "declined"
+	Cancelled Status = "cancelled"
+)
+
+// Valid reports whether s is one of the states.
+func (s Status) Valid() bool {
+	switch s {
+	case Pending, Paying, Paid, Declined, Cancelled:
+		return true
+	}
+	return false
+}
+
+// LineItem is one line of an order.
+type LineItem struct {
+	SKU       string `json:"sku"`
+	Quantity  int64  `json:"quantity"`
+	UnitPrice int64  `json:"unit_price"` // in the currency's minor unit
+}
+
+// Order is an order at one version. It is a value: changes return another one.
+type Order struct {
+	ID        string     `json:"id"` // a UUID of version 7: sorts by the time of creation
+	Customer  string     `json:"customer"`
+	Currency  string     `json:"currency"` // ISO 4217
+	Note      string     `json:"note,omitempty"`
+	Items     []LineItem `json:"items"`
+	Total     int64      `json:"total"` // in the currency's minor unit
+	Status    Status     `json:"status"`
+	PaymentID string     `json:"payment_id,omitempty"` // the provider's name for the payment, once paid
+	Attempt   int        `json:"attempt,omitempty"`    // how often a payment was begun
+	Version   int64      `json:"version"`              // counts changes, from 1
+	CreatedAt time.Time  `json:"created_at"`           // UTC, in microseconds, as are all times here
+	UpdatedAt time.Time  `json:"updated_at"`
+}
+
+// NewOrder is what a customer asks for.
+type NewOrder struct {
+	Customer string
+	Currency string
+	Note     string
+	Items    []LineItem
+}
+
+// Patch changes an order; a nil member leaves things as they are.
+type Patch struct {
+	Note  *string
+	Items *[]LineItem
+}
+
+// ErrState is wrapped by the errors of changes that the order's state forbids.
+var ErrState = errors.New("the order's state does not allow this")
+
+func place(n NewOrder, now time.Time) (Order, error) {
+	o := Order{
+		ID: uuid.NewV7().String(), Customer: n.Customer, Currency: n.Currency, Note: n.Note, Items: n.Items,
+		Total: total(n.Items), Status: Pending, Version: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	return o, o.validate()
+}
+
+func total(items []LineItem) (sum int64) {
+	for _, i := range items {
+		sum += i.Quantity * i.UnitPrice
+	}
+	return sum
+}
+
+// Apply changes what a customer may still change: an order for which no payment is under way or made.
+func (o Order) Apply(p Patch, now time.Time) (Order, error) {
+	if o.Status != Pending && o.Status != Declined {
+		return o, o.refuse("changed")
+	}
+	if p.Note != nil {
+		o.Note = *p.Note
+	}
+	if p.Items != nil {
+		o.Items, o.Total = *p.Items, total(*p.Items)
+	}
+	return o.next(o.Status, now), o.validate()
+}
+
+// Pay begins a payment: from here on the provider may be asked, with the key [Order.ChargeKey].
+func (o Order) Pay(now time.Time) (Order, error) {
+	if o.Status != Pending && o.Status != Declined {
+		return o, o.refuse("paid")
+	}
+	o.Attempt++
+	return o.next(Paying, now), nil
+}
+
+// Settle records that the provider accepted the payment.
+func (o Order) Settle(paymentID string, now time.Time) (Order, error) {
+	if o.Status != Paying {
+		return o, o.refuse("settled")
+	}
+	o.PaymentID = paymentID
+	return o.next(Paid, now), nil
+}
+
+// Decline records that the provider refused the payment; the customer may try again.
+func (o Order) Decline(now time.Time) (Order, error) {
+	if o.Status != Paying {
+		return o, o.refuse("declined")
+	}
+	return o.next(Declined, now), nil
+}
+
+// Cancel ends an order for which no payment is under way or made.
+func (o Order) Cancel(now time.Time) (Order, error) {
+	if o.Status != Pending && o.Status != Declined {
+		return o, o.refuse("cancelled")
+	}
+	return o.next(Cancelled, now), nil
+}
+
+// ChargeKey names one attempt to charge this order. The provider charges a key once, however often it is asked.
+func (o Order) ChargeKey() string { return fmt.Sprintf("%s/%d", o.ID, o.Attempt) }
+
+func (o Order) next(s Status, now time.Time) Order {
+	o.Status, o.UpdatedAt = s, now
+	o.Version++
+	return o
+}
+
+func (o Order) refuse(what string) error {
+	return fmt.Errorf("an order that is %s cannot be %s: %w", o.Status, what, ErrState)
+}

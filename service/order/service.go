@@ -1,0 +1,245 @@
+package order
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"uuid"
+)
+
+// What [Payments] answers besides success. Any other error means that the outcome is not known.
+var ErrDeclined = errors.New("the payment was declined")
+
+// ErrPaymentPending is wrapped by errors of [Service.Pay] whose outcome is not known yet; [Service.Reconcile] finds out.
+var ErrPaymentPending = errors.New("the payment provider gave no answer")
+
+// Charge asks for money once, however often a charge with its Key is made.
+type Charge struct {
+	Key      string
+	Customer string
+	Amount   int64 // in the currency's minor unit
+	Currency string
+}
+
+// Payments takes money.
+type Payments interface {
+	// Charge returns the provider's name for the payment, or ErrDeclined.
+	Charge(ctx context.Context, c Charge) (paymentID string, err error)
+}
+
+// Observer is told what happens, for metrics.
+type Observer interface {
+	// OrderReached reports that an order reached a state; a new one reaches Pending.
+	OrderReached(s Status)
+	// Charged reports how a charge ended ("paid", "declined" or "error") and how long the provider took.
+	Charged(outcome string, d time.Duration)
+}
+
+const (
+	keyLifetime     = 24 * time.Hour
+	reconcileAfter  = time.Minute // longer than a request may take, so that it does not race one that is under way
+	reconcileBatch  = 100
+	settleTimeout   = 5 * time.Second
+	advanceAttempts = 3
+)
+
+// Service is what can be done with orders. Its methods return the domain's errors, or failures of the store wrapped.
+type Service struct {
+	store    Store
+	payments Payments
+	observer Observer
+	now      func() time.Time
+}
+
+// NewService returns a service that keeps orders in store and is paid through payments; now is its clock.
+func NewService(store Store, payments Payments, observer Observer, now func() time.Time) *Service {
+	return &Service{store: store, payments: payments, observer: observer,
+		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) }}
+}
+
+// Create places an order. With a key it is done once: a repetition returns the order as it was placed, and replayed.
+func (s *Service) Create(ctx context.Context, n NewOrder, client, key string) (o Order, replayed bool, err error) {
+	o, err = place(n, s.now())
+	if err != nil {
+		return o, false, err
+	}
+	o, replayed, err = s.store.Create(ctx, o, Key{Client: client, Value: key, Fingerprint: fingerprint(n)})
+	if err != nil {
+		return o, false, fmt.Errorf("create order: %w", err)
+	}
+	if !replayed {
+		s.observer.OrderReached(Pending)
+	}
+	return o, replayed, nil
+}
+
+func fingerprint(n NewOrder) string {
+	b, _ := json.Marshal(n) // strings and integers: cannot fail
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// Get returns the order, or [ErrNotFound].
+func (s *Service) Get(ctx context.Context, id string) (Order, error) {
+	u, err := uuid.Parse(id)
+	if err != nil {
+		return Order{}, ErrNotFound
+	}
+	o, err := s.store.Get(ctx, u.String())
+	if err != nil {
+		return o, fmt.Errorf("get order: %w", err)
+	}
+	return o, nil
+}
+
+// List returns a page of orders, the newest first, and the After of the next page, "" on the last.
+func (s *Service) List(ctx context.Context, q Query) (orders []Order, next string, err error) {
+	limit := q.Limit
+	q.Limit++ // one more tells whether there is a next page
+	orders, err = s.store.List(ctx, q)
+	if err != nil {
+		return nil, "", fmt.Errorf("list orders: %w", err)
+	}
+	if len(orders) > limit {
+		orders = orders[:limit]
+		next = orders[limit-1].ID
+	}
+	return orders, next, nil
+}
+
+// Change applies a patch to the order if its version satisfies match; [ErrChanged] otherwise.
+func (s *Service) Change(ctx context.Context, id string, match func(version int64) bool, p Patch) (Order, error) {
+	o, err := s.Get(ctx, id)
+	if err != nil {
+		return o, err
+	}
+	if !match(o.Version) {
+		return o, ErrChanged
+	}
+	o, err = o.Apply(p, s.now())
+	if err != nil {
+		return o, err
+	}
+	return o, s.update(ctx, o)
+}
+
+// Cancel ends an order; cancelling a cancelled one changes nothing.
+func (s *Service) Cancel(ctx context.Context, id string) (Order, error) {
+	return s.advance(ctx, id, Cancelled, Order.Cancel)
+}
+
+// Pay charges the customer. It may be repeated: the order is charged once. The error is [ErrDeclined] when the provider
+// declines and wraps [ErrPaymentPending] when it did not answer.
+func (s *Service) Pay(ctx context.Context, id string) (Order, error) {
+	o, err := s.Get(ctx, id)
+	if err != nil || o.Status == Paid {
+		return o, err
+	}
+	if o.Status != Paying {
+		if o, err = s.advance(ctx, id, Paying, Order.Pay); err != nil || o.Status != Paying {
+			return o, err
+		}
+	}
+	return s.settle(ctx, o)
+}
+
+// settle asks the provider and records its answer. It may run several times at once for one order: they use the same
+// key, so they get the same answer, and one of them records it.
+func (s *Service) settle(ctx context.Context, o Order) (Order, error) {
+	start := time.Now() // not s.now: a duration wants the monotonic clock
+	paymentID, err := s.payments.Charge(ctx, Charge{Key: o.ChargeKey(), Customer: o.Customer, Amount: o.Total, Currency: o.Currency})
+	took := time.Since(start)
+	var done Order
+	switch {
+	case err == nil:
+		s.observer.Charged("paid", took)
+		done, err = o.Settle(paymentID, s.now())
+	case errors.Is(err, ErrDeclined):
+		s.observer.Charged("declined", took)
+		done, err = o.Decline(s.now())
+	default:
+		s.observer.Charged("error", took)
+		return o, fmt.Errorf("%w: %w", ErrPaymentPending, err)
+	}
+	if err != nil {
+		return o, err
+	}
+	// The money has moved: record it even if the client has gone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	switch err := s.update(ctx, done); {
+	case errors.Is(err, ErrChanged):
+		if done, err = s.Get(ctx, o.ID); err != nil {
+			return o, err
+		}
+	case err != nil:
+		return o, err
+	default:
+		s.observer.OrderReached(done.Status)
+	}
+	if done.Status == Declined {
+		return done, ErrDeclined
+	}
+	return done, nil
+}
+
+// advance makes a change that may be repeated: when the order is already where it leads, it is left alone.
+func (s *Service) advance(ctx context.Context, id string, to Status, change func(Order, time.Time) (Order, error)) (Order, error) {
+	for attempt := 1; ; attempt++ {
+		o, err := s.Get(ctx, id)
+		if err != nil || o.Status == to {
+			return o, err
+		}
+		if to == Paying && o.Status == Paid { // another request has paid it meanwhile
+			return o, nil
+		}
+		if o, err = change(o, s.now()); err != nil {
+			return o, err
+		}
+		err = s.update(ctx, o)
+		if err == nil {
+			s.observer.OrderReached(to)
+			return o, nil
+		}
+		if !errors.Is(err, ErrChanged) || attempt == advanceAttempts {
+			return o, err
+		}
+	}
+}
+
+func (s *Service) update(ctx context.Context, o Order) error {
+	if err := s.store.Update(ctx, o); err != nil {
+		return fmt.Errorf("update order: %w", err)
+	}
+	return nil
+}
+
+// Reconcile asks the provider again about payments whose outcome was never learnt: the process died, or the provider
+// did not answer. It returns how many it settled.
+func (s *Service) Reconcile(ctx context.Context) (settled int, err error) {
+	stuck, err := s.store.List(ctx, Query{Status: Paying, UpdatedBefore: s.now().Add(-reconcileAfter), Limit: reconcileBatch})
+	if err != nil {
+		return 0, fmt.Errorf("list unsettled orders: %w", err)
+	}
+	var errs []error
+	for _, o := range stuck {
+		if _, err := s.settle(ctx, o); err != nil && !errors.Is(err, ErrDeclined) {
+			errs = append(errs, fmt.Errorf("order %s: %w", o.ID, err))
+			continue
+		}
+		settled++
+	}
+	return settled, errors.Join(errs...)
+}
+
+// ForgetKeys removes the idempotency keys that are older than a day.
+func (s *Service) ForgetKeys(ctx context.Context) (int64, error) {
+	return s.store.ForgetKeys(ctx, s.now().Add(-keyLifetime))
+}
+
+// Ready reports whether orders can be taken.
+func (s *Service) Ready(ctx context.Context) error { return s.store.Ping(ctx) }

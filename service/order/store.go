@@ -1,0 +1,50 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// What a [Store] answers when it cannot do what it was asked; anything else is a failure of the store.
+var (
+	ErrNotFound  = errors.New("there is no such order")
+	ErrChanged   = errors.New("the order has changed in the meantime")
+	ErrKeyReused = errors.New("the idempotency key was used for another request")
+)
+
+// Store keeps orders. What Create and Update report as done survives a crash.
+type Store interface {
+	// Create stores a new order. When the key was used before it stores nothing and returns the order as the first
+	// use of the key stored it, with replayed true; ErrKeyReused when that was for another request. The key and the
+	// order are stored in one transaction.
+	Create(ctx context.Context, o Order, key Key) (stored Order, replayed bool, err error)
+	// Get returns the order, or ErrNotFound.
+	Get(ctx context.Context, id string) (Order, error)
+	// List returns at most q.Limit orders, the newest first.
+	List(ctx context.Context, q Query) ([]Order, error)
+	// Update replaces the order if the stored one is of the version before o.Version; ErrChanged otherwise.
+	Update(ctx context.Context, o Order) error
+	// ForgetKeys removes the idempotency keys that were used before t and says how many.
+	ForgetKeys(ctx context.Context, t time.Time) (int64, error)
+	// Ping reports whether the store can be used.
+	Ping(ctx context.Context) error
+}
+
+// Key is an idempotency key; without a Value it is none.
+type Key struct {
+	Client      string // keys of different clients are different keys
+	Value       string
+	Fingerprint string // of the request: the same key with another one is refused
+}
+
+// Query selects orders; zero members do not restrict.
+type Query struct {
+	Status        Status
+	Customer      string
+	CreatedFrom   time.Time // inclusive
+	CreatedBefore time.Time // exclusive
+	UpdatedBefore time.Time // exclusive
+	After         string    // the ID of the last order of the page before
+	Limit         int
+}

@@ -1,0 +1,65 @@
+package order
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// The limits of an order; the contract (openapi.yaml) states the same, and a test compares.
+const (
+	maxItems     = 100
+	maxQuantity  = 10_000
+	maxUnitPrice = 1_000_000_000
+	maxNote      = 1000 // characters
+)
+
+var (
+	customerPattern = regexp.MustCompile(`^[A-Za-z0-9@._+-]{1,100}$`)
+	currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
+	skuPattern      = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+)
+
+// FieldError says what is wrong with one field.
+type FieldError struct{ Field, Message string }
+
+// InvalidError says everything that is wrong with a request.
+type InvalidError struct{ Fields []FieldError }
+
+func (e *InvalidError) Error() string {
+	parts := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		parts[i] = f.Field + ": " + f.Message
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Invalid is an [InvalidError] about one field.
+func Invalid(field, message string) *InvalidError {
+	return &InvalidError{Fields: []FieldError{{field, message}}}
+}
+
+func (o Order) validate() error {
+	var bad []FieldError
+	check := func(ok bool, field, message string, args ...any) {
+		if !ok {
+			bad = append(bad, FieldError{field, fmt.Sprintf(message, args...)})
+		}
+	}
+	check(customerPattern.MatchString(o.Customer), "customer", "must be 1 to 100 letters, digits or @._+-")
+	check(currencyPattern.MatchString(o.Currency), "currency", "must be three capital letters (ISO 4217)")
+	check(utf8.RuneCountInString(o.Note) <= maxNote, "note", "must have at most %d characters", maxNote)
+	check(!strings.ContainsRune(o.Note, 0), "note", "must not contain U+0000")
+	check(len(o.Items) >= 1 && len(o.Items) <= maxItems, "items", "must have 1 to %d entries", maxItems)
+	for i, item := range o.Items {
+		at := func(name string) string { return fmt.Sprintf("items[%d].%s", i, name) }
+		check(skuPattern.MatchString(item.SKU), at("sku"), "must be 1 to 64 letters, digits or ._-")
+		check(item.Quantity >= 1 && item.Quantity <= maxQuantity, at("quantity"), "must be between 1 and %d", maxQuantity)
+		check(item.UnitPrice >= 0 && item.UnitPrice <= maxUnitPrice, at("unit_price"), "must be between 0 and %d", maxUnitPrice)
+	}
+	if bad != nil {
+		return &InvalidError{bad}
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+// Package postgres keeps orders in PostgreSQL, for services of more than one instance.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"gitlab.com/slipway-ci/slipway/service/order"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Store is an [order.Store] in a PostgreSQL database.
+type Store struct {
+	pool *pgxpool.Pool
+}
+
+// Open prepares a pool of at most maxConns connections to the database that url names. It does not connect yet: a
+// database that is away for a moment must not keep the service from starting.
+func Open(ctx context.Context, url string, maxConns int) (*Store, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("database.url is not a PostgreSQL URL: want postgres://user:password@host:port/database")
+	}
+	config.MaxConns = int32(maxConns) //nolint:gosec // G115: the configuration allows 1 to 1000
+	config.MaxConnLifetime, config.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return &Store{pool: pool}, nil
+}
+
+// Close waits for what is under way and closes the connections.
+func (s *Store) Close() error {
+	s.pool.Close()
+	return nil
+}
+
+// Migrate brings the schema up to date and returns the names of the migrations that it applied. Instances that start
+// together wait for each other on an advisory lock.
+func (s *Store) Migrate(ctx context.Context) ([]string, error) {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, err
+	}
+	db := stdlib.OpenDBFromPool(s.pool)
+	defer db.Close() //nolint:errcheck // closes the handle only, not the pool
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithSessionLocker(locker))
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	results, err := provider.Up(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	applied := make([]string, len(results))
+	for i, r := range results {
+		applied[i] = filepath.Base(r.Source.Path)
+	}
+	return applied, nil
+}
+
+// Ping reports whether the database answers and has the schema.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.pool.Exec(ctx, "SELECT 1 FROM orders LIMIT 1")
+	return err
+}
+
+const columns = "id, customer, currency, note, items, total, status, payment_id, attempt, version, created_at, updated_at"
+
+// Create implements [order.Store].
+func (s *Store) Create(ctx context.Context, o order.Order, key order.Key) (stored order.Order, replayed bool, err error) {
+	stored = o
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if key.Value != "" {
+			stored, replayed, err = claim(ctx, tx, o, key)
+			if err != nil || replayed {
+				return err
+			}
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO orders ("+columns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+			o.ID, o.Customer, o.Currency, o.Note, o.Items, o.Total, o.Status, o.PaymentID, o.Attempt, o.Version,
+			o.CreatedAt, o.UpdatedAt)
+		return err
+	})
+	return stored, replayed, err
+}
+
+// claim takes the key for o, or finds what it was taken for. The insert waits for a transaction that is taking the key.
+func claim(ctx context.Context, tx pgx.Tx, o order.Order, key order.Key) (earlier order.Order, replayed bool, err error) {
+	tag, err := tx.Exec(ctx, `INSERT INTO idempotency_keys (client, key, fingerprint, placed, created_at)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, key.Client, key.Value, key.Fingerprint, o, o.CreatedAt)
+	if err != nil || tag.RowsAffected() == 1 {
+		return o, false, err
+	}
+	var fingerprint string
+	var placed []byte
+	err = tx.QueryRow(ctx, "SELECT fingerprint, placed FROM idempotency_keys WHERE client = $1 AND key = $2",
+		key.Client, key.Value).Scan(&fingerprint, &placed)
+	if err != nil {
+		return o, false, err
+	}
+	if fingerprint != key.Fingerprint {
+		return o, false, order.ErrKeyReused
+	}
+	return earlier, true, json.Unmarshal(placed, &earlier)
+}
+
+// Get implements [order.Store].
+func (s *Store) Get(ctx context.Context, id string) (order.Order, error) {
+	o, err := scan(s.pool.QueryRow(ctx, "SELECT "+columns+" FROM orders WHERE id = $1", id))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return o, order.ErrNotFound
+	}
+	return o, err
+}
+
+// List implements [order.Store].
+func (s *Store) List(ctx context.Context, q order.Query) ([]order.Order, error) {
+	where, args := []string{"true"}, []any{}
+	and := func(condition string, value any) {
+		args = append(args, value)
+		where = append(where, fmt.Sprintf("%s $%d", condition, len(args)))
+	}
+	if q.Status != "" {
+		and("status =", q.Status)
+	}
+	if q.Customer != "" {
+		and("customer =", q.Customer)
+	}
+	if !q.CreatedFrom.IsZero() {
+		and("created_at >=", q.CreatedFrom)
+	}
+	if !q.CreatedBefore.IsZero() {
+		and("created_at <", q.CreatedBefore)
+	}
+	if !q.UpdatedBefore.IsZero() {
+		and("updated_at <", q.UpdatedBefore)
+	}
+	if q.After != "" {
+		and("id <", q.After)
+	}
+	args = append(args, q.Limit)
+	//nolint:gosec // G202: the conditions above are constants, values are arguments
+	rows, err := s.pool.Query(ctx, "SELECT "+columns+" FROM orders WHERE "+strings.Join(where, " AND ")+
+		fmt.Sprintf(" ORDER BY id DESC LIMIT $%d", len(args)), args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.Order, error) { return scan(row) })
+}
+
+// Update implements [order.Store].
+func (s *Store) Update(ctx context.Context, o order.Order) error {
+	tag, err := s.pool.Exec(ctx, `UPDATE orders SET note = $1, items = $2, total = $3, status = $4, payment_id = $5,
+		attempt = $6, version = $7, updated_at = $8 WHERE id = $9 AND version = $10`,
+		o.Note, o.Items, o.Total, o.Status, o.PaymentID, o.Attempt, o.Version, o.UpdatedAt, o.ID, o.Version-1)
+	if err == nil && tag.RowsAffected() == 0 {
+		return order.ErrChanged
+	}
+	return err
+}
+
+// ForgetKeys implements [order.Store].
+func (s *Store) ForgetKeys(ctx context.Context, t time.Time) (int64, error) {
+	tag, err := s.pool.Exec(ctx, "DELETE FROM idempotency_keys WHERE created_at < $1", t)
+	return tag.RowsAffected(), err
+}
+
+func scan(row pgx.Row) (o order.Order, err error) {
+	err = row.Scan(&o.ID, &o.Customer, &o.Currency, &o.Note, &o.Items, &o.Total, &o.Status, &o.PaymentID, &o.Attempt,
+		&o.Version, &o.CreatedAt, &o.UpdatedAt)
+	o.CreatedAt, o.UpdatedAt = o.CreatedAt.UTC(), o.UpdatedAt.UTC()
+	return o, err
+}
