@@ -28,7 +28,7 @@ test: commands ## Run all tests, with the race detector and real parts
 	go -C platform test -race -shuffle=on ./...
 
 lint: commands ## Check the Go code and the pipeline's configuration
-	$(slipway) tools golangci-lint run
+	go tool -modfile=tools/go.mod golangci-lint run
 	$(slipway) lint
 
 build: commands ## Build slipway, platform and the orders service into the cache folder
