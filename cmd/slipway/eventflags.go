@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// eventFlags say what happened: a standard event by its name, or a source with what belongs to it. Without any, it is a
+// push of the commit that the work tree stands on.
+type eventFlags struct {
+	event, branch, tag          string
+	source, target, title       string
+	labels, changed, open       []string
+	fork, draft, fresh, protect bool
+	vars, inputs                []string
+	cmd                         *cobra.Command
+}
+
+// sources are what --event takes beside the names of standard events.
+var sources = map[string]pipeline.Source{
+	"push": pipeline.Push, "tag": pipeline.Push, "merge_request": pipeline.MergeRequest, "merge_request_event": pipeline.MergeRequest,
+	"schedule": pipeline.Schedule, "web": pipeline.Web, "api": pipeline.API, "trigger": pipeline.Trigger,
+	"pipeline": pipeline.MultiProject, "parent_pipeline": pipeline.ParentPipeline,
+}
+
+func (f *eventFlags) bind(cmd *cobra.Command) {
+	f.cmd = cmd
+	flags := cmd.Flags()
+	flags.StringVarP(&f.event, "event", "e", "", "what happened: push, merge_request, tag, schedule, web, api, trigger, pipeline, parent_pipeline, or a name that `slipway events` lists (default: a push of the current commit)")
+	flags.StringVar(&f.branch, "branch", "", "branch of the pipeline, or of the merge request's source")
+	flags.StringVar(&f.tag, "tag", "", "tag of the pipeline")
+	flags.StringVar(&f.target, "target", "", "target branch of the merge request (default: the default branch)")
+	flags.StringVar(&f.title, "title", "", "title of the merge request")
+	flags.StringSliceVar(&f.labels, "label", nil, "label of the merge request (repeatable)")
+	flags.BoolVar(&f.fork, "fork", false, "the merge request comes from a fork")
+	flags.BoolVar(&f.draft, "draft", false, "the merge request is a draft")
+	flags.StringSliceVar(&f.changed, "changed", nil, "path that the push or merge request changes (repeatable)")
+	flags.BoolVar(&f.fresh, "new-branch", false, "the push makes the branch: there is no diff")
+	flags.StringSliceVar(&f.open, "open-merge-request", nil, "open merge request of the branch, as in group/project!1 (repeatable)")
+	flags.BoolVar(&f.protect, "protected", false, "the branch or tag is protected")
+	flags.StringArrayVar(&f.vars, "var", nil, "variable of this run, KEY=VALUE (repeatable)")
+	flags.StringArrayVar(&f.inputs, "input", nil, "input of the pipeline, NAME=VALUE with the value in YAML (repeatable)")
+	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
+}
+
+// resolve is the event that the flags describe, in the project in dir.
+func (f *eventFlags) resolve(ctx context.Context, dir, defaultBranch string) (pipeline.Event, error) {
+	event, err := f.start(ctx, dir, defaultBranch)
+	if err != nil {
+		return event, err
+	}
+	if err := f.refine(&event); err != nil {
+		return event, err
+	}
+	for _, pair := range f.vars {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok || key == "" {
+			return event, fmt.Errorf("--var %q: want KEY=VALUE", pair)
+		}
+		event.Variables = append(event.Variables, pipeline.Variable{Key: key, Value: value})
+	}
+	for _, pair := range f.inputs {
+		name, text, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return event, fmt.Errorf("--input %q: want NAME=VALUE", pair)
+		}
+		var value any
+		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+			return event, fmt.Errorf("--input %s: the value is no YAML: %w", name, err)
+		}
+		if value == nil {
+			value = ""
+		}
+		if event.Inputs == nil {
+			event.Inputs = map[string]any{}
+		}
+		event.Inputs[name] = value
+	}
+	return event, nil
+}
+
+// start is the event before the other flags refine it.
+func (f *eventFlags) start(ctx context.Context, dir, defaultBranch string) (pipeline.Event, error) {
+	event := pipeline.Event{Source: pipeline.Push, SHA: gitLine(ctx, dir, "rev-parse", "HEAD")}
+	event.CommitMessage = gitLine(ctx, dir, "log", "-1", "--format=%B")
+	event.Branch = gitLine(ctx, dir, "symbolic-ref", "--short", "--quiet", "HEAD")
+	if event.Branch == "" {
+		event.Branch = defaultBranch
+	}
+	if f.event == "" {
+		return event, nil
+	}
+	source, ok := sources[f.event]
+	if !ok {
+		return event, fmt.Errorf("no event %q; `slipway events` lists the names", f.event)
+	}
+	event.Source = source
+	switch {
+	case f.event == "tag" && f.tag == "":
+		return event, fmt.Errorf("--event tag needs --tag NAME")
+	case source == pipeline.MergeRequest:
+		event.MergeRequestInfo = &pipeline.MergeRequestInfo{IID: 1, Title: "Change"}
+	}
+	return event, nil
+}
+
+// refine applies the flags that were given.
+func (f *eventFlags) refine(event *pipeline.Event) error {
+	given := f.cmd.Flags().Changed
+	mr := event.MergeRequestInfo
+	for _, name := range []string{"target", "title", "label", "fork", "draft"} {
+		if given(name) && mr == nil {
+			return fmt.Errorf("--%s belongs to --event merge_request", name)
+		}
+	}
+	if given("tag") {
+		if given("branch") {
+			return fmt.Errorf("--branch and --tag: a pipeline is for one of them")
+		}
+		event.Branch, event.Tag = "", f.tag
+	}
+	if given("branch") {
+		event.Branch, event.Tag = f.branch, ""
+	}
+	if mr != nil {
+		copied := *mr
+		mr = &copied
+		event.MergeRequestInfo = mr
+		if mr.SourceBranch == "" || given("branch") {
+			mr.SourceBranch = event.Branch
+		}
+		if given("target") {
+			mr.TargetBranch = f.target
+		}
+		if given("title") {
+			mr.Title = f.title
+		}
+		mr.Labels = append(slices.Clone(mr.Labels), f.labels...)
+		mr.Fork = mr.Fork || f.fork
+		mr.Draft = mr.Draft || f.draft
+	}
+	if given("changed") {
+		event.Changed = f.changed
+	}
+	event.NewBranch = event.NewBranch || f.fresh
+	event.RefProtected = event.RefProtected || f.protect
+	event.OpenMergeRequests = append(slices.Clone(event.OpenMergeRequests), f.open...)
+	return nil
+}
+
+// gitLine is what a git command prints, trimmed; empty if there is no repository, or no commit, to ask.
+func gitLine(ctx context.Context, dir string, args ...string) string {
+	out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func completeEvents(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	for name := range sources {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
+}

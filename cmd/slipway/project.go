@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// projectFlags say which project is meant, and what GitLab would know of it.
+type projectFlags struct {
+	dir, config           string
+	path, host, defBranch string
+	variables             string
+}
+
+func (f *projectFlags) bind(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&f.dir, "directory", "C", ".", "folder of the project")
+	flags.StringVar(&f.config, "config", ".gitlab-ci.yml", "configuration file, relative to the project")
+	flags.StringVar(&f.path, "project-path", "acme/app", "the project's path on GitLab (CI_PROJECT_PATH)")
+	flags.StringVar(&f.host, "host", "gitlab.example.com", "the GitLab instance (CI_SERVER_HOST)")
+	flags.StringVar(&f.defBranch, "default-branch", "main", "the project's default branch")
+	flags.StringVar(&f.variables, "variables", "", "YAML file with the project's CI/CD variables: a list of {key, value, ...}")
+	_ = cmd.MarkFlagDirname("directory")
+	_ = cmd.MarkFlagFilename("variables", "yml", "yaml")
+}
+
+// open loads the project in the folder that the flags name.
+func (f *projectFlags) open() (*pipeline.Project, error) {
+	info, err := os.Stat(f.dir)
+	if err != nil {
+		return nil, fmt.Errorf("no folder %s", f.dir)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a folder", f.dir)
+	}
+	return f.load(f.files())
+}
+
+// files is the project's work tree.
+func (f *projectFlags) files() fs.FS { return os.DirFS(f.dir) }
+
+// load loads the project from a tree: the work tree or a commit's.
+func (f *projectFlags) load(files fs.FS) (*pipeline.Project, error) {
+	options := pipeline.Options{ConfigPath: f.config, Path: f.path, Host: f.host, DefaultBranch: f.defBranch}
+	if f.variables != "" {
+		variables, err := readVariables(f.variables)
+		if err != nil {
+			return nil, err
+		}
+		options.Variables = variables
+	}
+	project, err := pipeline.Load(files, options)
+	if errors.Is(err, fs.ErrNotExist) {
+		dir, absErr := filepath.Abs(f.dir)
+		if absErr != nil {
+			dir = f.dir
+		}
+		return nil, fmt.Errorf("no %s in %s; -C names another folder, --config another file", f.config, dir)
+	}
+	return project, err
+}
+
+// readVariables reads a file of project variables; an unknown key is an error.
+func readVariables(path string) ([]pipeline.Variable, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read variables: %w", err)
+	}
+	var variables []pipeline.Variable
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&variables); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: want a list of {key, value, masked, protected, file, raw, environment_scope}: %w", path, err)
+	}
+	for i, v := range variables {
+		if v.Key == "" {
+			return nil, fmt.Errorf("%s: item %d has no key", path, i+1)
+		}
+	}
+	return variables, nil
+}

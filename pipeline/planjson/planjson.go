@@ -1,0 +1,117 @@
+// Package planjson writes a [pipeline.Plan] as JSON in the form of GitLab's verdict: a job holds only what differs from
+// GitLab's default, under GitLab's keyword. The form is stable: keys are added, never changed or taken away.
+package planjson
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// Encode writes the document of a plan, indented.
+func Encode(w io.Writer, plan *pipeline.Plan) error { return encode(w, Document(plan)) }
+
+// EncodeError writes the document of a configuration that was refused; see [ErrorDocument].
+func EncodeError(w io.Writer, err error) error { return encode(w, ErrorDocument(err)) }
+
+func encode(w io.Writer, document map[string]any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(document)
+}
+
+// Document is the verdict on a plan: valid, created, reason, stages, jobs, name and auto_cancel, and beside them what
+// GitLab does not tell: event (its label), decisions (why each job is there, by name) and left_out (the jobs that are
+// not, with the decision).
+func Document(plan *pipeline.Plan) map[string]any {
+	d := map[string]any{"valid": true, "created": plan.Created}
+	put(d, "event", plan.Event.Name)
+	leftOut := []any{}
+	for _, job := range plan.Dropped {
+		leftOut = append(leftOut, with(decision(job), "name", job.Name))
+	}
+	d["left_out"] = leftOut
+	if !plan.Created {
+		d["reason"] = plan.Reason
+		return d
+	}
+	jobs, decisions := []any{}, map[string]any{}
+	for _, job := range plan.Jobs {
+		jobs = append(jobs, Job(job))
+		decisions[job.Name] = decision(job)
+	}
+	d["jobs"], d["decisions"] = jobs, decisions
+	d["stages"] = nonNil(plan.Stages)
+	put(d, "name", plan.Name)
+	if plan.AutoCancel != nil {
+		d["auto_cancel"] = plan.AutoCancel
+	}
+	return d
+}
+
+// ErrorDocument is the verdict on a configuration that was refused: valid, where (the key path of the first error),
+// phase ("create" if only this event's pipeline is impossible), and errors, each with path, message, hint, file, line.
+func ErrorDocument(err error) map[string]any {
+	d := map[string]any{"valid": false}
+	var list pipeline.Errors
+	if !errors.As(err, &list) {
+		d["errors"] = []any{map[string]any{"message": err.Error()}}
+		return d
+	}
+	d["where"] = list[0].Path
+	if list[0].Create {
+		d["phase"] = "create"
+	}
+	all := make([]any, len(list))
+	for i, e := range list {
+		item := position(e.Position)
+		item["message"] = e.Message
+		put(item, "path", e.Path)
+		put(item, "hint", e.Hint)
+		all[i] = item
+	}
+	d["errors"] = all
+	return d
+}
+
+func decision(job *pipeline.Job) map[string]any {
+	d := position(job.Decision.Position)
+	d["text"] = job.Decision.Text
+	if job.Decision.Rule >= 0 {
+		d["rule"] = job.Decision.Rule
+	}
+	if job.Source.File != "" {
+		d["defined"] = position(job.Source)
+	}
+	return d
+}
+
+func position(p pipeline.Position) map[string]any {
+	d := map[string]any{}
+	put(d, "file", p.File)
+	put(d, "line", p.Line)
+	return d
+}
+
+// put sets a key unless the value is the zero value of its type.
+func put[T comparable](d map[string]any, key string, value T) {
+	var zero T
+	if value != zero {
+		d[key] = value
+	}
+}
+
+func with(d map[string]any, key string, value any) map[string]any {
+	d[key] = value
+	return d
+}
+
+func nonNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}

@@ -1,0 +1,192 @@
+package render
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// Text writes a plan stage by stage: what starts each job and what it waits for, then the jobs that are left out.
+func Text(w io.Writer, plan *pipeline.Plan, color Palette) error {
+	out := bufio.NewWriter(w)
+	label := EventLabel(plan.Event)
+	if !plan.Created {
+		fmt.Fprintf(out, "%s: no pipeline, %s\n", color.Bold(label), NotCreated(plan.Reason))
+		leftOut(out, plan, color)
+		return out.Flush()
+	}
+	fmt.Fprintf(out, "%s: %s in %s\n", color.Bold(label), count(len(plan.Jobs), "job"), count(len(plan.Stages), "stage"))
+	if plan.Name != "" {
+		fmt.Fprintf(out, "name: %s\n", plan.Name)
+	}
+	if plan.AutoCancel != nil {
+		fmt.Fprintf(out, "auto_cancel: %s\n", autoCancel(plan.AutoCancel))
+	}
+	nameWidth, traitWidth := 0, 0
+	for _, job := range plan.Jobs {
+		nameWidth = max(nameWidth, utf8.RuneCountInString(job.Name))
+		traitWidth = max(traitWidth, utf8.RuneCountInString(Traits(job)))
+	}
+	for _, stage := range plan.Stages {
+		fmt.Fprintf(out, "\n%s\n", color.Bold(stage))
+		for _, job := range plan.Jobs {
+			if job.Stage != stage {
+				continue
+			}
+			traits := pad(Traits(job), traitWidth)
+			if job.When == pipeline.Manual {
+				traits = color.Yellow(traits)
+			}
+			line := "  " + pad(job.Name, nameWidth) + "  " + traits + "  " + waitsFor(plan, job)
+			fmt.Fprintln(out, strings.TrimRight(line+color.Dim(destination(job)), " "))
+		}
+	}
+	leftOut(out, plan, color)
+	return out.Flush()
+}
+
+// EventLabel names an event: its label if it has one, else what it is.
+func EventLabel(event pipeline.Event) string {
+	switch {
+	case event.Name != "":
+		return event.Name
+	case event.Tag != "":
+		return fmt.Sprintf("%s of tag %s", event.Source, event.Tag)
+	case event.MergeRequestInfo != nil:
+		target := event.MergeRequestInfo.TargetBranch
+		if target == "" {
+			target = "the default branch"
+		}
+		return fmt.Sprintf("merge request %s -> %s", event.MergeRequestInfo.SourceBranch, target)
+	case event.Branch != "":
+		return fmt.Sprintf("%s on %s", event.Source, event.Branch)
+	default:
+		return string(event.Source)
+	}
+}
+
+// NotCreated says in words why there is no pipeline.
+func NotCreated(reason string) string {
+	switch reason {
+	case "workflow":
+		return "workflow:rules leave it out"
+	case "no_jobs":
+		return "no job is left for it"
+	default:
+		return reason
+	}
+}
+
+// Traits says how a job starts and what its failure does; empty for a job that just runs.
+func Traits(job *pipeline.Job) string {
+	var traits []string
+	blocking := false
+	switch job.When {
+	case pipeline.Manual:
+		traits = append(traits, "manual")
+		blocking = !job.AllowFailure
+	case pipeline.Delayed:
+		traits = append(traits, "delayed "+job.StartInText)
+	case pipeline.Always:
+		traits = append(traits, "always")
+	case pipeline.OnFailure:
+		traits = append(traits, "on failure")
+	}
+	switch {
+	case blocking:
+		traits = append(traits, "blocking")
+	case len(job.AllowFailureExitCodes) > 0:
+		traits = append(traits, fmt.Sprintf("may fail with %s", join(job.AllowFailureExitCodes)))
+	case job.AllowFailure && job.When != pipeline.Manual:
+		traits = append(traits, "may fail")
+	}
+	return strings.Join(traits, ", ")
+}
+
+// waitsFor says in words after which jobs a job starts.
+func waitsFor(plan *pipeline.Plan, job *pipeline.Job) string {
+	if len(job.Needs) == 0 {
+		if job.Needs != nil || len(plan.Stages) == 0 || plan.Stages[0] == job.Stage {
+			return "at once"
+		}
+		return "after the stages above"
+	}
+	names := make([]string, len(job.Needs))
+	for i, need := range job.Needs {
+		names[i] = need.Job
+		if need.Project != "" {
+			names[i] += " of " + need.Project
+		}
+	}
+	return "after " + strings.Join(names, ", ")
+}
+
+// destination says where a job deploys to, starts a pipeline, or which lock it takes.
+func destination(job *pipeline.Job) string {
+	var parts []string
+	if e := job.Environment; e != nil {
+		action := e.Action
+		if action == "" || action == "start" {
+			action = "deploys to"
+		}
+		parts = append(parts, action+" "+e.Name)
+	}
+	if t := job.Trigger; t != nil {
+		if t.Project != "" {
+			parts = append(parts, "triggers "+t.Project)
+		} else {
+			parts = append(parts, "triggers a child pipeline")
+		}
+	}
+	if job.ResourceGroup != "" {
+		parts = append(parts, "one at a time in "+job.ResourceGroup)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "; " + strings.Join(parts, "; ")
+}
+
+func leftOut(w io.Writer, plan *pipeline.Plan, color Palette) {
+	if len(plan.Dropped) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s\n", color.Bold("left out"))
+	width := 0
+	for _, job := range plan.Dropped {
+		width = max(width, utf8.RuneCountInString(job.Name))
+	}
+	for _, job := range plan.Dropped {
+		fmt.Fprintln(w, color.Dim("  "+pad(job.Name, width)+"  "+job.Decision.Text))
+	}
+}
+
+func autoCancel(a *pipeline.AutoCancel) string {
+	var parts []string
+	if a.OnNewCommit != "" {
+		parts = append(parts, "on new commit "+a.OnNewCommit)
+	}
+	if a.OnJobFailure != "" {
+		parts = append(parts, "on job failure "+a.OnJobFailure)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func join(numbers []int) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ", "), "[]")
+}
+
+func pad(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
+}
