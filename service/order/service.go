@@ -111,13 +111,13 @@ func (s *Service) List(ctx context.Context, q Query) (orders []Order, next strin
 	return orders, next, nil
 }
 
-// Change applies a patch to the order if its version satisfies match; [ErrChanged] otherwise.
-func (s *Service) Change(ctx context.Context, id string, match func(version int64) bool, p Patch) (Order, error) {
+// Change applies a patch to the order if it satisfies match; [ErrChanged] otherwise.
+func (s *Service) Change(ctx context.Context, id string, match func(Order) bool, p Patch) (Order, error) {
 	o, err := s.Get(ctx, id)
 	if err != nil {
 		return o, err
 	}
-	if !match(o.Version) {
+	if !match(o) {
 		return o, ErrChanged
 	}
 	o, err = o.Apply(p, s.now())

@@ -1,0 +1,229 @@
+// Package app assembles the service and gives it a life: New, Start, Reload, Stop. A test runs whole ones on port 0.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"gitlab.com/slipway-ci/slipway/service/admin"
+	"gitlab.com/slipway-ci/slipway/service/auth"
+	"gitlab.com/slipway-ci/slipway/service/config"
+	"gitlab.com/slipway-ci/slipway/service/httpapi"
+	"gitlab.com/slipway-ci/slipway/service/memlimit"
+	"gitlab.com/slipway-ci/slipway/service/order"
+	"gitlab.com/slipway-ci/slipway/service/payments"
+	"gitlab.com/slipway-ci/slipway/service/telemetry"
+)
+
+// App is one instance of the service.
+type App struct {
+	source config.Source
+	build  telemetry.Build
+	log    *zap.Logger
+	level  zap.AtomicLevel
+
+	mu       sync.Mutex // guards config and cleanups
+	config   *config.Config
+	cleanups cleanups
+
+	metrics     *telemetry.Metrics
+	auth        *auth.Authenticator
+	orders      *order.Service
+	public      *httpapi.Server
+	addr, admin net.Addr
+	started     atomic.Bool
+	draining    atomic.Bool
+	failed      chan error
+}
+
+// New loads the configuration and returns an instance that logs to w. It starts nothing.
+func New(source config.Source, build telemetry.Build, w io.Writer) (*App, error) {
+	loaded, err := source.Load()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := auth.ParseKeys(string(loaded.APIKeys))
+	if err != nil {
+		return nil, err
+	}
+	level, err := zap.ParseAtomicLevel(loaded.Log.Level)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{source: source, build: build, config: &loaded.Config, level: level, failed: make(chan error, 2),
+		log: telemetry.NewLogger(w, level, loaded.Log.Format), metrics: telemetry.NewMetrics(build)}
+	if !loaded.Open() {
+		a.auth = auth.New(keys)
+	}
+	return a, nil
+}
+
+// Addr is where the service listens for the public, AdminAddr for operators, once Start has returned.
+func (a *App) Addr() net.Addr { return a.addr }
+
+// AdminAddr is where the admin listener is.
+func (a *App) AdminAddr() net.Addr { return a.admin }
+
+// Failed tells when a listener fails after the start.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// Started implements [admin.Service].
+func (a *App) Started() bool { return a.started.Load() }
+
+// Draining implements [admin.Service].
+func (a *App) Draining() bool { return a.draining.Load() }
+
+// Ready implements [admin.Service].
+func (a *App) Ready(ctx context.Context) error { return a.orders.Ready(ctx) }
+
+// Start binds the listeners, opens the store and serves. When it fails it has undone what it did.
+func (a *App) Start(ctx context.Context) (err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.cleanups.run(context.WithoutCancel(ctx)))
+		}
+	}()
+	if limit := memlimit.Set(os.DirFS("/sys/fs/cgroup"), os.Getenv("GOMEMLIMIT")); limit > 0 {
+		a.log.Info("memory limit", zap.Int64("bytes", limit))
+	}
+	listener, err := listen(ctx, "http.addr", a.config.HTTP.Addr)
+	if err != nil {
+		return err
+	}
+	a.addr = listener.Addr()
+	a.cleanups.push("listener", func(context.Context) error { return ignoreClosed(listener.Close()) })
+	adminListener, err := listen(ctx, "admin.addr", a.config.Admin.Addr)
+	if err != nil {
+		return err
+	}
+	a.admin = adminListener.Addr()
+	recorder := new(admin.Recorder)
+	a.cleanups.push("flight recorder", func(context.Context) error { recorder.Stop(); return nil })
+	a.serve("admin", adminListener, admin.New(admin.Options{Service: a, Build: a.build, Metrics: a.metrics.Handler(), Level: a.level,
+		SetFault: func(f *httpapi.Fault) { a.public.SetFault(f) }, Recorder: recorder}), adminWriteTimeout)
+	a.cleanups.push("log", func(context.Context) error { _ = a.log.Sync(); return nil }) // pipes and terminals cannot be synced
+
+	store, err := OpenStore(ctx, a.config.Database)
+	if err != nil {
+		return err
+	}
+	a.cleanups.push("database", func(context.Context) error { return store.Close() })
+	if a.config.Database.Migrate {
+		if err := migrate(ctx, store, a.log); err != nil {
+			return err
+		}
+	}
+	a.orders = order.NewService(store, payments.Simulator{}, a.metrics, time.Now)
+	workers := a.startWorkers()
+	a.cleanups.push("workers", workers)
+
+	a.public = httpapi.New(a.publicOptions(), limitsOf(a.config))
+	a.serve("public", listener, a.public, a.config.HTTP.PayTimeout+writeMargin)
+	a.started.Store(true)
+	a.metrics.Reloaded(nil, time.Now())
+	a.announce()
+	return nil
+}
+
+func (a *App) announce() {
+	a.log.Info("serving", zap.Stringer("http", a.addr), zap.Stringer("admin", a.admin),
+		zap.String("version", a.build.Version), zap.String("commit", a.build.Commit))
+	if a.config.Auth.Mode == "none" {
+		a.log.Warn("anyone may call: auth.mode is none")
+	} else if a.config.Open() {
+		a.log.Warn("no credentials are configured, so only this machine can call; see api_keys and auth.jwks_url")
+	}
+}
+
+func (a *App) publicOptions() httpapi.Options {
+	c := a.config
+	o := httpapi.Options{Orders: a.orders, Log: a.log, Metrics: a.metrics, Now: time.Now, MaxBody: int64(c.HTTP.MaxBody),
+		Timeout: c.HTTP.Timeout, PayTimeout: c.HTTP.PayTimeout, TLS: c.HTTP.TLSCert != ""}
+	if a.auth != nil { // a nil pointer in an interface would not be nil
+		o.Auth = a.auth
+	}
+	return o
+}
+
+func limitsOf(c *config.Config) httpapi.Limits {
+	return httpapi.Limits{Rate: c.Rate.Limit, Burst: c.Rate.Burst, MaxInFlight: c.HTTP.MaxInFlight, CORSOrigins: c.HTTP.CORSOrigins}
+}
+
+// Stop ends the instance: it says that it is not ready, serves on for the drain delay, finishes what is under way within
+// the shutdown budget, and closes everything, also when ctx ends before.
+func (a *App) Stop(ctx context.Context) error {
+	a.draining.Store(true)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.started.Load() {
+		a.public.Drain()
+		a.log.Info("draining", zap.Duration("delay", a.config.Shutdown.Drain))
+		timer := time.NewTimer(a.config.Shutdown.Drain)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+	a.log.Info("stopping", zap.Duration("budget", a.config.Shutdown.Timeout))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.Shutdown.Timeout)
+	defer cancel()
+	return a.cleanups.run(ctx)
+}
+
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	writeMargin       = 10 * time.Second // to write the answer, after the handler's time limit
+	adminWriteTimeout = 2 * time.Minute  // a CPU profile takes its time
+	maxHeaderBytes    = 16 << 10
+)
+
+// serve serves a handler until the cleanups run.
+func (a *App) serve(name string, l net.Listener, h http.Handler, writeTimeout time.Duration) {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: zap.NewStdLog(a.log)}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			a.failed <- fmt.Errorf("%s listener: %w", name, err)
+		}
+	}()
+	a.cleanups.push(name+" server", func(ctx context.Context) error {
+		err := server.Shutdown(ctx)
+		if err != nil { // the budget is spent: what is still under way is cut off
+			err = errors.Join(err, server.Close())
+		}
+		<-done
+		return err
+	})
+}
+
+func listen(ctx context.Context, key, addr string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return l, nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

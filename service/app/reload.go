@@ -1,0 +1,51 @@
+package app
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"gitlab.com/slipway-ci/slipway/service/auth"
+)
+
+// Reload loads the configuration again and applies, all or nothing, what may change while the service runs.
+func (a *App) Reload() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := a.reload()
+	a.metrics.Reloaded(err, time.Now())
+	if err != nil {
+		a.log.Error("the configuration stays as it is", zap.Error(err))
+	}
+	return err
+}
+
+func (a *App) reload() error {
+	loaded, err := a.source.Load()
+	if err != nil {
+		return err
+	}
+	keys, err := auth.ParseKeys(string(loaded.APIKeys))
+	if err != nil {
+		return err
+	}
+	level, err := zap.ParseAtomicLevel(loaded.Log.Level)
+	if err != nil {
+		return err
+	}
+	next, needRestart := a.config.Merge(&loaded.Config)
+	if a.auth == nil && next.APIKeys != "" {
+		needRestart = append(needRestart, "api_keys (the first ones)")
+	}
+	if a.auth != nil {
+		a.auth.SetKeys(keys)
+	}
+	a.config = next
+	a.level.SetLevel(level.Level())
+	a.public.SetLimits(limitsOf(next))
+	a.log.Info("configuration loaded")
+	if len(needRestart) > 0 {
+		a.log.Warn("these settings need a restart", zap.Strings("settings", needRestart))
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package app
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	reconcileEvery = 30 * time.Second
+	forgetEvery    = time.Hour
+)
+
+// startWorkers begins what the service does by itself and returns what ends it.
+func (a *App) startWorkers() (stop func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	every := func(interval time.Duration, work func(context.Context)) {
+		running.Go(func() {
+			ticker := time.NewTicker(interval)
+			defer ticker.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-ticker.C:
+					work(ctx)
+				}
+			}
+		})
+	}
+	every(reconcileEvery, a.reconcile)
+	every(forgetEvery, a.forgetKeys)
+	return func(context.Context) error {
+		cancel()
+		running.Wait()
+		return nil
+	}
+}
+
+func (a *App) reconcile(ctx context.Context) {
+	settled, err := a.orders.Reconcile(ctx)
+	if settled > 0 {
+		a.log.Info("settled payments that were under way", zap.Int("orders", settled))
+	}
+	if err != nil && ctx.Err() == nil {
+		a.log.Warn("payments are not settled yet", zap.Error(err))
+	}
+}
+
+func (a *App) forgetKeys(ctx context.Context) {
+	if _, err := a.orders.ForgetKeys(ctx); err != nil && ctx.Err() == nil {
+		a.log.Warn("old idempotency keys are not removed", zap.Error(err))
+	}
+}

@@ -1,0 +1,159 @@
+// Package command is the command line of the service.
+package command
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"gitlab.com/slipway-ci/slipway/service/app"
+	"gitlab.com/slipway-ci/slipway/service/config"
+	"gitlab.com/slipway-ci/slipway/service/telemetry"
+)
+
+// Process is what the operating system gives a command.
+type Process struct {
+	Args    []string // after the program's name
+	Environ []string
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Signals <-chan os.Signal // SIGHUP loads the configuration again; any other ends, a second one at once
+}
+
+const usage = `Usage: orders [command] [settings]
+
+Commands:
+  serve        serve until SIGTERM (the default)
+  migrate      bring the database's schema up to date and end
+  config       print the effective configuration, secrets masked, and end
+  healthcheck  ask the running service whether it is healthy; 0 or 1
+  version      print which program this is
+
+Settings, by precedence of flag, environment, file (--config, ORDERS_CONFIG) and default; _FILE names a file with the value:
+`
+
+// Run runs the command and returns its exit code: 0 success, 1 failure, 2 for settings that cannot be used.
+func Run(p Process, build telemetry.Build) int {
+	name, args := "serve", p.Args
+	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
+		name, args = args[0], args[1:]
+	}
+	source := config.Source{Args: args, Environ: p.Environ}
+	run, ok := map[string]func() error{
+		"serve":       func() error { return serve(p, source, build) },
+		"migrate":     func() error { return migrate(p, source) },
+		"config":      func() error { return printConfig(p, source) },
+		"healthcheck": func() error { return healthcheck(source) },
+		"version": func() error {
+			_, err := fmt.Fprintf(p.Stdout, "orders %s (commit %s, %s)\n", build.Version, build.Commit, build.Go)
+			return err
+		},
+	}[name]
+	if !ok {
+		run = func() error { return usageError{fmt.Errorf("there is no command %q; orders --help lists them", name)} }
+	}
+	err := run()
+	var unusable usageError
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(p.Stdout, usage)
+		_ = config.Help(p.Stdout)
+		return 0
+	case errors.As(err, &unusable):
+		fmt.Fprintln(p.Stderr, "orders:", err)
+		return 2
+	case err != nil:
+		fmt.Fprintln(p.Stderr, "orders:", err)
+		return 1
+	}
+	return 0
+}
+
+// usageError says that the settings cannot be used.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+var errImpatient = errors.New("a second signal: ending at once")
+
+func serve(p Process, source config.Source, build telemetry.Build) error {
+	a, err := app.New(source, build, p.Stdout)
+	if err != nil {
+		return usageError{err}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	started := make(chan error, 1)
+	go func() { started <- a.Start(ctx) }()
+	for starting := true; starting; {
+		select {
+		case err := <-started:
+			if err != nil {
+				return err
+			}
+			starting = false
+		case s := <-p.Signals:
+			if s != syscall.SIGHUP {
+				cancel()
+				<-started // it has undone what it did
+				return fmt.Errorf("ended by %v while starting", s)
+			}
+		}
+	}
+	var failure error
+	for failure == nil {
+		select {
+		case s := <-p.Signals:
+			if s == syscall.SIGHUP {
+				_ = a.Reload() // it has logged the error and counted it
+				continue
+			}
+		case failure = <-a.Failed():
+		}
+		break
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.Stop(ctx) }()
+	for {
+		select {
+		case err := <-stopped:
+			return errors.Join(failure, err)
+		case s := <-p.Signals:
+			if s != syscall.SIGHUP {
+				return errImpatient
+			}
+		}
+	}
+}
+
+func migrate(p Process, source config.Source) error {
+	loaded, err := source.Load()
+	if err != nil {
+		return usageError{err}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-p.Signals:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return app.MigrateOnly(ctx, loaded.Config, p.Stdout)
+}
+
+func printConfig(p Process, source config.Source) error {
+	loaded, err := source.Load()
+	if err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return usageError{err}
+	}
+	return loaded.Print(p.Stdout)
+}

@@ -1,0 +1,181 @@
+// Package config is what the service can be told: by flag, environment, file or default, in this order of precedence.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Secret is text that is never printed.
+type Secret string
+
+const masked = "[set]"
+
+// String implements [fmt.Stringer]: it does not tell.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return masked
+}
+
+// Config is the whole configuration. The tag `key` names a setting in the file, as --key on the command line and, in
+// capitals with underscores, in the environment (ORDERS_HTTP_ADDR); a setting tagged `reload` may change while the
+// service runs. A Secret can also be the content of a file: ORDERS_DATABASE_URL_FILE, --database.url_file.
+type Config struct {
+	HTTP     HTTP     `key:"http"`
+	Admin    Admin    `key:"admin"`
+	Auth     Auth     `key:"auth"`
+	APIKeys  Secret   `key:"api_keys" reload:"true" help:"one client per line: name, key of at least 16 characters, scopes (orders:read,orders:write,orders:pay)"`
+	Rate     Rate     `key:"rate"`
+	Database Database `key:"database"`
+	Payments Payments `key:"payments"`
+	Log      Log      `key:"log"`
+	Trace    Trace    `key:"trace"`
+	Shutdown Shutdown `key:"shutdown"`
+}
+
+// HTTP configures the public listener.
+type HTTP struct {
+	Addr        string        `key:"addr" default:"127.0.0.1:8080" help:"address of the public listener"`
+	TLSCert     string        `key:"tls_cert" help:"file with the certificate chain (PEM); read again when it changes"`
+	TLSKey      string        `key:"tls_key" help:"file with the certificate's key (PEM)"`
+	H2C         bool          `key:"h2c" default:"false" help:"also speak HTTP/2 without TLS"`
+	MaxBody     int           `key:"max_body" default:"65536" help:"largest request body in bytes"`
+	MaxInFlight int           `key:"max_in_flight" default:"256" reload:"true" help:"requests served at once; more are answered 503"`
+	Timeout     time.Duration `key:"timeout" default:"5s" help:"time for a request"`
+	PayTimeout  time.Duration `key:"pay_timeout" default:"15s" help:"time for a payment request"`
+	CORSOrigins []string      `key:"cors_origins" reload:"true" help:"origins whose pages may call, separated by commas"`
+}
+
+// Admin configures the listener for operators.
+type Admin struct {
+	Addr string `key:"addr" default:"127.0.0.1:8081" help:"address of the admin listener: probes, metrics, profiles"`
+}
+
+// Auth configures who may call.
+type Auth struct {
+	Mode     string `key:"mode" default:"auto" help:"auto: API keys and tokens, loopback only while none are configured; none: anyone may call"`
+	JWKSURL  string `key:"jwks_url" help:"where the keys of bearer tokens are published"`
+	Issuer   string `key:"issuer" help:"required issuer of bearer tokens"`
+	Audience string `key:"audience" help:"required audience of bearer tokens"`
+}
+
+// Rate limits each client.
+type Rate struct {
+	Limit float64 `key:"limit" default:"100" reload:"true" help:"requests per second and client; 0 is no limit"`
+	Burst int     `key:"burst" default:"200" reload:"true" help:"requests that a client may make at once"`
+}
+
+// Database says where orders are kept.
+type Database struct {
+	URL      Secret `key:"url" default:"sqlite:orders.db" help:"sqlite:PATH or postgres://user:password@host:port/database"`
+	MaxConns int    `key:"max_conns" default:"10" help:"connections to PostgreSQL"`
+	Migrate  bool   `key:"migrate" default:"true" help:"bring the schema up to date at start"`
+}
+
+// Payments configures the payment provider.
+type Payments struct {
+	URL     string        `key:"url" help:"the provider's charges endpoint; without one payments are simulated"`
+	Token   Secret        `key:"token" help:"the bearer token for the provider"`
+	Timeout time.Duration `key:"timeout" default:"3s" help:"time for one call"`
+	Retries int           `key:"retries" default:"2" help:"repetitions of a call that failed"`
+}
+
+// Log configures the log.
+type Log struct {
+	Level  string `key:"level" default:"info" reload:"true" help:"debug, info, warn or error"`
+	Format string `key:"format" default:"json" help:"json or console"`
+}
+
+// Trace configures tracing.
+type Trace struct {
+	Endpoint string  `key:"endpoint" help:"OTLP/HTTP endpoint, as http://collector:4318; without one nothing is traced"`
+	Ratio    float64 `key:"ratio" default:"0.1" help:"share of the traces that begin here which are recorded"`
+}
+
+// Shutdown is the time between SIGTERM and the end; together the two must be less than the grace period of Kubernetes.
+type Shutdown struct {
+	Drain   time.Duration `key:"drain" default:"5s" help:"time to serve on after saying not ready, until load balancers know"`
+	Timeout time.Duration `key:"timeout" default:"20s" help:"time to finish what is under way after that"`
+}
+
+// Path is the SQLite file, "" when orders are kept in PostgreSQL.
+func (d Database) Path() string {
+	path, _ := strings.CutPrefix(string(d.URL), "sqlite:")
+	if path == string(d.URL) {
+		return ""
+	}
+	return path
+}
+
+// Open reports whether anyone may call, since no credentials are configured or none are wanted.
+func (c *Config) Open() bool { return c.Auth.Mode == "none" || c.APIKeys == "" && c.Auth.JWKSURL == "" }
+
+// Validate returns everything that is wrong, joined.
+func (c *Config) Validate() error {
+	var errs []error
+	check := func(ok bool, key, message string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s: %s", key, message))
+		}
+	}
+	check(hostPort(c.HTTP.Addr), "http.addr", "must be host:port, as 127.0.0.1:8080")
+	check(hostPort(c.Admin.Addr), "admin.addr", "must be host:port, as 127.0.0.1:8081")
+	check((c.HTTP.TLSCert == "") == (c.HTTP.TLSKey == ""), "http.tls_cert", "must be set together with http.tls_key")
+	check(c.HTTP.MaxBody >= 1024, "http.max_body", "must be at least 1024")
+	check(c.HTTP.MaxInFlight > 0, "http.max_in_flight", "must be positive")
+	check(c.HTTP.Timeout > 0, "http.timeout", "must be positive")
+	check(c.HTTP.PayTimeout > 0, "http.pay_timeout", "must be positive")
+	for _, origin := range c.HTTP.CORSOrigins {
+		u, err := url.Parse(origin)
+		check(err == nil && u.Scheme != "" && u.Host != "" && u.Path == "", "http.cors_origins", fmt.Sprintf("%q is not an origin, as https://shop.example", origin))
+	}
+	check(c.Auth.Mode == "auto" || c.Auth.Mode == "none", "auth.mode", "must be auto or none")
+	check(c.Auth.Mode == "auto" || c.APIKeys == "" && c.Auth.JWKSURL == "", "auth.mode", "is none, but credentials are configured: remove one or the other")
+	check(c.Auth.JWKSURL == "" || httpURL(c.Auth.JWKSURL), "auth.jwks_url", "must be an http or https URL")
+	check(c.Auth.JWKSURL == "" || c.Auth.Issuer != "" && c.Auth.Audience != "", "auth.jwks_url", "needs auth.issuer and auth.audience")
+	check(c.Auth.Mode == "none" || !c.Open() || loopback(c.HTTP.Addr), "http.addr", c.HTTP.Addr+" can be reached from elsewhere, but nobody needs credentials:"+
+		" set api_keys (ORDERS_API_KEYS_FILE) or auth.jwks_url, listen on 127.0.0.1, or say auth.mode=none to let anyone call")
+	check(c.Rate.Limit >= 0, "rate.limit", "must not be negative")
+	check(c.Rate.Burst > 0, "rate.burst", "must be positive")
+	check(c.Database.Path() != "" || postgresURL(string(c.Database.URL)), "database.url", "must be sqlite:PATH or postgres://user:password@host:port/database")
+	check(c.Database.MaxConns >= 1 && c.Database.MaxConns <= 1000, "database.max_conns", "must be between 1 and 1000")
+	check(c.Payments.URL == "" || httpURL(c.Payments.URL), "payments.url", "must be an http or https URL")
+	check(c.Payments.Timeout > 0, "payments.timeout", "must be positive")
+	check(c.Payments.Retries >= 0 && c.Payments.Retries <= 10, "payments.retries", "must be between 0 and 10")
+	check(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", "must be debug, info, warn or error")
+	check(c.Log.Format == "json" || c.Log.Format == "console", "log.format", "must be json or console")
+	check(c.Trace.Endpoint == "" || httpURL(c.Trace.Endpoint), "trace.endpoint", "must be an http or https URL")
+	check(c.Trace.Ratio >= 0 && c.Trace.Ratio <= 1, "trace.ratio", "must be between 0 and 1")
+	check(c.Shutdown.Drain >= 0, "shutdown.drain", "must not be negative")
+	check(c.Shutdown.Timeout > 0, "shutdown.timeout", "must be positive")
+	return errors.Join(errs...)
+}
+
+func hostPort(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	return err == nil && port != ""
+}
+
+func loopback(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func httpURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+func postgresURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql")
+}

@@ -1,0 +1,73 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+)
+
+// Print writes the effective configuration as a file that could be loaded, except that secrets are masked.
+func (c *Config) Print(w io.Writer) error {
+	var b strings.Builder
+	section := ""
+	for _, s := range settings(c) {
+		parent, name, nested := strings.Cut(s.key, ".")
+		if !nested {
+			name, parent = parent, ""
+		}
+		if parent != section && nested {
+			fmt.Fprintf(&b, "%s:\n", parent)
+		}
+		section = parent
+		if nested {
+			b.WriteString("  ")
+		}
+		text := s.text()
+		if s.value.Kind() == reflect.String || s.value.Kind() == reflect.Slice {
+			text = fmt.Sprintf("%q", text)
+		}
+		fmt.Fprintf(&b, "%s: %s\n", name, text)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Help writes every setting with its names, default and meaning.
+func Help(w io.Writer) error {
+	var b strings.Builder
+	for _, s := range settings(new(Config)) {
+		fmt.Fprintf(&b, "  --%s, %s", s.key, s.env())
+		if s.secret() {
+			b.WriteString("[_FILE]")
+		}
+		if s.fallback != "" {
+			fmt.Fprintf(&b, " (%s)", s.fallback)
+		}
+		fmt.Fprintf(&b, "\n        %s", s.help)
+		if s.reloadable {
+			b.WriteString("; may change while the service runs")
+		}
+		b.WriteString("\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Merge returns the running configuration c with the reloadable settings of next, and the keys of the settings that
+// differ but need a restart.
+func (c *Config) Merge(next *Config) (merged *Config, needRestart []string) {
+	copied := *c
+	running, wanted := settings(&copied), settings(next)
+	for i, s := range running {
+		if reflect.DeepEqual(s.value.Interface(), wanted[i].value.Interface()) {
+			continue
+		}
+		if s.reloadable {
+			s.value.Set(wanted[i].value)
+		} else {
+			needRestart = append(needRestart, s.key)
+		}
+	}
+	return &copied, needRestart
+}

@@ -1,0 +1,158 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json/v2"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/service/api"
+	"gitlab.com/slipway-ci/slipway/service/order"
+)
+
+// statusClientGone is what the log and the metrics call a request whose client did not wait for the answer.
+const statusClientGone = 499
+
+// problem is an error that a client is told (RFC 9457). The cause is for the log only.
+type problem struct {
+	status     int
+	kind       string // names the kind; "" when the status says it all
+	detail     string
+	fields     []order.FieldError
+	retryAfter time.Duration
+	cause      error
+}
+
+func (p *problem) Error() string {
+	if p.cause != nil {
+		return p.cause.Error()
+	}
+	return p.detail
+}
+
+func (p *problem) Unwrap() error { return p.cause }
+
+// kinds of problems that a client may want to tell apart; the rest is of the type about:blank.
+const (
+	kindInvalid        = "invalid"
+	kindKeyReused      = "idempotency-key-reused"
+	kindState          = "state"
+	kindChanged        = "changed"
+	kindDeclined       = "payment-declined"
+	kindPaymentPending = "payment-pending"
+	kindOverload       = "overload"
+	kindRate           = "rate"
+)
+
+const (
+	retrySoon  = time.Second
+	retryLater = 5 * time.Second
+)
+
+// problemOf finds out what a client is told about an error.
+func problemOf(err error) *problem {
+	var told *problem
+	var invalid *order.InvalidError
+	var body *api.BodyError
+	var parameter *api.InvalidParamFormatError
+	var tooMany *api.TooManyValuesForParamError
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &told):
+		return told
+	case errors.As(err, &invalid):
+		return &problem{status: http.StatusUnprocessableEntity, kind: kindInvalid, detail: "The request is understood, but not possible.", fields: invalid.Fields}
+	case errors.As(err, &body):
+		p := &problem{status: http.StatusBadRequest, kind: kindInvalid, detail: "The body is not what the contract says: " + body.Error() + "."}
+		if body.Pointer != "" {
+			p.fields = []order.FieldError{{Field: body.Pointer, Message: body.Message}}
+		}
+		return p
+	case errors.As(err, &parameter):
+		return badParameter(parameter.ParamName, "has the wrong form")
+	case errors.As(err, &tooMany):
+		return badParameter(tooMany.ParamName, "must come once")
+	case errors.As(err, &tooLarge):
+		return &problem{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("The body may have at most %d bytes.", tooLarge.Limit)}
+	case errors.Is(err, order.ErrNotFound):
+		return &problem{status: http.StatusNotFound, detail: "There is no such order."}
+	case errors.Is(err, order.ErrKeyReused):
+		return &problem{status: http.StatusUnprocessableEntity, kind: kindKeyReused, detail: "This Idempotency-Key was used for a request with another body."}
+	case errors.Is(err, order.ErrState):
+		return &problem{status: http.StatusConflict, kind: kindState, detail: "The order's state does not allow this: " + err.Error() + "."}
+	case errors.Is(err, order.ErrChanged):
+		return &problem{status: http.StatusConflict, kind: kindChanged, detail: "The order has changed in the meantime; read it again.", retryAfter: retrySoon}
+	case errors.Is(err, order.ErrDeclined):
+		return &problem{status: http.StatusPaymentRequired, kind: kindDeclined, detail: "The payment was declined."}
+	case errors.Is(err, order.ErrPaymentPending):
+		return &problem{status: http.StatusServiceUnavailable, kind: kindPaymentPending, retryAfter: retryLater, cause: err,
+			detail: "The payment provider gave no answer. The order stays in paying; the service asks again by itself."}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &problem{status: http.StatusServiceUnavailable, detail: "This took too long.", retryAfter: retrySoon, cause: err}
+	case errors.Is(err, context.Canceled):
+		return &problem{status: statusClientGone, detail: "The client has gone.", cause: err}
+	}
+	return &problem{status: http.StatusInternalServerError, detail: "Something is wrong here; the log knows under this request's id.", cause: err}
+}
+
+// preconditionFailed turns "it has changed" into what RFC 9110 calls it when the client said what it expects.
+func preconditionFailed(err error) error {
+	if errors.Is(err, order.ErrChanged) {
+		return &problem{status: http.StatusPreconditionFailed, kind: kindChanged, detail: "The order is of another version; read it again."}
+	}
+	return err
+}
+
+func badParameter(name, message string) *problem {
+	return &problem{status: http.StatusBadRequest, kind: kindInvalid, detail: "The parameter " + name + " " + message + ".",
+		fields: []order.FieldError{{Field: name, Message: message}}}
+}
+
+// writeProblem answers with the problem and remembers it for the access record.
+func (x *exchange) writeProblem(p *problem) {
+	x.err = p.cause
+	if x.status != 0 { // too late: the answer has begun
+		return
+	}
+	if p.status == statusClientGone {
+		x.status = statusClientGone // there is nobody to write to
+		return
+	}
+	doc := api.Problem{Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Instance: &x.id}
+	if p.kind != "" {
+		doc.Type = "urn:problem:orders:" + p.kind
+		doc.Title = strings.ToUpper(p.kind[:1]) + strings.ReplaceAll(p.kind[1:], "-", " ")
+	}
+	if p.detail != "" {
+		doc.Detail = &p.detail
+	}
+	if p.fields != nil {
+		fields := make([]struct {
+			Field   string `json:"field"`
+			Message string `json:"message"`
+		}, len(p.fields))
+		for i, f := range p.fields {
+			fields[i].Field, fields[i].Message = f.Field, f.Message
+		}
+		doc.Errors = &fields
+	}
+	h := x.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	h.Del("ETag")
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+	}
+	body, err := json.Marshal(doc)
+	if err != nil { // texts only: a bug
+		x.err = errors.Join(x.err, err)
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	x.WriteHeader(p.status)
+	_, _ = x.Write(body) // the client has gone: nobody to tell
+}
