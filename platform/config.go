@@ -1,0 +1,239 @@
+package platform
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Config is everything about a platform that a person can choose. It is kept in the state folder, so that `down`, `status`
+// and a later `up` mean the same platform.
+type Config struct {
+	// State is the folder of everything that the platform keeps; it names the platform.
+	State string `json:"-"`
+	// Cache is the folder of what can be compiled again.
+	Cache string `json:"-"`
+	Ports Ports  `json:"ports"`
+	// Tenants are the environments that get a database and a namespace.
+	Tenants []Tenant `json:"tenants"`
+	// Project is the path of the GitLab project: the name of its images in the registry.
+	Project string `json:"project"`
+	// Kubeconfig is the path of the user's own cluster's kubeconfig, and Registry the user's own registry; empty means
+	// that the platform brings its own.
+	Kubeconfig string `json:"-"`
+	Registry   string `json:"-"`
+}
+
+// Ports are TCP ports of the host's loopback.
+type Ports struct {
+	Registry int `json:"registry"`
+	Postgres int `json:"postgres"`
+	API      int `json:"api"`
+	Ingress  int `json:"ingress"`
+}
+
+// A Tenant is one environment of the delivered service.
+type Tenant struct {
+	// Namespace is the name in the cluster; with _ for - it is the name of the database and its role.
+	Namespace string `json:"namespace"`
+	// Environment is GitLab's environment that deploys there: the scope of its CI/CD variables.
+	Environment string `json:"environment"`
+}
+
+// ParseTenant reads NAMESPACE or NAMESPACE=ENVIRONMENT. Without an environment it is what follows the last dash:
+// orders-staging is the tenant of staging.
+func ParseTenant(text string) (Tenant, error) {
+	namespace, environment, ok := strings.Cut(text, "=")
+	if !ok {
+		environment = namespace[strings.LastIndexByte(namespace, '-')+1:]
+	}
+	t := Tenant{namespace, environment}
+	return t, t.validate()
+}
+
+// label is a DNS label (RFC 1123) that starts with a letter and has room for suffixes.
+var label = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,48}[a-z0-9])?$`)
+
+func (t Tenant) validate() error {
+	if !label.MatchString(t.Namespace) || strings.HasPrefix(t.Namespace, "kube-") {
+		return fmt.Errorf("tenant %q: want a namespace of a to z, 0 to 9 and -, at most 50 characters, such as orders-staging", t.Namespace)
+	}
+	if t.Environment == "" {
+		return fmt.Errorf("tenant %q has no environment: write NAMESPACE=ENVIRONMENT", t.Namespace)
+	}
+	return nil
+}
+
+// Database is the name of the tenant's database and of its role.
+func (t Tenant) Database() string { return strings.ReplaceAll(t.Namespace, "-", "_") }
+
+// Host is the name by which the ingress knows the tenant's service. Names under localhost lead to loopback (RFC 6761).
+func (t Tenant) Host() string { return t.Namespace + ".localhost" }
+
+// A Setting is one choice: a flag of `platform up`, an environment variable, and the field that it fills.
+type Setting struct {
+	Flag, Env, Usage string
+	Set              func(*Config, string) error
+}
+
+// Settings are all that can be set by flag or environment.
+func Settings() []Setting {
+	port := func(name string, field func(*Ports) *int) func(*Config, string) error {
+		return func(c *Config, text string) error {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 || n > 65535 {
+				return fmt.Errorf("%s: %q is not a port (1 to 65535)", name, text)
+			}
+			*field(&c.Ports) = n
+			return nil
+		}
+	}
+	return []Setting{
+		{"registry-port", "SLIPWAY_REGISTRY_PORT", "loopback port of the registry", port("registry port", func(p *Ports) *int { return &p.Registry })},
+		{"postgres-port", "SLIPWAY_POSTGRES_PORT", "loopback port of PostgreSQL", port("PostgreSQL port", func(p *Ports) *int { return &p.Postgres })},
+		{"api-port", "SLIPWAY_API_PORT", "loopback port of the Kubernetes API server", port("API port", func(p *Ports) *int { return &p.API })},
+		{"ingress-port", "SLIPWAY_INGRESS_PORT", "loopback port of the ingress", port("ingress port", func(p *Ports) *int { return &p.Ingress })},
+		{"tenant", "SLIPWAY_TENANTS", "NAMESPACE[=ENVIRONMENT] that gets a database and a namespace (comma-separated)", func(c *Config, text string) error {
+			c.Tenants = nil
+			for name := range strings.SplitSeq(text, ",") {
+				t, err := ParseTenant(strings.TrimSpace(name))
+				if err != nil {
+					return err
+				}
+				c.Tenants = append(c.Tenants, t)
+			}
+			return nil
+		}},
+		{"project", "SLIPWAY_PROJECT", "GitLab path of the project: the name of its images", func(c *Config, text string) error {
+			c.Project = strings.Trim(text, "/")
+			return nil
+		}},
+	}
+}
+
+// Load puts a configuration together: flags before environment before what the last `up` had before the defaults. The
+// flags are by name, and only those that were given.
+func Load(getenv func(string) string, flags map[string]string) (Config, error) {
+	c := Config{
+		State:    stateDir(getenv),
+		Cache:    cacheDir(getenv),
+		Ports:    Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080},
+		Tenants:  []Tenant{{"orders-staging", "staging"}, {"orders-production", "production"}},
+		Project:  "slipway-ci/slipway",
+		Registry: getenv("CI_REGISTRY"),
+	}
+	saved, err := os.ReadFile(c.file())
+	if err == nil {
+		err = json.Unmarshal(saved, &c)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+		return c, fmt.Errorf("read %s: %w; delete it to go back to the defaults", c.file(), err)
+	}
+	for _, s := range Settings() {
+		value, given := flags[s.Flag]
+		name := "--" + s.Flag
+		if !given {
+			value, name = getenv(s.Env), s.Env
+		}
+		if value == "" {
+			continue
+		}
+		if err := s.Set(&c, value); err != nil {
+			return c, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	// Who exported the platform's own kubeconfig or registry still means the platform.
+	if own := c.ownRegistry(); c.Registry == own {
+		c.Registry = ""
+	}
+	if k := getenv("KUBECONFIG"); k != "" && !strings.HasPrefix(k, c.State+string(filepath.Separator)) {
+		c.Kubeconfig = k
+	}
+	return c, c.validate()
+}
+
+func (c Config) validate() error {
+	names := map[int]string{}
+	for _, p := range c.ports() {
+		if other, ok := names[p.number]; ok {
+			return fmt.Errorf("%s and %s have the same port %d", other, p.part, p.number)
+		}
+		names[p.number] = p.part
+	}
+	seen := map[string]bool{}
+	for _, t := range c.Tenants {
+		if err := t.validate(); err != nil {
+			return err
+		}
+		if seen[t.Namespace] {
+			return fmt.Errorf("tenant %s is given twice", t.Namespace)
+		}
+		seen[t.Namespace] = true
+	}
+	// A unix socket's path has at most 107 characters (unix(7)), and containerd puts one below the state.
+	if len(c.State) > 70 {
+		return fmt.Errorf("the state folder %s has a path of %d characters and sockets in it would be too long: set SLIPWAY_STATE to one of at most 70", c.State, len(c.State))
+	}
+	return nil
+}
+
+// A port is one of the host's, with the setting that moves it.
+type port struct {
+	part, setting string
+	number        int
+}
+
+func (c Config) ports() []port {
+	return []port{
+		{"registry", "SLIPWAY_REGISTRY_PORT", c.Ports.Registry},
+		{"postgres", "SLIPWAY_POSTGRES_PORT", c.Ports.Postgres},
+		{"gateway", "SLIPWAY_API_PORT", c.Ports.API},
+		{"ingress", "SLIPWAY_INGRESS_PORT", c.Ports.Ingress},
+	}
+}
+
+func (c Config) file() string { return filepath.Join(c.State, "config.json") }
+
+func (c Config) ownRegistry() string { return "127.0.0.1:" + strconv.Itoa(c.Ports.Registry) }
+
+// save keeps the choices for the next command.
+func (c Config) save() error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.file()+".tmp", append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(c.file()+".tmp", c.file())
+}
+
+func stateDir(getenv func(string) string) string {
+	dir := getenv("SLIPWAY_STATE")
+	switch {
+	case dir != "":
+	case os.Getuid() == 0:
+		dir = "/var/lib/slipway"
+	case getenv("XDG_STATE_HOME") != "":
+		dir = filepath.Join(getenv("XDG_STATE_HOME"), "slipway")
+	default:
+		dir = filepath.Join(getenv("HOME"), ".local", "state", "slipway")
+	}
+	if abs, err := filepath.Abs(dir); err == nil {
+		return abs
+	}
+	return dir
+}
+
+func cacheDir(getenv func(string) string) string {
+	if dir := getenv("XDG_CACHE_HOME"); dir != "" {
+		return filepath.Join(dir, "slipway", "platform")
+	}
+	return filepath.Join(getenv("HOME"), ".cache", "slipway", "platform")
+}

@@ -1,0 +1,88 @@
+package platform
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// useCluster checks the user's own cluster and makes the tenants' namespaces in it. Databases are the user's as well: what
+// is missing is said, not made.
+func (p *Platform) useCluster(ctx context.Context, s *steps) error {
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		if err := s.do("kubectl", func() (changed bool, err error) {
+			_, changed, err = p.binaries(ctx)
+			return changed, err
+		}); err != nil {
+			return err
+		}
+	}
+	if err := s.do("your cluster", func() (bool, error) { return false, p.checkCluster(ctx) }); err != nil {
+		return err
+	}
+	return s.do("tenants", func() (bool, error) {
+		for _, t := range p.Config.Tenants {
+			manifest, err := json.Marshal(namespace(t))
+			if err != nil {
+				return false, err
+			}
+			if _, err := p.kubectl(ctx, manifest, "apply", "--server-side", "--field-manager=slipway-platform", "--filename=-"); err != nil {
+				return false, fmt.Errorf("namespace %s: %w", t.Namespace, err)
+			}
+			if _, err := p.kubectl(ctx, nil, "--namespace="+t.Namespace, "get", "secret", databaseSecret); err != nil {
+				fmt.Fprintf(p.Out, "  note: namespace %[1]s has no Secret %[2]s; the service keeps its data elsewhere until you make it:\n"+
+					"    kubectl --namespace=%[1]s create secret generic %[2]s --from-literal=url=postgres://USER:PASSWORD@HOST/DATABASE\n",
+					t.Namespace, databaseSecret)
+			}
+		}
+		return false, nil
+	})
+}
+
+func (p *Platform) checkCluster(ctx context.Context) error {
+	if _, err := os.Stat(firstPath(p.Config.Kubeconfig)); err != nil {
+		return fmt.Errorf("KUBECONFIG: %w; unset it to use a cluster on this machine", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if _, err := p.kubectl(ctx, nil, "--request-timeout=15s", "get", "--raw=/readyz"); err != nil {
+		return fmt.Errorf("the cluster of KUBECONFIG=%s does not answer: %w; unset KUBECONFIG to use a cluster on this machine",
+			p.Config.Kubeconfig, err)
+	}
+	return nil
+}
+
+// firstPath is the first file of a list as KUBECONFIG may have it.
+func firstPath(list string) string {
+	first, _, _ := strings.Cut(list, string(os.PathListSeparator))
+	return first
+}
+
+// kubectl speaks to the user's own cluster, whose kubeconfig may need plugins that only kubectl knows.
+func (p *Platform) kubectl(ctx context.Context, stdin []byte, args ...string) (string, error) {
+	program := "kubectl"
+	if _, err := exec.LookPath(program); err != nil {
+		program = p.path("bin", "kubectl")
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+p.Config.Kubeconfig)
+	cmd.Stdin = bytes.NewReader(stdin)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", errors.New(strings.TrimSpace(lastLine(stderr.String()) + " (" + err.Error() + ")"))
+	}
+	return string(out), nil
+}
+
+func lastLine(text string) string {
+	text = strings.TrimSpace(text)
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}

@@ -1,0 +1,101 @@
+package cluster
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gitlab.com/slipway-ci/slipway/platform/internal/daemon"
+	"gitlab.com/slipway-ci/slipway/platform/internal/netns"
+)
+
+// Stop ends the cluster and removes everything but its data. It relies on nothing that still runs, so it is also what
+// cleans up after a crash: the objects are in etcd, the kubelet makes the pods again from them.
+func (c *Cluster) Stop() error {
+	var errs []error
+	parts := Parts()
+	slices.Reverse(parts) // the kubelet before containerd: nothing is to be restarted
+	for _, name := range parts {
+		if name == "containerd" {
+			errs = append(errs, c.killPods())
+		}
+		errs = append(errs, c.Table.Stop(name))
+	}
+	for _, p := range c.shims() {
+		errs = append(errs, p.Stop(syscall.SIGKILL, time.Second))
+	}
+	errs = append(errs, c.killPods())
+	c.removeShimSockets()
+	errs = append(errs,
+		c.unmount(),
+		netns.Delete(c.NetNS()),
+		c.removeCgroups(),
+		c.forgetNetwork(),
+		c.restoreSysctls(),
+		os.RemoveAll(c.path("containerd", "state")),
+		removeSockets(c.Dir),
+	)
+	return errors.Join(errs...)
+}
+
+// shims are containerd's helpers, one per pod, which outlive it; their command line names our socket.
+func (c *Cluster) shims() []daemon.Process {
+	return daemon.Find(func(pid int) bool {
+		line := daemon.CommandLine(pid)
+		return strings.Contains(line, "containerd-shim-runc-v2") && strings.Contains(line, c.socket()+" ")
+	})
+}
+
+// removeShimSockets removes what killed shims leave outside of our folder; each noted where.
+func (c *Cluster) removeShimSockets() {
+	notes, _ := filepath.Glob(c.path("containerd", "state", "io.containerd.runtime.v2.task", "*", "*", "address"))
+	for _, note := range notes {
+		b, err := os.ReadFile(note)
+		path, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "unix://")
+		if err == nil && ok && filepath.IsAbs(path) {
+			_ = os.Remove(path)
+		}
+	}
+	removeIfEmpty("/run/containerd/s")
+	removeIfEmpty("/run/containerd")
+}
+
+// unmount removes every mount below the cluster's folder, the last first.
+func (c *Cluster) unmount() error {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	slices.Reverse(lines)
+	for _, line := range lines {
+		// proc(5): the fifth field is the mount point, with octal escapes for blanks.
+		fields := strings.Fields(line)
+		if len(fields) < 5 {
+			continue
+		}
+		point := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(fields[4])
+		if !strings.HasPrefix(point, c.Dir+"/") || point == c.NetNS() {
+			continue
+		}
+		if err := unix.Unmount(point, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+			errs = append(errs, &os.PathError{Op: "unmount", Path: point, Err: err})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func removeSockets(dir string) error {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.sock*"))
+	for _, p := range paths {
+		err = errors.Join(err, os.Remove(p))
+	}
+	return err
+}

@@ -1,0 +1,181 @@
+package ingress
+
+import (
+	"cmp"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// A Table knows where each request goes. Readers see a finished snapshot and never wait.
+type Table struct {
+	// Class is the ingressClassName that is served.
+	Class string
+
+	mu        sync.Mutex
+	ingresses map[string]ingress
+	services  map[string]service
+	slices    map[string]endpointSlice
+	current   atomic.Pointer[snapshot]
+}
+
+// A route is one path of one host.
+type route struct {
+	host     string
+	path     path
+	service  string // namespace/name
+	backends []string
+	// next is the turn of the round robin.
+	next *atomic.Uint64
+}
+
+type snapshot struct {
+	routes []*route
+	hosts  []string
+	// addresses are all endpoints that some route leads to.
+	addresses map[string]bool
+}
+
+// NewTable makes an empty table.
+func NewTable(class string) *Table {
+	t := &Table{Class: class, ingresses: map[string]ingress{}, services: map[string]service{}, slices: map[string]endpointSlice{}}
+	t.current.Store(&snapshot{})
+	return t
+}
+
+// update changes the objects and publishes a new snapshot.
+func (t *Table) update(change func()) *snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change()
+	s := t.build()
+	t.current.Store(s)
+	return s
+}
+
+func (t *Table) build() *snapshot {
+	s := &snapshot{addresses: map[string]bool{}}
+	turns := map[string]*atomic.Uint64{} // the round robin goes on where it was
+	for _, r := range t.current.Load().routes {
+		turns[r.service] = r.next
+	}
+	hosts := map[string]bool{}
+	for _, key := range slices.Sorted(maps.Keys(t.ingresses)) {
+		i := t.ingresses[key]
+		if i.Spec.IngressClassName == nil || *i.Spec.IngressClassName != t.Class {
+			continue
+		}
+		rules := i.Spec.Rules
+		for _, r := range rules {
+			hosts[r.Host] = true
+			if r.HTTP == nil {
+				continue
+			}
+			for _, p := range r.HTTP.Paths {
+				s.add(t.route(i.Metadata.Namespace, r.Host, p, turns))
+			}
+		}
+		if i.Spec.DefaultBackend != nil {
+			s.add(t.route(i.Metadata.Namespace, "", path{Path: "/", PathType: "Prefix", Backend: *i.Spec.DefaultBackend}, turns))
+		}
+	}
+	// The most specific first: exact hosts before wildcards before any host, exact paths before the longest prefix.
+	slices.SortStableFunc(s.routes, func(a, b *route) int {
+		return cmp.Or(cmp.Compare(rank(a.host), rank(b.host)), cmp.Compare(kind(a.path), kind(b.path)),
+			cmp.Compare(len(b.path.Path), len(a.path.Path)))
+	})
+	s.hosts = slices.Sorted(maps.Keys(hosts))
+	return s
+}
+
+func rank(host string) int {
+	switch {
+	case host == "":
+		return 2
+	case strings.HasPrefix(host, "*"):
+		return 1
+	}
+	return 0
+}
+
+func kind(p path) int {
+	if p.PathType == "Exact" {
+		return 0
+	}
+	return 1
+}
+
+func (s *snapshot) add(r *route) {
+	if r == nil {
+		return
+	}
+	s.routes = append(s.routes, r)
+	for _, a := range r.backends {
+		s.addresses[a] = true
+	}
+}
+
+// route resolves a path's backend to the addresses of its ready endpoints; nil for a backend that is no service.
+func (t *Table) route(namespace, host string, p path, turns map[string]*atomic.Uint64) *route {
+	if p.Backend.Service == nil {
+		return nil
+	}
+	key := namespace + "/" + p.Backend.Service.Name
+	r := &route{host: host, path: p, service: key, next: turns[key]}
+	if r.next == nil {
+		r.next = new(atomic.Uint64)
+		turns[key] = r.next
+	}
+	// EndpointSlices know a port by the name that it has in the Service, not by its number there.
+	want, found := "", false
+	for _, port := range t.services[key].Spec.Ports {
+		if b := p.Backend.Service.Port; port.Port == b.Number || b.Name != "" && port.Name == b.Name {
+			want, found = port.Name, true
+		}
+	}
+	if !found {
+		return r
+	}
+	addresses := map[string]bool{}
+	for _, slice := range t.slices {
+		if slice.Metadata.Namespace != namespace || slice.Metadata.Labels[serviceLabel] != p.Backend.Service.Name {
+			continue
+		}
+		for _, port := range slice.Ports {
+			if port.Name != want {
+				continue
+			}
+			for _, e := range slice.Endpoints {
+				if (e.Conditions.Ready == nil || *e.Conditions.Ready) && len(e.Addresses) > 0 {
+					addresses[net.JoinHostPort(e.Addresses[0], strconv.Itoa(port.Port))] = true
+				}
+			}
+		}
+	}
+	r.backends = slices.Sorted(maps.Keys(addresses))
+	return r
+}
+
+// lookup finds the route of a request; nil if no rule fits. The host has no port.
+func (s *snapshot) lookup(host, requestPath string) *route {
+	for _, r := range s.routes {
+		if hostMatches(r.host, host) && r.path.matches(requestPath) {
+			return r
+		}
+	}
+	return nil
+}
+
+// order lists the backends, beginning with the one whose turn it is; the others follow for retries.
+func (r *route) order() []string {
+	n := len(r.backends)
+	if n == 0 {
+		return nil
+	}
+	first := int(r.next.Add(1) % uint64(n))
+	return append(slices.Clone(r.backends[first:]), r.backends[:first]...)
+}

@@ -1,0 +1,109 @@
+// Package platform brings up, on one machine, what a delivery pipeline talks to: an OCI registry, PostgreSQL and a
+// single-node Kubernetes with an ingress. Everything listens on loopback and keeps its state in one folder.
+package platform
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"gitlab.com/slipway-ci/slipway/platform/internal/cluster"
+	"gitlab.com/slipway-ci/slipway/platform/internal/daemon"
+	"gitlab.com/slipway-ci/slipway/platform/internal/packages"
+	"gitlab.com/slipway-ci/slipway/platform/internal/postgres"
+)
+
+// A Platform is one installation: that of its state folder.
+type Platform struct {
+	Config Config
+	// Out is where the steps and notes for a person go.
+	Out   io.Writer
+	table daemon.Table
+}
+
+// New makes a platform; it does nothing yet.
+func New(c Config, out io.Writer) *Platform {
+	return &Platform{Config: c, Out: out, table: daemon.Table{
+		Pids:   filepath.Join(c.State, "run"),
+		Logs:   filepath.Join(c.State, "log"),
+		Marker: "SLIPWAY_PLATFORM=" + c.State,
+	}}
+}
+
+// name sets cgroups and CNI notes of this platform apart from those of others on the machine.
+func (p *Platform) name() string {
+	if p.Config.State == "/var/lib/slipway" {
+		return "slipway"
+	}
+	sum := sha256.Sum256([]byte(p.Config.State))
+	return "slipway-" + hex.EncodeToString(sum[:4])
+}
+
+func (p *Platform) path(names ...string) string {
+	return filepath.Join(append([]string{p.Config.State}, names...)...)
+}
+
+// Bin is the folder with kubectl, for PATH.
+func (p *Platform) Bin() string { return p.path("bin") }
+
+func (p *Platform) cluster() *cluster.Cluster {
+	return &cluster.Cluster{
+		Name:     p.name(),
+		Dir:      p.path("cluster"),
+		Plugins:  packages.CNIPlugins(),
+		Registry: p.Config.ownRegistry(),
+		APIPort:  p.Config.Ports.API,
+		Table:    p.table,
+	}
+}
+
+func (p *Platform) postgres() (*postgres.Server, error) {
+	return postgres.New(p.path("postgres"), p.path("secrets"), p.Config.Ports.Postgres)
+}
+
+// databaseURL is the URL of a tenant's database as its pods see it: the gateway listens at the node's address. The
+// connection does not leave the machine, so it has no TLS.
+func (p *Platform) databaseURL(server *postgres.Server, t Tenant) (string, error) {
+	password, err := server.Password(t.Database())
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("postgres://%s:%s@%s:%d/%[1]s?sslmode=disable", t.Database(), password, cluster.NodeAddress, p.Config.Ports.Postgres), nil
+}
+
+// ErrNotRoot is the answer of what only root can do.
+var ErrNotRoot = errors.New("Kubernetes needs root, for namespaces, cgroups and mounts: run this as root, or set KUBECONFIG to " +
+	"a cluster that you have")
+
+func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+
+// self is a copy of this program in the state folder: `go run` deletes the one that it started, and the parts that this
+// program serves outlive it.
+func (p *Platform) self() (string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	b, err := os.ReadFile(exe)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b)
+	path := p.path("libexec", "platform-"+hex.EncodeToString(sum[:6]))
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	// Older copies may still run; they can be deleted nevertheless.
+	if err := errors.Join(os.RemoveAll(p.path("libexec")), os.MkdirAll(p.path("libexec"), 0o755)); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(path+".tmp", b, 0o755); err != nil {
+		return "", err
+	}
+	return path, os.Rename(path+".tmp", path)
+}

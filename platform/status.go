@@ -1,0 +1,106 @@
+package platform
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/platform/internal/cluster"
+	"gitlab.com/slipway-ci/slipway/platform/internal/ingress"
+	"gitlab.com/slipway-ci/slipway/platform/internal/netns"
+)
+
+// A PartStatus is what can be said about one part.
+type PartStatus struct {
+	Part string `json:"part"`
+	// PID is zero for a part that does not run, or is not ours.
+	PID     int    `json:"pid,omitempty"`
+	Address string `json:"address,omitempty"`
+	Healthy bool   `json:"healthy"`
+	// Why says what is wrong with a part that is not healthy.
+	Why string `json:"why,omitempty"`
+	// Since is when it was started.
+	Since *time.Time `json:"since,omitempty"`
+	Log   string     `json:"log,omitempty"`
+}
+
+// Status looks at every part that this platform should have.
+func (p *Platform) Status(ctx context.Context) []PartStatus {
+	var all []PartStatus
+	if p.Config.Registry == "" {
+		all = append(all, p.part(ctx, "registry", p.Config.ownRegistry(), answers("http://"+p.Config.ownRegistry()+"/v2/")))
+	} else {
+		all = append(all, PartStatus{Part: "registry", Address: p.Config.Registry + " (yours)", Healthy: true})
+	}
+	if p.Config.Kubeconfig != "" {
+		s := PartStatus{Part: "kubernetes", Address: p.Config.Kubeconfig + " (yours)", Healthy: true}
+		if err := p.checkCluster(ctx); err != nil {
+			s.Healthy, s.Why = false, err.Error()
+		}
+		return append(all, s)
+	}
+	c := p.cluster()
+	probes := map[string]func(context.Context) error{
+		"kube-apiserver": c.APIReady,
+		"kubelet":        c.Ready,
+	}
+	all = append(all, p.part(ctx, "postgres", loopback(p.Config.Ports.Postgres), p.pingPostgres))
+	namespace := PartStatus{Part: "network namespace", Address: cluster.NodeAddress, Healthy: netns.Exists(c.NetNS())}
+	if !namespace.Healthy {
+		namespace.Why = "not there"
+	}
+	all = append(all, namespace)
+	for _, name := range cluster.Parts() {
+		all = append(all, p.part(ctx, name, "", probes[name]))
+	}
+	return append(all,
+		p.part(ctx, "gateway", loopback(p.Config.Ports.API), listens(p.Config.Ports.API)),
+		p.part(ctx, "ingress", loopback(p.Config.Ports.Ingress), answers("http://"+loopback(p.Config.Ports.Ingress)+ingress.ReadyPath)))
+}
+
+func (p *Platform) part(ctx context.Context, name, address string, probe func(context.Context) error) PartStatus {
+	s := PartStatus{Part: name, Address: address, Log: p.table.LogPath(name)}
+	r, ok := p.table.Lookup(name)
+	if !ok {
+		s.Why = "not started"
+		return s
+	}
+	if !r.Alive() {
+		s.Why = fmt.Sprintf("process %d is gone", r.PID)
+		return s
+	}
+	s.PID, s.Since = r.PID, &r.Started
+	if probe != nil {
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		if err := probe(ctx); err != nil {
+			s.Why = err.Error()
+			return s
+		}
+	}
+	s.Healthy = true
+	return s
+}
+
+func (p *Platform) pingPostgres(ctx context.Context) error {
+	server, err := p.postgres()
+	if err != nil {
+		return err
+	}
+	return server.Ping(ctx)
+}
+
+// LogPath is the path of a part's log.
+func (p *Platform) LogPath(part string) string { return p.table.LogPath(part) }
+
+// Logs lists the parts that have a log, by name.
+func (p *Platform) Logs() []string {
+	paths, _ := filepath.Glob(p.table.LogPath("*"))
+	var names []string
+	for _, path := range paths {
+		names = append(names, strings.TrimSuffix(filepath.Base(path), ".log"))
+	}
+	return names
+}

@@ -1,0 +1,136 @@
+package platform
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
+)
+
+const (
+	deployer = "deployer"
+	// databaseSecret has the key "url".
+	databaseSecret = "database"
+)
+
+// provision makes each tenant's namespace with what a pipeline needs in it: a service account that may deploy there and
+// nowhere else, and the URL of the database.
+func (p *Platform) provision(ctx context.Context) (bool, error) {
+	client, err := p.cluster().Client("admin")
+	if err != nil {
+		return false, err
+	}
+	defer client.Close()
+	server, err := p.postgres()
+	if err != nil {
+		return false, err
+	}
+	for path, object := range shared() {
+		if err := client.Apply(ctx, path, object); err != nil {
+			return false, err
+		}
+	}
+	for _, t := range p.Config.Tenants {
+		url, err := p.databaseURL(server, t)
+		if err != nil {
+			return false, err
+		}
+		for _, o := range tenantObjects(t, url) {
+			if err := client.Apply(ctx, o.path, o.object); err != nil {
+				return false, fmt.Errorf("tenant %s: %w", t.Namespace, err)
+			}
+		}
+	}
+	for _, t := range p.Config.Tenants {
+		if _, err := deployToken(ctx, client, t); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// shared are the cluster-wide objects: the ingress class, and what the ingress may read.
+func shared() map[string]kube.Object {
+	return map[string]kube.Object{
+		"/apis/networking.k8s.io/v1/ingressclasses/slipway": {
+			"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass",
+			"metadata": kube.Object{"name": "slipway", "annotations": kube.Object{"ingressclass.kubernetes.io/is-default-class": "true"}},
+			"spec":     kube.Object{"controller": "gitlab.com/slipway-ci/ingress"},
+		},
+		"/apis/rbac.authorization.k8s.io/v1/clusterroles/slipway:ingress": {
+			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+			"metadata": kube.Object{"name": "slipway:ingress"},
+			"rules": []kube.Object{
+				{"apiGroups": []string{""}, "resources": []string{"services"}, "verbs": []string{"list", "watch"}},
+				{"apiGroups": []string{"discovery.k8s.io"}, "resources": []string{"endpointslices"}, "verbs": []string{"list", "watch"}},
+				{"apiGroups": []string{"networking.k8s.io"}, "resources": []string{"ingresses"}, "verbs": []string{"list", "watch"}},
+			},
+		},
+		"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/slipway:ingress": {
+			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+			"metadata": kube.Object{"name": "slipway:ingress"},
+			"roleRef":  kube.Object{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "slipway:ingress"},
+			"subjects": []kube.Object{{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "slipway:ingress"}},
+		},
+	}
+}
+
+type located struct {
+	path   string
+	object kube.Object
+}
+
+func tenantObjects(t Tenant, databaseURL string) []located {
+	ns := "/api/v1/namespaces/" + t.Namespace
+	meta := func(name string) kube.Object {
+		return kube.Object{"name": name, "namespace": t.Namespace, "labels": kube.Object{"app.kubernetes.io/managed-by": kube.Manager}}
+	}
+	token := meta(deployer + "-token")
+	token["annotations"] = kube.Object{"kubernetes.io/service-account.name": deployer}
+	return []located{
+		{ns, namespace(t)},
+		{ns + "/serviceaccounts/" + deployer, kube.Object{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(deployer)}},
+		{ns + "/secrets/" + deployer + "-token", kube.Object{"apiVersion": "v1", "kind": "Secret", "metadata": token,
+			"type": "kubernetes.io/service-account-token"}},
+		{"/apis/rbac.authorization.k8s.io/v1/namespaces/" + t.Namespace + "/rolebindings/" + deployer, kube.Object{
+			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": meta(deployer),
+			// Kubernetes' own role: all of a workload, but no roles, quotas or the namespace itself.
+			"roleRef":  kube.Object{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+			"subjects": []kube.Object{{"kind": "ServiceAccount", "name": deployer, "namespace": t.Namespace}}}},
+		{ns + "/secrets/" + databaseSecret, kube.Object{"apiVersion": "v1", "kind": "Secret", "metadata": meta(databaseSecret),
+			"type": "Opaque", "data": kube.Object{"url": base64.StdEncoding.EncodeToString([]byte(databaseURL))}}},
+	}
+}
+
+// namespace has the strictest of Kubernetes' Pod Security Standards.
+func namespace(t Tenant) kube.Object {
+	return kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": t.Namespace, "labels": kube.Object{
+		"app.kubernetes.io/managed-by":       kube.Manager,
+		"pod-security.kubernetes.io/enforce": "restricted",
+		"pod-security.kubernetes.io/warn":    "restricted",
+	}}}
+}
+
+// deployToken waits until the API server's controller has filled in the token.
+func deployToken(ctx context.Context, client *kube.Client, t Tenant) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	path := "/api/v1/namespaces/" + t.Namespace + "/secrets/" + deployer + "-token"
+	for {
+		var secret struct{ Data struct{ Token []byte } }
+		if err := client.Get(ctx, path, &secret); err != nil {
+			return "", err
+		}
+		if len(secret.Data.Token) > 0 {
+			return string(secret.Data.Token), nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("tenant %s: the token of its service account %s is not made; `platform logs kube-controller-manager` "+
+				"may say why", t.Namespace, deployer)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
