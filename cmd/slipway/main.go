@@ -55,5 +55,6 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand()
+	root.AddCommand(newReportCommand(), newGateCommand())
 	return root
 }
