@@ -27,11 +27,6 @@ func (p *Platform) provision(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for path, object := range shared() {
-		if err := client.Apply(ctx, path, object); err != nil {
-			return false, err
-		}
-	}
 	for _, t := range p.Config.Tenants {
 		url, err := p.databaseURL(server, t)
 		if err != nil {
@@ -49,6 +44,21 @@ func (p *Platform) provision(ctx context.Context) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// provisionShared makes the cluster-wide objects.
+func (p *Platform) provisionShared(ctx context.Context) error {
+	client, err := p.cluster().Client("admin")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for path, object := range shared() {
+		if err := client.Apply(ctx, path, object); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // shared are the cluster-wide objects: the ingress class, and what the ingress may read.

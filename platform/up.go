@@ -135,6 +135,9 @@ func (p *Platform) startCluster(ctx context.Context, self string, s *steps) erro
 	if err := c.Start(ctx, s.do); err != nil {
 		return err
 	}
+	if err := s.do("cluster-wide objects", func() (bool, error) { return false, p.provisionShared(ctx) }); err != nil {
+		return err
+	}
 	return parallel([]func() error{
 		func() error { return s.do("gateway", func() (bool, error) { return p.startGateway(ctx, c, self) }) },
 		func() error { return s.do("ingress", func() (bool, error) { return p.startIngress(ctx, c, self) }) },

@@ -141,9 +141,13 @@ func (s *Server) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	passwordFile := filepath.Join(s.Dir, "password") // not standard input: another user may not open ours
+	if err := s.write(passwordFile, password+"\n"); err != nil {
+		return err
+	}
+	defer os.Remove(passwordFile)
 	cmd := exec.CommandContext(ctx, filepath.Join(s.Bin, "initdb"), "-D", fresh, "--username=postgres",
-		"--pwfile=/dev/stdin", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums")
-	cmd.Stdin = strings.NewReader(password + "\n")
+		"--pwfile="+passwordFile, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums")
 	cmd.Dir = s.Dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.user, Setsid: true}
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"}
