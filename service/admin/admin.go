@@ -7,7 +7,6 @@ import (
 	"encoding/json/v2"
 	"fmt"
 	"net/http"
-	"net/http/pprof"
 	"time"
 
 	"go.uber.org/zap"
@@ -54,11 +53,9 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("PUT /faults", faults.put)
 	mux.HandleFunc("DELETE /faults", faults.delete)
 	mux.HandleFunc("GET /debug/flight", o.Recorder.serve)
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/{$}", profiles)
+	mux.HandleFunc("GET /debug/pprof/{name}", profile)
+	mux.HandleFunc("GET /debug/pprof/profile", cpuProfile)
 	return mux
 }
 

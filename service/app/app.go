@@ -61,7 +61,7 @@ func New(source config.Source, build telemetry.Build, w io.Writer) (*App, error)
 		return nil, err
 	}
 	a := &App{source: source, build: build, config: &loaded.Config, level: level, failed: make(chan error, 2),
-		log: telemetry.NewLogger(w, level, loaded.Log.Format), metrics: telemetry.NewMetrics(build)}
+		log: telemetry.NewLogger(w, level, loaded.Log.Format), metrics: telemetry.NewMetrics(build, time.Now())}
 	if !loaded.Open() {
 		a.auth = auth.New(keys)
 	}
@@ -111,7 +111,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	a.admin = adminListener.Addr()
 	recorder := new(admin.Recorder)
 	a.cleanups.push("flight recorder", func(context.Context) error { recorder.Stop(); return nil })
-	a.serve("admin", adminListener, admin.New(admin.Options{Service: a, Build: a.build, Metrics: a.metrics.Handler(), Level: a.level,
+	a.serve("admin", adminListener, admin.New(admin.Options{Service: a, Build: a.build, Metrics: a.metrics, Level: a.level,
 		SetFault: func(f *httpapi.Fault) { a.public.SetFault(f) }, Recorder: recorder}), adminWriteTimeout)
 	a.cleanups.push("log", func(context.Context) error { _ = a.log.Sync(); return nil }) // pipes and terminals cannot be synced
 

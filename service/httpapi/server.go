@@ -72,7 +72,7 @@ type Server struct {
 func New(o Options, l Limits) *Server {
 	s := &Server{options: o, mux: http.NewServeMux(), gate: limit.NewGate(l.MaxInFlight), missed: o.Metrics.Route("unmatched", "any")}
 	s.SetLimits(l)
-	o.Metrics.Gauge("http_requests_in_flight", "Requests that are being served.", func() float64 { return float64(s.gate.Inside()) })
+	o.Metrics.Func("gauge", "http_requests_in_flight", "Requests that are being served.", func() float64 { return float64(s.gate.Inside()) })
 	strict := api.NewStrictHandlerWithOptions(&handlers{orders: o.Orders}, nil, api.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: answerError, ResponseErrorHandlerFunc: answerError})
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{BaseRouter: router{s}, ErrorHandlerFunc: answerError})

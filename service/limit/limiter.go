@@ -34,7 +34,9 @@ func NewLimiter(rate float64, burst int, now func() time.Time) *Limiter {
 }
 
 // Is reports whether the limiter has this rate and burst.
-func (l *Limiter) Is(rate float64, burst int) bool { return l.rate == rate && l.burst == float64(burst) }
+func (l *Limiter) Is(rate float64, burst int) bool {
+	return l.rate == rate && l.burst == float64(burst)
+}
 
 // Allow takes a token of the client's; without one it returns how long to wait for it.
 func (l *Limiter) Allow(client string) (wait time.Duration, ok bool) {
