@@ -22,8 +22,8 @@ import (
 
 const (
 	ingress    = "http://127.0.0.1:8080"
-	staging    = "orders.staging.localhost"
-	production = "orders.production.localhost"
+	staging    = "orders-staging.localhost"
+	production = "orders-production.localhost"
 )
 
 func TestDelivery(t *testing.T) {
