@@ -55,6 +55,6 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand()
-	root.AddCommand(newReportCommand(), newGateCommand())
+	root.AddCommand(newReportCommand(), newGateCommand(), newCoverageCommand())
 	return root
 }

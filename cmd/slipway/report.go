@@ -67,7 +67,7 @@ func newScannerReportCommand(format, short, example string) *cobra.Command {
 				if out.path == "" {
 					continue
 				}
-				if err := writeReport(out.path, out.write, r); err != nil {
+				if err := writeFile(out.path, func(w io.Writer) error { return out.write(w, r) }); err != nil {
 					return err
 				}
 			}
@@ -149,21 +149,6 @@ func (f *scanFlags) fail(cmd *cobra.Command, path string, err error) error {
 	fmt.Fprintf(cmd.ErrOrStderr(), "slipway: %s: %v\nNothing was scanned, so nothing is proven. Point the scanner to a mirror that this runner can reach: %s#unreachable\n",
 		path, err, gatesPage)
 	return exitError(3)
-}
-
-func writeReport(path string, write report.Writer, r *findings.Report) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	if err := write(file, r); err != nil {
-		file.Close()
-		return err
-	}
-	return file.Close()
 }
 
 // tell sums a report up in a line: "gosec: 10 findings (2 high, 6 medium, 2 low), 1 suppressed".
