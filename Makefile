@@ -7,8 +7,8 @@ cache    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slipway
 bin      := $(cache)/bin
 slipway  := $(bin)/slipway
 platform := $(bin)/platform
-# The pipeline's jobs find slipway, kubectl and the platform's other commands here.
-export PATH := $(bin):$(cache)/platform/bin:$(PATH)
+# The pipeline's jobs find slipway and platform here.
+export PATH := $(bin):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help pipeline approve test lint build run generate platform-up platform-down bench-engine bench-service bench-rollout e2e clean commands
@@ -17,10 +17,10 @@ help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 pipeline: platform-up ## Run this repository's pipeline for a push to main, up to the production gate
-	$(slipway) run --event push --branch main --variables .slipway/variables.yml --approve-hint "make approve"
+	PATH="$$($(platform) bin):$$PATH" $(slipway) run --event push --branch main --variables .slipway/variables.yml --approve-hint "make approve"
 
 approve: commands ## Roll the last pipeline's image to production: the same digest, nothing is rebuilt
-	$(slipway) approve deploy-production
+	PATH="$$($(platform) bin):$$PATH" $(slipway) approve deploy-production
 
 test: commands ## Run all tests, with the race detector and real parts
 	$(platform) deps postgresql chromium shellcheck
@@ -47,10 +47,10 @@ platform-down: commands ## Stop it; the data stays (platform down --purge remove
 	$(platform) down
 
 e2e: commands ## Prove the delivery from outside; after make pipeline and make approve
-	SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery ./test/e2e
+	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery ./test/e2e
 
 bench-rollout: commands ## Measure what users notice while a new commit rolls out to staging; after make pipeline
-	SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery/a_new_commit ./test/e2e
+	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery/a_new_commit ./test/e2e
 
 clean: ## Remove what runs left in this clone
 	rm -rf .slipway bin
