@@ -234,3 +234,32 @@ func withoutGit(env []string) []string {
 		return false
 	})
 }
+
+// UpdateSubmodules fills the submodules of a checkout. What the project's work tree has of them is used before the network.
+func UpdateSubmodules(ctx context.Context, checkout, project string, recursive bool, env []string) error {
+	in := git{dir: checkout, env: env}
+	names, err := in.run(ctx, nil, "config", "--file", ".gitmodules", "--get-regexp", `^submodule\..*\.path$`)
+	if err != nil {
+		// No .gitmodules: nothing to do.
+		return nil
+	}
+	if _, err := in.run(ctx, nil, "submodule", "init"); err != nil {
+		return err
+	}
+	for line := range strings.Lines(names) {
+		key, path, _ := strings.Cut(strings.TrimSpace(line), " ")
+		local := filepath.Join(project, path)
+		if _, err := os.Stat(filepath.Join(local, ".git")); err != nil {
+			continue
+		}
+		if _, err := in.run(ctx, nil, "config", strings.TrimSuffix(key, ".path")+".url", local); err != nil {
+			return err
+		}
+	}
+	args := []string{"-c", "protocol.file.allow=always", "submodule", "update"}
+	if recursive {
+		args = append(args, "--init", "--recursive")
+	}
+	_, err = in.run(ctx, nil, args...)
+	return err
+}

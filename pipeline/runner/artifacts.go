@@ -1,0 +1,186 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
+)
+
+// wanted decides by `artifacts:when` or `cache:when` whether a job's files are kept.
+func wanted(when string, success bool) bool {
+	switch when {
+	case "always":
+		return true
+	case "on_failure":
+		return !success
+	default:
+		return success
+	}
+}
+
+// keepArtifacts puts the files of `artifacts:paths` and `artifacts:untracked` into the job's folder of the run.
+func (a *attempt) keepArtifacts(ctx context.Context, spec *pipeline.Artifacts) error {
+	files := a.match(a.env.expandAll(spec.Paths))
+	if spec.Untracked {
+		untracked, err := snapshot.Untracked(ctx, a.build.project, a.run.machine)
+		if err != nil {
+			return err
+		}
+		files = append(files, untracked...)
+	}
+	excluded := a.env.expandAll(spec.Exclude)
+	files = slices.DeleteFunc(files, func(file string) bool {
+		return slices.ContainsFunc(excluded, func(pattern string) bool {
+			match, _ := doublestar.Match(path.Clean(pattern), file)
+			return match
+		})
+	})
+	slices.Sort(files)
+	files = slices.Compact(files)
+	if len(files) == 0 {
+		if len(spec.Paths) > 0 || spec.Untracked {
+			a.logf("Artifacts: there are no files to keep")
+		}
+		return nil
+	}
+	if err := a.collect(files, a.folder(artifactsFolder)); err != nil {
+		return fmt.Errorf("artifacts: %w", err)
+	}
+	a.logf("Artifacts: kept %s", plural(len(files), "file"))
+	return nil
+}
+
+// keepReports puts the files of `artifacts:reports` into the job's folder, by kind. GitLab takes them also from failed jobs.
+func (a *attempt) keepReports(spec *pipeline.Artifacts) (kinds []string, err error) {
+	for kind := range spec.Reports {
+		files := a.match(a.env.expandAll(spec.ReportPaths(kind)))
+		if len(files) == 0 {
+			continue
+		}
+		if err := a.collect(files, filepath.Join(a.folder(reportsFolder), kind)); err != nil {
+			return nil, fmt.Errorf("report %s: %w", kind, err)
+		}
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	return kinds, nil
+}
+
+// readDotenv reads the dotenv reports of a job.
+func (a *attempt) readDotenv(spec *pipeline.Artifacts) ([]pipeline.Variable, error) {
+	var variables []pipeline.Variable
+	for _, file := range a.match(a.env.expandAll(spec.ReportPaths("dotenv"))) {
+		content, err := os.ReadFile(filepath.Join(a.build.project, file))
+		if err != nil {
+			return nil, err
+		}
+		parsed, err := parseDotenv(file, content)
+		if err != nil {
+			return nil, err
+		}
+		variables = append(variables, parsed...)
+	}
+	return variables, nil
+}
+
+// match lists the files below the checkout that the patterns name: files, folders with everything in them, and globs in
+// which ** stands for any folders. Patterns that match nothing, or leave the checkout, are reported in the log.
+func (a *attempt) match(patterns []string) []string {
+	tree := os.DirFS(a.build.project)
+	seen := map[string]bool{}
+	var files []string
+	add := func(file string) {
+		if !seen[file] {
+			seen[file] = true
+			files = append(files, file)
+		}
+	}
+	for _, pattern := range patterns {
+		relative, inside := a.inside(pattern)
+		if !inside {
+			a.logf("WARNING: %s is outside of the project: only files below CI_PROJECT_DIR can be kept", pattern)
+			continue
+		}
+		matches, err := doublestar.Glob(tree, relative, doublestar.WithNoFollow())
+		if err != nil {
+			a.logf("WARNING: %s: %v", pattern, err)
+			continue
+		}
+		before := len(seen)
+		for _, m := range matches {
+			_ = fs.WalkDir(tree, m, func(file string, e fs.DirEntry, err error) error {
+				switch {
+				case err != nil:
+					return nil
+				case e.IsDir() && file == ".git":
+					return fs.SkipDir
+				case !e.IsDir():
+					add(file)
+				}
+				return nil
+			})
+		}
+		if len(seen) == before && len(matches) == 0 {
+			a.logf("WARNING: %s: no matching files", pattern)
+		}
+	}
+	return files
+}
+
+// inside makes a pattern relative to the checkout.
+func (a *attempt) inside(pattern string) (relative string, ok bool) {
+	relative = path.Clean(filepath.ToSlash(pattern))
+	if path.IsAbs(relative) {
+		if relative == a.build.project {
+			return ".", true
+		}
+		if relative, ok = strings.CutPrefix(relative, a.build.project+"/"); !ok {
+			return "", false
+		}
+	}
+	return relative, relative != ".." && !strings.HasPrefix(relative, "../")
+}
+
+// collect puts files of the checkout into a folder. Links are enough: the checkout is removed when the job has ended.
+func (a *attempt) collect(files []string, folder string) error {
+	for _, file := range files {
+		from, to := filepath.Join(a.build.project, file), filepath.Join(folder, file)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if err := os.Link(from, to); err == nil || errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err := filetree.Copy(from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetchArtifacts puts the artifacts of earlier jobs into the checkout, in the pipeline's order.
+func (a *attempt) fetchArtifacts() error {
+	for _, source := range a.sources {
+		from := filepath.Join(a.run.folder(source.Slug), artifactsFolder)
+		if _, err := os.Stat(from); err != nil {
+			continue
+		}
+		a.logf("Artifacts: from %s", source.Name)
+		if err := filetree.Copy(from, a.build.project); err != nil {
+			return fmt.Errorf("artifacts of %s: %w", source.Name, err)
+		}
+	}
+	return nil
+}

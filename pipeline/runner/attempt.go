@@ -1,0 +1,412 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
+)
+
+// Folders and files of a job in its run.
+const (
+	jobsFolder      = "jobs"
+	artifactsFolder = "artifacts"
+	reportsFolder   = "reports"
+	logFile         = "log"
+)
+
+// errJobTimeout is the cause of a job's context when its time is over.
+var errJobTimeout = errors.New("the job's time is over")
+
+// An attempt is one execution of a job. What it needs from the run is fixed before it starts, so that it shares nothing
+// that changes.
+type attempt struct {
+	run     *run
+	node    *node
+	id      int
+	number  int
+	sources []JobState
+	dotenv  []pipeline.Variable
+	started time.Time
+
+	build *build
+	env   jobEnvironment
+	log   *jobLog
+	out   *maskingWriter
+	// keys are the keys of the job's caches.
+	keys []string
+}
+
+// An outcome is how an attempt ended.
+type outcome struct {
+	status      Status
+	failure     Failure
+	err         error
+	exitCode    int
+	coverage    string
+	dotenv      []pipeline.Variable
+	reports     []string
+	environment *Deployment
+	// fatal says that the machine, not the job, is at fault: going on makes no sense.
+	fatal bool
+}
+
+// timeout is the job's `timeout`, or the run's.
+func (a *attempt) timeout() time.Duration {
+	if t := a.node.job.Timeout; t > 0 {
+		return t
+	}
+	return a.run.options.Timeout
+}
+
+// folder is a path in the job's folder of the run.
+func (a *attempt) folder(name string) string {
+	return filepath.Join(a.run.folder(a.node.state.Slug), name)
+}
+
+func (a *attempt) logf(format string, args ...any) {
+	fmt.Fprintf(a.out, "[slipway] "+format+"\n", args...)
+}
+
+// execute runs the job. It returns when everything that the job started is gone.
+func (a *attempt) execute(ctx context.Context) (result outcome) {
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	if err := a.open(func(err error) { abort(fmt.Errorf("write the log: %w", err)) }); err != nil {
+		return a.broken(err)
+	}
+	defer func() {
+		if result.status == Failed {
+			a.logf("Job failed: %v", result.err)
+		} else {
+			a.logf("Job %s", map[Status]string{Success: "succeeded", Canceled: "canceled"}[result.status])
+		}
+		_ = a.out.Flush()
+		err := a.log.Close()
+		if a.build != nil {
+			err = errors.Join(err, a.build.close())
+		}
+		if err != nil && !result.fatal {
+			result = a.broken(err)
+		}
+	}()
+	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout(), errJobTimeout)
+	defer cancel()
+
+	defer a.run.executor.stop(a)
+	if err := a.prepare(ctx); err != nil {
+		return a.stopped(ctx, a.broken(err))
+	}
+	job := a.node.job
+	scriptCtx, cancelScript := ctx, context.CancelFunc(func() {})
+	if limit := a.env.duration("RUNNER_SCRIPT_TIMEOUT", 0); limit > 0 {
+		scriptCtx, cancelScript = context.WithTimeoutCause(ctx, limit, errJobTimeout)
+	}
+	exit, err := a.shell(scriptCtx, "script", append(append([]string{}, job.BeforeScript...), job.Script...), nil)
+	switch {
+	case err != nil:
+		result = a.broken(err)
+	case exit.Code != 0:
+		result = outcome{status: Failed, failure: ScriptFailure, exitCode: exit.Code, err: fmt.Errorf("exit code %d", exit.Code)}
+	default:
+		result = outcome{status: Success}
+	}
+	result = a.stopped(scriptCtx, result)
+	cancelScript()
+	if exit.Leftover > 0 && result.status == Success {
+		a.logf("Ended %s that the script left behind", plural(exit.Leftover, "process"))
+	}
+	a.afterScript(ctx, result.status)
+	if result.status == Canceled || result.fatal {
+		return result
+	}
+	return a.finish(context.WithoutCancel(ctx), result)
+}
+
+// open makes the log and the build folder, and the job's variables.
+func (a *attempt) open(broken func(error)) error {
+	folder := a.run.folder(a.node.state.Slug)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	path := filepath.Join(folder, logFile)
+	if a.number > 1 {
+		if err := os.Rename(path, fmt.Sprintf("%s.%d", path, a.number-1)); err != nil {
+			return err
+		}
+	}
+	var err error
+	if a.log, err = openLog(path, broken, a.run.lines(a.node)); err != nil {
+		return err
+	}
+	a.out = newMaskingWriter(a.log, nil)
+	if a.build, err = a.run.workshop.open(a.node.state.Slug, a.projectPath(), a.run.options.TempDir); err != nil {
+		return errors.Join(err, a.log.Close())
+	}
+	a.env = environmentOf(a.node.graph.plan, a.node.job, a.dotenv, a.predefined(), a.build.temporaryProject())
+	a.out = newMaskingWriter(a.log, a.env.secrets)
+	return nil
+}
+
+// projectPath is CI_PROJECT_PATH, where the checkout lies below CI_BUILDS_DIR, as on GitLab.
+func (a *attempt) projectPath() string {
+	for _, v := range a.node.graph.plan.Predefined {
+		if v.Key == "CI_PROJECT_PATH" && filepath.IsLocal(v.Value) {
+			return v.Value
+		}
+	}
+	return "project"
+}
+
+// prepare makes the checkout, and puts caches and artifacts into it.
+func (a *attempt) prepare(ctx context.Context) error {
+	job := a.node.job
+	switch strategy := a.env.variables["GIT_STRATEGY"]; strategy {
+	case "none", "empty":
+		a.logf("No sources (GIT_STRATEGY: %s)", strategy)
+		if err := os.MkdirAll(a.build.project, 0o755); err != nil {
+			return err
+		}
+	default:
+		sources := a.run.definition.Sources
+		changed := ""
+		if sources.Changed {
+			changed = " with uncommitted changes"
+		}
+		a.logf("Checking out %s%s", sources.Commit[:8], changed)
+		if err := sources.Checkout(ctx, a.build.project, a.run.machine); err != nil {
+			return err
+		}
+		if err := a.submodules(ctx); err != nil {
+			return err
+		}
+	}
+	if err := a.env.writeFiles(); err != nil {
+		return err
+	}
+	for _, name := range a.node.unsupported() {
+		a.logf("%s", name)
+	}
+	if err := a.run.executor.start(ctx, a); err != nil {
+		return err
+	}
+	if err := a.restoreCaches(ctx); err != nil {
+		return err
+	}
+	if err := a.fetchArtifacts(); err != nil {
+		return err
+	}
+	if job.ResourceGroup != "" {
+		a.logf("Holding the resource group %s", job.ResourceGroup)
+	}
+	return nil
+}
+
+func (a *attempt) submodules(ctx context.Context) error {
+	strategy := a.env.variables["GIT_SUBMODULE_STRATEGY"]
+	if strategy != "normal" && strategy != "recursive" {
+		return nil
+	}
+	a.logf("Updating submodules (%s)", strategy)
+	return snapshot.UpdateSubmodules(ctx, a.build.project, a.run.project, strategy == "recursive", a.run.machine)
+}
+
+// unsupported tells what GitLab would do for a job and a run on one machine does not.
+func (n *node) unsupported() []string {
+	var notes []string
+	for _, need := range n.job.Needs {
+		if need.Project != "" || need.Pipeline != "" {
+			notes = append(notes, fmt.Sprintf("Artifacts of %s in other pipelines are not fetched here", need.Job))
+		}
+	}
+	for _, k := range []struct {
+		name  string
+		value any
+	}{{"id_tokens", n.job.IDTokens}, {"secrets", n.job.Secrets}, {"hooks", n.job.Hooks}, {"release", n.job.Release}, {"pages", n.job.Pages}} {
+		if k.value != nil {
+			notes = append(notes, "`"+k.name+"` has no effect here: it takes a GitLab instance")
+		}
+	}
+	return notes
+}
+
+// afterScript runs `after_script` in a shell of its own. It cannot change the result. It also runs when the script was
+// canceled, but not when the job's time is over, as in GitLab.
+func (a *attempt) afterScript(ctx context.Context, status Status) {
+	job := a.node.job
+	if len(job.AfterScript) == 0 || context.Cause(ctx) == errJobTimeout {
+		return
+	}
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx),
+		a.env.duration("RUNNER_AFTER_SCRIPT_TIMEOUT", a.run.options.AfterScriptTimeout), errJobTimeout)
+	defer cancel()
+	a.logf("after_script")
+	exit, err := a.shell(ctx, "after_script", job.AfterScript, map[string]string{"CI_JOB_STATUS": string(status)})
+	switch {
+	case context.Cause(ctx) == errJobTimeout:
+		a.logf("WARNING: after_script took too long and was stopped; the job's result stays")
+	case err != nil:
+		a.logf("WARNING: after_script: %v; the job's result stays", err)
+	case exit.Code != 0:
+		a.logf("WARNING: after_script failed with exit code %d; the job's result stays", exit.Code)
+	}
+}
+
+// shell runs commands in a shell with the job's variables and those in more.
+func (a *attempt) shell(ctx context.Context, name string, commands []string, more map[string]string) (supervise.Exit, error) {
+	if err := ctx.Err(); err != nil {
+		return supervise.Exit{}, err
+	}
+	script := filepath.Join(a.build.temporaryProject(), name+".sh")
+	if err := os.WriteFile(script, []byte(shellScript(commands)), 0o600); err != nil {
+		return supervise.Exit{}, err
+	}
+	variables := maps.Clone(a.env.variables)
+	maps.Copy(variables, more)
+	args, env := a.run.executor.command(a, script, variables)
+	process, err := supervise.Start(supervise.Command{
+		Supervisor: a.run.options.Supervisor, Args: args, Dir: a.build.project, Env: env, Output: a.out, Grace: leftoverGrace,
+	})
+	if err != nil {
+		return supervise.Exit{}, err
+	}
+	defer a.stopWhenDone(ctx, process)()
+	return process.Wait()
+}
+
+// leftoverGrace is how long what a script left in the background may take to end after SIGTERM.
+const leftoverGrace = time.Second
+
+// stopWhenDone ends a process when the context does: first kindly, after the run's grace, or on its second Ctrl-C, by force.
+// The returned function ends the watch.
+func (a *attempt) stopWhenDone(ctx context.Context, process *supervise.Process) func() {
+	over := make(chan struct{})
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-over:
+			return
+		case <-a.run.options.Kill:
+		case <-ctx.Done():
+			process.Terminate()
+			select {
+			case <-over:
+				return
+			case <-a.run.options.Kill:
+			case <-time.After(a.run.options.Grace):
+			}
+		}
+		process.Kill()
+	}()
+	return func() {
+		close(over)
+		<-watched
+	}
+}
+
+// stopped replaces an outcome by the reason for which the attempt was stopped, if it was.
+func (a *attempt) stopped(ctx context.Context, result outcome) outcome {
+	switch cause := context.Cause(ctx); {
+	case cause == nil || result.fatal:
+		return result
+	case cause == errJobTimeout:
+		if result.status == Success {
+			return result
+		}
+		return outcome{status: Failed, failure: JobTimeout, err: fmt.Errorf("it took longer than its timeout of %s", a.limit())}
+	case errors.Is(cause, context.Canceled):
+		return outcome{status: Canceled}
+	default:
+		return a.broken(cause)
+	}
+}
+
+// limit is the tighter of the job's timeouts.
+func (a *attempt) limit() time.Duration {
+	return min(a.timeout(), a.env.duration("RUNNER_SCRIPT_TIMEOUT", a.timeout()))
+}
+
+// broken is the outcome of an error that is not the script's.
+func (a *attempt) broken(err error) outcome {
+	return outcome{status: Failed, failure: SystemFailure, err: err, fatal: isMachineError(err)}
+}
+
+// finish keeps what the job leaves: reports, artifacts, caches.
+func (a *attempt) finish(ctx context.Context, result outcome) outcome {
+	success := result.status == Success
+	fail := func(failure Failure, err error) {
+		if result.status == Success || isMachineError(err) {
+			result = outcome{status: Failed, failure: failure, err: err, fatal: isMachineError(err)}
+		}
+		a.logf("ERROR: %v", err)
+	}
+	if spec := a.node.job.Artifacts; spec != nil {
+		var err error
+		if result.dotenv, err = a.readDotenv(spec); err != nil {
+			fail(DataFailure, err)
+		}
+		if result.reports, err = a.keepReports(spec); err != nil {
+			fail(SystemFailure, err)
+		}
+		if wanted(spec.When, success) {
+			if err := a.keepArtifacts(ctx, spec); err != nil {
+				fail(SystemFailure, err)
+			}
+		}
+	}
+	if err := a.saveCaches(ctx, success); err != nil {
+		// A cache is a convenience: without it the next run is slower, no more.
+		if isMachineError(err) {
+			fail(SystemFailure, err)
+		} else {
+			a.logf("WARNING: %v", err)
+		}
+	}
+	if pattern := a.node.job.Coverage; pattern != "" {
+		result.coverage = a.coverage(pattern)
+	}
+	if result.status == Success {
+		result.environment = a.deployment(result.dotenv)
+	}
+	return result
+}
+
+func (a *attempt) coverage(pattern string) string {
+	if err := a.out.Flush(); err != nil {
+		return ""
+	}
+	log, err := os.Open(a.folder(logFile))
+	if err != nil {
+		return ""
+	}
+	defer log.Close()
+	coverage, err := coverageOf(log, pattern)
+	if err != nil {
+		a.logf("WARNING: %v", err)
+	}
+	return coverage
+}
+
+// deployment is the environment of the job; its URL may use the job's own dotenv report.
+func (a *attempt) deployment(own []pipeline.Variable) *Deployment {
+	spec := a.node.job.Environment
+	if spec == nil {
+		return nil
+	}
+	variables := maps.Clone(a.env.variables)
+	for _, v := range own {
+		variables[v.Key] = v.Value
+	}
+	return &Deployment{
+		Name: expand(spec.Name, variables), URL: strings.TrimSpace(expand(spec.URL, variables)), Action: orElse(spec.Action, "start"), OnStop: spec.OnStop,
+	}
+}

@@ -1,0 +1,114 @@
+package runner
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
+)
+
+// A workshop is the folder in the user's cache where jobs of a project work. A job finds its checkout at the same path in
+// every run, so what Go remembers of compiled packages by their paths is found again.
+type workshop struct{ dir string }
+
+func openWorkshop(cacheDir, project string) workshop {
+	return workshop{filepath.Join(cacheDir, "projects", filepath.Base(project)+"-"+shortHash(project))}
+}
+
+func (w workshop) builds() string { return filepath.Join(w.dir, "builds") }
+
+func (w workshop) caches() string { return filepath.Join(w.dir, "caches") }
+
+// A build is where one job works, CI_BUILDS_DIR, held by a lock.
+type build struct {
+	root string
+	// project is the checkout, CI_PROJECT_DIR.
+	project string
+	// temporary is the job's TMPDIR. It is not below root: paths of Unix sockets must be short.
+	temporary string
+	held      *fileLock
+}
+
+// temporaryProject is the folder of scripts and file-type variables, beside the checkout as in GitLab's runner.
+func (b *build) temporaryProject() string { return b.project + ".tmp" }
+
+// open takes a build folder for a job and empties it. Another run may be using the job's usual one.
+func (w workshop) open(slug, projectPath, tempDir string) (*build, error) {
+	for i := 1; ; i++ {
+		name := slug
+		if i > 1 {
+			name += "~" + strconv.Itoa(i)
+		}
+		held, err := tryLock(filepath.Join(w.builds(), name+".lock"), true)
+		if err != nil {
+			return nil, err
+		}
+		if held == nil {
+			continue
+		}
+		b := &build{root: filepath.Join(w.builds(), name), held: held}
+		if err := errors.Join(sweep(b.root, held), b.prepare(projectPath, tempDir)); err != nil {
+			held.unlock()
+			return nil, err
+		}
+		return b, nil
+	}
+}
+
+func (b *build) prepare(projectPath, tempDir string) error {
+	b.project = filepath.Join(b.root, filepath.FromSlash(projectPath))
+	if err := os.MkdirAll(b.temporaryProject(), 0o700); err != nil {
+		return err
+	}
+	temporary, err := os.MkdirTemp(tempDir, "slipway-")
+	if err != nil {
+		return err
+	}
+	b.temporary = temporary
+	// Whoever finds the lock free can clean up.
+	return b.held.write(temporary)
+}
+
+// close removes the build.
+func (b *build) close() error {
+	err := errors.Join(filetree.Remove(b.temporary), filetree.Remove(b.root), b.held.write(""))
+	b.held.unlock()
+	return err
+}
+
+// sweep removes what a killed process left in a build folder, whose lock is held.
+func sweep(root string, held *fileLock) error {
+	content, err := os.ReadFile(held.file.Name())
+	if err != nil {
+		return err
+	}
+	if temporary := strings.TrimSpace(string(content)); strings.HasPrefix(filepath.Base(temporary), "slipway-") {
+		if err := filetree.Remove(temporary); err != nil {
+			return err
+		}
+	}
+	return filetree.Remove(root)
+}
+
+// sweep removes what killed runs of the project left; builds in use are left alone.
+func (w workshop) sweep() {
+	locks, _ := filepath.Glob(filepath.Join(w.builds(), "*.lock"))
+	for _, path := range locks {
+		root := strings.TrimSuffix(path, ".lock")
+		if _, err := os.Stat(root); err != nil {
+			continue
+		}
+		held, err := tryLock(path, true)
+		if err != nil || held == nil {
+			continue
+		}
+		// What cannot be removed now fails with a message when a job needs the folder.
+		if sweep(root, held) == nil {
+			_ = held.write("")
+		}
+		held.unlock()
+	}
+}

@@ -1,0 +1,218 @@
+package runner
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
+)
+
+// A cacheEntry is the folder of one cache key: its files, and a lock that readers share and a writer has alone.
+type cacheEntry struct{ dir string }
+
+func (w workshop) cache(key string) cacheEntry {
+	name := pipeline.Slug(key)
+	return cacheEntry{filepath.Join(w.caches(), name[:min(len(name), 40)]+"-"+shortHash(key))}
+}
+
+func (e cacheEntry) files() string { return filepath.Join(e.dir, "files") }
+
+func (e cacheEntry) lock(ctx context.Context, exclusive bool) (*fileLock, error) {
+	return lock(ctx, filepath.Join(e.dir, "lock"), exclusive, nil)
+}
+
+// cacheKeys gives the key of a cache and the ones to fall back to. Protected refs have caches of their own, so that
+// unprotected ones cannot poison them.
+func (a *attempt) cacheKeys(ctx context.Context, c pipeline.Cache) ([]string, error) {
+	key := orElse(a.env.expand(c.Key), "default")
+	digest := sha256.New()
+	found := false
+	for _, pattern := range a.env.expandAll(c.KeyFiles) {
+		for _, file := range a.match([]string{pattern}) {
+			content, err := os.ReadFile(filepath.Join(a.build.project, file))
+			if err != nil {
+				return nil, err
+			}
+			fmt.Fprintf(digest, "%s %d\n%s", file, len(content), content)
+			found = true
+		}
+	}
+	for _, file := range a.env.expandAll(c.KeyFilesCommits) {
+		commit, err := snapshot.LastCommit(ctx, a.build.project, a.run.machine, file)
+		if err != nil {
+			return nil, err
+		}
+		if commit != "" {
+			fmt.Fprintf(digest, "%s %s\n", file, commit)
+			found = true
+		}
+	}
+	if len(c.KeyFiles)+len(c.KeyFilesCommits) > 0 {
+		key = "default"
+		if found {
+			key = hex.EncodeToString(digest.Sum(nil))[:40]
+		}
+		if c.KeyPrefix != "" {
+			key = a.env.expand(c.KeyPrefix) + "-" + key
+		}
+	}
+	keys := append([]string{key}, a.env.expandAll(c.FallbackKeys)...)
+	if !c.Unprotect {
+		suffix := "-non_protected"
+		if a.node.graph.plan.Event.RefProtected {
+			suffix = "-protected"
+		}
+		for i := range keys {
+			keys[i] += suffix
+		}
+	}
+	if fallback := a.env.variables["CACHE_FALLBACK_KEY"]; fallback != "" {
+		keys = append(keys, fallback)
+	}
+	return keys, nil
+}
+
+// restoreCaches fills the checkout from the job's caches.
+func (a *attempt) restoreCaches(ctx context.Context) error {
+	for _, c := range a.node.job.Cache {
+		keys, err := a.cacheKeys(ctx, c)
+		if err != nil {
+			return fmt.Errorf("cache: %w", err)
+		}
+		// The key is computed once: the script may change the files that it is made of.
+		a.keys = append(a.keys, keys[0])
+		if a.env.expand(c.Policy) == "push" {
+			continue
+		}
+		if err := a.restoreCache(ctx, keys); err != nil {
+			return fmt.Errorf("cache %s: %w", keys[0], err)
+		}
+	}
+	return nil
+}
+
+func (a *attempt) restoreCache(ctx context.Context, keys []string) error {
+	for _, key := range keys {
+		entry := a.run.workshop.cache(key)
+		if _, err := os.Stat(entry.files()); err != nil {
+			continue
+		}
+		held, err := entry.lock(ctx, false)
+		if err != nil {
+			return err
+		}
+		err = filetree.CopyCache(entry.files(), a.build.project)
+		held.unlock()
+		if err == nil {
+			a.logf("Cache: %s", key)
+		}
+		return err
+	}
+	a.logf("Cache: %s is not there yet", keys[0])
+	return nil
+}
+
+// saveCaches keeps the job's caches. It is the last to touch the checkout: files are moved, not copied, where one cache only
+// can want them.
+func (a *attempt) saveCaches(ctx context.Context, success bool) error {
+	caches := a.node.job.Cache
+	for i, c := range caches {
+		if i >= len(a.keys) || a.env.expand(c.Policy) == "pull" || !wanted(c.When, success) {
+			continue
+		}
+		if err := a.saveCache(ctx, c, a.keys[i], len(caches) == 1); err != nil {
+			return fmt.Errorf("cache %s: %w", a.keys[i], err)
+		}
+	}
+	return nil
+}
+
+func (a *attempt) saveCache(ctx context.Context, c pipeline.Cache, key string, move bool) error {
+	entry := a.run.workshop.cache(key)
+	if err := os.MkdirAll(entry.dir, 0o755); err != nil {
+		return err
+	}
+	staging, err := os.MkdirTemp(entry.dir, "new-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = filetree.Remove(staging) }()
+	paths, err := a.cachePaths(ctx, c)
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 {
+		a.logf("Cache: there are no files to keep as %s", key)
+		return nil
+	}
+	put := filetree.CopyCache
+	if move {
+		put = filetree.Move
+	}
+	for _, p := range paths {
+		if err := put(filepath.Join(a.build.project, p), filepath.Join(staging, p)); err != nil {
+			return err
+		}
+	}
+	held, err := entry.lock(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer held.unlock()
+	old := staging + ".old"
+	if err := os.Rename(entry.files(), old); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if err := os.Rename(staging, entry.files()); err != nil {
+		return err
+	}
+	a.logf("Cache: kept as %s", key)
+	return filetree.Remove(old)
+}
+
+// cachePaths lists what to keep: whole folders where a path names one, else files.
+func (a *attempt) cachePaths(ctx context.Context, c pipeline.Cache) ([]string, error) {
+	var paths []string
+	for _, pattern := range a.env.expandAll(c.Paths) {
+		if relative, inside := a.inside(pattern); inside && relative != "." {
+			if info, err := os.Lstat(filepath.Join(a.build.project, relative)); err == nil && info.IsDir() {
+				paths = append(paths, relative)
+				continue
+			}
+		}
+		paths = append(paths, a.match([]string{pattern})...)
+	}
+	if c.Untracked {
+		untracked, err := snapshot.Untracked(ctx, a.build.project, a.run.machine)
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, untracked...)
+	}
+	return withoutNested(paths), nil
+}
+
+// withoutNested drops repetitions, and what lies below another path of the list: it is kept with that.
+func withoutNested(paths []string) []string {
+	slices.Sort(paths)
+	paths = slices.Compact(paths)
+	listed := map[string]bool{}
+	for _, p := range paths {
+		listed[p] = true
+	}
+	return slices.DeleteFunc(paths, func(p string) bool {
+		for up := filepath.Dir(p); up != "."; up = filepath.Dir(up) {
+			if listed[up] {
+				return true
+			}
+		}
+		return false
+	})
+}

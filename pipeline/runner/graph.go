@@ -1,0 +1,233 @@
+package runner
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// A graph is one pipeline of a run: the plan's own, or a child pipeline.
+type graph struct {
+	plan  *pipeline.Plan
+	nodes []*node
+	// bridge is the job that triggered this child pipeline; nil for the run's own.
+	bridge *node
+	// begun says that the pipeline's jobs may start: always for the run's own, once its bridge ran for a child.
+	begun bool
+}
+
+// A node is a job in its graph.
+type node struct {
+	job   *pipeline.Job
+	graph *graph
+	state *JobState
+	// dag says that the job waits for its needs; otherwise it waits for all jobs of earlier stages.
+	dag    bool
+	before []*node
+	// sources are the jobs whose artifacts and dotenv variables this one gets.
+	sources []*node
+	child   *graph
+	// approved says that a person, now or beforehand, wants this manual job to run.
+	approved bool
+}
+
+// newGraph links the jobs of a plan, and of its child pipelines. Job names are prefixed in child pipelines.
+func newGraph(plan *pipeline.Plan, bridge *node, prefix string, slugs map[string]bool) *graph {
+	g := &graph{plan: plan, bridge: bridge, begun: bridge == nil}
+	for _, job := range plan.Jobs {
+		n := &node{job: job, graph: g, state: &JobState{
+			Name: prefix + job.Name, Slug: uniqueSlug(prefix+job.Name, slugs), Stage: job.Stage, Status: Created,
+			Blocking: job.When == pipeline.Manual && !job.AllowFailure,
+		}}
+		if t := job.Trigger; t != nil && t.Child != nil && t.ChildError == nil && t.Child.Created {
+			n.child = newGraph(t.Child, n, prefix+job.Name+" / ", slugs)
+		}
+		g.nodes = append(g.nodes, n)
+	}
+	for _, n := range g.nodes {
+		g.link(n)
+	}
+	return g
+}
+
+func uniqueSlug(name string, taken map[string]bool) string {
+	s := pipeline.Slug(name)
+	if s == "" || taken[s] {
+		s = s[:min(len(s), 50)] + "-" + shortHash(name)
+	}
+	taken[s] = true
+	return s
+}
+
+// shortHash names a file after something that is too long or too strange for a file's name.
+func shortHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:6])
+}
+
+func (g *graph) link(n *node) {
+	earlier := g.earlierStages(n.job.Stage)
+	n.before, n.dag = earlier, n.job.Needs != nil
+	if n.dag {
+		n.before = nil
+	}
+	n.sources = nil
+	for _, need := range n.job.Needs {
+		if need.Job == "" || need.Project != "" || need.Pipeline != "" {
+			continue
+		}
+		found := g.named(need.Job)
+		n.before = append(n.before, found...)
+		if need.Artifacts {
+			n.sources = append(n.sources, found...)
+		}
+	}
+	if !n.dag {
+		n.sources = earlier
+	}
+	if n.job.Dependencies != nil {
+		n.sources = nil
+		for _, name := range n.job.Dependencies {
+			n.sources = append(n.sources, g.named(name)...)
+		}
+	}
+}
+
+// named finds a job by its name, or all instances of a parallel one by the name in the configuration.
+func (g *graph) named(name string) []*node {
+	var found []*node
+	for _, n := range g.nodes {
+		switch name {
+		case n.job.Name:
+			return []*node{n}
+		case n.job.BaseName:
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+func (g *graph) earlierStages(stage string) []*node {
+	position := slices.Index(g.plan.Stages, stage)
+	var earlier []*node
+	for _, n := range g.nodes {
+		if slices.Index(g.plan.Stages, n.job.Stage) < position {
+			earlier = append(earlier, n)
+		}
+	}
+	return earlier
+}
+
+// all gives the nodes of a graph and its children, each child's after its bridge.
+func (g *graph) all() []*node {
+	var nodes []*node
+	for _, n := range g.nodes {
+		nodes = append(nodes, n)
+		if n.child != nil {
+			nodes = append(nodes, n.child.all()...)
+		}
+	}
+	return nodes
+}
+
+// A step is what to do with a job that has not started.
+type step int
+
+const (
+	stay  step = iota // it waits for others
+	play              // it starts now
+	gate              // it is manual, and its turn has come
+	delay             // it is delayed, and its turn has come
+	skip              // it will never start
+)
+
+// next decides what to do with a job, given the jobs before it, by GitLab's rules.
+func (n *node) next() step {
+	switch composite(n.before, n.dag) {
+	case Success:
+	case Skipped:
+		// Jobs of earlier stages that did not run are no obstacle; needs that did not run are.
+		if n.dag && n.job.When != pipeline.Always {
+			return skip
+		}
+	case Failed:
+		if n.job.When == pipeline.OnFailure || n.job.When == pipeline.Always {
+			return play
+		}
+		return skip
+	case Canceled:
+		return skip
+	default:
+		return stay
+	}
+	switch n.job.When {
+	case pipeline.OnFailure, pipeline.Never:
+		return skip
+	case pipeline.Manual:
+		if n.approved {
+			return play
+		}
+		return gate
+	case pipeline.Delayed:
+		return delay
+	default:
+		return play
+	}
+}
+
+// composite is the status of several jobs together, as GitLab computes it for the jobs that come after them: Success,
+// Failed, Skipped or Canceled when it is decided, otherwise Running or Manual.
+func composite(nodes []*node, dag bool) Status {
+	if len(nodes) == 0 {
+		return Success
+	}
+	var success, failed, canceled, skipped, ignored, blocked, unfinished int
+	for _, n := range nodes {
+		switch s := n.state; {
+		case !s.Status.finished():
+			unfinished++
+		case s.Status == Manual && s.Blocking:
+			blocked++
+		case s.Status == Manual:
+			ignored++
+		case s.Status == Skipped:
+			skipped++
+		case s.Status == Canceled:
+			canceled++
+		case s.Status == Failed && !s.Allowed:
+			failed++
+		default:
+			success++
+		}
+	}
+	switch {
+	case unfinished > 0:
+		return Running
+	case dag && skipped > 0:
+		return Skipped
+	case dag && ignored+blocked > 0:
+		return Running
+	case blocked > 0:
+		return Manual
+	case failed > 0:
+		return Failed
+	case canceled > 0:
+		return Canceled
+	case success > 0:
+		return Success
+	default:
+		return Skipped
+	}
+}
+
+// outcome is the status of a whole pipeline for the job that triggered it; Running while it can still change.
+func (g *graph) outcome() Status {
+	status := composite(g.nodes, false)
+	if status == Manual || status == Skipped {
+		// A child pipeline at a gate keeps its bridge waiting; one whose jobs were all left out has succeeded.
+		return map[Status]Status{Manual: Running, Skipped: Success}[status]
+	}
+	return status
+}

@@ -1,0 +1,73 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A fileLock is an advisory lock that ends with the process that holds it, however it ends. Two locks of the same file
+// exclude each other within one process too.
+type fileLock struct{ file *os.File }
+
+// tryLock takes the lock of a file without waiting; nil if another has it.
+func tryLock(path string, exclusive bool) (*fileLock, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	how := unix.LOCK_SH
+	if exclusive {
+		how = unix.LOCK_EX
+	}
+	for {
+		switch err = unix.Flock(int(file.Fd()), how|unix.LOCK_NB); {
+		case err == nil:
+			return &fileLock{file}, nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return nil, file.Close()
+		default:
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
+		}
+	}
+}
+
+// lock waits for the lock of a file; busy is called once if it has to.
+func lock(ctx context.Context, path string, exclusive bool, busy func()) (*fileLock, error) {
+	for first := true; ; first = false {
+		l, err := tryLock(path, exclusive)
+		if l != nil || err != nil {
+			return l, err
+		}
+		if first && busy != nil {
+			busy()
+		}
+		// flock that waits cannot be cancelled.
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// write replaces what the locked file says about its holder.
+func (l *fileLock) write(text string) error {
+	return errors.Join(l.file.Truncate(0), func() error { _, err := l.file.WriteAt([]byte(text), 0); return err }())
+}
+
+func (l *fileLock) unlock() {
+	if l != nil {
+		_ = l.file.Close()
+	}
+}

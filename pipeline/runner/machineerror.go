@@ -1,0 +1,30 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+)
+
+// isMachineError tells a machine on which nothing can go on (disk full, quota, read-only) from a job that failed.
+func isMachineError(err error) bool {
+	return err != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) ||
+		// git says it in words.
+		strings.Contains(err.Error(), "No space left on device"))
+}
+
+// explain makes one clear message of an error of the machine.
+func explain(err error, cacheDir string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC), strings.Contains(err.Error(), "No space left on device"):
+		return fmt.Errorf("the disk is full: free space, for instance by removing %s, and run again (%w)", cacheDir, err)
+	case errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("the disk quota is used up: free space, for instance by removing %s, and run again (%w)", cacheDir, err)
+	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w: make that folder writable, or name another with --cache-dir", err)
+	}
+	return err
+}

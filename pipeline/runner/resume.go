@@ -1,0 +1,176 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// Resume goes on with a run that has ended at a manual job: it plays the job, with the sources, artifacts and variables
+// of that run, and then what depends on it. Without a number it takes the latest run, without a name the one job that
+// blocks it. It refuses runs that failed, jobs that were played already, and runs that go on elsewhere.
+func Resume(ctx context.Context, number int, job string, options Options) (Result, error) {
+	begun := time.Now()
+	recorded, number, held, err := take(options.Dir, number)
+	if err != nil {
+		return Result{}, err
+	}
+	defer held.unlock()
+	options.Executor, options.PassEnv, options.Tools = recorded.Definition.Executor, recorded.Definition.PassEnv, recorded.Definition.Tools
+	if options.Tools != "" {
+		if _, err := os.Stat(options.Tools); err != nil {
+			return Result{}, fmt.Errorf("the tools that run %d was made with are gone (%s): start over with `slipway run`", number, options.Tools)
+		}
+	}
+	options.ApproveHint = recorded.Definition.Hint
+	r, err := newRun(options)
+	if err != nil {
+		return Result{}, err
+	}
+	if r.store, err = openStore(r.project); err != nil {
+		return Result{}, explain(err, r.options.CacheDir)
+	}
+	r.number, r.held, r.definition, r.state = number, held, recorded.Definition, recorded.State
+	r.link()
+	if err := r.restore(); err != nil {
+		return Result{}, err
+	}
+	n, err := r.playable(job)
+	if err != nil {
+		return Result{}, err
+	}
+	n.approved = true
+	r.workshop.sweep()
+	r.state.Status = RunRunning
+	if err := r.save(); err != nil {
+		return Result{}, explain(err, r.options.CacheDir)
+	}
+	r.update(RunStarted, nil, r.title())
+	return r.conclude(ctx, begun)
+}
+
+// take finds and locks the run to go on with.
+func take(project string, number int) (record, int, *fileLock, error) {
+	s := store{dir: stateFolderOf(project)}
+	numbers, err := s.numbers()
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(numbers) == 0 {
+		return record{}, 0, nil, errors.New("there is no run here yet: start one with `slipway run`")
+	}
+	if err != nil {
+		return record{}, 0, nil, err
+	}
+	latest := numbers[len(numbers)-1]
+	if number == 0 {
+		number = latest
+	}
+	if !slices.Contains(numbers, number) {
+		return record{}, 0, nil, fmt.Errorf("there is no run %d; runs that are kept: %s", number, join(numbers))
+	}
+	held, err := s.lock(number)
+	if err != nil {
+		return record{}, 0, nil, err
+	}
+	recorded, err := s.load(number)
+	if err == nil {
+		err = refusal(recorded.State, number, s, numbers)
+	}
+	if err != nil {
+		held.unlock()
+		return record{}, 0, nil, err
+	}
+	return recorded, number, held, nil
+}
+
+// refusal says why a run cannot go on; nil if it can.
+func refusal(state runState, number int, s store, numbers []int) error {
+	var problem string
+	switch state.Status {
+	case RunWaiting, RunSuccess:
+		return nil
+	case RunFailed:
+		problem = fmt.Sprintf("run %d failed: what did not pass is not approved", number)
+	case RunCanceled:
+		problem = fmt.Sprintf("run %d was canceled", number)
+	default:
+		problem = fmt.Sprintf("run %d was interrupted before it came to an end", number)
+	}
+	var waiting []int
+	for _, other := range numbers {
+		if r, err := s.load(other); err == nil && r.State.Status == RunWaiting {
+			waiting = append(waiting, other)
+		}
+	}
+	if len(waiting) > 0 {
+		return fmt.Errorf("%s; waiting for approval: run %s (choose with --run)", problem, join(waiting))
+	}
+	return fmt.Errorf("%s: start over with `slipway run`", problem)
+}
+
+// restore gives the jobs the state that they had.
+func (r *run) restore() error {
+	known := map[string]JobState{}
+	for _, j := range r.state.Jobs {
+		known[j.Name] = j
+	}
+	for _, n := range r.nodes {
+		state, ok := known[n.state.Name]
+		if !ok {
+			return fmt.Errorf("run %d: the state of %s is missing", r.number, n.state.Name)
+		}
+		*n.state = state
+		if n.child != nil && !state.Started.IsZero() {
+			n.child.begun = true
+			n.forward()
+		}
+	}
+	return nil
+}
+
+// playable finds the manual job to play.
+func (r *run) playable(name string) (*node, error) {
+	if name == "" {
+		var gates []string
+		for _, n := range r.nodes {
+			if n.state.Status == Manual && n.state.Blocking {
+				gates = append(gates, n.state.Name)
+			}
+		}
+		switch len(gates) {
+		case 0:
+			return nil, fmt.Errorf("run %d waits for nobody; manual jobs of it: %s", r.number, r.manualJobs())
+		case 1:
+			name = gates[0]
+		default:
+			return nil, fmt.Errorf("run %d waits for several jobs: name one of %s", r.number, strings.Join(gates, ", "))
+		}
+	}
+	n := r.named(name)
+	switch {
+	case n == nil:
+		return nil, fmt.Errorf("run %d has no job %q; manual jobs of it: %s", r.number, name, r.manualJobs())
+	case n.job.When != pipeline.Manual:
+		return nil, fmt.Errorf("%s is not a manual job; manual jobs of run %d: %s", name, r.number, r.manualJobs())
+	case n.state.Played:
+		return nil, fmt.Errorf("%s of run %d was already approved (%s): it %s", name, r.number,
+			n.state.Started.Format(time.DateTime), map[Status]string{Success: "succeeded", Failed: "failed"}[n.state.Status])
+	case n.state.Status != Manual:
+		return nil, fmt.Errorf("it is not %s's turn yet: it comes after jobs that have not run", name)
+	}
+	return n, nil
+}
+
+func join(numbers []int) string {
+	texts := make([]string, len(numbers))
+	for i, n := range numbers {
+		texts[i] = strconv.Itoa(n)
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,350 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
+)
+
+// Options say how to run a plan. Dir, Env and Supervisor are required.
+type Options struct {
+	// Dir is the project's folder: a git work tree, or a folder in one.
+	Dir string
+	// CacheDir keeps checkouts and caches; os.UserCacheDir()/slipway if empty.
+	CacheDir string
+	// TempDir holds the jobs' TMPDIR; os.TempDir() if empty.
+	TempDir string
+	// Env is the environment of the caller, as os.Environ gives it. Jobs see of it what a machine needs to work, and the
+	// variables that PassEnv names.
+	Env     []string
+	PassEnv []string
+	// Tools is a folder that comes first in the PATH of jobs.
+	Tools string
+	// Executor is "shell" (if empty), "docker", "podman", or "auto": containers if there are any, else the shell.
+	Executor string
+	// Supervisor is the command line of this very program that calls [supervise.Main] with the arguments after it.
+	Supervisor []string
+	// Jobs is how many jobs run at once; the number of CPUs if zero.
+	Jobs int
+	// Timeout is for jobs without one, 1 hour if zero; AfterScriptTimeout for after_script, 5 minutes if zero. Grace is
+	// how long a canceled job may take to end after SIGTERM, 10 seconds if zero.
+	Timeout, AfterScriptTimeout, Grace time.Duration
+	// CommittedOnly runs the commit without uncommitted and untracked files.
+	CommittedOnly bool
+	// NoDelay starts delayed jobs at once.
+	NoDelay bool
+	// Keep is how many runs stay on disk, beside those that wait for a person; 10 if zero.
+	Keep int
+	// Approve names manual jobs that run without a question.
+	Approve []string
+	// Confirm asks a person about a manual job that blocks the pipeline; if it is nil, nobody is there and the run stops.
+	Confirm func(context.Context, JobState) (bool, error)
+	// ApproveHint is the command that a person is told to approve with; "slipway approve JOB" if empty.
+	ApproveHint string
+	// Observe gets what happens, one update after the other; Output asks for every line of the jobs' logs.
+	Observe func(Update)
+	Output  bool
+	// Kill, when closed, ends canceled jobs at once.
+	Kill <-chan struct{}
+}
+
+func (o Options) withDefaults() (Options, error) {
+	set := func(d *time.Duration, otherwise time.Duration) {
+		if *d == 0 {
+			*d = otherwise
+		}
+	}
+	set(&o.Timeout, time.Hour)
+	set(&o.AfterScriptTimeout, 5*time.Minute)
+	set(&o.Grace, 10*time.Second)
+	if o.Jobs <= 0 {
+		o.Jobs = runtime.NumCPU()
+	}
+	if o.Keep == 0 {
+		o.Keep = 10
+	}
+	if o.TempDir == "" {
+		o.TempDir = os.TempDir()
+	}
+	if o.CacheDir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return o, fmt.Errorf("no cache folder: %w; set HOME or XDG_CACHE_HOME, or name one with --cache-dir", err)
+		}
+		o.CacheDir = filepath.Join(user, "slipway")
+	}
+	if len(o.Supervisor) == 0 {
+		return o, errors.New("runner: Options.Supervisor is not set")
+	}
+	return o, nil
+}
+
+// sourcesFolder is the snapshot in a run's folder.
+const sourcesFolder = "sources.git"
+
+// A run is one execution of a plan, in this process.
+type run struct {
+	options    Options
+	project    string
+	store      store
+	workshop   workshop
+	number     int
+	definition definition
+	state      runState
+	graph      *graph
+	nodes      []*node
+	executor   executor
+	// machine is what jobs have from the environment of the caller.
+	machine []string
+	slots   chan struct{}
+	held    *fileLock
+
+	observing sync.Mutex
+}
+
+// Run executes a plan: every job whose turn comes, until only manual jobs are left that nobody approves. A failed job is
+// no error; see [Result]. Errors are of the machine or the options, each one message that says what to do.
+func Run(ctx context.Context, plan *pipeline.Plan, options Options) (Result, error) {
+	begun := time.Now()
+	r, err := newRun(options)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := r.create(ctx, plan); err != nil {
+		return Result{}, explain(err, r.options.CacheDir)
+	}
+	defer r.held.unlock()
+	if err := r.approve(options.Approve); err != nil {
+		return Result{}, errors.Join(err, r.finish(RunFailed))
+	}
+	r.update(RunStarted, nil, r.title())
+	return r.conclude(ctx, begun)
+}
+
+// newRun checks what the machine must have before anything is written.
+func newRun(options Options) (*run, error) {
+	options, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{options: options, slots: make(chan struct{}, options.Jobs)}
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		return nil, errors.New("bash is not installed: jobs run in it (Debian, Ubuntu: apt-get install bash)")
+	}
+	r.machine = withPath(machineEnvironment(options.Env, options.PassEnv), options.Tools)
+	if r.executor, err = newExecutor(options, bash); err != nil {
+		return nil, err
+	}
+	if r.project, err = filepath.Abs(options.Dir); err != nil {
+		return nil, err
+	}
+	if r.project, err = filepath.EvalSymlinks(r.project); err != nil {
+		return nil, err
+	}
+	r.workshop = openWorkshop(options.CacheDir, r.project)
+	return r, nil
+}
+
+// create makes the run's folder, with the snapshot of the sources.
+func (r *run) create(ctx context.Context, plan *pipeline.Plan) (err error) {
+	if _, err := snapshot.Head(ctx, r.project, r.machine); err != nil {
+		return err
+	}
+	if r.store, err = openStore(r.project); err != nil {
+		return err
+	}
+	if err := r.store.prune(r.options.Keep - 1); err != nil {
+		return err
+	}
+	r.workshop.sweep()
+	if r.number, r.held, err = r.store.create(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			r.held.unlock()
+			_ = os.RemoveAll(r.store.run(r.number))
+		}
+	}()
+	sources, err := snapshot.Take(ctx, r.project, filepath.Join(r.store.run(r.number), sourcesFolder),
+		snapshot.Options{CommittedOnly: r.options.CommittedOnly, Env: r.machine})
+	if err != nil {
+		return err
+	}
+	childErrors := map[string]string{}
+	r.definition = definition{
+		Plan: withoutChildErrors(plan, "", childErrors), Sources: sources, Tools: r.options.Tools, Executor: r.options.Executor,
+		PassEnv: r.options.PassEnv, Hint: r.options.ApproveHint, ChildErrors: childErrors,
+	}
+	if err := writeJSON(filepath.Join(r.store.run(r.number), definitionFile), r.definition); err != nil {
+		return err
+	}
+	restoreChildErrors(r.definition.Plan, "", childErrors)
+	r.state = runState{Status: RunRunning, Started: time.Now()}
+	r.link()
+	return r.save()
+}
+
+// link makes the graph of the jobs.
+func (r *run) link() {
+	r.graph = newGraph(r.definition.Plan, nil, "", map[string]bool{})
+	r.nodes = r.graph.all()
+}
+
+// approve marks manual jobs as wanted.
+func (r *run) approve(names []string) error {
+	for _, name := range names {
+		found := r.named(name)
+		switch {
+		case found == nil:
+			return fmt.Errorf("there is no job %q to approve; manual jobs of this pipeline: %s", name, r.manualJobs())
+		case found.job.When != pipeline.Manual:
+			return fmt.Errorf("%s is not a manual job; manual jobs of this pipeline: %s", name, r.manualJobs())
+		}
+		found.approved = true
+	}
+	return nil
+}
+
+func (r *run) named(name string) *node {
+	i := slices.IndexFunc(r.nodes, func(n *node) bool { return n.state.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return r.nodes[i]
+}
+
+func (r *run) manualJobs() string {
+	var names []string
+	for _, n := range r.nodes {
+		if n.job.When == pipeline.Manual {
+			names = append(names, n.state.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// conclude executes what can be executed and writes down how the run stands then.
+func (r *run) conclude(ctx context.Context, begun time.Time) (Result, error) {
+	fatal := r.execute(ctx)
+	status := r.status()
+	switch {
+	case ctx.Err() != nil && status != RunWaiting && status != RunSuccess:
+		status = RunCanceled
+	case fatal != nil:
+		status = RunFailed
+	}
+	if err := r.finish(status); fatal == nil {
+		fatal = err
+	}
+	result := r.result(begun)
+	r.update(RunFinished, nil, "", &result)
+	return result, explain(fatal, r.options.CacheDir)
+}
+
+// status is how the pipeline stands, were it to stop now.
+func (r *run) status() RunStatus {
+	status := RunSuccess
+	for _, n := range r.nodes {
+		own := n.graph.bridge == nil
+		switch {
+		case own && n.state.Status == Failed && !n.state.Allowed:
+			return RunFailed
+		case own && n.state.Status == Canceled:
+			status = RunCanceled
+		case n.state.Status == Manual && n.state.Blocking && status == RunSuccess:
+			status = RunWaiting
+		}
+	}
+	return status
+}
+
+func (r *run) finish(status RunStatus) error {
+	r.state.Status, r.state.Finished = status, time.Now()
+	return r.save()
+}
+
+// save writes the state of the run.
+func (r *run) save() error {
+	r.state.Jobs = r.state.Jobs[:0]
+	for _, n := range r.nodes {
+		r.state.Jobs = append(r.state.Jobs, *n.state)
+	}
+	return writeJSON(filepath.Join(r.store.run(r.number), stateFile), r.state)
+}
+
+func (r *run) result(begun time.Time) Result {
+	return Result{
+		Run: r.number, Status: r.state.Status, Dir: r.store.run(r.number), Jobs: slices.Clone(r.state.Jobs), Duration: time.Since(begun),
+	}
+}
+
+// folder is a job's folder in the run.
+func (r *run) folder(slug string) string {
+	return filepath.Join(r.store.run(r.number), jobsFolder, slug)
+}
+
+// title says in one line what runs.
+func (r *run) title() string {
+	e := r.definition.Plan.Event
+	ref := orElse(e.Branch, e.Tag)
+	if e.MergeRequestInfo != nil {
+		ref = e.MergeRequestInfo.SourceBranch
+	}
+	commit := r.definition.Sources.Commit[:8]
+	if r.definition.Sources.Changed {
+		commit += " with uncommitted changes"
+	}
+	title := fmt.Sprintf("%s %s at %s, %s", e.Source, ref, commit, plural(len(r.nodes), "job"))
+	if name := r.definition.Plan.Name; name != "" {
+		title = name + ": " + title
+	}
+	return title
+}
+
+// update tells the observer; a result comes with the last one.
+func (r *run) update(kind Kind, n *node, message string, result ...*Result) {
+	if r.options.Observe == nil {
+		return
+	}
+	u := Update{Time: time.Now(), Kind: kind, Run: r.number, Message: message}
+	if n != nil {
+		state := *n.state
+		u.Job, u.Log = &state, filepath.Join(r.folder(state.Slug), logFile)
+	}
+	if len(result) > 0 {
+		u.Result = result[0]
+	}
+	r.observing.Lock()
+	defer r.observing.Unlock()
+	r.options.Observe(u)
+}
+
+// lines passes the lines of a job's log on, if somebody wants them. It is called from the job's goroutine, so it names the
+// job and nothing that changes.
+func (r *run) lines(n *node) func(string) {
+	if !r.options.Output || r.options.Observe == nil {
+		return nil
+	}
+	job := JobState{Name: n.state.Name, Slug: n.state.Slug, Stage: n.state.Stage, Status: Running}
+	return func(line string) {
+		r.observing.Lock()
+		defer r.observing.Unlock()
+		r.options.Observe(Update{Time: time.Now(), Kind: JobOutput, Run: r.number, Job: &job, Message: line})
+	}
+}

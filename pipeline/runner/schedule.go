@@ -1,0 +1,370 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// A message is what a job's goroutine tells the schedule.
+type message struct {
+	node    *node
+	started time.Time
+	// waiting says for what the job waits; done is set when the attempt has ended.
+	waiting string
+	status  Status
+	done    *outcome
+}
+
+// A schedule starts the jobs of a run in their order. One goroutine owns the state of all jobs; attempts run in theirs.
+type schedule struct {
+	run      *run
+	messages chan message
+	// active counts the attempts that are running or waiting for their turn.
+	active int
+	// jobs is the context of all of them, which cancel ends; canceled says that nothing new starts.
+	jobs     context.Context
+	cancel   context.CancelFunc
+	canceled bool
+	// asked are the gates at which a person said no.
+	asked map[*node]bool
+	// fatal is the error of the machine that ended the run.
+	fatal error
+}
+
+// execute runs jobs until none can go on by itself, and returns an error only if the machine failed.
+func (r *run) execute(ctx context.Context) error {
+	jobs, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s := &schedule{run: r, messages: make(chan message), jobs: jobs, cancel: cancel, asked: map[*node]bool{}}
+	interrupted := ctx.Done()
+	for {
+		if !s.canceled {
+			if err := s.startReady(); err != nil {
+				s.fail(err)
+			}
+		}
+		if s.active == 0 {
+			again, err := s.askAtGate(ctx)
+			if err != nil {
+				s.fail(err)
+			}
+			if again && !s.canceled {
+				continue
+			}
+			break
+		}
+		select {
+		case m := <-s.messages:
+			s.handle(m)
+		case <-interrupted:
+			interrupted = nil
+			s.canceled = true
+		}
+	}
+	if s.canceled {
+		s.cancelRest()
+	}
+	return s.fatal
+}
+
+// fail ends the run because of the machine.
+func (s *schedule) fail(err error) {
+	if s.fatal == nil {
+		s.fatal = err
+	}
+	s.canceled = true
+	s.cancel()
+}
+
+// startReady starts every job whose turn has come, and settles those that will not run. Each decision can make others
+// possible, so it goes on until nothing changes.
+func (s *schedule) startReady() error {
+	for changed := true; changed; {
+		changed = false
+		for _, n := range s.run.nodes {
+			if !n.graph.begun {
+				continue
+			}
+			if n.child != nil && n.state.Status == Running {
+				if s.settleBridge(n) {
+					changed = true
+				}
+				continue
+			}
+			if n.state.Status != Created && !(n.state.Status == Manual && n.approved) {
+				continue
+			}
+			step := n.next()
+			if step == stay || step == gate && n.state.Status == Manual {
+				continue
+			}
+			changed = true
+			switch step {
+			case play:
+				s.play(n, 0)
+			case delay:
+				d := n.job.StartIn
+				if s.run.options.NoDelay {
+					d = 0
+				}
+				s.play(n, d)
+			case gate:
+				n.state.Status = Manual
+				n.state.Confirmation = s.confirmation(n)
+				s.run.update(JobGate, n, n.state.Confirmation)
+			case skip:
+				n.state.Status = Skipped
+				s.run.update(JobFinished, n, "")
+			}
+			if err := s.run.save(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// play starts a job, or the child pipeline that it triggers.
+func (s *schedule) play(n *node, after time.Duration) {
+	n.state.Played = n.job.When == pipeline.Manual
+	if n.job.Trigger != nil {
+		s.trigger(n)
+		return
+	}
+	n.state.Status = Pending
+	s.attempt(n, 1, after)
+}
+
+// attempt starts one execution of a job, after a delay.
+func (s *schedule) attempt(n *node, number int, after time.Duration) {
+	r, ctx := s.run, s.jobs
+	r.state.LastID++
+	n.state.ID, n.state.Attempts = r.number*10_000+r.state.LastID, number
+	a := &attempt{run: r, node: n, id: n.state.ID, number: number, dotenv: n.dotenv()}
+	for _, source := range n.sources {
+		a.sources = append(a.sources, *source.state)
+	}
+	s.active++
+	go func() {
+		tell := func(m message) {
+			m.node = n
+			s.messages <- m
+		}
+		result := outcome{status: Canceled}
+		defer func() { tell(message{done: &result}) }()
+		if after > 0 {
+			tell(message{status: Scheduled, waiting: fmt.Sprintf("starts in %s", after)})
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(after):
+			}
+		}
+		// The resource first: a job that waits for one must not keep others from running.
+		if group := n.job.ResourceGroup; group != "" {
+			held, err := lock(ctx, r.store.resourceLock(group), true, func() {
+				tell(message{status: Waiting, waiting: "waits for the resource group " + group})
+			})
+			if err != nil {
+				if ctx.Err() == nil {
+					result = a.broken(err)
+				}
+				return
+			}
+			defer held.unlock()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case r.slots <- struct{}{}:
+		}
+		defer func() { <-r.slots }()
+		a.started = time.Now()
+		tell(message{status: Running, started: a.started})
+		result = a.execute(ctx)
+	}()
+}
+
+// dotenv is what earlier jobs pass on to this one.
+func (n *node) dotenv() []pipeline.Variable {
+	var variables []pipeline.Variable
+	for _, source := range n.sources {
+		variables = append(variables, source.state.Dotenv...)
+	}
+	return variables
+}
+
+// handle takes note of what a job's goroutine tells.
+func (s *schedule) handle(m message) {
+	n, r := m.node, s.run
+	switch {
+	case m.done == nil:
+		n.state.Status = m.status
+		if m.status == Running {
+			n.state.Started, n.state.Finished = m.started, time.Time{}
+			r.update(JobStarted, n, "")
+		} else {
+			r.update(JobWaiting, n, m.waiting)
+		}
+		return
+	case m.done.fatal:
+		s.fail(fmt.Errorf("%s: %w", n.state.Name, m.done.err))
+	}
+	s.active--
+	s.settle(n, *m.done)
+	if err := r.save(); err != nil {
+		s.fail(err)
+	}
+}
+
+// settle writes down how an attempt ended, and starts the next one if the job is to be retried.
+func (s *schedule) settle(n *node, o outcome) {
+	state := n.state
+	state.Finished = time.Now()
+	if state.Started.IsZero() {
+		state.Started = state.Finished
+	}
+	state.Status, state.Failure, state.ExitCode, state.Error = o.status, o.failure, o.exitCode, ""
+	state.Coverage, state.Dotenv, state.Reports, state.Environment = o.coverage, o.dotenv, o.reports, o.environment
+	if o.status == Failed {
+		state.Error = o.err.Error()
+		if !s.canceled && shouldRetry(n.job.Retry, state.Attempts, o.failure, o.exitCode) {
+			s.run.update(JobRetried, n, fmt.Sprintf("%s; attempt %d of %d", state.Error, state.Attempts+1, n.job.Retry.Max+1))
+			state.Status = Pending
+			s.attempt(n, state.Attempts+1, 0)
+			return
+		}
+		state.Allowed = failureAllowed(n.job, o.failure, o.exitCode)
+	}
+	s.run.update(JobFinished, n, "")
+	if c := s.run.definition.Plan.AutoCancel; c != nil && c.OnJobFailure == "all" && o.status == Failed && !state.Allowed && !s.canceled {
+		s.run.update(Note, nil, "workflow:auto_cancel:on_job_failure is all: canceling the rest")
+		s.canceled = true
+		s.cancel()
+	}
+}
+
+// trigger runs the child pipeline of a job as a part of this run.
+func (s *schedule) trigger(n *node) {
+	t := n.job.Trigger
+	n.state.Started = time.Now()
+	finish := func(o outcome) { s.settle(n, o) }
+	switch {
+	case t.Project != "":
+		s.run.update(Note, n, "the pipeline of "+t.Project+" is not started here")
+		finish(outcome{status: Success})
+	case t.ChildError != nil:
+		finish(outcome{status: Failed, failure: TriggerFailure, err: fmt.Errorf("the child pipeline cannot be compiled: %w", t.ChildError)})
+	case n.child == nil:
+		finish(outcome{status: Failed, failure: TriggerFailure, err: errors.New("the child pipeline has no jobs for this event")})
+	default:
+		n.state.Status = Running
+		n.child.begun = true
+		n.forward()
+		s.run.update(JobStarted, n, "")
+		if t.Strategy == "" {
+			finish(outcome{status: Success})
+		}
+	}
+}
+
+// forward gives the child pipeline the triggering job's variables as they are now, dotenv reports included.
+func (n *node) forward() {
+	if forward, given := n.job.Trigger.Forward["yaml_variables"]; given && !forward {
+		return
+	}
+	n.child.plan.Run = slices.Clone(n.child.plan.Run)
+	now := map[string]string{}
+	for _, v := range n.graph.plan.Environment(n.job, n.dotenv(), nil) {
+		now[v.Key] = v.Value
+	}
+	for _, own := range n.job.Variables {
+		value, known := now[own.Key]
+		if !known {
+			continue
+		}
+		forwarded := pipeline.Variable{Key: own.Key, Value: value, Raw: own.Raw}
+		if i := slices.IndexFunc(n.child.plan.Run, func(v pipeline.Variable) bool { return v.Key == own.Key }); i >= 0 {
+			n.child.plan.Run[i] = forwarded
+		} else {
+			n.child.plan.Run = append(n.child.plan.Run, forwarded)
+		}
+	}
+}
+
+// settleBridge ends a job that waits for its child pipeline when that has ended.
+func (s *schedule) settleBridge(n *node) bool {
+	switch status := n.child.outcome(); status {
+	case Running:
+		return false
+	case Success:
+		s.settle(n, outcome{status: Success})
+	case Canceled:
+		s.settle(n, outcome{status: Canceled})
+	default:
+		s.settle(n, outcome{status: Failed, failure: ScriptFailure, err: errors.New("its child pipeline failed")})
+	}
+	return true
+}
+
+// confirmation is the question at a gate, with the job's variables in it.
+func (s *schedule) confirmation(n *node) string {
+	text := n.job.ManualConfirmation
+	if text == "" {
+		return "Run " + n.state.Name + "?"
+	}
+	a := &attempt{run: s.run, node: n, build: &build{}, dotenv: n.dotenv(), started: time.Now()}
+	env := environmentOf(n.graph.plan, n.job, a.dotenv, a.predefined(), "")
+	out := new(maskedText)
+	m := newMaskingWriter(out, env.secrets)
+	_, _ = m.Write([]byte(env.expand(text)))
+	_ = m.Flush()
+	return string(*out)
+}
+
+// maskedText collects what a maskingWriter lets through.
+type maskedText []byte
+
+func (t *maskedText) Write(p []byte) (int, error) {
+	*t = append(*t, p...)
+	return len(p), nil
+}
+
+// askAtGate asks a person about one blocking manual job, if there is somebody to ask and nothing has failed; true if the
+// run can go on.
+func (s *schedule) askAtGate(ctx context.Context) (bool, error) {
+	confirm := s.run.options.Confirm
+	if confirm == nil || s.canceled || ctx.Err() != nil || s.run.status() == RunFailed {
+		return false, nil
+	}
+	for _, n := range s.run.nodes {
+		if n.state.Status != Manual || !n.state.Blocking || s.asked[n] {
+			continue
+		}
+		s.asked[n] = true
+		yes, err := confirm(ctx, *n.state)
+		if err != nil && ctx.Err() == nil {
+			return false, err
+		}
+		if yes {
+			n.approved = true
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// cancelRest settles what will not start any more.
+func (s *schedule) cancelRest() {
+	for _, n := range s.run.nodes {
+		if n.graph.begun && !n.state.Status.finished() {
+			n.state.Status = Canceled
+			s.run.update(JobFinished, n, "")
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package runner
+
+import (
+	"testing"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+func TestScript(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		job    *pipeline.Job
+		status Status
+		code   int
+		lines  []string
+	}{
+		{"commands are shown, then run", job("j", "echo hello $CI"), Success, 0, []string{"$ echo hello $CI", "hello true", "[slipway] Job succeeded"}},
+		{"before_script and script share a shell", &pipeline.Job{
+			BeforeScript: []string{"greet() { echo \"hello $1\"; }", "cd /"}, Script: []string{"greet you", "pwd"},
+		}, Success, 0, []string{"hello you", "/"}},
+		{"the first failure ends the script", &pipeline.Job{Script: []string{"false", "echo not reached"}}, Failed, 1, []string{"!not reached\n[", "[slipway] Job failed: exit code 1"}},
+		{"a failure in a pipeline counts", job("j", "false | true"), Failed, 1, nil},
+		{"exit ends the script with its code", &pipeline.Job{Script: []string{"exit 7", "echo more"}}, Failed, 7, nil},
+		{"exit 0 ends it well", &pipeline.Job{Script: []string{"exit 0", "false"}}, Success, 0, nil},
+		{"a syntax error is a failure", job("j", "if true; then echo x"), Failed, 2, nil},
+		{"several lines are one command", job("j", "echo one\necho two\n"), Success, 0, []string{"$ echo one # and 1 line more", "one", "two"}},
+		{"quotes survive", job("j", `echo 'it'"'"'s' "$HOME" '$HOME' `+"`echo back`"), Success, 0, []string{"it's " + "/home/someone $HOME back"}},
+		{"standard input is empty", job("j", "cat; echo done"), Success, 0, []string{"done"}},
+		{"both outputs are in the log", job("j", "echo out; echo err >&2"), Success, 0, []string{"out", "err"}},
+		{"an unset variable is empty", job("j", `echo "[$NOT_SET]"`), Success, 0, []string{"[]"}},
+		{"the caller's secrets stay outside", job("j", `echo "[$SECRET_OF_THE_CALLER][$PASSED_ON]"`), Success, 0, []string{"[][yes]"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, nil)
+			p.options.Env = append(p.options.Env, "HOME=/home/someone", "SECRET_OF_THE_CALLER=x", "PASSED_ON=yes")
+			p.options.PassEnv = []string{"PASSED_ON"}
+			tt.job.Name, tt.job.Stage, tt.job.When = "j", "test", pipeline.OnSuccess
+			r := p.run(tt.job)
+			if s := state(r, "j"); s.Status != tt.status || s.ExitCode != tt.code {
+				t.Errorf("got %s with exit code %d, want %s with %d\n%s", s.Status, s.ExitCode, tt.status, tt.code, p.logs(r))
+			}
+			p.wantLog(r, "j", tt.lines...)
+		})
+	}
+}

@@ -1,0 +1,133 @@
+package runner
+
+import (
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// A Status is the state of a job, in GitLab's words.
+type Status string
+
+// The states of a job.
+const (
+	Created   Status = "created"
+	Waiting   Status = "waiting_for_resource"
+	Scheduled Status = "scheduled"
+	Pending   Status = "pending"
+	Running   Status = "running"
+	Success   Status = "success"
+	Failed    Status = "failed"
+	Canceled  Status = "canceled"
+	Skipped   Status = "skipped"
+	Manual    Status = "manual"
+)
+
+// finished says that a job will not change any more by itself.
+func (s Status) finished() bool {
+	switch s {
+	case Success, Failed, Canceled, Skipped, Manual:
+		return true
+	}
+	return false
+}
+
+// A Failure is why a job failed, in the words of `retry:when`.
+type Failure string
+
+// The failures that can happen here.
+const (
+	ScriptFailure  Failure = "script_failure"
+	JobTimeout     Failure = "job_execution_timeout"
+	SystemFailure  Failure = "runner_system_failure"
+	DataFailure    Failure = "data_integrity_failure"
+	TriggerFailure Failure = "downstream_pipeline_creation_failed"
+)
+
+// JobState is what a run knows of one of its jobs.
+type JobState struct {
+	// Name is the job's name; in child pipelines after that of the job that triggered it: "deploy / smoke".
+	Name string `json:"name"`
+	// Slug names the job's folder in the run.
+	Slug   string `json:"slug"`
+	Stage  string `json:"stage"`
+	Status Status `json:"status"`
+	// Allowed says that the job failed and was allowed to (`allow_failure`).
+	Allowed bool `json:"allowed,omitempty"`
+	// Blocking says that a job in the state manual stops the pipeline.
+	Blocking bool `json:"blocking,omitempty"`
+	// Failure and Error tell why a job failed, the latter in words; ExitCode is the script's.
+	Failure  Failure `json:"failure,omitempty"`
+	Error    string  `json:"error,omitempty"`
+	ExitCode int     `json:"exit_code,omitempty"`
+	// ID is CI_JOB_ID of the last attempt; Attempts counts them.
+	ID       int       `json:"id,omitempty"`
+	Attempts int       `json:"attempts,omitempty"`
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+	// Coverage is what the job's `coverage` pattern found in the log, in percent, as written there.
+	Coverage string `json:"coverage,omitempty"`
+	// Environment is the deployed environment, with variables of the job's own dotenv report expanded.
+	Environment *Deployment `json:"environment,omitempty"`
+	// Dotenv is what the job passes on to later ones.
+	Dotenv []pipeline.Variable `json:"dotenv,omitempty"`
+	// Reports are the kinds of reports that the job left.
+	Reports []string `json:"reports,omitempty"`
+	// Confirmation is the question to ask before a manual job is played.
+	Confirmation string `json:"confirmation,omitempty"`
+	// Played says that a person started this manual job.
+	Played bool `json:"played,omitempty"`
+}
+
+// Duration is how long the last attempt took; zero if there was none.
+func (s JobState) Duration() time.Duration {
+	if s.Finished.IsZero() {
+		return 0
+	}
+	return s.Finished.Sub(s.Started)
+}
+
+// A Deployment is an environment that a job acted on.
+type Deployment struct {
+	Name   string `json:"name"`
+	URL    string `json:"url,omitempty"`
+	Action string `json:"action,omitempty"`
+	// OnStop is the job that stops the environment.
+	OnStop string `json:"on_stop,omitempty"`
+}
+
+// A RunStatus is the state of a run.
+type RunStatus string
+
+// The states of a run. A run is interrupted when its process ended without saying so.
+const (
+	RunRunning     RunStatus = "running"
+	RunSuccess     RunStatus = "success"
+	RunFailed      RunStatus = "failed"
+	RunCanceled    RunStatus = "canceled"
+	RunWaiting     RunStatus = "waiting"
+	RunInterrupted RunStatus = "interrupted"
+)
+
+// A Result is how a run stands when [Run] or [Resume] returns.
+type Result struct {
+	// Run is the run's number, CI_PIPELINE_ID and CI_PIPELINE_IID of its jobs.
+	Run    int       `json:"run"`
+	Status RunStatus `json:"status"`
+	// Dir is the run's folder.
+	Dir string `json:"dir"`
+	// Jobs are in the plan's order, each child pipeline's after the job that triggers it.
+	Jobs     []JobState    `json:"jobs"`
+	Duration time.Duration `json:"duration"`
+}
+
+// Gates are the blocking manual jobs that a waiting run waits for.
+func (r Result) Gates() []JobState {
+	var gates []JobState
+	for _, j := range r.Jobs {
+		if j.Status == Manual && j.Blocking {
+			gates = append(gates, j)
+		}
+	}
+	return gates
+}

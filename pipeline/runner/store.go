@@ -1,0 +1,257 @@
+package runner
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
+)
+
+// stateFolder holds what runs leave in a project.
+const stateFolder = ".slipway"
+
+func stateFolderOf(project string) string { return filepath.Join(project, stateFolder) }
+
+// A store is the folder of a project's runs.
+type store struct{ dir string }
+
+// openStore prepares .slipway in a project, which git then ignores.
+func openStore(project string) (store, error) {
+	s := store{stateFolderOf(project)}
+	if err := os.MkdirAll(s.runs(), 0o700); err != nil {
+		return store{}, fmt.Errorf("keep the state of runs: %w", err)
+	}
+	ignore := filepath.Join(s.dir, ".gitignore")
+	if _, err := os.Stat(ignore); err == nil {
+		return s, nil
+	}
+	if err := os.WriteFile(ignore, []byte("*\n"), 0o644); err != nil {
+		return store{}, fmt.Errorf("keep the state of runs: %w", err)
+	}
+	return s, nil
+}
+
+func (s store) runs() string { return filepath.Join(s.dir, "runs") }
+
+func (s store) run(number int) string { return filepath.Join(s.runs(), strconv.Itoa(number)) }
+
+// resourceLock is the file whose lock a resource group is.
+func (s store) resourceLock(group string) string {
+	return filepath.Join(s.dir, "resources", shortHash(group)+".lock")
+}
+
+// numbers lists the runs that are there, in ascending order.
+func (s store) numbers() ([]int, error) {
+	entries, err := os.ReadDir(s.runs())
+	if err != nil {
+		return nil, err
+	}
+	var numbers []int
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil && e.IsDir() {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// create makes the folder of a new run and locks it. Numbers ascend, also when several runs start at once.
+func (s store) create() (number int, held *fileLock, err error) {
+	numbers, err := s.numbers()
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(numbers) > 0 {
+		number = numbers[len(numbers)-1]
+	}
+	for {
+		number++
+		err := os.Mkdir(s.run(number), 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+		held, err := s.lock(number)
+		if err != nil {
+			return 0, nil, err
+		}
+		return number, held, s.link(number)
+	}
+}
+
+// lock takes a run for this process.
+func (s store) lock(number int) (*fileLock, error) {
+	path := filepath.Join(s.run(number), "lock")
+	held, err := tryLock(path, true)
+	if err != nil {
+		return nil, err
+	}
+	if held == nil {
+		holder, _ := os.ReadFile(path)
+		return nil, fmt.Errorf("run %d is going on in another process (%s): wait for it, or stop it with Ctrl-C", number, holder)
+	}
+	return held, held.write(fmt.Sprintf("pid %d", os.Getpid()))
+}
+
+// link points runs/latest at a run.
+func (s store) link(number int) error {
+	temporary := filepath.Join(s.runs(), fmt.Sprintf(".latest-%d", number))
+	if err := os.Symlink(strconv.Itoa(number), temporary); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return os.Rename(temporary, filepath.Join(s.runs(), "latest"))
+}
+
+// prune removes old runs but the last ones, those that go on, and those that wait for a person.
+func (s store) prune(keep int) error {
+	numbers, err := s.numbers()
+	if err != nil {
+		return err
+	}
+	for i, number := range numbers {
+		if i >= len(numbers)-keep {
+			break
+		}
+		held, err := tryLock(filepath.Join(s.run(number), "lock"), true)
+		if err != nil || held == nil {
+			continue
+		}
+		if r, err := s.load(number); err != nil || r.State.Status != RunWaiting {
+			if err := filetree.Remove(s.run(number)); err != nil {
+				held.unlock()
+				return err
+			}
+		}
+		held.unlock()
+	}
+	return nil
+}
+
+// A record is what a run's folder says of it. The definition is written once, the state whenever it changes.
+type record struct {
+	Definition definition
+	State      runState
+}
+
+// definition is what a run needs to go on in another process.
+type definition struct {
+	Plan     *pipeline.Plan     `json:"plan"`
+	Sources  *snapshot.Snapshot `json:"sources"`
+	Tools    string             `json:"tools,omitempty"`
+	Executor string             `json:"executor"`
+	PassEnv  []string           `json:"pass_env,omitempty"`
+	Hint     string             `json:"approve_hint,omitempty"`
+	// ChildErrors are why child pipelines could not be compiled, by the name of the triggering job: errors have no JSON form.
+	ChildErrors map[string]string `json:"child_errors,omitempty"`
+}
+
+type runState struct {
+	Status   RunStatus  `json:"status"`
+	Started  time.Time  `json:"started"`
+	Finished time.Time  `json:"finished,omitzero"`
+	LastID   int        `json:"last_id"`
+	Jobs     []JobState `json:"jobs"`
+}
+
+const (
+	definitionFile = "run.json"
+	stateFile      = "state.json"
+)
+
+func (s store) load(number int) (record, error) {
+	var r record
+	if err := readJSON(filepath.Join(s.run(number), definitionFile), &r.Definition); err != nil {
+		return record{}, fmt.Errorf("run %d: %w", number, err)
+	}
+	if err := readJSON(filepath.Join(s.run(number), stateFile), &r.State); err != nil {
+		return record{}, fmt.Errorf("run %d: %w", number, err)
+	}
+	if r.Definition.Plan == nil || r.Definition.Sources == nil {
+		return record{}, fmt.Errorf("run %d: %s is incomplete", number, definitionFile)
+	}
+	r.Definition.Sources.Dir = filepath.Join(s.run(number), sourcesFolder)
+	restoreChildErrors(r.Definition.Plan, "", r.Definition.ChildErrors)
+	return r, nil
+}
+
+func readJSON(path string, into any) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(content, into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// writeJSON replaces a file so that a crash leaves the old or the new one. Only the owner may read it: it can hold secrets.
+func writeJSON(path string, value any) error {
+	content, err := json.MarshalIndent(value, "", "\t")
+	if err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(append(content, '\n'))
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
+
+// withoutChildErrors copies a plan such that it has a JSON form, and collects what that leaves out.
+func withoutChildErrors(plan *pipeline.Plan, prefix string, errs map[string]string) *pipeline.Plan {
+	copied := *plan
+	copied.Dropped = nil
+	copied.Jobs = make([]*pipeline.Job, len(plan.Jobs))
+	for i, job := range plan.Jobs {
+		copied.Jobs[i] = job
+		if job.Trigger == nil {
+			continue
+		}
+		j, t := *job, *job.Trigger
+		if t.ChildError != nil {
+			errs[prefix+job.Name] = t.ChildError.Error()
+			t.ChildError = nil
+		}
+		if t.Child != nil {
+			t.Child = withoutChildErrors(t.Child, prefix+job.Name+" / ", errs)
+		}
+		j.Trigger = &t
+		copied.Jobs[i] = &j
+	}
+	return &copied
+}
+
+func restoreChildErrors(plan *pipeline.Plan, prefix string, errs map[string]string) {
+	for _, job := range plan.Jobs {
+		if job.Trigger == nil {
+			continue
+		}
+		if text, failed := errs[prefix+job.Name]; failed {
+			job.Trigger.ChildError = errors.New(text)
+		}
+		if job.Trigger.Child != nil {
+			restoreChildErrors(job.Trigger.Child, prefix+job.Name+" / ", errs)
+		}
+	}
+}
