@@ -47,13 +47,13 @@ func (f *eventFlags) bind(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.open, "open-merge-request", nil, "open merge request of the branch, as in group/project!1 (repeatable)")
 	flags.BoolVar(&f.protect, "protected", false, "the branch or tag is protected")
 	flags.StringArrayVar(&f.vars, "var", nil, "variable of this run, KEY=VALUE (repeatable)")
-	flags.StringArrayVar(&f.inputs, "input", nil, "input of the pipeline, NAME=VALUE with the value in YAML (repeatable)")
+	flags.StringArrayVar(&f.inputs, "input", nil, "input of the pipeline, NAME=VALUE (repeatable; arrays as in YAML: [a, b])")
 	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
 }
 
-// resolve is the event that the flags describe, in the project in dir.
-func (f *eventFlags) resolve(ctx context.Context, dir, defaultBranch string) (pipeline.Event, error) {
-	event, err := f.start(ctx, dir, defaultBranch)
+// resolve is the event that the flags describe, in that project.
+func (f *eventFlags) resolve(ctx context.Context, project *projectFlags) (pipeline.Event, error) {
+	event, err := f.start(ctx, project.dir, project.defBranch)
 	if err != nil {
 		return event, err
 	}
@@ -67,24 +67,34 @@ func (f *eventFlags) resolve(ctx context.Context, dir, defaultBranch string) (pi
 		}
 		event.Variables = append(event.Variables, pipeline.Variable{Key: key, Value: value})
 	}
+	event.Inputs, err = f.typedInputs(project)
+	return event, err
+}
+
+// typedInputs are the values of --input in the types that the configuration declares: text is text, whatever it looks
+// like, and numbers, booleans and arrays are YAML.
+func (f *eventFlags) typedInputs(project *projectFlags) (map[string]any, error) {
+	if len(f.inputs) == 0 {
+		return nil, nil
+	}
+	types := project.inputTypes()
+	inputs := map[string]any{}
 	for _, pair := range f.inputs {
 		name, text, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
-			return event, fmt.Errorf("--input %q: want NAME=VALUE", pair)
+			return nil, fmt.Errorf("--input %q: want NAME=VALUE", pair)
+		}
+		inputs[name] = text
+		if kind := types[name]; kind == "" || kind == "string" {
+			continue
 		}
 		var value any
 		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
-			return event, fmt.Errorf("--input %s: the value is no YAML: %w", name, err)
+			return nil, fmt.Errorf("--input %s: the value is no YAML: %w", name, err)
 		}
-		if value == nil {
-			value = ""
-		}
-		if event.Inputs == nil {
-			event.Inputs = map[string]any{}
-		}
-		event.Inputs[name] = value
+		inputs[name] = value
 	}
-	return event, nil
+	return inputs, nil
 }
 
 // start is the event before the other flags refine it.

@@ -70,6 +70,27 @@ func (f *projectFlags) load(files fs.FS) (*pipeline.Project, error) {
 	return project, err
 }
 
+// inputTypes are the declared types of the configuration's inputs, by name. What is wrong with the file is found when it
+// is compiled.
+func (f *projectFlags) inputTypes() map[string]string {
+	var header struct {
+		Spec struct {
+			Inputs map[string]struct {
+				Type string `yaml:"type"`
+			} `yaml:"inputs"`
+		} `yaml:"spec"`
+	}
+	types := map[string]string{}
+	data, err := fs.ReadFile(f.files(), f.config)
+	if err != nil || yaml.NewDecoder(bytes.NewReader(data)).Decode(&header) != nil {
+		return types
+	}
+	for name, input := range header.Spec.Inputs {
+		types[name] = input.Type
+	}
+	return types
+}
+
 // readVariables reads a file of project variables; an unknown key is an error.
 func readVariables(path string) ([]pipeline.Variable, error) {
 	data, err := os.ReadFile(path)
