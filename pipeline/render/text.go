@@ -19,7 +19,7 @@ func Text(w io.Writer, plan *pipeline.Plan, color Palette) error {
 		leftOut(out, plan, color)
 		return out.Flush()
 	}
-	fmt.Fprintf(out, "%s: %s in %s\n", color.Bold(label), count(len(plan.Jobs), "job"), count(len(plan.Stages), "stage"))
+	fmt.Fprintf(out, "%s: %s in %s\n", color.Bold(label), Count(len(plan.Jobs), "job"), Count(len(plan.Stages), "stage"))
 	if plan.Name != "" {
 		fmt.Fprintf(out, "name: %s\n", plan.Name)
 	}
@@ -37,11 +37,11 @@ func Text(w io.Writer, plan *pipeline.Plan, color Palette) error {
 			if job.Stage != stage {
 				continue
 			}
-			traits := pad(Traits(job), traitWidth)
+			traits := Pad(Traits(job), traitWidth)
 			if job.When == pipeline.Manual {
 				traits = color.Yellow(traits)
 			}
-			line := "  " + pad(job.Name, nameWidth) + "  " + traits + "  " + waitsFor(plan, job)
+			line := "  " + Pad(job.Name, nameWidth) + "  " + traits + "  " + waitsFor(plan, job)
 			fmt.Fprintln(out, strings.TrimRight(line+color.Dim(destination(job)), " "))
 		}
 	}
@@ -161,7 +161,7 @@ func leftOut(w io.Writer, plan *pipeline.Plan, color Palette) {
 		width = max(width, utf8.RuneCountInString(job.Name))
 	}
 	for _, job := range plan.Dropped {
-		fmt.Fprintln(w, color.Dim("  "+pad(job.Name, width)+"  "+job.Decision.Text))
+		fmt.Fprintln(w, color.Dim("  "+Pad(job.Name, width)+"  "+job.Decision.Text))
 	}
 }
 
@@ -176,7 +176,8 @@ func autoCancel(a *pipeline.AutoCancel) string {
 	return strings.Join(parts, ", ")
 }
 
-func count(n int, noun string) string {
+// Count writes a number of things: "1 job", "2 jobs".
+func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
@@ -187,6 +188,7 @@ func join(numbers []int) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ", "), "[]")
 }
 
-func pad(s string, width int) string {
+// Pad fills a text up with spaces to a width in characters.
+func Pad(s string, width int) string {
 	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
 }
