@@ -150,7 +150,7 @@ func (a *App) announce() {
 func (a *App) publicOptions() httpapi.Options {
 	c := a.config
 	o := httpapi.Options{Orders: a.orders, Log: a.log, Metrics: a.metrics, Now: time.Now, MaxBody: int64(c.HTTP.MaxBody),
-		Timeout: c.HTTP.Timeout, PayTimeout: c.HTTP.PayTimeout, TLS: c.HTTP.TLSCert != ""}
+		Timeout: c.HTTP.Timeout, PayTimeout: c.HTTP.PayTimeout, TLS: c.HTTP.TLSCert != "", Version: a.build.Version}
 	if a.auth != nil { // a nil pointer in an interface would not be nil
 		o.Auth = a.auth
 	}

@@ -25,6 +25,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/auth"
 	"gitlab.com/slipway-ci/slipway/service/limit"
 	"gitlab.com/slipway-ci/slipway/service/order"
+	"gitlab.com/slipway-ci/slipway/service/page"
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
@@ -41,6 +42,7 @@ type Options struct {
 	Metrics *telemetry.Metrics
 	Auth    Authenticator // nil lets anyone do everything
 	Now     func() time.Time
+	Version string
 
 	MaxBody    int64 // in bytes
 	Timeout    time.Duration
@@ -66,18 +68,46 @@ type Server struct {
 	fault   atomic.Pointer[Fault]
 	drain   atomic.Bool
 	missed  *telemetry.Route
+	born    time.Time
 }
 
 // New returns the handler of the public listener.
 func New(o Options, l Limits) *Server {
-	s := &Server{options: o, mux: http.NewServeMux(), gate: limit.NewGate(l.MaxInFlight), missed: o.Metrics.Route("unmatched", "any")}
+	s := &Server{options: o, mux: http.NewServeMux(), gate: limit.NewGate(l.MaxInFlight), missed: o.Metrics.Route("unmatched", "any"), born: o.Now()}
 	s.SetLimits(l)
 	o.Metrics.Func("gauge", "http_requests_in_flight", "Requests that are being served.", func() float64 { return float64(s.gate.Inside()) })
 	strict := api.NewStrictHandlerWithOptions(&handlers{orders: o.Orders}, nil, api.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: answerError, ResponseErrorHandlerFunc: answerError})
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{BaseRouter: router{s}, ErrorHandlerFunc: answerError})
 	s.handle("GET /openapi.yaml", api.Operation{}, serveContract)
+	s.handlePage()
 	return s
+}
+
+// handlePage adds the page for people. It is not part of the contract.
+func (s *Server) handlePage() {
+	assets := page.NewAssets()
+	home := page.New(s.options.Orders.List, s.state, assets)
+	s.handle("GET /{$}", api.Operation{ID: "page", Scopes: []string{"orders:read"}, Query: []string{"status"}}, func(w http.ResponseWriter, r *http.Request) {
+		if err := home.Serve(w, r); err != nil {
+			answerError(w, r, err)
+		}
+	})
+	s.handle("GET /static/{file}", api.Operation{}, func(w http.ResponseWriter, r *http.Request) {
+		if !assets.Serve(w, r) {
+			answerError(w, r, &problem{status: http.StatusNotFound, detail: "There is nothing here."})
+		}
+	})
+}
+
+func (s *Server) state(ctx context.Context) page.State {
+	state := page.State{Version: s.options.Version, Uptime: s.options.Now().Sub(s.born), InFlight: s.gate.Inside()}
+	if err := s.options.Orders.Ready(ctx); err != nil {
+		state.Problem = "database does not answer"
+	} else if s.drain.Load() {
+		state.Problem = "draining"
+	}
+	return state
 }
 
 // SetLimits changes the limits; a client's bucket starts full again when the rate changes.
@@ -238,7 +268,7 @@ func (s *Server) admit(x *exchange, r *http.Request) error {
 		client, err := s.options.Auth.Authenticate(r.Context(), r.Header)
 		switch {
 		case err != nil:
-			x.Header().Set("WWW-Authenticate", `Bearer realm="orders"`)
+			x.Header().Set("WWW-Authenticate", challenge(x.route))
 			refused = &problem{status: http.StatusUnauthorized, detail: err.Error()}
 		default:
 			x.client, bucket = client, "client "+client.Name
@@ -265,6 +295,14 @@ func (s *Server) admit(x *exchange, r *http.Request) error {
 		}
 	}
 	return nil
+}
+
+// challenge says how to authenticate; a browser knows how to ask a person for a password only.
+func challenge(rt *route) string {
+	if rt.operation.ID == "page" {
+		return `Basic realm="orders; the password is an API key"`
+	}
+	return `Bearer realm="orders"`
 }
 
 func checkScopes(client auth.Client, scopes []string) error {

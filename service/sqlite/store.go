@@ -29,7 +29,9 @@ const maxReaders = 4
 // Store is an [order.Store] in one file. SQLite has one writer at a time: writes share one connection, so that they
 // queue here, where a context can end the waiting, instead of failing as "database is locked".
 type Store struct {
+	path        string
 	write, read *sql.DB
+	created     bool // there was no file: nothing can be lost before Migrate is done
 }
 
 // Open opens the file at path, or creates it; its folder must exist.
@@ -37,52 +39,72 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("open %s: its folder does not exist", path)
 	}
+	_, err := os.Stat(path)
+	s := &Store{path: path, created: errors.Is(err, fs.ErrNotExist)}
 	// synchronous=FULL: what was acknowledged survives a power cut, not only a crash of the process.
-	pragmas := url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-2000)"},
-		"_txlock": {"immediate"},
+	s.write, err = open(path, "synchronous(FULL)")
+	if err != nil {
+		return nil, err
 	}
-	dsn := func() string {
-		return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: pragmas.Encode()}).String()
+	s.write.SetMaxOpenConns(1)
+	s.read, err = open(path, "query_only(1)")
+	if err != nil {
+		return nil, errors.Join(err, s.write.Close())
 	}
-	write, err := sql.Open("sqlite", dsn())
+	s.read.SetMaxOpenConns(maxReaders)
+	s.read.SetMaxIdleConns(maxReaders)
+	if !s.created { // otherwise Migrate is the first to use it
+		if err := s.write.PingContext(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), s.Close())
+		}
+	}
+	return s, nil
+}
+
+// open returns connections to the file that begin with these pragmas.
+func open(path string, pragmas ...string) (*sql.DB, error) {
+	query := url.Values{"_txlock": {"immediate"},
+		"_pragma": append([]string{"busy_timeout(5000)", "journal_mode(WAL)", "cache_size(-2000)"}, pragmas...)}
+	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}
+	db, err := sql.Open("sqlite", dsn.String())
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	write.SetMaxOpenConns(1)
-	if err := write.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), write.Close())
-	}
-	pragmas.Add("_pragma", "query_only(1)")
-	read, err := sql.Open("sqlite", dsn())
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), write.Close())
-	}
-	read.SetMaxOpenConns(maxReaders)
-	read.SetMaxIdleConns(maxReaders)
-	return &Store{write: write, read: read}, nil
+	return db, nil
 }
 
 // Close waits for what is under way and closes the file.
 func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
 
 // Migrate brings the schema up to date and returns the names of the migrations that it applied.
-func (s *Store) Migrate(ctx context.Context) ([]string, error) {
+func (s *Store) Migrate(ctx context.Context) (applied []string, err error) {
+	db := s.write
+	if s.created {
+		// A new file needs not to be safe on disk after each step of its making, only at the end: 8 ms less at the start.
+		if db, err = open(s.path, "synchronous(OFF)"); err != nil {
+			return nil, err
+		}
+		db.SetMaxOpenConns(1)
+		defer func() {
+			_, syncErr := db.ExecContext(ctx, "PRAGMA synchronous=FULL; PRAGMA wal_checkpoint(TRUNCATE)")
+			err = errors.Join(err, syncErr, db.Close())
+			s.created = err != nil
+		}()
+	}
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, s.write, dir)
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
 	results, err := provider.Up(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+		return nil, fmt.Errorf("migrate %s: %w", s.path, err)
 	}
-	applied := make([]string, len(results))
-	for i, r := range results {
-		applied[i] = filepath.Base(r.Source.Path)
+	for _, r := range results {
+		applied = append(applied, filepath.Base(r.Source.Path))
 	}
 	return applied, nil
 }
