@@ -56,5 +56,6 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand()
 	root.AddCommand(newReportCommand(), newGateCommand(), newCoverageCommand())
+	root.AddCommand(newApproveCommand(), newSuperviseCommand())
 	return root
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 )
 
@@ -29,7 +30,7 @@ type build struct {
 	project string
 	// temporary is the job's TMPDIR. It is not below root: paths of Unix sockets must be short.
 	temporary string
-	held      *fileLock
+	held      *filelock.Lock
 }
 
 // temporaryProject is the folder of scripts and file-type variables, beside the checkout as in GitLab's runner.
@@ -42,7 +43,7 @@ func (w workshop) open(slug, projectPath, tempDir string) (*build, error) {
 		if i > 1 {
 			name += "~" + strconv.Itoa(i)
 		}
-		held, err := tryLock(filepath.Join(w.builds(), name+".lock"), true)
+		held, err := filelock.Try(filepath.Join(w.builds(), name+".lock"), true)
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +52,7 @@ func (w workshop) open(slug, projectPath, tempDir string) (*build, error) {
 		}
 		b := &build{root: filepath.Join(w.builds(), name), held: held}
 		if err := errors.Join(sweep(b.root, held), b.prepare(projectPath, tempDir)); err != nil {
-			held.unlock()
+			held.Unlock()
 			return nil, err
 		}
 		return b, nil
@@ -69,23 +70,23 @@ func (b *build) prepare(projectPath, tempDir string) error {
 	}
 	b.temporary = temporary
 	// Whoever finds the lock free can clean up.
-	return b.held.write(temporary)
+	return b.held.Write(temporary)
 }
 
 // close removes the build.
 func (b *build) close() error {
-	err := errors.Join(filetree.Remove(b.temporary), filetree.Remove(b.root), b.held.write(""))
-	b.held.unlock()
+	err := errors.Join(filetree.Remove(b.temporary), filetree.Remove(b.root), b.held.Write(""))
+	b.held.Unlock()
 	return err
 }
 
 // sweep removes what a killed process left in a build folder, whose lock is held.
-func sweep(root string, held *fileLock) error {
-	content, err := os.ReadFile(held.file.Name())
+func sweep(root string, held *filelock.Lock) error {
+	temporary, err := held.Holder()
 	if err != nil {
 		return err
 	}
-	if temporary := strings.TrimSpace(string(content)); strings.HasPrefix(filepath.Base(temporary), "slipway-") {
+	if strings.HasPrefix(filepath.Base(temporary), "slipway-") {
 		if err := filetree.Remove(temporary); err != nil {
 			return err
 		}
@@ -101,14 +102,14 @@ func (w workshop) sweep() {
 		if _, err := os.Stat(root); err != nil {
 			continue
 		}
-		held, err := tryLock(path, true)
+		held, err := filelock.Try(path, true)
 		if err != nil || held == nil {
 			continue
 		}
 		// What cannot be removed now fails with a message when a job needs the folder.
 		if sweep(root, held) == nil {
-			_ = held.write("")
+			_ = held.Write("")
 		}
-		held.unlock()
+		held.Unlock()
 	}
 }

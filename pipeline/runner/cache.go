@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
 )
@@ -24,8 +25,8 @@ func (w workshop) cache(key string) cacheEntry {
 
 func (e cacheEntry) files() string { return filepath.Join(e.dir, "files") }
 
-func (e cacheEntry) lock(ctx context.Context, exclusive bool) (*fileLock, error) {
-	return lock(ctx, filepath.Join(e.dir, "lock"), exclusive, nil)
+func (e cacheEntry) lock(ctx context.Context, exclusive bool) (*filelock.Lock, error) {
+	return filelock.Wait(ctx, filepath.Join(e.dir, "lock"), exclusive, nil)
 }
 
 // cacheKeys gives the key of a cache and the ones to fall back to. Protected refs have caches of their own, so that
@@ -109,7 +110,7 @@ func (a *attempt) restoreCache(ctx context.Context, keys []string) error {
 			return err
 		}
 		err = filetree.CopyCache(entry.files(), a.build.project)
-		held.unlock()
+		held.Unlock()
 		if err == nil {
 			a.logf("Cache: %s", key)
 		}
@@ -165,7 +166,7 @@ func (a *attempt) saveCache(ctx context.Context, c pipeline.Cache, key string, m
 	if err != nil {
 		return err
 	}
-	defer held.unlock()
+	defer held.Unlock()
 	old := staging + ".old"
 	if err := os.Rename(entry.files(), old); err != nil && !os.IsNotExist(err) {
 		return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 )
 
 // Resume goes on with a run that has ended at a manual job: it plays the job, with the sources, artifacts and variables
@@ -23,7 +24,7 @@ func Resume(ctx context.Context, number int, job string, options Options) (Resul
 	if err != nil {
 		return Result{}, err
 	}
-	defer held.unlock()
+	defer held.Unlock()
 	options.Executor, options.PassEnv, options.Tools = recorded.Definition.Executor, recorded.Definition.PassEnv, recorded.Definition.Tools
 	if options.Tools != "" {
 		if _, err := os.Stat(options.Tools); err != nil {
@@ -58,7 +59,7 @@ func Resume(ctx context.Context, number int, job string, options Options) (Resul
 }
 
 // take finds and locks the run to go on with.
-func take(project string, number int) (record, int, *fileLock, error) {
+func take(project string, number int) (record, int, *filelock.Lock, error) {
 	s := store{dir: stateFolderOf(project)}
 	numbers, err := s.numbers()
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(numbers) == 0 {
@@ -83,7 +84,7 @@ func take(project string, number int) (record, int, *fileLock, error) {
 		err = refusal(recorded.State, number, s, numbers)
 	}
 	if err != nil {
-		held.unlock()
+		held.Unlock()
 		return record{}, 0, nil, err
 	}
 	return recorded, number, held, nil

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
 )
 
@@ -77,17 +78,24 @@ func (o Options) withDefaults() (Options, error) {
 	if o.TempDir == "" {
 		o.TempDir = os.TempDir()
 	}
-	if o.CacheDir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return o, fmt.Errorf("no cache folder: %w; set HOME or XDG_CACHE_HOME, or name one with --cache-dir", err)
-		}
-		o.CacheDir = filepath.Join(user, "slipway")
-	}
 	if len(o.Supervisor) == 0 {
 		return o, errors.New("runner: Options.Supervisor is not set")
 	}
-	return o, nil
+	var err error
+	o.CacheDir, err = CacheDir(o.CacheDir)
+	return o, err
+}
+
+// CacheDir is a cache folder as given, absolute, or if it is empty slipway's own in the user's cache folder.
+func CacheDir(given string) (string, error) {
+	if given != "" {
+		return filepath.Abs(given)
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache folder: %w; set HOME or XDG_CACHE_HOME, or name one with --cache-dir", err)
+	}
+	return filepath.Join(user, "slipway"), nil
 }
 
 // sourcesFolder is the snapshot in a run's folder.
@@ -108,7 +116,7 @@ type run struct {
 	// machine is what jobs have from the environment of the caller.
 	machine []string
 	slots   chan struct{}
-	held    *fileLock
+	held    *filelock.Lock
 
 	observing sync.Mutex
 }
@@ -124,7 +132,7 @@ func Run(ctx context.Context, plan *pipeline.Plan, options Options) (Result, err
 	if err := r.create(ctx, plan); err != nil {
 		return Result{}, explain(err, r.options.CacheDir)
 	}
-	defer r.held.unlock()
+	defer r.held.Unlock()
 	if err := r.approve(options.Approve); err != nil {
 		return Result{}, errors.Join(err, r.finish(RunFailed))
 	}
@@ -174,7 +182,7 @@ func (r *run) create(ctx context.Context, plan *pipeline.Plan) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			r.held.unlock()
+			r.held.Unlock()
 			_ = os.RemoveAll(r.store.run(r.number))
 		}
 	}()

@@ -51,7 +51,7 @@ func newProject(t *testing.T, files map[string]string) *project {
 	t.Cleanup(func() {
 		// What a job leaves behind would be found here.
 		for pattern, what := range map[string]string{
-			filepath.Join(temp, "*"):                               "temporary folders",
+			filepath.Join(temp, "*"):                                 "temporary folders",
 			filepath.Join(cache, "projects", "*", "builds", "*[^k]"): "checkouts",
 		} {
 			if left, _ := filepath.Glob(pattern); len(left) > 0 {

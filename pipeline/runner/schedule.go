@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 )
 
 // A message is what a job's goroutine tells the schedule.
@@ -167,7 +168,7 @@ func (s *schedule) attempt(n *node, number int, after time.Duration) {
 		}
 		// The resource first: a job that waits for one must not keep others from running.
 		if group := n.job.ResourceGroup; group != "" {
-			held, err := lock(ctx, r.store.resourceLock(group), true, func() {
+			held, err := filelock.Wait(ctx, r.store.resourceLock(group), true, func() {
 				tell(message{status: Waiting, waiting: "waits for the resource group " + group})
 			})
 			if err != nil {
@@ -176,7 +177,7 @@ func (s *schedule) attempt(n *node, number int, after time.Duration) {
 				}
 				return
 			}
-			defer held.unlock()
+			defer held.Unlock()
 		}
 		select {
 		case <-ctx.Done():

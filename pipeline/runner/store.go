@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
 )
@@ -66,7 +67,7 @@ func (s store) numbers() ([]int, error) {
 }
 
 // create makes the folder of a new run and locks it. Numbers ascend, also when several runs start at once.
-func (s store) create() (number int, held *fileLock, err error) {
+func (s store) create() (number int, held *filelock.Lock, err error) {
 	numbers, err := s.numbers()
 	if err != nil {
 		return 0, nil, err
@@ -92,9 +93,9 @@ func (s store) create() (number int, held *fileLock, err error) {
 }
 
 // lock takes a run for this process.
-func (s store) lock(number int) (*fileLock, error) {
+func (s store) lock(number int) (*filelock.Lock, error) {
 	path := filepath.Join(s.run(number), "lock")
-	held, err := tryLock(path, true)
+	held, err := filelock.Try(path, true)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func (s store) lock(number int) (*fileLock, error) {
 		holder, _ := os.ReadFile(path)
 		return nil, fmt.Errorf("run %d is going on in another process (%s): wait for it, or stop it with Ctrl-C", number, holder)
 	}
-	return held, held.write(fmt.Sprintf("pid %d", os.Getpid()))
+	return held, held.Write(fmt.Sprintf("pid %d", os.Getpid()))
 }
 
 // link points runs/latest at a run.
@@ -124,17 +125,17 @@ func (s store) prune(keep int) error {
 		if i >= len(numbers)-keep {
 			break
 		}
-		held, err := tryLock(filepath.Join(s.run(number), "lock"), true)
+		held, err := filelock.Try(filepath.Join(s.run(number), "lock"), true)
 		if err != nil || held == nil {
 			continue
 		}
 		if r, err := s.load(number); err != nil || r.State.Status != RunWaiting {
 			if err := filetree.Remove(s.run(number)); err != nil {
-				held.unlock()
+				held.Unlock()
 				return err
 			}
 		}
-		held.unlock()
+		held.Unlock()
 	}
 	return nil
 }

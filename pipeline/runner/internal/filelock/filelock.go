@@ -1,4 +1,5 @@
-package runner
+// Package filelock locks files, across processes and within one.
+package filelock
 
 import (
 	"context"
@@ -6,17 +7,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// A fileLock is an advisory lock that ends with the process that holds it, however it ends. Two locks of the same file
+// A Lock is an advisory lock that ends with the process that holds it, however it ends. Two locks of the same file
 // exclude each other within one process too.
-type fileLock struct{ file *os.File }
+type Lock struct{ file *os.File }
 
-// tryLock takes the lock of a file without waiting; nil if another has it.
-func tryLock(path string, exclusive bool) (*fileLock, error) {
+// Try takes the lock of a file without waiting; nil if another has it.
+func Try(path string, exclusive bool) (*Lock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
@@ -31,7 +33,7 @@ func tryLock(path string, exclusive bool) (*fileLock, error) {
 	for {
 		switch err = unix.Flock(int(file.Fd()), how|unix.LOCK_NB); {
 		case err == nil:
-			return &fileLock{file}, nil
+			return &Lock{file}, nil
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.EWOULDBLOCK):
@@ -42,10 +44,10 @@ func tryLock(path string, exclusive bool) (*fileLock, error) {
 	}
 }
 
-// lock waits for the lock of a file; busy is called once if it has to.
-func lock(ctx context.Context, path string, exclusive bool, busy func()) (*fileLock, error) {
+// Wait waits for the lock of a file; busy is called once if it has to.
+func Wait(ctx context.Context, path string, exclusive bool, busy func()) (*Lock, error) {
 	for first := true; ; first = false {
-		l, err := tryLock(path, exclusive)
+		l, err := Try(path, exclusive)
 		if l != nil || err != nil {
 			return l, err
 		}
@@ -61,13 +63,20 @@ func lock(ctx context.Context, path string, exclusive bool, busy func()) (*fileL
 	}
 }
 
-// write replaces what the locked file says about its holder.
-func (l *fileLock) write(text string) error {
+// Write replaces what the locked file says about its holder.
+func (l *Lock) Write(text string) error {
 	return errors.Join(l.file.Truncate(0), func() error { _, err := l.file.WriteAt([]byte(text), 0); return err }())
 }
 
-func (l *fileLock) unlock() {
+// Unlock gives the lock up; a nil Lock has none.
+func (l *Lock) Unlock() {
 	if l != nil {
 		_ = l.file.Close()
 	}
+}
+
+// Holder is what the locked file says about its holder.
+func (l *Lock) Holder() (string, error) {
+	content, err := os.ReadFile(l.file.Name())
+	return strings.TrimSpace(string(content)), err
 }

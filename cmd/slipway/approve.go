@@ -1,0 +1,43 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/runner"
+)
+
+// newApproveCommand is `slipway approve`: a person's yes to a manual job, after the run has ended.
+func newApproveCommand() *cobra.Command {
+	var play playFlags
+	var options runner.Options
+	var number int
+	command := &cobra.Command{
+		Use:   "approve [JOB]",
+		Short: "Play a manual job of a run, with what that run has built and tested",
+		Long: `Play a manual job of a run, and what depends on it: of the latest run, or the one that --run names. Without JOB it is the
+one that the run waits for.
+
+The job gets the sources as they were when the run began, and the run's artifacts and dotenv variables; nothing is built
+again. A run that failed cannot be approved, and no job twice.`,
+		Example: `  slipway approve
+  slipway approve deploy-production --run 12`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := play.apply(cmd, &options); err != nil {
+				return err
+			}
+			job := ""
+			if len(args) > 0 {
+				job = args[0]
+			}
+			result, err := runner.Resume(cmd.Context(), number, job, options)
+			return conclude(result, err)
+		},
+	}
+	flags := command.Flags()
+	flags.StringVarP(&options.Dir, "directory", "C", ".", "folder of the project")
+	flags.IntVar(&number, "run", 0, "`NUMBER` of the run (default: the latest)")
+	_ = command.MarkFlagDirname("directory")
+	play.bind(command)
+	return command
+}

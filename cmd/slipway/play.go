@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/runner"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/progress"
+)
+
+// playFlags say how runs behave on this machine; `slipway run` and `slipway approve` share them.
+type playFlags struct {
+	jobs     int
+	timeout  time.Duration
+	format   string
+	cacheDir string
+	noInput  bool
+	verbose  bool
+}
+
+func (f *playFlags) bind(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.IntVarP(&f.jobs, "jobs", "j", 0, "how many jobs run at once (default: the number of CPUs)")
+	flags.DurationVar(&f.timeout, "timeout", time.Hour, "time limit of jobs without one")
+	flags.StringVar(&f.format, "format", "text", "text, or json: a line for each thing that happens")
+	flags.StringVar(&f.cacheDir, "cache-dir", "", "`DIR` for tools, caches and checkouts (default: slipway in the user's cache folder)")
+	flags.BoolVar(&f.noInput, "no-input", false, "never ask, even on a terminal")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show the jobs' logs while they run")
+}
+
+// apply sets what the flags, the terminal and the environment say.
+func (f *playFlags) apply(cmd *cobra.Command, o *runner.Options) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	o.Supervisor = []string{self, superviseVerb}
+	o.Env = os.Environ()
+	o.Jobs, o.Timeout, o.Output, o.CacheDir = f.jobs, f.timeout, f.verbose, f.cacheDir
+	out := cmd.OutOrStdout()
+	switch f.format {
+	case "text":
+		o.Observe = progress.NewText(out, palette(out), func(job string) string {
+			if o.ApproveHint != "" {
+				return o.ApproveHint
+			}
+			return "slipway approve " + quoteWord(job)
+		}).Observe
+	case "json":
+		o.Observe = progress.JSON(out)
+	default:
+		return fmt.Errorf("--format %q: want text or json", f.format)
+	}
+	if in, ok := cmd.InOrStdin().(*os.File); ok && !f.noInput && f.format == "text" && isatty.IsTerminal(in.Fd()) {
+		o.Confirm = confirmOn(in, out)
+	}
+	o.Kill = secondSignal(cmd.Context())
+	return nil
+}
+
+// confirmOn asks on a terminal. The answer is read in the background, for reading cannot be interrupted.
+func confirmOn(in io.Reader, out io.Writer) func(context.Context, runner.JobState) (bool, error) {
+	lines := make(chan string)
+	return func(ctx context.Context, job runner.JobState) (bool, error) {
+		fmt.Fprintf(out, "%s [y/N] ", job.Confirmation)
+		go func() {
+			line, _ := bufio.NewReader(in).ReadString('\n')
+			lines <- line
+		}()
+		select {
+		case <-ctx.Done():
+			fmt.Fprintln(out)
+			return false, ctx.Err()
+		case line := <-lines:
+			answer := strings.ToLower(strings.TrimSpace(line))
+			return answer == "y" || answer == "yes", nil
+		}
+	}
+}
+
+// secondSignal gives a channel that is closed at the first signal after the one that ended the context.
+func secondSignal(ctx context.Context) <-chan struct{} {
+	kill := make(chan struct{})
+	signals := make(chan os.Signal, 1)
+	go func() {
+		<-ctx.Done()
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		<-signals
+		close(kill)
+	}()
+	return kill
+}
+
+// conclude turns how a run stands into the command's exit.
+func conclude(result runner.Result, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case result.Status == runner.RunSuccess, result.Status == runner.RunWaiting:
+		return nil
+	default:
+		return exitError(1)
+	}
+}
+
+// quoteWord quotes a job's name for the shell where it must be.
+func quoteWord(name string) string {
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:") == "" {
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+}

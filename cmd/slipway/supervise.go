@@ -1,0 +1,25 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
+)
+
+// superviseVerb is the command with which slipway starts itself between a run and a job.
+const superviseVerb = "supervise"
+
+func newSuperviseCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                superviseVerb,
+		Short:              "Run a command so that no process outlives it (slipway starts its jobs with it)",
+		Hidden:             true,
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if code := supervise.Main(args); code != 0 {
+				return exitError(code)
+			}
+			return nil
+		},
+	}
+}
