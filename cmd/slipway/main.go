@@ -55,7 +55,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand()
-	root.AddCommand(newReportCommand(), newGateCommand(), newCoverageCommand())
+	root.AddCommand(newReportCommand(), newGateCommand(), newCoverageCommand(), newAffectedCommand())
 	root.AddCommand(newApproveCommand(), newSuperviseCommand())
 	return root
 }

@@ -67,7 +67,7 @@ func Parse(root, dir string) (Module, error) {
 	if err != nil {
 		return Module{}, err
 	}
-	file, err := modfile.ParseLax(name, data, nil)
+	file, err := ParseFile(name, data)
 	if err != nil {
 		return Module{}, err
 	}
@@ -75,6 +75,15 @@ func Parse(root, dir string) (Module, error) {
 		return Module{}, fmt.Errorf("%s names no module", name)
 	}
 	return Module{Dir: dir, Path: file.Module.Mod.Path, File: file}, nil
+}
+
+// ParseFile reads a go.mod. One with directives of a newer Go is read as far as it is understood, and then without replace
+// and exclude, because that is how modfile reads the go.mod of strangers.
+func ParseFile(name string, data []byte) (*modfile.File, error) {
+	if file, err := modfile.Parse(name, data, nil); err == nil {
+		return file, nil
+	}
+	return modfile.ParseLax(name, data, nil)
 }
 
 // ErrForeign is the error of [Locate] for what no module of the repository has.
