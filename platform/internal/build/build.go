@@ -21,7 +21,7 @@ import (
 )
 
 // components are the names that hyperkube is called by.
-var components = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"}
+var components = []string{"coredns", "etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"}
 
 // room is what the compilation needs at least, with a filled build cache, in bytes; without one it takes 4 GB more, and
 // then the go command says that the disk is full.

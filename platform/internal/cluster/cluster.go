@@ -51,7 +51,7 @@ type Cluster struct {
 
 // Parts are the cluster's processes in the order in which they are started.
 func Parts() []string {
-	return []string{"etcd", "kube-apiserver", "containerd", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"}
+	return []string{"etcd", "kube-apiserver", "containerd", "kube-controller-manager", "kube-scheduler", "coredns", "kubelet", "kube-proxy"}
 }
 
 // NetNS is the path of the cluster's network namespace.
@@ -115,6 +115,7 @@ func (c *Cluster) certificates() (bool, error) {
 		{Name: "kube-scheduler", CommonName: "system:kube-scheduler"},
 		{Name: "kube-proxy", CommonName: "system:kube-proxy"},
 		{Name: "kubelet", CommonName: "system:node:" + node, Organizations: []string{"system:nodes"}},
+		{Name: "coredns", CommonName: "slipway:coredns"},
 		{Name: "ingress", CommonName: "slipway:ingress"},
 	}
 	for _, r := range requests {
@@ -127,7 +128,7 @@ func (c *Cluster) certificates() (bool, error) {
 	}
 	inside := "https://" + APIAddress
 	changed := false
-	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "admin"} {
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns", "admin"} {
 		login, err := c.login(name)
 		if err != nil {
 			return false, err

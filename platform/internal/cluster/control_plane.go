@@ -54,7 +54,7 @@ func (c *Cluster) controlPlane(ctx context.Context, step Step) error {
 
 	manager := c.controller("kube-controller-manager",
 		"--service-account-private-key-file="+pki("service-account.key"), "--root-ca-file="+pki("ca.crt"),
-		"--use-service-account-credentials", "--cluster-cidr="+pods)
+		"--use-service-account-credentials", "--cluster-cidr="+pods, "--flex-volume-plugin-dir="+c.path("volumeplugins"))
 	scheduler := c.controller("kube-scheduler")
 	return parallel(
 		func() error {

@@ -28,6 +28,7 @@ func (c *Cluster) node(ctx context.Context, step Step) error {
 	proxy := c.component("kube-proxy", []string{c.path("kube-proxy.yaml"), c.path("kube-proxy.kubeconfig")},
 		"--config="+c.path("kube-proxy.yaml"))
 	return parallel(
+		func() error { return c.names(ctx, step) },
 		func() error {
 			return step("kubelet and node", func() (bool, error) {
 				if err := c.rememberSysctls(); err != nil {
@@ -95,7 +96,7 @@ func (c *Cluster) kubeletConfig() kube.Object {
 		"authorization": kube.Object{"mode": "Webhook"},
 		"tlsCertFile":   c.path("pki", "kubelet-server.crt"), "tlsPrivateKeyFile": c.path("pki", "kubelet-server.key"),
 		"podLogsDir": c.path("podlogs"), "volumePluginDir": c.path("volumeplugins"),
-		"resolvConf": "", "clusterDomain": "cluster.local",
+		"resolvConf": "", "clusterDomain": domain, "clusterDNS": []string{NodeAddress},
 		"nodeStatusUpdateFrequency": "5s", "syncFrequency": "10s",
 		"serializeImagePulls":     false,
 		"containerLogMaxSize":     "10Mi",

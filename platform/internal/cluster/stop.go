@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,7 @@ func (c *Cluster) Stop() error {
 	}
 	errs = append(errs, c.killPods())
 	c.removeShimSockets()
+	c.removeKubeletTraces()
 	errs = append(errs,
 		c.unmount(),
 		netns.Delete(c.NetNS()),
@@ -64,6 +66,26 @@ func (c *Cluster) removeShimSockets() {
 	}
 	removeIfEmpty("/run/containerd/s")
 	removeIfEmpty("/run/containerd")
+}
+
+// removeKubeletTraces removes what the kubelet puts outside of its folder, at paths that cannot be set.
+func (c *Cluster) removeKubeletTraces() {
+	const logs, plugins = "/var/log/containers", "/var/lib/kubelet/device-plugins"
+	links, _ := filepath.Glob(logs + "/*.log")
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, c.Dir+"/") {
+			_ = os.Remove(link)
+		}
+	}
+	socket := filepath.Join(plugins, "kubelet.sock")
+	if conn, err := net.Dial("unix", socket); err == nil {
+		_ = conn.Close() // another kubelet's
+	} else {
+		_ = os.Remove(socket)
+	}
+	for _, dir := range []string{logs, plugins, filepath.Dir(plugins)} {
+		removeIfEmpty(dir)
+	}
 }
 
 // unmount removes every mount below the cluster's folder, the last first.

@@ -34,7 +34,6 @@ func Cluster() []Need {
 		program("ctr", "containerd"),
 		program("runc", "runc"),
 		program("nft", "nftables"),
-		program("conntrack", "conntrack"),
 		program("ip", "iproute2"),
 		program("mount", "mount"),
 		{"CNI plugins", "containernetworking-plugins", func() bool { return CNIPlugins() != "" }},
