@@ -1,0 +1,316 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	const pass, fail = "true", "false"
+	for _, tt := range []struct {
+		name   string
+		jobs   []*pipeline.Job
+		status RunStatus
+		want   []string
+	}{
+		{"a failure skips later stages", []*pipeline.Job{job("a", fail), job("b", pass), job("c", pass, stage("deploy"))},
+			RunFailed, []string{"a: failed", "b: success", "c: skipped"}},
+		{"an allowed failure does not", []*pipeline.Job{job("a", fail, allowFailure()), job("c", pass, stage("deploy"))},
+			RunSuccess, []string{"a: failed (allowed)", "c: success"}},
+		{"exit codes that are allowed", []*pipeline.Job{job("a", "exit 3", allowFailure(3, 4)), job("c", pass, stage("deploy"))},
+			RunSuccess, []string{"a: failed (allowed)", "c: success"}},
+		{"exit codes that are not", []*pipeline.Job{job("a", "exit 5", allowFailure(3, 4)), job("c", pass, stage("deploy"))},
+			RunFailed, []string{"a: failed", "c: skipped"}},
+		{"on_failure and always after a failure", []*pipeline.Job{
+			job("a", fail), job("f", pass, stage("clean"), when(pipeline.OnFailure)), job("w", pass, stage("clean"), when(pipeline.Always))},
+			RunFailed, []string{"a: failed", "f: success", "w: success"}},
+		{"on_failure and always after a success", []*pipeline.Job{
+			job("a", pass), job("f", pass, stage("clean"), when(pipeline.OnFailure)), job("w", pass, stage("clean"), when(pipeline.Always))},
+			RunSuccess, []string{"a: success", "f: skipped", "w: success"}},
+		{"a skipped stage is no obstacle", []*pipeline.Job{
+			job("a", pass), job("f", pass, stage("clean"), when(pipeline.OnFailure)), job("z", pass, stage("last"))},
+			RunSuccess, []string{"a: success", "f: skipped", "z: success"}},
+		{"a need that was skipped is one", []*pipeline.Job{
+			job("f", pass, when(pipeline.OnFailure)), job("z", pass, stage("last"), needs("f"))},
+			RunSuccess, []string{"f: skipped", "z: skipped"}},
+		{"needs do not wait for the stage", []*pipeline.Job{job("a", pass), job("b", fail), job("c", pass, stage("deploy"), needs("a"))},
+			RunFailed, []string{"a: success", "b: failed", "c: success"}},
+		{"needs that fail skip what needs them, and so on", []*pipeline.Job{
+			job("a", fail), job("b", pass, stage("two"), needs("a")), job("c", pass, stage("three"), needs("b"))},
+			RunFailed, []string{"a: failed", "b: skipped", "c: skipped"}},
+		{"no needs at all", []*pipeline.Job{job("a", fail), job("b", pass, stage("two"), needs())},
+			RunFailed, []string{"a: failed", "b: success"}},
+		{"a need that is not in the plan", []*pipeline.Job{job("b", pass, needs("elsewhere"))},
+			RunSuccess, []string{"b: success"}},
+		{"needs of a matrix wait for all of it", []*pipeline.Job{
+			job("t: [1]", pass, func(j *pipeline.Job) { j.BaseName = "t" }), job("t: [2]", fail, func(j *pipeline.Job) { j.BaseName = "t" }),
+			job("d", pass, stage("deploy"), needs("t"))},
+			RunFailed, []string{"t: [1]: success", "t: [2]: failed", "d: skipped"}},
+		{"a manual job that may be left out", []*pipeline.Job{
+			job("a", pass), job("m", pass, when(pipeline.Manual), allowFailure()), job("z", pass, stage("last"))},
+			RunSuccess, []string{"a: success", "m: manual", "z: success"}},
+		{"what needs it waits", []*pipeline.Job{
+			job("m", pass, when(pipeline.Manual), allowFailure()), job("z", pass, stage("last"), needs("m"))},
+			RunSuccess, []string{"m: manual", "z: created"}},
+		{"a manual job that blocks", []*pipeline.Job{
+			job("a", pass), job("m", pass, stage("deploy"), when(pipeline.Manual)), job("z", pass, stage("last"))},
+			RunWaiting, []string{"a: success", "m: manual", "z: created"}},
+		{"a manual job after a failure", []*pipeline.Job{job("a", fail), job("m", pass, stage("deploy"), when(pipeline.Manual))},
+			RunFailed, []string{"a: failed", "m: skipped"}},
+		{"a manual job beside a failure", []*pipeline.Job{job("a", fail), job("m", pass, when(pipeline.Manual))},
+			RunFailed, []string{"a: failed", "m: manual"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, nil)
+			p.want(p.run(tt.jobs...), tt.status, tt.want...)
+		})
+	}
+}
+
+func TestJobsRunAtOnce(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	dir := t.TempDir()
+	// Each waits for the other.
+	meet := func(own, other string) string {
+		return "touch " + filepath.Join(dir, own) + "; while [ ! -e " + filepath.Join(dir, other) + " ]; do sleep 0.02; done"
+	}
+	p.want(p.run(job("a", meet("a", "b")), job("b", meet("b", "a"))), RunSuccess, "a: success", "b: success")
+}
+
+func TestOneJobAtATime(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	p.options.Jobs = 1
+	p.want(p.run(exclusive(t, "a"), exclusive(t, "b"), exclusive(t, "c")), RunSuccess, "a: success", "b: success", "c: success")
+}
+
+// exclusive makes a job that fails if another one of the same test runs at the same time.
+func exclusive(t *testing.T, name string, options ...func(*pipeline.Job)) *pipeline.Job {
+	lock := filepath.Join(os.TempDir(), "exclusive-"+strings.ReplaceAll(t.Name(), "/", "-"))
+	return job(name, "mkdir "+lock+"; sleep 0.2; rmdir "+lock, options...)
+}
+
+func TestResourceGroup(t *testing.T) {
+	t.Parallel()
+	group := func(j *pipeline.Job) { j.ResourceGroup = "production/eu" }
+	p := newProject(t, nil)
+	results := make(chan Result)
+	// Two runs of the same project, as two processes would.
+	for range 2 {
+		go func() {
+			r, err := Run(context.Background(), planOf(exclusive(t, "a", group), exclusive(t, "b", group)), p.options)
+			if err != nil {
+				t.Error(err)
+			}
+			results <- r
+		}()
+	}
+	first, second := <-results, <-results
+	p.want(first, RunSuccess, "a: success", "b: success")
+	p.want(second, RunSuccess, "a: success", "b: success")
+	if first.Run == second.Run {
+		t.Errorf("both are run %d", first.Run)
+	}
+	if !p.said(JobWaiting, "waits for the resource group production/eu") {
+		t.Error("nothing was said about waiting")
+	}
+}
+
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		retry    pipeline.Retry
+		script   string
+		status   Status
+		attempts int
+	}{
+		{"until it succeeds", pipeline.Retry{Max: 2}, `[ "$n" = 2 ]`, Success, 2},
+		{"no more than the maximum", pipeline.Retry{Max: 2}, "false", Failed, 3},
+		{"for a kind of failure", pipeline.Retry{Max: 1, When: []string{"script_failure"}}, "false", Failed, 2},
+		{"not for another", pipeline.Retry{Max: 1, When: []string{"runner_system_failure"}}, "false", Failed, 1},
+		{"for an exit code", pipeline.Retry{Max: 1, ExitCodes: []int{7}}, "exit 7", Failed, 2},
+		{"not for another exit code", pipeline.Retry{Max: 1, ExitCodes: []int{7}}, "exit 8", Failed, 1},
+		{"either is enough", pipeline.Retry{Max: 1, When: []string{"script_failure"}, ExitCodes: []int{7}}, "exit 8", Failed, 2},
+		{"always", pipeline.Retry{Max: 1, When: []string{"always"}}, "false", Failed, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, nil)
+			counter := filepath.Join(t.TempDir(), "n")
+			r := p.run(job("j", "echo $CI_JOB_ID >>"+counter+"; n=$(wc -l <"+counter+"); "+tt.script, func(j *pipeline.Job) { j.Retry = &tt.retry }))
+			s := state(r, "j")
+			if s.Status != tt.status || s.Attempts != tt.attempts {
+				t.Errorf("got %s after %d attempts, want %s after %d", s.Status, s.Attempts, tt.status, tt.attempts)
+			}
+			ids, _ := os.ReadFile(counter)
+			unique := map[string]bool{}
+			for _, id := range strings.Fields(string(ids)) {
+				unique[id] = true
+			}
+			if len(unique) != tt.attempts {
+				t.Errorf("attempts have the ids %q", ids)
+			}
+			logs, _ := filepath.Glob(filepath.Join(r.Dir, jobsFolder, "j", "log*"))
+			if len(logs) != tt.attempts {
+				t.Errorf("there are the logs %v", logs)
+			}
+		})
+	}
+}
+
+func TestDelayed(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		noDelay bool
+		startIn time.Duration
+		least   time.Duration
+	}{{"waits", false, 300 * time.Millisecond, 300 * time.Millisecond}, {"at once if wished", true, time.Hour, 0}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, nil)
+			p.options.NoDelay = tt.noDelay
+			r := p.run(job("j", "true", when(pipeline.Delayed), func(j *pipeline.Job) { j.StartIn = tt.startIn }))
+			p.want(r, RunSuccess, "j: success")
+			if r.Duration < tt.least {
+				t.Errorf("it took %s", r.Duration)
+			}
+		})
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		yes    bool
+		status RunStatus
+		want   []string
+	}{
+		{"yes", true, RunSuccess, []string{"build: success", "deploy: success", "after: success"}},
+		{"no", false, RunWaiting, []string{"build: success", "deploy: manual", "after: created"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, nil)
+			var asked []string
+			p.options.Confirm = func(_ context.Context, j JobState) (bool, error) {
+				asked = append(asked, j.Confirmation)
+				return tt.yes, nil
+			}
+			r := p.run(
+				job("build", "echo DIGEST=sha256:ab12 >build.env", artifacts(pipeline.Artifacts{Reports: map[string]any{"dotenv": "build.env"}})),
+				job("deploy", "echo deploying $DIGEST", stage("deploy"), when(pipeline.Manual), needs("build"), func(j *pipeline.Job) {
+					j.ManualConfirmation = "Roll $CI_PROJECT_PATH $DIGEST out?"
+				}),
+				job("after", "true", stage("last"), needs("deploy")))
+			p.want(r, tt.status, tt.want...)
+			if diff := cmp.Diff([]string{"Roll acme/app sha256:ab12 out?"}, asked); diff != "" {
+				t.Errorf("questions (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestApproveBeforehand(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	p.options.Approve = []string{"m"}
+	p.want(p.run(job("m", "true", when(pipeline.Manual)), job("z", "true", stage("last"))), RunSuccess, "m: success", "z: success")
+
+	p.options.Approve = []string{"absent"}
+	if _, err := Run(context.Background(), planOf(job("m", "true", when(pipeline.Manual))), p.options); err == nil || !strings.Contains(err.Error(), "manual jobs of this pipeline: m") {
+		t.Errorf("got %v", err)
+	}
+	p.options.Approve = []string{"a"}
+	if _, err := Run(context.Background(), planOf(job("a", "true")), p.options); err == nil || !strings.Contains(err.Error(), "not a manual job") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAutoCancel(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	plan := planOf(job("bad", "sleep 0.3; false"), job("long", "sleep 100"))
+	plan.AutoCancel = &pipeline.AutoCancel{OnJobFailure: "all"}
+	r := p.runPlan(plan)
+	p.want(r, RunFailed, "bad: failed", "long: canceled")
+}
+
+func TestChildPipeline(t *testing.T) {
+	t.Parallel()
+	trigger := func(strategy string, child *pipeline.Plan, err error) func(*pipeline.Job) {
+		return func(j *pipeline.Job) {
+			j.Script, j.Trigger = nil, &pipeline.TriggerSpec{Strategy: strategy, Child: child, ChildError: err}
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		bridge func(*pipeline.Job)
+		status RunStatus
+		want   []string
+	}{
+		{"not waited for", trigger("", planOf(job("c", "sleep 0.1; false")), nil), RunSuccess, []string{"t: success", "t / c: failed", "z: success"}},
+		{"waited for", trigger("mirror", planOf(job("c", "true")), nil), RunSuccess, []string{"t: success", "t / c: success", "z: success"}},
+		{"waited for, and it fails", trigger("depend", planOf(job("c", "false")), nil), RunFailed, []string{"t: failed", "t / c: failed", "z: skipped"}},
+		{"waited for, and it waits", trigger("depend", planOf(job("c", "true", when(pipeline.Manual))), nil), RunWaiting, []string{"t: running", "t / c: manual", "z: created"}},
+		{"no child", trigger("depend", nil, errors.New("ci/child.yml is not there")), RunFailed, []string{"t: failed", "z: skipped"}},
+		{"another project", func(j *pipeline.Job) { j.Trigger = &pipeline.TriggerSpec{Project: "acme/other"} }, RunSuccess, []string{"t: success", "z: success"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, nil)
+			r := p.run(job("t", "", tt.bridge), job("z", "true", stage("last")))
+			p.want(r, tt.status, tt.want...)
+		})
+	}
+	t.Run("variables go to the child", func(t *testing.T) {
+		t.Parallel()
+		p := newProject(t, nil)
+		plan := planOf(
+			job("build", "echo V=1.2 >v.env", artifacts(pipeline.Artifacts{Reports: map[string]any{"dotenv": "v.env"}})),
+			job("t", "", stage("deploy"), needs("build"), variables("VERSION=v$V"), trigger("mirror", planOf(job("c", "echo got $VERSION")), nil)))
+		r := p.runPlan(plan)
+		p.wantLog(r, "t / c", "got v1.2")
+	})
+}
+
+func TestSelect(t *testing.T) {
+	t.Parallel()
+	plan := planOf(job("build", "true", stage("build")), job("lint", "true"), job("unit", "true", needs("build")), job("deploy", "true", stage("deploy"), needs("unit")))
+	for _, tt := range []struct {
+		names, want, stages []string
+	}{
+		{nil, []string{"build", "lint", "unit", "deploy"}, []string{"build", "test", "deploy"}},
+		{[]string{"lint"}, []string{"lint"}, []string{"test"}},
+		{[]string{"deploy"}, []string{"build", "unit", "deploy"}, []string{"build", "test", "deploy"}},
+	} {
+		got, err := Select(plan, tt.names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, j := range got.Jobs {
+			names = append(names, j.Name)
+		}
+		if diff := cmp.Diff([][]string{tt.want, tt.stages}, [][]string{names, got.Stages}); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", tt.names, diff)
+		}
+	}
+	if _, err := Select(plan, []string{"absent"}); err == nil {
+		t.Error("a job that is not there was selected")
+	}
+}
