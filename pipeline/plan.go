@@ -93,6 +93,8 @@ type Job struct {
 	// Source is where the job is defined; Decision is the rule that let it in or kept it out.
 	Source   Position
 	Decision Decision
+
+	exitCodesGiven bool
 }
 
 // A Need is an edge of the graph: this job starts after Job.
@@ -114,6 +116,8 @@ type Environment struct {
 	AutoStopIn     string
 	DeploymentTier string
 	Kubernetes     any
+
+	stored map[string]any
 }
 
 // Retry is the keyword `retry`: Max is 0 to 2; When and ExitCodes limit it to kinds of failures.
@@ -121,6 +125,9 @@ type Retry struct {
 	Max       int
 	When      []string
 	ExitCodes []int
+
+	// given says that the keyword was a hash, maxGiven that it had max.
+	given, maxGiven bool
 }
 
 // An Image is the keyword `image`, or an item of `services`.
@@ -148,6 +155,8 @@ type Cache struct {
 	Unprotect       bool
 	When            string // "on_success" (default), "on_failure", "always"
 	Policy          string // "pull-push" (default), "pull", "push", or a variable
+
+	untrackedGiven bool
 }
 
 // Artifacts is the keyword `artifacts`. Reports maps a kind (junit, dotenv, coverage_report, ...) to its paths.
@@ -162,6 +171,8 @@ type Artifacts struct {
 	Public    *bool
 	Access    string
 	Reports   map[string]any
+
+	stored map[string]any
 }
 
 // ReportPaths gives the paths of a kind of report, whichever of its forms was written.
@@ -201,6 +212,9 @@ type TriggerSpec struct {
 	// Child is the compiled child pipeline where its configuration can be had at compile time, and ChildError why not.
 	Child      *Plan
 	ChildError error
+
+	stored map[string]any
+	node   *node
 }
 
 // AutoCancel is `workflow:auto_cancel`.

@@ -41,8 +41,9 @@ type Resolver interface {
 // A Project is a repository at one commit, whose configuration can be compiled for any number of events.
 // It is safe for concurrent use; files are read and parsed once.
 type Project struct {
-	files   fs.FS
 	options Options
+	own     *repository
+	cache   cache
 }
 
 // Load opens a project's configuration. Errors in it are found by [Project.Plan]; Load fails if the configuration's file
@@ -51,8 +52,17 @@ func Load(files fs.FS, options Options) (*Project, error) {
 	if options.ConfigPath == "" {
 		options.ConfigPath = ".gitlab-ci.yml"
 	}
+	if options.Path == "" {
+		options.Path = "acme/app"
+	}
+	if options.Host == "" {
+		options.Host = "gitlab.example.com"
+	}
+	if options.DefaultBranch == "" {
+		options.DefaultBranch = "main"
+	}
 	if _, err := fs.Stat(files, options.ConfigPath); err != nil {
 		return nil, err
 	}
-	return &Project{files: files, options: options}, nil
+	return &Project{options: options, own: &repository{files: files, path: options.Path}}, nil
 }

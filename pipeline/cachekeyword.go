@@ -1,0 +1,168 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// Limits of the keyword `cache`.
+const (
+	maxCaches       = 4
+	maxFallbackKeys = 5
+	maxKeyFiles     = 2
+)
+
+const (
+	defaultCacheKey    = "default"
+	defaultCachePolicy = "pull-push"
+)
+
+// GitLab only looks for one of these inside the value.
+var cachePolicy = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`push|pull|\$\w`) })
+
+// caches validates the keyword `cache`: one, or a list.
+func (c *checker) caches(p *keyPath, n *node) []Cache {
+	switch {
+	case n.Is(yamltree.Mapping):
+		return []Cache{c.oneCache(p, n)}
+	case !n.Is(yamltree.Sequence):
+		c.fail(p, n, "", "should be a hash or an array of hashes, not %s", describe(n))
+		return nil
+	case len(n.Items) > maxCaches:
+		c.fail(p, n, "", "more than %d caches", maxCaches)
+	}
+	list := make([]Cache, 0, len(n.Items))
+	for _, item := range n.Flatten() {
+		list = append(list, c.oneCache(p, item))
+	}
+	return list
+}
+
+func (c *checker) oneCache(p *keyPath, n *node) Cache {
+	cache := Cache{Key: defaultCacheKey, When: string(OnSuccess), Policy: defaultCachePolicy}
+	if !c.mapping(p, n) {
+		return cache
+	}
+	c.allowedKeys(p, n, "key", "untracked", "paths", "when", "policy", "unprotect", "fallback_keys")
+	if v := n.Get("policy"); !v.IsBlank() {
+		if v.Kind != yamltree.String || !cachePolicy().MatchString(v.Text) {
+			c.fail(p.child("policy"), v, "one of pull-push, pull, push, or a variable", "%s is no policy", describe(v))
+		}
+		cache.Policy = v.Text
+	}
+	if c.optionalOneOf(p, n, "when", "on_success", "on_failure", "always") && !n.Get("when").IsNull() {
+		cache.When = n.Get("when").Text
+	}
+	fallback := n.Get("fallback_keys")
+	if fallback.Is(yamltree.Sequence) && len(fallback.Items) > maxFallbackKeys {
+		c.fail(p.child("fallback_keys"), fallback, "", "more than %d fallback keys", maxFallbackKeys)
+	}
+	if v := n.Get("key"); !v.IsNull() {
+		c.cacheKey(p.child("key"), v, &cache)
+	}
+	c.optionalBool(p, n, "unprotect")
+	c.optionalBool(p, n, "untracked")
+	c.optionalStrings(p, n, "paths")
+	c.optionalStrings(p, n, "fallback_keys")
+	cache.Unprotect = n.Get("unprotect").True()
+	cache.Untracked = n.Get("untracked").True()
+	cache.untrackedGiven = !n.Get("untracked").IsNull()
+	cache.Paths = stringList(n.Get("paths"))
+	cache.FallbackKeys = stringList(fallback)
+	return cache
+}
+
+func (c *checker) cacheKey(p *keyPath, n *node, cache *Cache) {
+	switch n.Kind {
+	case yamltree.String:
+		c.keyText(p, n)
+		cache.Key = n.Text
+	case yamltree.Mapping:
+		cache.Key = ""
+		c.allowedKeys(p, n, "files", "files_commits", "prefix")
+		if n.Has("files") == n.Has("files_commits") {
+			c.fail(p, n, "", "needs exactly one of files and files_commits")
+		}
+		cache.KeyFiles = c.keyFiles(p, n, "files")
+		cache.KeyFilesCommits = c.keyFiles(p, n, "files_commits")
+		if v := n.Get("prefix"); !v.IsNull() {
+			c.keyText(p.child("prefix"), v)
+			cache.KeyPrefix = v.RubyText()
+		}
+	default:
+		c.fail(p, n, "put it in quotes", "should be a string or a hash, not %s", describe(n))
+	}
+}
+
+func (c *checker) keyFiles(p *keyPath, n *node, key string) []string {
+	v := n.Get(key)
+	if v.IsNull() {
+		return nil
+	}
+	if !isStrings(v) || len(v.Items) == 0 || len(v.Items) > maxKeyFiles {
+		c.fail(p.child(key), v, "", "should be an array of one or %d paths", maxKeyFiles)
+	}
+	return stringList(v)
+}
+
+func (c *checker) keyText(p *keyPath, n *node) {
+	if !isString(n) {
+		c.fail(p, n, "put it in quotes", "should be a string, not %s", describe(n))
+		return
+	}
+	text, err := url.QueryUnescape(n.Text)
+	if err != nil {
+		text = n.Text
+	}
+	switch {
+	case strings.Contains(text, "/"):
+		c.fail(p, n, "use another character", "a key cannot contain a slash")
+	case text == ".", text == "..":
+		c.fail(p, n, "", "a key cannot be %q", text)
+	}
+}
+
+// MarshalJSON writes a cache without what is GitLab's default.
+func (c Cache) MarshalJSON() ([]byte, error) {
+	m := make(map[string]any)
+	switch {
+	case c.KeyFiles != nil, c.KeyFilesCommits != nil:
+		key := make(map[string]any)
+		if c.KeyFiles != nil {
+			key["files"] = c.KeyFiles
+		}
+		if c.KeyFilesCommits != nil {
+			key["files_commits"] = c.KeyFilesCommits
+		}
+		if c.KeyPrefix != "" {
+			key["prefix"] = c.KeyPrefix
+		}
+		m["key"] = key
+	case c.Key != defaultCacheKey:
+		m["key"] = c.Key
+	}
+	if len(c.FallbackKeys) > 0 {
+		m["fallback_keys"] = c.FallbackKeys
+	}
+	if c.Paths != nil {
+		m["paths"] = c.Paths
+	}
+	if c.Untracked || c.untrackedGiven {
+		m["untracked"] = c.Untracked
+	}
+	if c.Unprotect {
+		m["unprotect"] = true
+	}
+	if c.When != "" && c.When != string(OnSuccess) {
+		m["when"] = c.When
+	}
+	if c.Policy != "" && c.Policy != defaultCachePolicy {
+		m["policy"] = c.Policy
+	}
+	return json.Marshal(m)
+}

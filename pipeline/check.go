@@ -1,0 +1,267 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// node is a value of the configuration.
+type node = yamltree.Node
+
+// A keyPath is the path of keys to a value, as in "jobs:build:needs".
+type keyPath struct {
+	parent *keyPath
+	key    string
+}
+
+func (p *keyPath) child(key string) *keyPath { return &keyPath{p, key} }
+
+func (p *keyPath) String() string {
+	if p == nil {
+		return ""
+	}
+	if p.parent == nil {
+		return p.key
+	}
+	return p.parent.String() + ":" + p.key
+}
+
+func at(n *node) Position {
+	if n == nil {
+		return Position{}
+	}
+	return Position(n.Position)
+}
+
+// A checker validates values in GitLab's order: what is wrong with a value itself, then with its parts.
+type checker struct {
+	cache  *cache
+	errors Errors
+}
+
+func (c *checker) fail(p *keyPath, n *node, hint, format string, args ...any) {
+	c.errors = append(c.errors, &Error{Position: at(n), Path: p.String(), Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// mapping says whether n is a mapping, and complains if not.
+func (c *checker) mapping(p *keyPath, n *node) bool {
+	if n.Is(yamltree.Mapping) {
+		return true
+	}
+	c.fail(p, n, "write keys and values", "should be a hash, not %s", describe(n))
+	return false
+}
+
+// describe names a value for a message: "the string 3", "an array".
+func describe(n *node) string {
+	if n == nil {
+		return "nothing"
+	}
+	switch n.Kind {
+	case yamltree.Null:
+		return "nothing"
+	case yamltree.Mapping:
+		return "a hash"
+	case yamltree.Sequence:
+		return "an array"
+	case yamltree.Reference:
+		return "a !reference"
+	case yamltree.String:
+		return fmt.Sprintf("the string %q", shorten(n.Text))
+	}
+	return fmt.Sprintf("the %s %s", n.Kind, shorten(n.Text))
+}
+
+func shorten(s string) string {
+	const most = 60
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
+}
+
+// allowedKeys complains of the keys of a mapping that mean nothing.
+func (c *checker) allowedKeys(p *keyPath, n *node, allowed ...string) bool {
+	if !n.Is(yamltree.Mapping) {
+		return true
+	}
+	ok := true
+	for _, pair := range n.Pairs {
+		if slices.Contains(allowed, pair.Key.Text) {
+			continue
+		}
+		ok = false
+		hint := "allowed are " + strings.Join(allowed, ", ")
+		if similar := closest(pair.Key.Text, allowed); similar != "" {
+			hint = "did you mean " + similar + "?"
+		}
+		c.fail(p, pair.Key, hint, "unknown key %q", shorten(pair.Key.Text))
+	}
+	return ok
+}
+
+// closest finds the word that someone who wrote s probably meant; "" if none is near.
+func closest(s string, words []string) string {
+	best, found := 3, ""
+	for _, w := range words {
+		if d := distance(s, w, best); d < best && d < len(w) {
+			best, found = d, w
+		}
+	}
+	return found
+}
+
+// distance is the number of letters to change, add or drop; at least limit for strings that differ more.
+func distance(a, b string, limit int) int {
+	if len(a) > 40 || len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diagonal
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			diagonal = row[j]
+			row[j] = min(cost, row[j]+1, row[j-1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// exclusive complains if more than one of the keys is there.
+func (c *checker) exclusive(p *keyPath, n *node, keys ...string) bool {
+	var present []string
+	for _, k := range keys {
+		if n.Has(k) {
+			present = append(present, k)
+		}
+	}
+	if len(present) < 2 {
+		return true
+	}
+	c.fail(p, n.Key(present[1]), "keep one of them", "%s cannot be used together", strings.Join(present, " and "))
+	return false
+}
+
+// requiredKeys complains of keys that are missing.
+func (c *checker) requiredKeys(p *keyPath, n *node, keys ...string) bool {
+	ok := true
+	for _, k := range keys {
+		if !n.Has(k) {
+			c.fail(p, n, "", "the key %s is missing", k)
+			ok = false
+		}
+	}
+	return ok
+}
+
+// The checks below take a key of a mapping; a null or missing value passes, as GitLab's allow_nil.
+
+func (c *checker) optionalString(p *keyPath, n *node, key string) bool {
+	return c.optional(p, n, key, func(v *node) bool { return v.Kind == yamltree.String }, "a string", "put it in quotes")
+}
+
+func (c *checker) optionalBool(p *keyPath, n *node, key string) bool {
+	return c.optional(p, n, key, func(v *node) bool { return v.Kind == yamltree.Bool }, "true or false", "without quotes")
+}
+
+func (c *checker) optionalStrings(p *keyPath, n *node, key string) bool {
+	return c.optional(p, n, key, isStrings, "an array of strings", "")
+}
+
+func (c *checker) optionalStringOrStrings(p *keyPath, n *node, key string) bool {
+	return c.optional(p, n, key, isStringOrStrings, "a string or an array of strings", "")
+}
+
+func (c *checker) optional(p *keyPath, n *node, key string, ok func(*node) bool, what, hint string) bool {
+	v := n.Get(key)
+	if v.IsNull() || ok(v) {
+		return true
+	}
+	c.fail(p.child(key), v, hint, "should be %s, not %s", what, describe(v))
+	return false
+}
+
+// optionalOneOf wants a string of a list.
+func (c *checker) optionalOneOf(p *keyPath, n *node, key string, values ...string) bool {
+	v := n.Get(key)
+	if v.IsNull() || v.Kind == yamltree.String && slices.Contains(values, v.Text) {
+		return true
+	}
+	c.fail(p.child(key), v, "one of "+strings.Join(values, ", "), "%s is not a value of %s", describe(v), key)
+	return false
+}
+
+// requiredString wants a string that is not blank.
+func (c *checker) requiredString(p *keyPath, n *node, key string) bool {
+	v := n.Get(key)
+	if v.Is(yamltree.String) && !v.IsBlank() {
+		return true
+	}
+	place := v
+	if v == nil {
+		place = n
+	}
+	if v.IsBlank() {
+		c.fail(p.child(key), place, "", "%s is missing", key)
+	} else {
+		c.fail(p.child(key), place, "put it in quotes", "should be a string, not %s", describe(v))
+	}
+	return false
+}
+
+func isStrings(n *node) bool {
+	if !n.Is(yamltree.Sequence) {
+		return false
+	}
+	for _, item := range n.Items {
+		if item.Kind != yamltree.String {
+			return false
+		}
+	}
+	return true
+}
+
+func isStringOrStrings(n *node) bool { return n.Is(yamltree.String) || isStrings(n) }
+
+// stringList gives the strings of a string or a list of strings.
+func stringList(n *node) []string {
+	switch {
+	case n.Is(yamltree.String):
+		return []string{n.Text}
+	case n.Is(yamltree.Sequence):
+		return n.Strings()
+	}
+	return nil
+}
+
+// isNestedList says whether n is a list of items that are right, or of such lists, down to a number of levels.
+func isNestedList(n *node, levels int, ok func(*node) bool) bool {
+	if !n.Is(yamltree.Sequence) || levels == 0 {
+		return false
+	}
+	for _, item := range n.Items {
+		if item.Kind == yamltree.Sequence {
+			if !isNestedList(item, levels-1, ok) {
+				return false
+			}
+		} else if !ok(item) {
+			return false
+		}
+	}
+	return true
+}
+
+func isString(n *node) bool  { return n.Is(yamltree.String) }
+func isMapping(n *node) bool { return n.Is(yamltree.Mapping) }
+func isInteger(n *node) bool { return n.Is(yamltree.Int) }

@@ -1,0 +1,46 @@
+package pipeline
+
+import "slices"
+
+// findCircle gives the nodes of a circle in a graph, nil if there is none. It does not recurse, so the graph may be deep.
+func findCircle(nodes []string, next func(string) []string) []string {
+	const (
+		onPath = 1
+		done   = 2
+	)
+	type step struct {
+		name  string
+		edges []string
+	}
+	state := make(map[string]int, len(nodes))
+	for _, start := range nodes {
+		if state[start] != 0 {
+			continue
+		}
+		state[start] = onPath
+		path := []step{{start, next(start)}}
+		for len(path) > 0 {
+			top := &path[len(path)-1]
+			if len(top.edges) == 0 {
+				state[top.name] = done
+				path = path[:len(path)-1]
+				continue
+			}
+			to := top.edges[0]
+			top.edges = top.edges[1:]
+			switch state[to] {
+			case onPath:
+				from := slices.IndexFunc(path, func(s step) bool { return s.name == to })
+				var circle []string
+				for _, s := range path[from:] {
+					circle = append(circle, s.name)
+				}
+				return circle
+			case 0:
+				state[to] = onPath
+				path = append(path, step{to, next(to)})
+			}
+		}
+	}
+	return nil
+}

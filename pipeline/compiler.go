@@ -1,0 +1,137 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/interpolation"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// A compiler makes the configuration of one event: it reads and interpolates the files, includes others, merges them,
+// and resolves `extends` and `!reference`.
+type compiler struct {
+	checker
+	ctx      context.Context
+	project  *Project
+	event    Event
+	scope    *scope // what includes can see: no YAML variables
+	includes []includedFile
+	reported map[*node]bool
+}
+
+func (p *Project) compiler(ctx context.Context, event Event) *compiler {
+	base := newVariableSet(predefined(p.options, event))
+	settings := newVariableSet(visibleVariables(p.options.Variables, "", event.RefProtected), event.Variables)
+	return &compiler{
+		checker: checker{cache: &p.cache},
+		ctx:     ctx,
+		project: p,
+		event:   event,
+		scope:   newScope(base, settings),
+	}
+}
+
+// configuration gives the merged configuration, nil if there are errors.
+func (c *compiler) configuration() *node {
+	own := c.project.own
+	name := c.project.options.ConfigPath
+	content, err := own.read(name)
+	if err != nil {
+		c.fail(&keyPath{key: "include"}, &node{Position: yamltree.Position{File: name}}, "", "cannot be read: %v", err)
+		return nil
+	}
+	return c.compile(&file{name: name, content: content, repository: own}, c.event.Inputs)
+}
+
+// compile makes the configuration of a file, with the values of its inputs.
+func (c *compiler) compile(f *file, inputs map[string]any) *node {
+	given, err := yamltree.FromAny(inputs, yamltree.Position{})
+	if err != nil {
+		c.fail(&keyPath{key: "inputs"}, nil, "", "%v", err)
+		return nil
+	}
+	tree := c.load(f, given)
+	if tree == nil {
+		return nil
+	}
+	for _, resolve := range []func(*node) *node{
+		func(n *node) *node { return c.include(n, f) },
+		c.extend,
+		c.resolveReferences,
+	} {
+		if tree = resolve(tree); tree == nil {
+			return nil
+		}
+	}
+	return injectEdgeStages(tree)
+}
+
+// A file is the text of a configuration, and where it comes from.
+type file struct {
+	// name is the path as people know it: "ci/lint.yml", "group/project@v1:lint.yml".
+	name    string
+	content []byte
+	// repository is where `include:local` looks; nil for remote files and templates.
+	repository *repository
+	// component is what $[[ component.* ]] can ask for; nil outside of components.
+	component *node
+}
+
+// load parses a file and puts the inputs in. It gives nil if there are errors.
+func (c *compiler) load(f *file, given *node) *node {
+	documents, err := c.cache.parse(f.name, f.content)
+	if err != nil {
+		c.syntaxError(f, err)
+		return nil
+	}
+	header, content := splitHeader(documents)
+	if header == nil {
+		if given.Is(yamltree.Mapping) && len(given.Pairs) == 0 || given.IsNull() {
+			return content
+		}
+		if !given.Is(yamltree.Mapping) {
+			c.fail(&keyPath{key: "inputs"}, given, "", "inputs should be a hash, not %s", describe(given))
+			return nil
+		}
+		c.fail(&keyPath{key: "inputs"}, given, "declare them in a spec header that ends with ---",
+			"%s takes no inputs", f.name)
+		return nil
+	}
+	values := c.inputs(f, header, given)
+	if values == nil {
+		return nil
+	}
+	tree, wrong := interpolation.Apply(content, interpolation.Context{Values: values, Variable: c.expandable})
+	for _, e := range wrong {
+		c.errors = append(c.errors, &Error{Position: Position(e.Position), Path: "interpolation", Message: e.Message})
+	}
+	return tree
+}
+
+// splitHeader tells the header from the configuration: a file has a header if it has two documents and the first has
+// the key spec. Of several documents without it, GitLab reads the first.
+func splitHeader(documents []*node) (header, content *node) {
+	switch {
+	case len(documents) == 0:
+		return nil, yamltree.NewMapping(nil, yamltree.Position{})
+	case len(documents) > 1 && documents[0].Has("spec"):
+		return documents[0], documents[len(documents)-1]
+	}
+	return nil, documents[0]
+}
+
+func (c *compiler) syntaxError(f *file, err error) {
+	var syntax *yamltree.SyntaxError
+	if errors.As(err, &syntax) {
+		c.errors = append(c.errors, &Error{Position: Position(syntax.Position), Path: "yaml", Message: syntax.Message})
+		return
+	}
+	c.errors = append(c.errors, &Error{Position: Position{File: f.name}, Path: "yaml", Message: err.Error()})
+}
+
+// expandable gives a variable to expand_vars.
+func (c *compiler) expandable(name string) (value string, masked, ok bool) {
+	v, ok := c.scope.lookup(name)
+	return v.Value, v.Masked, ok
+}

@@ -1,0 +1,109 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"regexp"
+	"sync"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+var environmentName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9_/${}. -]+$`) })
+
+const maxEnvironmentURL = 255
+
+// environment validates the keyword `environment`.
+func (c *checker) environment(p *keyPath, n *node) *Environment {
+	if !isString(n) && !isMapping(n) {
+		c.fail(p, n, "", "should be a string or a hash with name, not %s", describe(n))
+		return nil
+	}
+	name := n
+	if n.Kind == yamltree.Mapping {
+		name = n.Get("name")
+	}
+	switch {
+	case name.IsBlank():
+		c.fail(p.child("name"), orElse(name, n), "", "the name is missing")
+	case !isString(name) || !environmentName().MatchString(name.Text):
+		c.fail(p.child("name"), name, "", "can have letters, digits, spaces and - _ / $ { } . only")
+	}
+	if n.Kind == yamltree.String {
+		return &Environment{Name: n.Text}
+	}
+	c.allowedKeys(p, n, "name", "url", "action", "on_stop", "auto_stop_in", "kubernetes", "deployment_tier")
+	if c.optionalString(p, n, "url") && len(n.Get("url").RubyText()) > maxEnvironmentURL {
+		c.fail(p.child("url"), n.Get("url"), "", "longer than %d characters", maxEnvironmentURL)
+	}
+	c.optionalOneOf(p, n, "action", "start", "stop", "prepare", "verify", "access")
+	c.optionalString(p, n, "deployment_tier")
+	c.optionalString(p, n, "on_stop")
+	c.optional(p, n, "kubernetes", isMapping, "a hash", "")
+	c.optionalString(p, n, "auto_stop_in")
+	if v := n.Get("kubernetes"); v.Is(yamltree.Mapping) {
+		c.kubernetes(p.child("kubernetes"), v)
+	}
+	return &Environment{
+		Name: name.RubyText(), URL: n.Get("url").RubyText(), OnStop: n.Get("on_stop").RubyText(), Action: n.Get("action").RubyText(),
+		AutoStopIn: n.Get("auto_stop_in").RubyText(), DeploymentTier: n.Get("deployment_tier").RubyText(),
+		Kubernetes: n.Get("kubernetes").Any(), stored: n.Any().(map[string]any),
+	}
+}
+
+func (c *checker) kubernetes(p *keyPath, n *node) {
+	if len(n.Pairs) == 0 {
+		c.fail(p, n, "", "is empty")
+	}
+	c.allowedKeys(p, n, "namespace", "agent", "flux_resource_path", "managed_resources", "dashboard")
+	c.optionalString(p, n, "namespace")
+	flux, dashboard := n.Get("flux_resource_path"), n.Get("dashboard")
+	if !flux.IsBlank() && n.Get("namespace").IsBlank() {
+		c.fail(p.child("namespace"), flux, "", "flux_resource_path needs namespace")
+	}
+	c.optionalString(p, n, "agent")
+	managed := n.Get("managed_resources").Get("enabled").True()
+	if (!flux.IsBlank() || !dashboard.IsBlank() || managed) && n.Get("agent").IsBlank() {
+		c.fail(p.child("agent"), n, "", "the agent is missing")
+	}
+	c.optionalString(p, n, "flux_resource_path")
+	c.optional(p, n, "managed_resources", isMapping, "a hash", "")
+	c.optional(p, n, "dashboard", isMapping, "a hash", "")
+	c.dashboard(p, n, dashboard)
+}
+
+func (c *checker) dashboard(p *keyPath, n, dashboard *node) {
+	for _, key := range []string{"namespace", "flux_resource_path"} {
+		if !n.Get(key).IsBlank() && !dashboard.Get(key).IsBlank() {
+			c.fail(p.child(key), n.Get(key), "remove it here", "is set in dashboard too")
+		}
+	}
+}
+
+// MarshalJSON writes an environment as it was given, with name and url expanded and without GitLab's default action.
+func (e *Environment) MarshalJSON() ([]byte, error) {
+	m := make(map[string]any)
+	for k, v := range e.stored {
+		if v != nil {
+			m[k] = v
+		}
+	}
+	set := func(key, value string) {
+		delete(m, key)
+		if value != "" {
+			m[key] = value
+		}
+	}
+	set("name", e.Name)
+	set("url", e.URL)
+	set("on_stop", e.OnStop)
+	set("auto_stop_in", e.AutoStopIn)
+	set("deployment_tier", e.DeploymentTier)
+	set("action", e.Action)
+	if e.Action == "start" {
+		delete(m, "action")
+	}
+	if e.Kubernetes != nil {
+		m["kubernetes"] = e.Kubernetes
+	}
+	return json.Marshal(m)
+}

@@ -1,0 +1,166 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// Limits of durations: a delay is shorter than a week, a timeout shorter than Rails' month.
+const (
+	maxDelay   = 7 * 24 * time.Hour
+	maxTimeout = 2629746 * time.Second
+)
+
+// duration validates a duration in words, shorter than limit unless that is zero.
+func (c *checker) duration(p *keyPath, n *node, limit time.Duration) time.Duration {
+	const form = "write for example 30 minutes, 2h or 1 week"
+	if !n.Is(yamltree.String) {
+		c.fail(p, n, form, "should be a duration, not %s", describe(n))
+		return 0
+	}
+	d, err := parseDuration(n.Text)
+	switch {
+	case err != nil:
+		c.fail(p, n, form, "%q is no duration: %v", shorten(n.Text), err)
+	case limit > 0 && d >= limit:
+		c.fail(p, n, "", "should be less than %s", limit)
+	}
+	return d
+}
+
+// startIn validates the delay of a job or a rule with `when: delayed`.
+func (c *checker) startIn(p *keyPath, parent *node) time.Duration {
+	n := parent.Get("start_in")
+	if n.IsBlank() {
+		c.fail(p, parent, "add for example start_in: 30 minutes", "start_in is missing")
+		return 0
+	}
+	return c.duration(p, n, maxDelay)
+}
+
+var durationUnits = map[string]time.Duration{
+	"s": time.Second, "sec": time.Second, "secs": time.Second, "second": time.Second, "seconds": time.Second,
+	"m": time.Minute, "min": time.Minute, "mins": time.Minute, "minute": time.Minute, "minutes": time.Minute,
+	"h": time.Hour, "hr": time.Hour, "hrs": time.Hour, "hour": time.Hour, "hours": time.Hour,
+	"d": day, "dy": day, "day": day, "days": day,
+	"w": 7 * day, "wk": 7 * day, "wks": 7 * day, "week": 7 * day, "weeks": 7 * day,
+	"mo": 30 * day, "mos": 30 * day, "month": 30 * day, "months": 30 * day,
+	"y": year, "yr": year, "yrs": year, "year": year, "years": year,
+}
+
+const (
+	day  = 24 * time.Hour
+	year = 31557600 * time.Second
+)
+
+// clockUnits are the units of "1:02:03", from behind.
+var clockUnits = []time.Duration{time.Second, time.Minute, time.Hour, day, 30 * day, year}
+
+var numberWords = map[string]string{
+	"a": "1", "an": "1", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
+	"nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "fifteen": "15", "twenty": "20", "thirty": "30", "forty": "40",
+	"fifty": "50", "sixty": "60", "ninety": "90",
+}
+
+var errNoDuration = errors.New("it has no number and no unit")
+
+// parseDuration reads durations as GitLab does: "90 minutes", "1h 30m", "2 hours and 5 min", "1:30", "3600" (seconds).
+func parseDuration(text string) (time.Duration, error) {
+	text = strings.ToLower(text)
+	if d, ok := clock(strings.ReplaceAll(text, " ", "")); ok {
+		return d, nil
+	}
+	words, err := durationWords(text)
+	if err != nil {
+		return 0, err
+	}
+	var sum float64
+	for i, w := range words {
+		amount, err := strconv.ParseFloat(w, 64)
+		if err != nil {
+			continue
+		}
+		unit := time.Second
+		if i+1 < len(words) {
+			unit = durationUnits[words[i+1]] // a number behind a number counts nothing
+		}
+		sum += amount * unit.Seconds()
+	}
+	if sum <= 0 {
+		return 0, errNoDuration
+	}
+	if sum > math.MaxInt64/float64(time.Second) {
+		return math.MaxInt64, nil
+	}
+	return time.Duration(sum * float64(time.Second)), nil
+}
+
+func durationWords(text string) ([]string, error) {
+	var words []string
+	for _, field := range strings.Fields(spaceNumbers(text)) {
+		w := strings.Trim(field, ",")
+		if n, ok := numberWords[w]; ok {
+			w = n
+		}
+		_, isNumber := strconv.ParseFloat(w, 64)
+		switch {
+		case isNumber == nil && strings.Trim(w, "0123456789.") == "":
+		case durationUnits[w] != 0:
+		case w == "and", w == "with", w == "plus", w == "":
+			continue
+		default:
+			return nil, fmt.Errorf("it has the word %q", field)
+		}
+		words = append(words, w)
+	}
+	if len(words) > 0 && durationUnits[words[0]] != 0 {
+		words = append([]string{"1"}, words...)
+	}
+	return words, nil
+}
+
+// spaceNumbers puts blanks around the numbers of a text: "1h30m" is " 1 h 30 m".
+func spaceNumbers(text string) string {
+	isDigit := func(i int) bool { return i < len(text) && text[i] >= '0' && text[i] <= '9' }
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		start := i
+		for isDigit(i) {
+			i++
+		}
+		if i < len(text) && text[i] == '.' && isDigit(i+1) {
+			for i++; isDigit(i); {
+				i++
+			}
+		}
+		if i > start {
+			b.WriteString(" " + text[start:i] + " ")
+			continue
+		}
+		b.WriteByte(text[i])
+		i++
+	}
+	return b.String()
+}
+
+func clock(text string) (time.Duration, bool) {
+	parts := strings.Split(text, ":")
+	if len(parts) < 2 || len(parts) > len(clockUnits) {
+		return 0, false
+	}
+	var sum time.Duration
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, 10, 20)
+		if err != nil {
+			return 0, false
+		}
+		sum += time.Duration(n) * clockUnits[len(parts)-1-i]
+	}
+	return sum, sum > 0
+}

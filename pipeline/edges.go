@@ -1,0 +1,121 @@
+package pipeline
+
+import "slices"
+
+// An edgeChecker validates what jobs say of stages and of each other.
+type edgeChecker struct {
+	*checker
+	stages map[string]int
+	jobs   map[string]*jobSpec
+	names  []string
+}
+
+// validateEdges checks stages, dependencies, needs and on_stop of all jobs, and that needs go in no circle.
+func (c *checker) validateEdges(s *specification) {
+	e := &edgeChecker{checker: c, stages: make(map[string]int, len(s.stages)), jobs: make(map[string]*jobSpec, len(s.jobs))}
+	for i, stage := range s.stages {
+		e.stages[stage] = i
+	}
+	for _, j := range s.jobs {
+		e.jobs[j.name] = j
+		e.names = append(e.names, j.name)
+	}
+	before := len(c.errors)
+	for _, j := range s.jobs {
+		e.job(j, s.stages)
+	}
+	if len(c.errors) == before {
+		e.circle()
+	}
+}
+
+func (e *edgeChecker) job(j *jobSpec, stages []string) {
+	p := jobsPath.child(j.base)
+	if _, ok := e.stages[j.stage]; !ok {
+		e.fail(p.child("stage"), orElse(j.node.Get("stage"), j.key), "stages has "+join(stages), "there is no stage %q", j.stage)
+	}
+	for _, d := range j.dependencies {
+		e.dependency(p.child("dependencies"), j, j.node.Get("dependencies"), d, false)
+	}
+	e.needs(p.child("needs"), j, j.needs.jobs)
+	for _, r := range j.rules {
+		e.needs(p.child("needs"), j, r.needs)
+	}
+	for _, job := range j.trigger.artifactJobs() {
+		e.dependency(p.child("trigger").child("include"), j, j.node.Get("trigger"), job, false)
+	}
+	if j.environment != nil && j.environment.OnStop != "" {
+		e.onStop(p.child("environment").child("on_stop"), j)
+	}
+	if isMapping(j.node.Get("pages")) && j.node.Has("publish") && j.node.Get("pages").Has("publish") {
+		e.fail(p.child("publish"), j.node.Get("publish"), "keep pages:publish", "publish is given twice")
+	}
+}
+
+func (e *edgeChecker) needs(p *keyPath, j *jobSpec, needs []needSpec) {
+	seen := make(map[string]bool, len(needs))
+	for _, n := range needs {
+		e.dependency(p, j, n.node, n.Job, n.Optional)
+		if seen[n.Job] {
+			e.fail(p, n.node, "list it once", "%s is needed twice", n.Job)
+		}
+		seen[n.Job] = true
+	}
+}
+
+// dependency checks that another job is there, and not in a later stage.
+func (e *edgeChecker) dependency(p *keyPath, j *jobSpec, at *node, name string, optional bool) {
+	other, ok := e.jobs[name]
+	if !ok {
+		if optional {
+			return
+		}
+		hint := ""
+		if similar := closest(name, e.names); similar != "" {
+			hint = "did you mean " + similar + "?"
+		}
+		e.fail(p, at, hint, "there is no job %q", shorten(name))
+		return
+	}
+	mine, known := e.stages[j.stage]
+	theirs, theirsKnown := e.stages[other.stage]
+	if !theirsKnown || known && theirs > mine {
+		e.fail(p, at, "", "%s is in the stage %s, which comes after %s", name, other.stage, j.stage)
+	}
+}
+
+func (e *edgeChecker) onStop(p *keyPath, j *jobSpec) {
+	at, name := j.node.Get("environment").Get("on_stop"), j.environment.OnStop
+	stop, ok := e.jobs[name]
+	switch {
+	case !ok:
+		e.fail(p, at, "", "there is no job %q", shorten(name))
+	case stop.environment == nil:
+		e.fail(p, at, "add environment to "+name, "the job %s has no environment", name)
+	case stop.environment.Name != j.environment.Name:
+		e.fail(p, at, "write the same name", "the job %s has another environment: %s", name, stop.environment.Name)
+	case stop.environment.Action != "stop":
+		e.fail(p, at, "add action: stop to the environment of "+name, "the job %s does not stop the environment", name)
+	}
+}
+
+func (e *edgeChecker) circle() {
+	circle := findCircle(e.names, func(name string) []string {
+		j := e.jobs[name]
+		if j == nil {
+			return nil
+		}
+		names := make([]string, 0, len(j.needs.jobs))
+		for _, n := range j.needs.jobs {
+			if e.jobs[n.Job] != nil {
+				names = append(names, n.Job)
+			}
+		}
+		return names
+	})
+	if circle != nil {
+		first := e.jobs[circle[0]]
+		e.fail(&keyPath{key: "needs"}, first.node.Get("needs"), "", "jobs need each other: %s",
+			join(slices.Concat(circle, circle[:1])))
+	}
+}

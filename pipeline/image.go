@@ -1,0 +1,139 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"slices"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+var pullPolicies = []string{"always", "never", "if-not-present"}
+
+// image validates the keyword `image`.
+func (c *checker) image(p *keyPath, n *node) *Image {
+	return c.imageable(p, n)
+}
+
+// services validates the keyword `services`.
+func (c *checker) services(p *keyPath, n *node) []Image {
+	if !n.Is(yamltree.Sequence) {
+		c.fail(p, n, "write a list", "should be an array, not %s", describe(n))
+		return nil
+	}
+	list := make([]Image, 0, len(n.Items))
+	for _, item := range n.Flatten() {
+		if image := c.imageable(p, item, "command", "alias", "variables"); image != nil {
+			list = append(list, *image)
+		}
+	}
+	return list
+}
+
+// imageable validates what images and services have in common; more are the keys that only services have.
+func (c *checker) imageable(p *keyPath, n *node, more ...string) *Image {
+	switch {
+	case n.Is(yamltree.String):
+		if n.IsBlank() {
+			c.fail(p.child("name"), n, "", "the name of the image is empty")
+		}
+		return &Image{Name: n.Text}
+	case !n.Is(yamltree.Mapping):
+		c.fail(p, n, "", "should be a string or a hash with name, not %s", describe(n))
+		return nil
+	}
+	if n.Has("ports") {
+		c.fail(p, n.Key("ports"), "", "ports are only for the Web IDE's terminal")
+	}
+	c.requiredString(p, n, "name")
+	c.optionalStrings(p, n, "entrypoint")
+	c.executorOptions(p, n)
+	c.allowedKeys(p, n, append([]string{"docker", "kubernetes", "name", "entrypoint", "ports", "pull_policy"}, more...)...)
+	image := &Image{Name: n.Get("name").RubyText(), Entrypoint: stringList(n.Get("entrypoint")),
+		Docker: n.Get("docker").Any(), Kubernetes: n.Get("kubernetes").Any()}
+	if v := n.Get("pull_policy"); !v.IsNull() {
+		image.PullPolicy = c.pullPolicy(p.child("pull_policy"), v)
+	}
+	if len(more) > 0 {
+		c.optionalString(p, n, "alias")
+		image.Alias = n.Get("alias").RubyText()
+		if v := n.Get("variables"); !v.IsNull() {
+			image.Variables = c.variables(p.child("variables"), v, noData)
+		}
+		if v := n.Get("command"); !v.IsNull() {
+			image.Command = c.commands(p.child("command"), v)
+		}
+	}
+	return image
+}
+
+func (c *checker) executorOptions(p *keyPath, n *node) {
+	for key, allowed := range map[string][]string{"docker": {"platform", "user"}, "kubernetes": {"user"}} {
+		v := n.Get(key)
+		if v.IsNull() {
+			continue
+		}
+		if !v.Is(yamltree.Mapping) || len(v.Pairs) == 0 {
+			c.fail(p.child(key), v, "", "should be a hash with %s", join(allowed))
+			continue
+		}
+		c.allowedKeys(p.child(key), v, allowed...)
+		for _, k := range allowed {
+			if u := v.Get(k); u != nil && !isString(u) && (key == "docker" || !isInteger(u)) {
+				c.fail(p.child(key), u, "", "%s should be a string, not %s", k, describe(u))
+			}
+		}
+	}
+}
+
+func (c *checker) pullPolicy(p *keyPath, n *node) []string {
+	list := stringList(n)
+	if !isStringOrStrings(n) || len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(pullPolicies, s) }) {
+		c.fail(p, n, "one or more of "+join(pullPolicies), "%s is no pull policy", describe(n))
+		return nil
+	}
+	return list
+}
+
+// stored gives an image as GitLab keeps it.
+func (i Image) stored() map[string]any {
+	m := map[string]any{"name": i.Name}
+	if i.Entrypoint != nil {
+		m["entrypoint"] = i.Entrypoint
+	}
+	if i.Command != nil {
+		m["command"] = i.Command
+	}
+	if i.Alias != "" {
+		m["alias"] = i.Alias
+	}
+	if len(i.PullPolicy) > 0 {
+		m["pull_policy"] = i.PullPolicy
+	}
+	executor := make(map[string]any)
+	if i.Docker != nil {
+		executor["docker"] = i.Docker
+	}
+	if i.Kubernetes != nil {
+		executor["kubernetes"] = i.Kubernetes
+	}
+	if len(executor) > 0 {
+		m["executor_opts"] = executor
+	}
+	if i.Variables != nil {
+		values := make(map[string]string, len(i.Variables))
+		for _, v := range i.Variables {
+			values[v.Key] = v.Value
+		}
+		m["variables"] = values
+	}
+	return m
+}
+
+// MarshalJSON writes an image that has only a name as a string, and others as GitLab keeps them.
+func (i Image) MarshalJSON() ([]byte, error) {
+	stored := i.stored()
+	if len(stored) == 1 {
+		return json.Marshal(i.Name)
+	}
+	return json.Marshal(stored)
+}

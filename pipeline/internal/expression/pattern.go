@@ -1,0 +1,53 @@
+package expression
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+)
+
+// A pattern is an RE2 pattern as it is written between slashes.
+type pattern struct {
+	source string
+	re     *regexp.Regexp
+}
+
+var errNoPattern = errors.New("a pattern stands between slashes")
+
+// compilePattern reads "/regexp/flags" with the flags i, s, m and U; \/ stands for a slash.
+func compilePattern(written string) (*pattern, error) {
+	body, flags, err := splitPattern(strings.ReplaceAll(written, `\/`, `/`))
+	if err != nil {
+		return nil, err
+	}
+	if flags != "" {
+		body = "(?" + flags + ")" + body
+	}
+	re, err := regexp.Compile(body)
+	if err != nil {
+		return nil, err
+	}
+	return &pattern{source: body, re: re}, nil
+}
+
+func splitPattern(s string) (body, flags string, err error) {
+	end := strings.LastIndexByte(s, '/')
+	if end < 1 || s[0] != '/' || strings.Trim(s[end+1:], "ismU") != "" || strings.Contains(s, "\n") {
+		return "", "", errNoPattern
+	}
+	return s[1:end], s[end+1:], nil
+}
+
+// Pattern compiles what is written as a pattern ("/^v\d/i"), which `only`, `except` and `coverage` may be.
+// isPattern is false for other strings.
+func Pattern(written string) (re *regexp.Regexp, isPattern bool, err error) {
+	body, flags, err := splitPattern(written)
+	if err != nil {
+		return nil, false, nil
+	}
+	if flags != "" {
+		body = "(?" + flags + ")" + body
+	}
+	re, err = regexp.Compile(body)
+	return re, true, err
+}

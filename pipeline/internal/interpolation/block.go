@@ -1,0 +1,192 @@
+package interpolation
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+const (
+	maxFunctions   = 3
+	maxAccessBytes = 1024
+	maxAccessParts = 5
+	maxIndices     = 5
+)
+
+// evaluate gives the value of "inputs.name[0] | function | function". Blocks of the matrix are left as they are: they are
+// replaced when the jobs of a matrix are made.
+func (c Context) evaluate(written, content string) (*yamltree.Node, error) {
+	parts := strings.Split(content, "|")
+	access := strings.TrimSpace(parts[0])
+	if access == "matrix" || strings.HasPrefix(access, "matrix.") {
+		return yamltree.NewString(written, yamltree.Position{}), nil
+	}
+	v, err := c.access(access)
+	if err != nil {
+		return nil, err
+	}
+	if len(parts)-1 > maxFunctions {
+		return nil, fmt.Errorf("more than %d functions", maxFunctions)
+	}
+	functions := make([]function, len(parts)-1)
+	for i, call := range parts[1:] {
+		if functions[i], err = c.function(strings.TrimSpace(call)); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range functions {
+		if !v.Is(yamltree.String) {
+			return nil, errors.New("functions take strings only")
+		}
+		text, err := f(v.Text)
+		if err != nil {
+			return nil, err
+		}
+		v = yamltree.NewString(text, v.Position)
+	}
+	return v, nil
+}
+
+var errAccess = errors.New("write $[[ inputs.name ]]")
+
+func (c Context) access(path string) (*yamltree.Node, error) {
+	if len(path) > maxAccessBytes {
+		return nil, fmt.Errorf("longer than %d bytes", maxAccessBytes)
+	}
+	segments := strings.SplitN(path, ".", maxAccessParts)
+	if len(segments) < 2 {
+		return nil, errAccess
+	}
+	v := c.Values
+	for _, segment := range segments {
+		key, indices, err := splitIndices(segment)
+		if err != nil {
+			return nil, err
+		}
+		if !v.Has(key) {
+			return nil, fmt.Errorf("%s is not declared", strings.Join(segments, "."))
+		}
+		v = v.Get(key)
+		for _, i := range indices {
+			if !v.Is(yamltree.Sequence) {
+				return nil, fmt.Errorf("%s is no array", key)
+			}
+			if i >= len(v.Items) {
+				return nil, fmt.Errorf("%s has %d items, there is no [%d]", key, len(v.Items), i)
+			}
+			v = v.Items[i]
+		}
+	}
+	return v, nil
+}
+
+// splitIndices reads "name[0][1]".
+func splitIndices(segment string) (key string, indices []int, err error) {
+	key, rest, indexed := strings.Cut(segment, "[")
+	if !indexed {
+		return segment, nil, nil
+	}
+	wrong := fmt.Errorf("%s is no valid index: write name[0]", segment)
+	if key == "" || strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
+		return "", nil, wrong
+	}
+	for rest = "[" + rest; rest != ""; {
+		end := strings.IndexByte(rest, ']')
+		if rest[0] != '[' || end < 2 || len(indices) == maxIndices {
+			return "", nil, wrong
+		}
+		n, err := strconv.ParseUint(rest[1:end], 10, 31)
+		if err != nil {
+			return "", nil, wrong
+		}
+		indices = append(indices, int(n))
+		rest = rest[end+1:]
+	}
+	return key, indices, nil
+}
+
+type function func(string) (string, error)
+
+var truncateCall = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^truncate\(\s*(\d+)\s*,\s*(\d+)\s*\)$`)
+})
+
+func (c Context) function(call string) (function, error) {
+	switch call {
+	case "expand_vars":
+		return c.expandVariables, nil
+	case "posix_escape":
+		return posixEscape, nil
+	}
+	if m := truncateCall().FindStringSubmatch(call); m != nil {
+		return truncate(m[1], m[2]), nil
+	}
+	name, _, _ := strings.Cut(call, "(")
+	if name == "truncate" {
+		return nil, errors.New("write truncate(offset,length) with two numbers")
+	}
+	return nil, fmt.Errorf("there is no function %q (there are expand_vars, truncate(offset,length) and posix_escape)", call)
+}
+
+func truncate(offset, length string) function {
+	return func(s string) (string, error) {
+		runes := []rune(s)
+		from, err := strconv.Atoi(offset)
+		if err != nil || from > len(runes) {
+			return "", nil
+		}
+		n, err := strconv.Atoi(length)
+		if err != nil || n > len(runes)-from {
+			n = len(runes) - from
+		}
+		return string(runes[from : from+n]), nil
+	}
+}
+
+var variable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\$([a-zA-Z_][a-zA-Z0-9_]*)|\$\{([a-zA-Z_][a-zA-Z0-9_]*)\}|%([a-zA-Z_][a-zA-Z0-9_]*)%`)
+})
+
+func (c Context) expandVariables(s string) (string, error) {
+	var failed error
+	out := variable().ReplaceAllStringFunc(s, func(written string) string {
+		name := strings.Trim(written, "${}%")
+		if c.Variable == nil {
+			return written
+		}
+		v, masked, ok := c.Variable(name)
+		if masked {
+			failed = fmt.Errorf("the variable %s is masked and cannot be expanded", name)
+		}
+		if !ok {
+			return written
+		}
+		return v
+	})
+	return out, failed
+}
+
+// posixEscape quotes a word as Ruby's Shellwords does: a backslash before all but the plainest characters.
+func posixEscape(s string) (string, error) {
+	if s == "" {
+		return "''", nil
+	}
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n':
+			b.WriteString("'\n'")
+			continue
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("_-.,:+/@", r):
+		default:
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String(), nil
+}

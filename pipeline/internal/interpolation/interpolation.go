@@ -1,0 +1,186 @@
+// Package interpolation replaces blocks like $[[ inputs.name | truncate(0,8) ]] in a configuration.
+//
+// The rules are GitLab's (https://docs.gitlab.com/ci/inputs/): a block that is a whole value keeps the type of what it
+// stands for, inside a longer string it becomes text; keys are interpolated as well.
+package interpolation
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// Limits of one file, as GitLab has them; the size of what comes out is limited as the size of what is read.
+const (
+	maxBlocks     = 10_000
+	maxTextLength = 1 << 20
+)
+
+// A Context has what blocks can ask for.
+type Context struct {
+	// Values is a mapping with the keys "inputs" and "component".
+	Values *yamltree.Node
+	// Variable gives a CI/CD variable for expand_vars; masked variables cannot be expanded.
+	Variable func(name string) (value string, masked, ok bool)
+}
+
+// An Error is one block that could not be replaced.
+type Error struct {
+	Position yamltree.Position
+	Message  string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Block matches one block; its submatch is what stands inside.
+var Block = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\[\[\s*(\S.*?\S)\s*\]\]`) })
+
+// Apply gives the tree with its blocks replaced, or what is wrong with them.
+func Apply(n *yamltree.Node, c Context) (*yamltree.Node, []*Error) {
+	t := template{context: c, blocks: make(map[string]result)}
+	out := t.node(n)
+	if len(t.errors) > 0 {
+		return nil, t.errors
+	}
+	if out.Size() > yamltree.MaxSize {
+		return nil, []*Error{{n.Position, fmt.Sprintf("the file is too big with its inputs: more than %d values", yamltree.MaxSize)}}
+	}
+	return out, nil
+}
+
+type template struct {
+	context Context
+	blocks  map[string]result
+	errors  []*Error
+	full    bool
+}
+
+type result struct {
+	value *yamltree.Node
+	err   error
+}
+
+func (t *template) fail(at yamltree.Position, format string, args ...any) {
+	t.errors = append(t.errors, &Error{at, fmt.Sprintf(format, args...)})
+}
+
+func (t *template) node(n *yamltree.Node) *yamltree.Node {
+	switch n.Kind {
+	case yamltree.String:
+		return t.text(n)
+	case yamltree.Sequence:
+		return t.sequence(n)
+	case yamltree.Mapping:
+		return t.mapping(n)
+	}
+	return n
+}
+
+func (t *template) sequence(n *yamltree.Node) *yamltree.Node {
+	var items []*yamltree.Node
+	for i, item := range n.Items {
+		replaced := t.node(item)
+		if replaced != item && items == nil {
+			items = append(make([]*yamltree.Node, 0, len(n.Items)), n.Items[:i]...)
+		}
+		if items != nil {
+			items = append(items, replaced)
+		}
+	}
+	if items == nil {
+		return n
+	}
+	return yamltree.NewSequence(items, n.Position)
+}
+
+func (t *template) mapping(n *yamltree.Node) *yamltree.Node {
+	var pairs []yamltree.Pair
+	for i, p := range n.Pairs {
+		replaced := yamltree.Pair{Key: t.node(p.Key), Value: t.node(p.Value)}
+		if replaced != p && pairs == nil {
+			pairs = append(make([]yamltree.Pair, 0, len(n.Pairs)), n.Pairs[:i]...)
+		}
+		if pairs != nil {
+			pairs = append(pairs, replaced)
+		}
+	}
+	if pairs == nil {
+		return n
+	}
+	return yamltree.NewUniqueMapping(pairs, n.Position)
+}
+
+func (t *template) text(n *yamltree.Node) *yamltree.Node {
+	if !strings.Contains(n.Text, "$[[") || t.full {
+		return n
+	}
+	if len(n.Text) > maxTextLength {
+		t.fail(n.Position, "a text with blocks may have %d bytes", maxTextLength)
+		return n
+	}
+	found := Block().FindAllStringSubmatch(n.Text, maxBlocks)
+	out := n.Text
+	for _, m := range found {
+		r := t.block(m[0], m[1])
+		if r.err != nil {
+			t.fail(n.Position, "%s: %v", m[0], r.err)
+			return n
+		}
+		if len(m[0]) == len(n.Text) {
+			return r.value
+		}
+		out = replaceAll(out, m[0], r.value.RubyText())
+		if len(out) > maxTextLength {
+			t.fail(n.Position, "the text grows beyond %d bytes", maxTextLength)
+			return n
+		}
+	}
+	if out == n.Text {
+		return n
+	}
+	return yamltree.NewString(out, n.Position)
+}
+
+// replaceAll puts a value in the place of a block. GitLab does it with Ruby's gsub, which reads a backslash in the value:
+// \0 and \& stand for the block, \1 to \9 for nothing, and \\ for one backslash.
+func replaceAll(s, block, value string) string {
+	if strings.Contains(value, `\`) {
+		var b strings.Builder
+		for i := 0; i < len(value); i++ {
+			if value[i] != '\\' || i+1 == len(value) {
+				b.WriteByte(value[i])
+				continue
+			}
+			i++
+			switch c := value[i]; {
+			case c == '0' || c == '&':
+				b.WriteString(block)
+			case c >= '1' && c <= '9':
+			case c == '\\':
+				b.WriteByte('\\')
+			default:
+				b.WriteByte('\\')
+				b.WriteByte(c)
+			}
+		}
+		value = b.String()
+	}
+	return strings.ReplaceAll(s, block, value)
+}
+
+func (t *template) block(written, content string) result {
+	r, ok := t.blocks[written]
+	if ok {
+		return r
+	}
+	if len(t.blocks) >= maxBlocks {
+		t.full = true
+		return result{err: fmt.Errorf("more than %d different blocks", maxBlocks)}
+	}
+	r.value, r.err = t.context.evaluate(written, content)
+	t.blocks[written] = r
+	return r
+}

@@ -1,0 +1,288 @@
+package yamltree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Limits of one file. GitLab's are an amount of memory (about 50,000 values) and 100 levels.
+const (
+	MaxSize  = 1 << 18
+	MaxDepth = 100
+)
+
+// maxDocuments is how many documents GitLab reads of a file: the header and the configuration.
+const maxDocuments = 2
+
+// A SyntaxError says that a file is not YAML that GitLab could read.
+type SyntaxError struct {
+	Position Position
+	Message  string
+}
+
+func (e *SyntaxError) Error() string { return e.Message }
+
+// Parse reads the documents of a file that are not blank: one, or a header and a configuration.
+func Parse(file string, content []byte) ([]*Node, error) {
+	var documents []*Node
+	for _, part := range split(content) {
+		n, err := parseDocument(file, part)
+		if err != nil {
+			return nil, err
+		}
+		if n.IsBlank() {
+			continue
+		}
+		if n.Kind != Mapping {
+			return nil, &SyntaxError{n.Position, "the file should hold a mapping of keys to values, not " + article(n.Kind)}
+		}
+		documents = append(documents, n)
+	}
+	return documents, nil
+}
+
+func article(k Kind) string {
+	if k == Int || k == Sequence {
+		return "an " + k.String()
+	}
+	return "a " + k.String()
+}
+
+type part struct {
+	text []byte
+	line int // number of lines before the text
+}
+
+// split cuts a file at the lines that begin with "---" and white space, as GitLab does before it parses: the white space
+// after the dashes, be it the indentation of the next line, goes with them.
+func split(content []byte) []part {
+	parts := []part{{text: content}}
+	for from := 0; len(parts) <= maxDocuments; {
+		last := &parts[len(parts)-1]
+		start, end := divider(last.text, from)
+		if start < 0 {
+			break
+		}
+		next := part{text: last.text[end:], line: last.line + bytes.Count(last.text[:end], []byte("\n"))}
+		last.text = last.text[:start]
+		parts = append(parts, next)
+	}
+	return parts
+}
+
+func divider(text []byte, from int) (start, end int) {
+	for i := from; i < len(text); {
+		line := text[i:]
+		if bytes.HasPrefix(line, []byte("---")) {
+			rest := bytes.TrimLeft(line[3:], " \t\n\v\f\r")
+			if n := len(line) - len(rest); n > 3 {
+				return i, i + n
+			}
+		}
+		next := bytes.IndexByte(line, '\n')
+		if next < 0 {
+			break
+		}
+		i += next + 1
+	}
+	return -1, -1
+}
+
+func parseDocument(file string, p part) (*Node, error) {
+	var document yaml.Node
+	err := yaml.NewDecoder(bytes.NewReader(p.text)).Decode(&document)
+	if errors.Is(err, io.EOF) {
+		return NewScalar(Null, "", Position{File: file, Line: p.line + 1, Column: 1}), nil
+	}
+	if err != nil {
+		return nil, syntaxError(file, p.line, err)
+	}
+	c := converter{file: file, line: p.line}
+	n, err := c.convert(&document, 0)
+	if err != nil {
+		return nil, err
+	}
+	if n.Size() > MaxSize {
+		return nil, &SyntaxError{n.Position, fmt.Sprintf("the file is too big: more than %d values, aliases counted as what they stand for", MaxSize)}
+	}
+	return n, nil
+}
+
+var errorLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)$`) })
+
+func syntaxError(file string, before int, err error) *SyntaxError {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	at := Position{File: file}
+	message := text
+	if m := errorLine().FindStringSubmatch(text); m != nil {
+		message = m[2]
+		if line, err := strconv.Atoi(m[1]); err == nil {
+			at.Line, at.Column = before+line, 1
+		}
+	}
+	return &SyntaxError{at, message}
+}
+
+// A converter makes nodes of the parser's; anchored values are converted once and shared.
+type converter struct {
+	file     string
+	line     int
+	anchored map[*yaml.Node]*Node
+}
+
+func (c *converter) position(n *yaml.Node) Position {
+	return Position{File: c.file, Line: c.line + n.Line, Column: n.Column}
+}
+
+func (c *converter) fail(n *yaml.Node, format string, args ...any) error {
+	return &SyntaxError{c.position(n), fmt.Sprintf(format, args...)}
+}
+
+func (c *converter) convert(n *yaml.Node, depth int) (*Node, error) {
+	if depth > MaxDepth {
+		return nil, c.fail(n, "nested too deep: more than %d levels", MaxDepth)
+	}
+	switch n.Kind {
+	case yaml.DocumentNode:
+		return c.convert(n.Content[0], depth)
+	case yaml.AliasNode:
+		shared, ok := c.anchored[n.Alias]
+		if !ok {
+			return nil, c.fail(n, "the alias *%s stands inside its own anchor", n.Value)
+		}
+		if depth+shared.depth > MaxDepth {
+			return nil, c.fail(n, "nested too deep: more than %d levels", MaxDepth)
+		}
+		return shared, nil
+	}
+	result, err := c.convertValue(n, depth)
+	if err == nil && n.Anchor != "" {
+		if c.anchored == nil {
+			c.anchored = make(map[*yaml.Node]*Node)
+		}
+		c.anchored[n] = result
+	}
+	return result, err
+}
+
+func (c *converter) convertValue(n *yaml.Node, depth int) (*Node, error) {
+	switch n.Kind {
+	case yaml.SequenceNode:
+		return c.convertSequence(n, depth)
+	case yaml.MappingNode:
+		return c.convertMapping(n, depth)
+	default:
+		return c.convertScalar(n)
+	}
+}
+
+func (c *converter) convertScalar(n *yaml.Node) (*Node, error) {
+	const quoted = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+	if n.Style&quoted != 0 || n.Style&yaml.TaggedStyle != 0 && n.ShortTag() == "!!str" {
+		return NewString(n.Value, c.position(n)), nil
+	}
+	kind, text, err := resolve(n.Value)
+	if err != nil {
+		return nil, c.fail(n, "%v", err)
+	}
+	return NewScalar(kind, text, c.position(n)), nil
+}
+
+func (c *converter) convertSequence(n *yaml.Node, depth int) (*Node, error) {
+	items := make([]*Node, len(n.Content))
+	for i, content := range n.Content {
+		item, err := c.convert(content, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		items[i] = item
+	}
+	kind := Sequence
+	if n.Tag == "!reference" {
+		kind = Reference
+	}
+	return newList(kind, items, c.position(n)), nil
+}
+
+func (c *converter) convertMapping(n *yaml.Node, depth int) (*Node, error) {
+	b := builder{pairs: make([]Pair, 0, len(n.Content)/2)}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, err := c.convert(n.Content[i], depth+1)
+		if err != nil {
+			return nil, err
+		}
+		value, err := c.convert(n.Content[i+1], depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if key.Kind == String && key.Text == "<<" && b.merge(n.Content[i+1].Kind, value) {
+			continue
+		}
+		b.set(Pair{key, value})
+	}
+	return NewMapping(b.pairs, c.position(n)), nil
+}
+
+// A builder collects the entries of a mapping of which later ones replace earlier ones with the same key.
+type builder struct {
+	pairs []Pair
+	index map[string]int
+}
+
+func (b *builder) set(p Pair) {
+	if b.index == nil && len(b.pairs) >= indexFrom {
+		b.index = make(map[string]int, cap(b.pairs))
+		for i := range b.pairs {
+			b.index[b.pairs[i].Key.Text] = i
+		}
+	}
+	if b.index != nil {
+		if i, ok := b.index[p.Key.Text]; ok {
+			b.pairs[i] = p
+			return
+		}
+		b.index[p.Key.Text] = len(b.pairs)
+		b.pairs = append(b.pairs, p)
+		return
+	}
+	for i := range b.pairs {
+		if b.pairs[i].Key.Text == p.Key.Text {
+			b.pairs[i] = p
+			return
+		}
+	}
+	b.pairs = append(b.pairs, p)
+}
+
+// merge takes in the value of a merge key; false if it is nothing that can be merged, and so an ordinary value. Of a list
+// the first mapping wins. What is merged overwrites the keys that were written before the merge key.
+func (b *builder) merge(written yaml.Kind, value *Node) bool {
+	switch {
+	case value.Kind == Mapping:
+		for _, p := range value.Pairs {
+			b.set(p)
+		}
+		return true
+	case value.Kind == Sequence && written == yaml.SequenceNode:
+		for _, item := range value.Items {
+			if item.Kind != Mapping {
+				return false
+			}
+		}
+		for i := len(value.Items) - 1; i >= 0; i-- {
+			for _, p := range value.Items[i].Pairs {
+				b.set(p)
+			}
+		}
+		return true
+	}
+	return false
+}

@@ -1,0 +1,105 @@
+package pipeline
+
+import (
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+const (
+	// maxNeeds is how many jobs a job may need.
+	maxNeeds = 50
+	// maxPipelineNeeds is how many jobs of other pipelines a job may need.
+	maxPipelineNeeds = 5
+)
+
+// A needSpec is an entry of `needs` for a job of the same pipeline.
+type needSpec struct {
+	Need
+	matrix *parallel // `needs:parallel`, nil for all jobs
+	node   *node
+}
+
+// A needList is the keyword `needs`.
+type needList struct {
+	jobs    []needSpec
+	foreign []needSpec // jobs of other projects and pipelines
+	bridge  string     // the pipeline of needs:pipeline
+}
+
+// needs validates `needs`; only those of jobs, not those of rules, may go to other pipelines.
+func (c *checker) needs(p *keyPath, n *node, foreign bool) needList {
+	var list needList
+	if n.Kind != yamltree.Mapping && n.Kind != yamltree.Sequence {
+		c.fail(p, n, "write a list", "should be an array or a hash, not %s", describe(n))
+		return list
+	}
+	if n.Kind == yamltree.Mapping && len(n.Pairs) == 0 {
+		c.fail(p, n, "", "is an empty hash")
+	}
+	for _, item := range n.Flatten() {
+		c.need(p, item, &list)
+	}
+	if !foreign && (len(list.foreign) > 0 || list.bridge != "") {
+		c.fail(p, n, "", "only jobs of the same pipeline can be needed here")
+	}
+	if len(list.foreign) > maxPipelineNeeds {
+		c.fail(p, n, "", "more than %d jobs of other pipelines", maxPipelineNeeds)
+	}
+	return list
+}
+
+func (c *checker) need(p *keyPath, n *node, list *needList) {
+	switch {
+	case n.Is(yamltree.String):
+		if n.IsBlank() {
+			c.fail(p, n, "", "the name of a needed job is empty")
+		}
+		list.jobs = append(list.jobs, needSpec{Need: Need{Job: n.Text, Artifacts: true}, node: n})
+	case n.Has("project"):
+		c.allowedKeys(p, n, "project", "ref", "job", "artifacts")
+		for _, key := range []string{"project", "ref", "job"} {
+			c.requiredString(p, n, key)
+		}
+		c.optionalBool(p, n, "artifacts")
+		list.foreign = append(list.foreign, foreignNeed(n))
+	case n.Has("job") && n.Has("pipeline"):
+		c.allowedKeys(p, n, "pipeline", "job", "artifacts")
+		c.requiredString(p, n, "pipeline")
+		c.requiredString(p, n, "job")
+		c.optionalBool(p, n, "artifacts")
+		list.foreign = append(list.foreign, foreignNeed(n))
+	case n.Has("job"):
+		list.jobs = append(list.jobs, c.jobNeed(p, n))
+	case n.Has("pipeline"):
+		c.allowedKeys(p, n, "pipeline")
+		c.requiredString(p, n, "pipeline")
+		list.bridge = n.Get("pipeline").RubyText()
+	default:
+		c.fail(p, n, "write a job's name or a hash with job", "%s is no need", describe(n))
+	}
+}
+
+func (c *checker) jobNeed(p *keyPath, n *node) needSpec {
+	c.allowedKeys(p, n, "job", "artifacts", "optional", "parallel")
+	c.requiredString(p, n, "job")
+	c.optionalBool(p, n, "artifacts")
+	c.optionalBool(p, n, "optional")
+	s := needSpec{Need: Need{Job: n.Get("job").RubyText(), Artifacts: wantsArtifacts(n), Optional: n.Get("optional").True()}, node: n}
+	if v := n.Get("parallel"); !v.IsNull() {
+		s.matrix = c.parallel(p.child("parallel"), v, false)
+	}
+	return s
+}
+
+func wantsArtifacts(n *node) bool {
+	a := n.Get("artifacts")
+	return a.IsNull() || a.True()
+}
+
+func foreignNeed(n *node) needSpec {
+	return needSpec{Need: Need{Job: n.Get("job").RubyText(), Artifacts: wantsArtifacts(n), Project: n.Get("project").RubyText(),
+		Ref: n.Get("ref").RubyText(), Pipeline: n.Get("pipeline").RubyText()}, node: n}
+}
+
+func join(words []string) string { return strings.Join(words, ", ") }

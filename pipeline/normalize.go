@@ -1,0 +1,117 @@
+package pipeline
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// expandParallel makes the jobs of `parallel`, and what other jobs say of them is said of each.
+func (c *checker) expandParallel(jobs []*jobSpec) []*jobSpec {
+	instances := make(map[string][]instance)
+	for _, j := range jobs {
+		if j.parallel != nil {
+			instances[j.name] = j.parallel.instances(j.name)
+		}
+	}
+	if len(instances) == 0 {
+		return jobs
+	}
+	out := make([]*jobSpec, 0, len(jobs))
+	place := make(map[string]int, len(jobs))
+	add := func(j *jobSpec) {
+		if i, ok := place[j.name]; ok {
+			out[i] = j // the same values twice in a matrix
+			return
+		}
+		place[j.name] = len(out)
+		out = append(out, j)
+	}
+	for _, j := range jobs {
+		if j.parallel == nil {
+			add(c.normalize(j, instances))
+			continue
+		}
+		for _, i := range instances[j.name] {
+			one := *j
+			one.name, one.instance = i.name, i
+			one.variables = mergeVariables(j.variables, i.variables)
+			add(c.normalize(&one, instances))
+		}
+	}
+	return out
+}
+
+// normalize names parallel jobs one by one in the needs and dependencies of a job.
+func (c *checker) normalize(j *jobSpec, instances map[string][]instance) *jobSpec {
+	if j.dependencies != nil {
+		names := make([]string, 0, len(j.dependencies))
+		for _, d := range j.dependencies {
+			list, ok := instances[d]
+			if !ok {
+				names = append(names, d)
+			}
+			for _, i := range list {
+				names = append(names, i.name)
+			}
+		}
+		j.dependencies = names
+	}
+	j.needs.jobs = c.expandNeeds(j, j.needs.jobs, instances)
+	return j
+}
+
+func (c *checker) expandNeeds(j *jobSpec, needs []needSpec, instances map[string][]instance) []needSpec {
+	out := make([]needSpec, 0, len(needs))
+	for _, n := range needs {
+		n.Job = c.matrixText(j, n, n.Job)
+		list, ok := instances[n.Job]
+		if !ok {
+			out = append(out, n)
+			continue
+		}
+		if n.matrix != nil {
+			list = c.interpolated(j, n).instances(n.Job)
+		}
+		for _, i := range list {
+			one := n
+			one.Job, one.matrix = i.name, nil
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// interpolated puts a job's variables into the matrix of a need: $[[ matrix.OS ]].
+func (c *checker) interpolated(j *jobSpec, n needSpec) *parallel {
+	p := &parallel{number: n.matrix.number, matrix: make([][]axis, len(n.matrix.matrix))}
+	for i, axes := range n.matrix.matrix {
+		p.matrix[i] = make([]axis, len(axes))
+		for k, a := range axes {
+			values := make([]string, len(a.values))
+			for v, text := range a.values {
+				values[v] = c.matrixText(j, n, text)
+			}
+			p.matrix[i][k] = axis{a.name, values}
+		}
+	}
+	return p
+}
+
+var matrixBlock = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\[\[\s*matrix\.([a-zA-Z0-9_-]+)\s*\]\]`) })
+
+func (c *checker) matrixText(j *jobSpec, n needSpec, text string) string {
+	if !strings.Contains(text, "$[[") {
+		return text
+	}
+	return matrixBlock().ReplaceAllStringFunc(text, func(block string) string {
+		name := matrixBlock().FindStringSubmatch(block)[1]
+		for _, v := range j.instance.variables {
+			if v.Key == name {
+				return v.Value
+			}
+		}
+		c.fail(jobsPath.child(j.base).child("needs"), n.node, "", "%s is no variable of the matrix of %s", name, j.base)
+		return block
+	})
+}

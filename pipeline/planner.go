@@ -1,0 +1,299 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// Plan compiles the configuration for an event: which jobs GitLab would create, with everything decided.
+// Errors are [Errors]: those of the configuration, and those that only this event has ([Error.Create]).
+func (p *Project) Plan(ctx context.Context, event Event) (*Plan, error) {
+	c := p.compiler(ctx, event)
+	tree := c.configuration()
+	if tree == nil {
+		return nil, c.errors
+	}
+	spec := c.specification(tree)
+	if spec == nil {
+		return nil, c.errors
+	}
+	pl := newPlanner(c, spec)
+	plan := pl.plan()
+	if len(pl.errors) > 0 {
+		for _, e := range pl.errors {
+			e.Create = true
+		}
+		return nil, pl.errors
+	}
+	return plan, nil
+}
+
+// A planner decides on the jobs of a specification for an event.
+type planner struct {
+	evaluator
+	checker
+	spec *specification
+
+	predefined []Variable
+	base       *variableSet // predefined variables of the pipeline
+	root       []Variable   // global variables with those of the workflow
+}
+
+func newPlanner(c *compiler, spec *specification) *planner {
+	return &planner{
+		evaluator:  evaluator{ctx: c.ctx, project: c.project, event: c.event, repository: c.project.own},
+		checker:    checker{cache: c.cache},
+		spec:       spec,
+		predefined: predefined(c.project.options, c.event),
+	}
+}
+
+func (p *planner) plan() *Plan {
+	plan := &Plan{Event: p.event, Predefined: p.predefined, Project: p.project.options.Variables, Run: p.event.Variables}
+	p.base = newVariableSet(p.predefined)
+	p.root = p.spec.variables
+	if !p.workflow(plan) {
+		return plan
+	}
+	created := p.jobs(plan)
+	if len(p.errors) > 0 {
+		return nil
+	}
+	ordinary := false
+	for _, j := range created {
+		ordinary = ordinary || j.Stage != preStage && j.Stage != postStage
+	}
+	if !ordinary {
+		plan.Reason = "no_jobs"
+		for _, j := range created {
+			j.Decision.Text += "; jobs of .pre and .post alone make no pipeline"
+		}
+		plan.Dropped = append(plan.Dropped, created...)
+		return plan
+	}
+	plan.Created = true
+	plan.Jobs = created
+	for _, j := range created {
+		if len(plan.Stages) == 0 || plan.Stages[len(plan.Stages)-1] != j.Stage {
+			plan.Stages = append(plan.Stages, j.Stage)
+		}
+	}
+	return plan
+}
+
+// settings are the variables that beat YAML, as a job of an environment sees them.
+func (p *planner) settings(environment string) *variableSet {
+	protected := p.event.RefProtected
+	return newVariableSet(visibleVariables(p.project.options.Variables, environment, protected),
+		visibleVariables(p.event.Variables, environment, protected))
+}
+
+// workflow decides whether there is a pipeline, and its name.
+func (p *planner) workflow(plan *Plan) bool {
+	plan.AutoCancel = p.spec.autoCancel
+	if p.spec.workflow != nil {
+		s := newScope(p.base, newVariableSet(p.root), p.settings(""))
+		i, err := p.match(p.spec.workflow, s)
+		if err != nil {
+			p.fail(&keyPath{key: "workflow"}, nil, "", "%v", err)
+			return false
+		}
+		if i < 0 || p.spec.workflow[i].when == Never {
+			plan.Reason = "workflow"
+			return false
+		}
+		r := p.spec.workflow[i]
+		p.root = mergeVariables(p.root, r.variables)
+		if r.autoCancel != nil {
+			plan.AutoCancel = r.autoCancel
+		}
+	}
+	if p.spec.name != "" {
+		s := newScope(p.base, newVariableSet(p.root), p.settings(""))
+		plan.Name = strings.TrimSpace(expandVariables(strings.TrimSpace(p.spec.name), s.expandedValue))
+	}
+	return true
+}
+
+// jobs decides on all jobs, by stage and then in the order of the configuration.
+func (p *planner) jobs(plan *Plan) []*Job {
+	byStage := make(map[string][]*jobSpec, len(p.spec.stages))
+	for _, j := range p.spec.jobs {
+		byStage[j.stage] = append(byStage[j.stage], j)
+	}
+	var created []*Job
+	kept := make(map[string]bool, len(p.spec.jobs))
+	common := p.settings("")
+	for _, stage := range p.spec.stages {
+		decided := make([]*decision, 0, len(byStage[stage]))
+		for _, j := range byStage[stage] {
+			d := p.decide(j, common)
+			decided = append(decided, d)
+			if d.included {
+				kept[j.name] = true
+			}
+		}
+		for _, d := range decided {
+			p.validate(d, kept)
+			job := p.job(d)
+			if d.included {
+				created = append(created, job)
+			} else {
+				plan.Dropped = append(plan.Dropped, job)
+			}
+		}
+	}
+	return created
+}
+
+// validate checks what can only be known of a job that is created: that its needs are too.
+func (p *planner) validate(d *decision, kept map[string]bool) {
+	path := jobsPath.child(d.spec.base)
+	if d.err != nil {
+		p.fail(path.child("rules"), d.spec.node.Get("rules"), "", "%v", d.err)
+		return
+	}
+	if !d.included {
+		return
+	}
+	if n := len(d.spec.needs.jobs); n > maxNeeds {
+		p.fail(path.child("needs"), d.spec.node.Get("needs"), "", "%d needs, more than %d", n, maxNeeds)
+		return
+	}
+	for _, n := range d.spec.needs.jobs {
+		if !n.Optional && !kept[n.Job] {
+			p.fail(path.child("needs"), n.node, "give both jobs the same rules, or write optional: true",
+				"%s needs %s, which this pipeline does not have", d.spec.name, n.Job)
+		}
+	}
+	if circle := d.scope.cycle(); circle != nil {
+		p.fail(&keyPath{key: "variables"}, nil, "", "variables use each other: %s", join(circle))
+	}
+}
+
+// A decision is what becomes of a job.
+type decision struct {
+	spec     *jobSpec
+	included bool
+	rule     *rule // that matched
+	index    int   // of that rule
+	text     string
+	err      error
+	// variables are those of the job, scope all that it sees.
+	variables []Variable
+	scope     *scope
+}
+
+func (p *planner) decide(j *jobSpec, common *variableSet) *decision {
+	d := &decision{spec: j, index: -1}
+	d.variables = mergeVariables(inheritVariables(p.root, j.inherited), j.variables)
+	settings := common
+	if j.environment != nil {
+		settings = p.settings(j.environment.Name)
+	}
+	own := newVariableSet(d.variables)
+	d.scope = newScope(p.base, newVariableSet(jobPredefined(&Job{Name: j.name, Stage: j.stage, When: j.when, Instance: j.instance.number,
+		Parallel: j.instance.total, Environment: j.environment})), own, settings)
+	switch {
+	case j.hasRules:
+		p.decideByRules(d)
+	default:
+		p.decideByPolicy(d)
+	}
+	if d.rule != nil && len(d.rule.variables) > 0 {
+		d.variables = mergeVariables(d.variables, d.rule.variables)
+		d.scope = newScope(d.scope.layers[0], d.scope.layers[1], newVariableSet(d.variables), settings)
+	}
+	return d
+}
+
+func (p *planner) decideByRules(d *decision) {
+	i, err := p.match(d.spec.rules, d.scope)
+	if err != nil {
+		d.err, d.text = err, err.Error()
+		return
+	}
+	if i < 0 {
+		d.text = fmt.Sprintf("none of %d rules matched", len(d.spec.rules))
+		return
+	}
+	d.index, d.rule = i, &d.spec.rules[i]
+	d.included = p.when(d) != Never
+	d.text = fmt.Sprintf("rules[%d] matched: %s", i, d.rule.text())
+}
+
+// text says in one line what a rule asks for and what it does.
+func (r *rule) text() string {
+	var parts []string
+	for _, key := range []string{"if", "changes", "exists", "when"} {
+		v := r.node.Get(key)
+		if v.IsNull() {
+			continue
+		}
+		parts = append(parts, key+" "+strings.Join(strings.Fields(inline(v)), " "))
+	}
+	if len(parts) == 0 {
+		return "always"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func inline(n *node) string {
+	switch n.Kind {
+	case yamltree.Sequence:
+		texts := make([]string, len(n.Items))
+		for i, item := range n.Items {
+			texts[i] = inline(item)
+		}
+		return "[" + strings.Join(texts, ", ") + "]"
+	case yamltree.Mapping:
+		texts := make([]string, len(n.Pairs))
+		for i, pair := range n.Pairs {
+			texts[i] = pair.Key.Text + ": " + inline(pair.Value)
+		}
+		return "{" + strings.Join(texts, ", ") + "}"
+	}
+	return n.Text
+}
+
+func (p *planner) decideByPolicy(d *decision) {
+	j := d.spec
+	switch {
+	case j.only != nil && !j.only.holdsAll(&p.evaluator, d.scope):
+		d.text = "left out by " + j.only.text
+		if j.only == &defaultOnly {
+			d.text = "a job without rules is only for branches and tags"
+		}
+	case j.except != nil && j.except.holdsAny(&p.evaluator, d.scope):
+		d.text = "left out by except"
+	default:
+		d.included = true
+		d.text = "no rules keep it out"
+	}
+}
+
+func (p *planner) when(d *decision) When {
+	switch {
+	case d.rule != nil && d.rule.when != "":
+		return d.rule.when
+	case d.spec.when != "":
+		return d.spec.when
+	}
+	return OnSuccess
+}
+
+func inheritVariables(root []Variable, t taking) []Variable {
+	if !t.named && !t.nothing {
+		return root
+	}
+	var out []Variable
+	for _, v := range root {
+		if t.takes(v.Key) {
+			out = append(out, v)
+		}
+	}
+	return out
+}

@@ -1,0 +1,150 @@
+package pipeline
+
+import (
+	"slices"
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// A policy is `only` or `except`: https://docs.gitlab.com/ci/yaml/deprecated_keywords/#only--except
+type policy struct {
+	refs       []string
+	variables  []*expression.Expression
+	changes    []string
+	kubernetes bool
+	has        map[string]bool // which of the four are asked for
+	text       string
+}
+
+// defaultOnly is `only` of a job without it, `rules` and `workflow:rules`.
+var defaultOnly = policy{refs: []string{"branches", "tags"}, has: map[string]bool{"refs": true}, text: "only: branches, tags (the default)"}
+
+func (c *checker) policy(p *keyPath, n *node) *policy {
+	pol := &policy{has: make(map[string]bool), text: p.key}
+	switch n.Kind {
+	case yamltree.Sequence:
+		c.refs(p, n)
+		pol.refs, pol.has["refs"] = n.Strings(), true
+	case yamltree.Mapping:
+		if len(n.Pairs) == 0 {
+			c.fail(p, n, "", "is empty")
+			return pol
+		}
+		c.allowedKeys(p, n, "refs", "kubernetes", "variables", "changes")
+		c.policyVariables(p, n.Get("variables"), pol)
+		if v := n.Get("refs"); !v.IsNull() {
+			c.refs(p.child("refs"), v)
+			pol.refs, pol.has["refs"] = v.Strings(), true
+		}
+		if v := n.Get("kubernetes"); !v.IsNull() {
+			c.optionalOneOf(p, n, "kubernetes", "active")
+			pol.kubernetes, pol.has["kubernetes"] = true, true
+		}
+		c.optionalStrings(p, n, "variables")
+		if c.optionalStrings(p, n, "changes") && !n.Get("changes").IsNull() {
+			pol.changes, pol.has["changes"] = n.Get("changes").Strings(), true
+		}
+	default:
+		c.fail(p, n, "", "should be an array of refs or a hash, not %s", describe(n))
+	}
+	return pol
+}
+
+func (c *checker) policyVariables(p *keyPath, n *node, pol *policy) {
+	if !n.Is(yamltree.Sequence) {
+		return
+	}
+	pol.has["variables"] = true
+	for _, item := range n.Items {
+		if item.Kind != yamltree.String {
+			continue
+		}
+		e, err := c.cache.expression(item.Text)
+		if err != nil {
+			c.fail(p.child("variables"), item, "", "%q is no valid condition: %v", shorten(item.Text), err)
+			continue
+		}
+		pol.variables = append(pol.variables, e)
+	}
+}
+
+func (c *checker) refs(p *keyPath, n *node) {
+	if !isStrings(n) {
+		c.fail(p, n, "", "should be an array of refs, not %s", describe(n))
+		return
+	}
+	for _, item := range n.Items {
+		if _, isPattern, err := expression.Pattern(item.Text); isPattern && err != nil {
+			c.fail(p, item, "", "the pattern is not RE2 syntax: %v", err)
+		}
+	}
+}
+
+// withDefault adds the default refs where a policy names none.
+func (p *policy) withDefault(base policy) *policy {
+	if p.has["refs"] {
+		return p
+	}
+	merged := *p
+	merged.refs = base.refs
+	merged.has = map[string]bool{"refs": true}
+	for k := range p.has {
+		merged.has[k] = true
+	}
+	return &merged
+}
+
+// specs are the four questions of a policy, those that it asks answered.
+func (p *policy) specs(e *evaluator, s *scope) []bool {
+	var out []bool
+	if p.has["refs"] {
+		out = append(out, slices.ContainsFunc(p.refs, func(ref string) bool { return e.matchesRef(ref) }))
+	}
+	if p.has["kubernetes"] {
+		out = append(out, false) // no cluster by GitLab's certificate-based integration, which is gone
+	}
+	if p.has["variables"] {
+		out = append(out, slices.ContainsFunc(p.variables, func(x *expression.Expression) bool {
+			return x.True(expression.Scope{Variable: s.value})
+		}))
+	}
+	if p.has["changes"] {
+		paths, known := e.modified()
+		out = append(out, !known || e.anyMatch(expandAll(p.changes, s), paths))
+	}
+	return out
+}
+
+// holdsAll is the question of `only`, holdsAny that of `except`.
+func (p *policy) holdsAll(e *evaluator, s *scope) bool { return !slices.Contains(p.specs(e, s), false) }
+func (p *policy) holdsAny(e *evaluator, s *scope) bool { return slices.Contains(p.specs(e, s), true) }
+
+// matchesRef says whether the pipeline is of a ref of `only:refs`: a keyword, a name or a pattern, for one project if it
+// ends in @group/project.
+func (e *evaluator) matchesRef(written string) bool {
+	ref, project, ofProject := strings.Cut(written, "@")
+	if ofProject && project != e.project.options.Path {
+		return false
+	}
+	source := strings.TrimSuffix(string(e.event.Source), "_event")
+	switch {
+	case e.event.Tag != "" && ref == "tags", e.event.isBranch() && ref == "branches", ref == source, ref == plural(source):
+		return true
+	case e.event.Source == MergeRequest:
+		return false
+	}
+	name := e.event.ref(e.project.options.DefaultBranch)
+	if re, isPattern, err := expression.Pattern(ref); isPattern {
+		return err == nil && re.MatchString(name)
+	}
+	return ref == name
+}
+
+func plural(s string) string {
+	if strings.HasSuffix(s, "sh") {
+		return s + "es"
+	}
+	return s + "s"
+}

@@ -1,0 +1,275 @@
+package pipeline
+
+import (
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// DefaultSHA is the commit of an [Event] that names none.
+const DefaultSHA = "5d1c5f0e0a9bd4f3c6e7b8291a0f4d3c2b1e0f9a"
+
+const (
+	zeroSHA = "0000000000000000000000000000000000000000"
+	// beforeSHA is the parent commit of pushes that have one.
+	beforeSHA = "1b2c3d4e5f60718293a4b5c6d7e8f90123456789"
+	// gitlabVersion is the version whose behaviour the package has.
+	gitlabVersion = "18.11.0"
+	// createdAt stands for the time of the pipeline and of the commit, so that equal input gives an equal plan.
+	createdAt = "2026-01-01T00:00:00Z"
+)
+
+// ref is the branch or tag that the pipeline runs on; for a merge request its source branch.
+func (e Event) ref(defaultBranch string) string {
+	switch {
+	case e.Tag != "":
+		return e.Tag
+	case e.MergeRequestInfo != nil && e.Source == MergeRequest:
+		return e.MergeRequestInfo.SourceBranch
+	case e.Branch != "":
+		return e.Branch
+	}
+	return defaultBranch
+}
+
+func (e Event) sha() string {
+	if e.SHA != "" {
+		return e.SHA
+	}
+	return DefaultSHA
+}
+
+// isBranch says whether the pipeline is one of a branch: not of a tag, not of a merge request.
+func (e Event) isBranch() bool { return e.Tag == "" && e.Source != MergeRequest }
+
+// predefined gives GitLab's predefined variables of a pipeline for an event
+// (https://docs.gitlab.com/ci/variables/predefined_variables/), as far as they are known before a job runs.
+func predefined(o Options, e Event) []Variable {
+	var p predefinedVariables
+	p.server(o)
+	p.project(o)
+	p.pipeline(o, e)
+	if e.Source == MergeRequest && e.MergeRequestInfo != nil {
+		p.mergeRequest(o, e, e.MergeRequestInfo)
+	}
+	set := newVariableSet(p)
+	for _, key := range sortedKeys(e.Predefined) {
+		set.set(Variable{Key: key, Value: e.Predefined[key], Raw: true})
+	}
+	return set.list
+}
+
+type predefinedVariables []Variable
+
+func (p *predefinedVariables) add(key, value string) {
+	*p = append(*p, Variable{Key: key, Value: value, Raw: true})
+}
+
+func (p *predefinedVariables) server(o Options) {
+	url := "https://" + o.Host
+	major, rest, _ := strings.Cut(gitlabVersion, ".")
+	minor, patch, _ := strings.Cut(rest, ".")
+	p.add("CI", "true")
+	p.add("GITLAB_CI", "true")
+	p.add("GITLAB_FEATURES", "")
+	p.add("CI_SERVER", "yes")
+	p.add("CI_SERVER_FQDN", o.Host)
+	p.add("CI_SERVER_HOST", o.Host)
+	p.add("CI_SERVER_NAME", "GitLab")
+	p.add("CI_SERVER_PORT", "443")
+	p.add("CI_SERVER_PROTOCOL", "https")
+	p.add("CI_SERVER_REVISION", "0000000")
+	p.add("CI_SERVER_SHELL_SSH_HOST", o.Host)
+	p.add("CI_SERVER_SHELL_SSH_PORT", "22")
+	p.add("CI_SERVER_URL", url)
+	p.add("CI_SERVER_VERSION", gitlabVersion)
+	p.add("CI_SERVER_VERSION_MAJOR", major)
+	p.add("CI_SERVER_VERSION_MINOR", minor)
+	p.add("CI_SERVER_VERSION_PATCH", patch)
+	p.add("CI_API_V4_URL", url+"/api/v4")
+	p.add("CI_API_GRAPHQL_URL", url+"/api/graphql")
+	p.add("CI_TEMPLATE_REGISTRY_HOST", "registry.gitlab.com")
+}
+
+func (p *predefinedVariables) project(o Options) {
+	namespace, name := path.Split(o.Path)
+	namespace = strings.TrimSuffix(namespace, "/")
+	root, rest, _ := strings.Cut(o.Path, "/")
+	p.add("CI_PROJECT_ID", "1")
+	p.add("CI_PROJECT_NAME", name)
+	p.add("CI_PROJECT_TITLE", name)
+	p.add("CI_PROJECT_DESCRIPTION", "")
+	p.add("CI_PROJECT_PATH", o.Path)
+	p.add("CI_PROJECT_PATH_SLUG", Slug(o.Path))
+	p.add("CI_PROJECT_NAMESPACE", namespace)
+	p.add("CI_PROJECT_NAMESPACE_ID", "1")
+	p.add("CI_PROJECT_NAMESPACE_SLUG", Slug(namespace))
+	p.add("CI_PROJECT_ROOT_NAMESPACE", root)
+	p.add("CI_PROJECT_URL", "https://"+o.Host+"/"+o.Path)
+	p.add("CI_PROJECT_VISIBILITY", "private")
+	p.add("CI_PROJECT_REPOSITORY_LANGUAGES", "")
+	p.add("CI_PROJECT_CLASSIFICATION_LABEL", "")
+	p.add("CI_PROJECT_TOPICS", "")
+	p.add("CI_DEFAULT_BRANCH", o.DefaultBranch)
+	p.add("CI_DEFAULT_BRANCH_SLUG", Slug(o.DefaultBranch))
+	p.add("CI_CONFIG_PATH", o.ConfigPath)
+	p.add("CI_PAGES_DOMAIN", "pages."+o.Host)
+	p.add("CI_PAGES_URL", "https://"+root+".pages."+o.Host+"/"+rest)
+}
+
+func (p *predefinedVariables) pipeline(o Options, e Event) {
+	ref, sha := e.ref(o.DefaultBranch), e.sha()
+	before := beforeSHA
+	if e.NewBranch || e.Tag != "" || e.Source != Push {
+		before = zeroSHA
+	}
+	message := e.CommitMessage
+	if message == "" {
+		message = "change"
+	}
+	title, description, _ := strings.Cut(message, "\n")
+	p.add("CI_PIPELINE_IID", "1")
+	p.add("CI_PIPELINE_SOURCE", string(e.Source))
+	p.add("CI_PIPELINE_CREATED_AT", createdAt)
+	p.add("CI_COMMIT_SHA", sha)
+	p.add("CI_COMMIT_SHORT_SHA", sha[:min(8, len(sha))])
+	p.add("CI_COMMIT_BEFORE_SHA", before)
+	p.add("CI_COMMIT_REF_NAME", ref)
+	p.add("CI_COMMIT_REF_SLUG", Slug(ref))
+	if e.isBranch() {
+		p.add("CI_COMMIT_BRANCH", ref)
+	}
+	if e.Tag != "" {
+		p.add("CI_COMMIT_TAG", e.Tag)
+		p.add("CI_COMMIT_TAG_MESSAGE", "")
+	}
+	p.add("CI_COMMIT_MESSAGE", message)
+	p.add("CI_COMMIT_TITLE", title)
+	p.add("CI_COMMIT_DESCRIPTION", strings.TrimLeft(description, "\n"))
+	p.add("CI_COMMIT_REF_PROTECTED", strconv.FormatBool(e.RefProtected))
+	p.add("CI_COMMIT_TIMESTAMP", createdAt)
+	p.add("CI_COMMIT_AUTHOR", "Author <author@example.com>")
+	if e.Source == Trigger {
+		p.add("CI_PIPELINE_TRIGGERED", "true")
+	}
+	if e.Source == Schedule {
+		p.add("CI_PIPELINE_SCHEDULE_DESCRIPTION", e.Name)
+	}
+	if len(e.OpenMergeRequests) > 0 && e.Tag == "" {
+		p.add("CI_OPEN_MERGE_REQUESTS", strings.Join(e.OpenMergeRequests, ","))
+	}
+}
+
+func (p *predefinedVariables) mergeRequest(o Options, e Event, m *MergeRequestInfo) {
+	target, sourceProject, kind := m.TargetBranch, o.Path, m.Kind
+	if target == "" {
+		target = o.DefaultBranch
+	}
+	sourceID := "1"
+	if m.Fork {
+		sourceProject, sourceID = "contributor/app", "2"
+		if m.SourceProject != "" {
+			sourceProject = m.SourceProject
+		}
+	}
+	if kind == "" {
+		kind = "detached"
+	}
+	iid := strconv.Itoa(m.IID)
+	url := "https://" + o.Host + "/"
+	p.add("CI_MERGE_REQUEST_ID", iid)
+	p.add("CI_MERGE_REQUEST_IID", iid)
+	p.add("CI_MERGE_REQUEST_REF_PATH", mergeRequestRefPath(iid, kind))
+	p.add("CI_MERGE_REQUEST_PROJECT_ID", "1")
+	p.add("CI_MERGE_REQUEST_PROJECT_PATH", o.Path)
+	p.add("CI_MERGE_REQUEST_PROJECT_URL", url+o.Path)
+	p.add("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", target)
+	p.add("CI_MERGE_REQUEST_TARGET_BRANCH_PROTECTED", strconv.FormatBool(target == o.DefaultBranch))
+	p.add("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", sourceID)
+	p.add("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", sourceProject)
+	p.add("CI_MERGE_REQUEST_SOURCE_PROJECT_URL", url+sourceProject)
+	p.add("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", m.SourceBranch)
+	p.add("CI_MERGE_REQUEST_SOURCE_BRANCH_PROTECTED", "false")
+	p.add("CI_MERGE_REQUEST_TITLE", m.Title)
+	p.add("CI_MERGE_REQUEST_DESCRIPTION", "")
+	p.add("CI_MERGE_REQUEST_DESCRIPTION_IS_TRUNCATED", "false")
+	p.add("CI_MERGE_REQUEST_DIFF_ID", "1")
+	p.add("CI_MERGE_REQUEST_DIFF_BASE_SHA", beforeSHA)
+	p.add("CI_MERGE_REQUEST_DRAFT", strconv.FormatBool(m.Draft))
+	p.add("CI_MERGE_REQUEST_SQUASH_ON_MERGE", "false")
+	p.add("CI_MERGE_REQUEST_EVENT_TYPE", kind)
+	merged := ""
+	if kind != "detached" {
+		merged = e.sha()
+	}
+	p.add("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", merged)
+	p.add("CI_MERGE_REQUEST_TARGET_BRANCH_SHA", merged)
+	if len(m.Labels) > 0 {
+		p.add("CI_MERGE_REQUEST_LABELS", strings.Join(m.Labels, ","))
+	}
+}
+
+func mergeRequestRefPath(iid, kind string) string {
+	name := map[string]string{"merged_result": "merge", "merge_train": "train"}[kind]
+	if name == "" {
+		name = "head"
+	}
+	return fmt.Sprintf("refs/merge-requests/%s/%s", iid, name)
+}
+
+// Slug makes of a name what CI_COMMIT_REF_SLUG has: lower case, at most 63 bytes, all but letters and digits replaced by
+// dashes, none of which stands first or last.
+func Slug(name string) string {
+	slug := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(name))
+	return strings.Trim(slug[:min(63, len(slug))], "-")
+}
+
+// jobPredefined gives the predefined variables of one job.
+func jobPredefined(j *Job) []Variable {
+	var p predefinedVariables
+	p.add("CI_JOB_NAME", j.Name)
+	p.add("CI_JOB_NAME_SLUG", Slug(j.Name))
+	p.add("CI_JOB_GROUP_NAME", groupName(j.Name))
+	p.add("CI_JOB_STAGE", j.Stage)
+	if j.When == Manual || j.When == Delayed {
+		p.add("CI_JOB_MANUAL", "true")
+	}
+	if j.Instance > 0 {
+		p.add("CI_NODE_INDEX", strconv.Itoa(j.Instance))
+	}
+	p.add("CI_NODE_TOTAL", strconv.Itoa(max(1, j.Parallel)))
+	if e := j.Environment; e != nil && e.Name != "" {
+		p.add("CI_ENVIRONMENT_NAME", e.Name)
+		p.add("CI_ENVIRONMENT_SLUG", environmentSlug(e.Name))
+		p.add("CI_ENVIRONMENT_ACTION", e.action())
+		p.add("CI_ENVIRONMENT_TIER", e.Tier())
+		if e.URL != "" {
+			p.add("CI_ENVIRONMENT_URL", e.URL)
+		}
+	}
+	return p
+}
+
+// groupName is a job's name without the numbers and brackets of parallel jobs: "test 1/3" and "test: [a, b]" are "test".
+func groupName(name string) string {
+	if strings.HasSuffix(name, "]") {
+		if i := strings.LastIndex(name, ": ["); i > 0 {
+			return name[:i]
+		}
+	}
+	i := strings.LastIndexByte(name, ' ')
+	if i <= 0 {
+		return name
+	}
+	n, total, ok := strings.Cut(name[i+1:], "/")
+	if !ok || strings.Trim(n+total, "0123456789") != "" || n == "" || total == "" {
+		return name
+	}
+	return name[:i]
+}

@@ -1,0 +1,60 @@
+package pipeline
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/url"
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// openRemote reads `include:remote`, whose content must have the hash of `integrity` where that is given.
+func (c *compiler) openRemote(location *node) *file {
+	n := location.Get("remote")
+	if !n.Is(yamltree.String) {
+		c.fail(includePath, n, "", "a URL should be a string, not %s", describe(n))
+		return nil
+	}
+	u, err := url.Parse(n.Text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		c.fail(includePath, n, "write an https URL", "%q is no URL of a file", shorten(n.Text))
+		return nil
+	}
+	if _, ok := c.yamlPath(yamltree.NewString(u.Path, n.Position)); !ok {
+		return nil
+	}
+	if c.project.options.Resolver == nil {
+		c.fail(includePath, n, "allow remote files", "%s is not here", n.Text)
+		return nil
+	}
+	content, err := c.project.options.Resolver.Remote(c.ctx, n.Text)
+	if err != nil {
+		c.fail(includePath, n, "", "%s cannot be had: %v", n.Text, err)
+		return nil
+	}
+	if !c.hasIntegrity(location.Get("integrity"), content) {
+		return nil
+	}
+	return &file{name: n.Text, content: content}
+}
+
+func (c *compiler) hasIntegrity(n *node, content []byte) bool {
+	if n.IsNull() {
+		return true
+	}
+	encoded, ok := strings.CutPrefix(n.RubyText(), "sha256-")
+	want, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	if !ok || err != nil {
+		c.fail(includePath, n, "write sha256- and the hash in base64", "the integrity %q is none", shorten(n.RubyText()))
+		return false
+	}
+	sum := sha256.Sum256(content)
+	if subtle.ConstantTimeCompare(sum[:], want) != 1 {
+		c.fail(includePath, n, "review the file, then write the new hash",
+			"the file has another content: its hash is sha256-%s", base64.StdEncoding.EncodeToString(sum[:]))
+		return false
+	}
+	return true
+}

@@ -1,0 +1,107 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"slices"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// maxRetries is how often a job may be run again.
+const maxRetries = 2
+
+// retryReasons are GitLab's reasons for failures, and always.
+var retryReasons = []string{
+	"always", "unknown_failure", "script_failure", "api_failure", "stuck_or_timeout_failure", "runner_system_failure",
+	"missing_dependency_failure", "runner_unsupported", "stale_schedule", "job_execution_timeout", "archived_failure",
+	"unmet_prerequisites", "scheduler_failure", "data_integrity_failure", "forward_deployment_failure", "user_blocked",
+	"project_deleted", "insufficient_bridge_permissions", "downstream_bridge_project_not_found",
+	"invalid_bridge_trigger", "upstream_bridge_project_not_found", "protected_environment_failure",
+	"bridge_pipeline_is_child_pipeline", "downstream_pipeline_creation_failed", "secrets_provider_not_found",
+	"reached_max_descendant_pipelines_depth", "ip_restriction_failure", "ci_quota_exceeded", "no_matching_runner",
+	"trace_size_exceeded", "builds_disabled", "environment_creation_failure", "deployment_rejected",
+	"failed_outdated_deployment_job", "pipeline_loop_detected", "reached_max_pipeline_hierarchy_size",
+	"runner_provisioning_timeout", "job_token_expired", "runner_configuration_error", "job_router_failure",
+}
+
+// retry validates the keyword `retry`: a number, or a hash.
+func (c *checker) retry(p *keyPath, n *node) *Retry {
+	switch n.Kind {
+	case yamltree.Int:
+		return &Retry{Max: c.retryMax(p, n)}
+	case yamltree.Mapping:
+	default:
+		c.fail(p, n, "", "should be a number or a hash, not %s", describe(n))
+		return nil
+	}
+	r := &Retry{given: true}
+	c.allowedKeys(p, n, "max", "when", "exit_codes")
+	if v := n.Get("max"); !v.IsNull() {
+		r.Max, r.maxGiven = c.retryMax(p.child("max"), v), true
+	}
+	if c.optionalStringOrStrings(p, n, "when") {
+		r.When = stringList(n.Get("when"))
+		for _, reason := range r.When {
+			if !slices.Contains(retryReasons, reason) {
+				c.fail(p.child("when"), n.Get("when"), c.similar(reason, retryReasons), "%q is no reason for a retry", reason)
+			}
+		}
+	}
+	r.ExitCodes = c.exitCodes(p, n)
+	return r
+}
+
+func (c *checker) similar(word string, words []string) string {
+	if similar := closest(word, words); similar != "" {
+		return "did you mean " + similar + "?"
+	}
+	return "always is one"
+}
+
+func (c *checker) retryMax(p *keyPath, n *node) int {
+	count, ok := n.Integer()
+	if !ok || count < 0 || count > maxRetries {
+		c.fail(p, n, "", "should be a number from 0 to %d, not %s", maxRetries, describe(n))
+		return 0
+	}
+	return count
+}
+
+// exitCodes reads the key exit_codes: a number or a list of numbers.
+func (c *checker) exitCodes(p *keyPath, n *node) []int {
+	v := n.Get("exit_codes")
+	if v.IsNull() {
+		return nil
+	}
+	codes := make([]int, 0, 1)
+	for _, item := range v.Flatten() {
+		code, ok := item.Integer()
+		if !ok || !isInteger(v) && !v.Is(yamltree.Sequence) {
+			c.fail(p.child("exit_codes"), item, "", "should be numbers, not %s", describe(item))
+			return nil
+		}
+		codes = append(codes, code)
+	}
+	return codes
+}
+
+// MarshalJSON writes a number if only the maximum is given.
+func (r *Retry) MarshalJSON() ([]byte, error) {
+	if !r.given && r.When == nil && r.ExitCodes == nil {
+		return json.Marshal(r.Max)
+	}
+	m := make(map[string]any)
+	if r.maxGiven || !r.given {
+		m["max"] = r.Max
+	}
+	if r.When != nil {
+		m["when"] = r.When
+	}
+	if r.ExitCodes != nil {
+		m["exit_codes"] = r.ExitCodes
+	}
+	if len(m) == 1 && (r.maxGiven || !r.given) {
+		return json.Marshal(r.Max)
+	}
+	return json.Marshal(m)
+}

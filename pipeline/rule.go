@@ -1,0 +1,206 @@
+package pipeline
+
+import (
+	"slices"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// maxPaths is how many paths `changes` and `exists` may list.
+const maxPaths = 50
+
+// maxNesting is how deep lists of rules, of commands and of stages may be nested.
+const maxNesting = 10
+
+// A rule is an entry of `rules`.
+type rule struct {
+	node          *node
+	condition     *expression.Expression
+	changes       *changes
+	exists        *exists
+	when          When
+	startIn       string
+	allowFailure  *bool
+	interruptible *bool
+	variables     []Variable
+	needs         []needSpec
+	autoCancel    *AutoCancel
+}
+
+// changes is `rules:changes`.
+type changes struct {
+	paths        []string
+	compareTo    string
+	hasCompareTo bool
+}
+
+// exists is `rules:exists`.
+type exists struct {
+	paths        []string
+	project, ref string
+}
+
+// A ruleKind says what the rules of a place may hold.
+type ruleKind struct {
+	when []string
+	keys []string
+}
+
+var (
+	jobRules = ruleKind{
+		when: []string{"on_success", "on_failure", "always", "never", "manual", "delayed"},
+		keys: []string{"if", "changes", "exists", "when", "start_in", "allow_failure", "variables", "needs", "interruptible"},
+	}
+	// GitLab lets start_in, allow_failure and needs pass in workflow rules, where they do nothing.
+	workflowRules = ruleKind{
+		when: []string{"always", "never"},
+		keys: []string{"if", "changes", "exists", "when", "start_in", "allow_failure", "variables", "needs", "auto_cancel"},
+	}
+	includeRules = ruleKind{
+		when: []string{"always", "never"},
+		keys: []string{"if", "exists", "when", "changes"},
+	}
+)
+
+// rules validates a list of rules, which may be nested.
+func (c *checker) rules(p *keyPath, n *node, kind ruleKind) []rule {
+	if !n.Is(yamltree.Sequence) || len(n.Items) == 0 {
+		c.fail(p, n, "write a list of rules", "should be an array of rules, not %s", describeEmpty(n))
+		return nil
+	}
+	items := n.Flatten()
+	list := make([]rule, len(items))
+	for i, item := range items {
+		list[i] = c.rule(p, item, kind)
+	}
+	return list
+}
+
+func describeEmpty(n *node) string {
+	if n.Is(yamltree.Sequence) && len(n.Items) == 0 {
+		return "an empty array"
+	}
+	return describe(n)
+}
+
+func (c *checker) rule(p *keyPath, n *node, kind ruleKind) rule {
+	r := rule{node: n}
+	if !n.Is(yamltree.Mapping) || len(n.Pairs) == 0 {
+		c.fail(p, n, "write if, changes, exists or when", "a rule should be a hash with keys, not %s", describeEmptyHash(n))
+		return r
+	}
+	r.when = When(n.Get("when").RubyText())
+	r.startIn = n.Get("start_in").RubyText()
+	if r.when == Delayed {
+		c.startIn(p.child("start_in"), n)
+	} else if n.Has("start_in") {
+		c.fail(p, n.Key("start_in"), "add when: delayed", "start_in is for rules with when: delayed")
+	}
+	r.condition = c.condition(p, n.Get("if"))
+	if c.optionalBool(p, n, "allow_failure") && n.Get("allow_failure").Is(yamltree.Bool) {
+		b := n.Get("allow_failure").True()
+		r.allowFailure = &b
+	}
+	if c.optionalBool(p, n, "interruptible") && n.Get("interruptible").Is(yamltree.Bool) {
+		b := n.Get("interruptible").True()
+		r.interruptible = &b
+	}
+	if w := n.Get("when"); !w.IsNull() && !slices.Contains(kind.when, w.RubyText()) {
+		c.fail(p.child("when"), w, "one of "+join(kind.when), "%s is not a value of when", describe(w))
+	}
+	c.allowedKeys(p, n, kind.keys...)
+	if v := n.Get("changes"); !v.IsNull() {
+		r.changes = c.changes(p.child("changes"), v)
+	}
+	if v := n.Get("exists"); !v.IsNull() {
+		r.exists = c.exists(p.child("exists"), v)
+	}
+	if v := n.Get("variables"); !v.IsNull() {
+		r.variables = c.variables(p.child("variables"), v, noData)
+	}
+	if v := n.Get("needs"); !v.IsNull() {
+		r.needs = c.needs(p.child("needs"), v, false).jobs
+	}
+	if v := n.Get("auto_cancel"); !v.IsNull() {
+		r.autoCancel = c.autoCancel(p.child("auto_cancel"), v)
+	}
+	return r
+}
+
+func describeEmptyHash(n *node) string {
+	if n.Is(yamltree.Mapping) {
+		return "an empty hash"
+	}
+	return describe(n)
+}
+
+// condition parses an `if`; nil if there is none.
+func (c *checker) condition(p *keyPath, n *node) *expression.Expression {
+	if n.IsNull() {
+		return nil
+	}
+	if n.Kind != yamltree.String {
+		c.fail(p.child("if"), n, "put it in quotes", "a condition should be a string, not %s", describe(n))
+		return nil
+	}
+	e, err := c.cache.expression(n.Text)
+	if err != nil {
+		c.fail(p.child("if"), n, "", "%q is no valid condition: %v", shorten(n.Text), err)
+		return nil
+	}
+	return e
+}
+
+func (c *checker) changes(p *keyPath, n *node) *changes {
+	switch n.Kind {
+	case yamltree.Sequence:
+		c.pathList(p, n)
+		return &changes{paths: n.Strings()}
+	case yamltree.Mapping:
+		c.allowedKeys(p, n, "paths", "compare_to")
+		if c.requiredKeys(p, n, "paths") {
+			c.pathList(p.child("paths"), n.Get("paths"))
+		}
+		c.optionalString(p, n, "compare_to")
+		ref := n.Get("compare_to")
+		return &changes{paths: stringList(n.Get("paths")), compareTo: ref.RubyText(), hasCompareTo: !ref.IsNull()}
+	}
+	c.fail(p, n, "write a list", "should be an array of paths or a hash, not %s", describe(n))
+	return nil
+}
+
+func (c *checker) pathList(p *keyPath, n *node) {
+	switch {
+	case !isStrings(n):
+		c.fail(p, n, "", "should be an array of strings, not %s", describe(n))
+	case len(n.Items) > maxPaths:
+		c.fail(p, n, "", "more than %d paths", maxPaths)
+	}
+}
+
+func (c *checker) exists(p *keyPath, n *node) *exists {
+	switch {
+	case n.Kind == yamltree.String:
+		return &exists{paths: []string{n.Text}}
+	case n.Kind == yamltree.Sequence:
+		c.pathList(p, n)
+		return &exists{paths: n.Strings()}
+	case n.Kind == yamltree.Mapping:
+		c.allowedKeys(p, n, "paths", "project", "ref")
+		c.requiredKeys(p, n, "paths")
+		if !n.Get("ref").IsNull() {
+			c.requiredKeys(p, n, "project")
+		}
+		if v := n.Get("paths"); !v.IsNull() {
+			c.pathList(p.child("paths"), v)
+		}
+		c.optionalString(p, n, "project")
+		c.optionalString(p, n, "ref")
+		return &exists{paths: stringList(n.Get("paths")), project: n.Get("project").RubyText(), ref: n.Get("ref").RubyText()}
+	case n.IsBlank():
+		return &exists{}
+	}
+	c.fail(p, n, "", "should be an array of paths or a hash, not %s", describe(n))
+	return nil
+}

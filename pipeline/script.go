@@ -1,0 +1,43 @@
+package pipeline
+
+import "gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+
+// commands validates a script: a string, or a list of strings that may be nested.
+func (c *checker) commands(p *keyPath, n *node) []string {
+	if !isString(n) && !isNestedList(n, maxNesting, isString) {
+		c.fail(p, c.firstWrong(n), "put commands with a colon in quotes",
+			"should be a string or an array of strings nested up to %d levels, not %s", maxNesting, describe(c.firstWrong(n)))
+		return nil
+	}
+	items := n.Flatten()
+	lines := make([]string, len(items))
+	for i, item := range items {
+		lines[i] = item.Text
+	}
+	return lines
+}
+
+// firstWrong finds the item of a list that is no string.
+func (c *checker) firstWrong(n *node) *node {
+	if !n.Is(yamltree.Sequence) {
+		return n
+	}
+	for _, item := range n.Flatten() {
+		if item.Kind != yamltree.String {
+			return item
+		}
+	}
+	return n
+}
+
+// hooks validates the keyword `hooks`.
+func (c *checker) hooks(p *keyPath, n *node) any {
+	if !c.mapping(p, n) || !c.allowedKeys(p, n, "pre_get_sources_script") {
+		return nil
+	}
+	stored := make(map[string]any)
+	if v := n.Get("pre_get_sources_script"); !v.IsNull() {
+		stored["pre_get_sources_script"] = c.commands(p.child("pre_get_sources_script"), v)
+	}
+	return stored
+}

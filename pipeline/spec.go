@@ -1,0 +1,208 @@
+package pipeline
+
+import (
+	"slices"
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// The header of a file: https://docs.gitlab.com/ci/yaml/#header-keywords
+
+const (
+	maxInputOptions     = 50
+	maxSpecDescription  = 256
+	componentWordsCount = 4
+)
+
+var (
+	inputTypes     = []string{"array", "boolean", "number", "string"}
+	componentWords = [componentWordsCount]string{"name", "sha", "version", "reference"}
+)
+
+// spec validates a header and gives the declared inputs and the wanted facts of the component.
+func (c *compiler) spec(f *file, header *node) (inputs *node, component []string, ok bool) {
+	before := len(c.errors)
+	p := &keyPath{key: "spec"}
+	c.allowedKeys(p, header, "spec")
+	spec := header.Get("spec")
+	if spec.IsNull() {
+		spec = yamltree.NewMapping(nil, header.Position)
+	}
+	if !c.mapping(p, spec) {
+		return nil, nil, false
+	}
+	c.allowedKeys(p, spec, "inputs", "include", "component", "description")
+	if c.optionalString(p, spec, "description") && len(spec.Get("description").RubyText()) > maxSpecDescription {
+		c.fail(p.child("description"), spec.Get("description"), "", "longer than %d characters", maxSpecDescription)
+	}
+	inputs = c.declaredInputs(f, p, spec)
+	if words := spec.Get("component"); !words.IsNull() {
+		if !isStrings(words) || slices.ContainsFunc(words.Strings(), func(w string) bool { return !slices.Contains(componentWords[:], w) }) {
+			c.fail(p.child("component"), words, "", "should be an array of %s", strings.Join(componentWords[:], ", "))
+		}
+		component = stringList(words)
+	}
+	return inputs, component, len(c.errors) == before
+}
+
+func (c *compiler) declaredInputs(f *file, p *keyPath, spec *node) *node {
+	inputs := spec.Get("inputs")
+	if inputs.IsNull() {
+		inputs = yamltree.NewMapping(nil, spec.Position)
+	}
+	if !c.mapping(p.child("inputs"), inputs) {
+		return inputs
+	}
+	c.validateInputs(p.child("inputs"), inputs)
+	if !spec.Get("include").IsNull() {
+		return c.includeInputs(f, p, spec, inputs)
+	}
+	return inputs
+}
+
+// includeInputs adds the inputs of the files of `spec:include`; the same name in two places is an error.
+func (c *compiler) includeInputs(f *file, p *keyPath, spec, inputs *node) *node {
+	p = p.child("include")
+	if f.component != nil {
+		c.fail(p, spec.Get("include"), "", "a component cannot use spec:include")
+		return inputs
+	}
+	all := yamltree.NewMapping(nil, spec.Position)
+	for _, included := range c.includedFiles(spec.Get("include"), f, true) {
+		tree := c.loadHeaderFile(p, included.file)
+		if tree == nil {
+			return inputs
+		}
+		all = c.mergeInputs(p, all, tree.Get("inputs"))
+	}
+	return c.mergeInputs(p, all, inputs)
+}
+
+func (c *compiler) mergeInputs(p *keyPath, a, b *node) *node {
+	if !b.Is(yamltree.Mapping) {
+		return a
+	}
+	for _, pair := range b.Pairs {
+		if a.Has(pair.Key.Text) {
+			c.fail(p, pair.Key, "declare it once", "the input %s is declared twice", pair.Key.Text)
+		}
+	}
+	return yamltree.Merge(a, b)
+}
+
+func (c *compiler) loadHeaderFile(p *keyPath, included *file) *node {
+	documents, err := c.cache.parse(included.name, included.content)
+	if err != nil {
+		c.syntaxError(included, err)
+		return nil
+	}
+	_, tree := splitHeader(documents)
+	if !c.allowedKeys(p, tree, "inputs") {
+		return nil
+	}
+	if inputs := tree.Get("inputs"); inputs.Is(yamltree.Mapping) {
+		c.validateInputs(p, inputs)
+	}
+	return tree
+}
+
+// validateInputs checks what is said of each input, and the rules among them.
+func (c *compiler) validateInputs(p *keyPath, inputs *node) {
+	before := len(c.errors)
+	for _, pair := range inputs.Pairs {
+		if !pair.Value.IsNull() {
+			c.validateInput(p.child(pair.Key.Text), pair.Value, "rules")
+		}
+	}
+	if len(c.errors) == before {
+		c.validateInputRules(p, inputs)
+	}
+}
+
+// validateInput checks an input of `spec:inputs` or, without rules, of a job.
+func (c *checker) validateInput(p *keyPath, n *node, more ...string) {
+	if !n.Is(yamltree.Mapping) {
+		c.mapping(p, n)
+		return
+	}
+	c.optional(p, n, "description", func(v *node) bool { return isString(v) || isInteger(v) }, "a string", "")
+	c.optionalString(p, n, "regex")
+	c.optionalOneOf(p, n, "type", inputTypes...)
+	if c.optional(p, n, "options", func(v *node) bool { return v.Kind == yamltree.Sequence }, "an array", "") {
+		options := n.Get("options")
+		if options.Is(yamltree.Sequence) {
+			if len(options.Items) > maxInputOptions {
+				c.fail(p, options, "", "more than %d options", maxInputOptions)
+			}
+			if slices.ContainsFunc(options.Items, (*node).IsNull) {
+				c.fail(p, options, "", "an option is null")
+			}
+		}
+	}
+	c.allowedKeys(p, n, append([]string{"default", "description", "options", "regex", "type"}, more...)...)
+	if slices.Contains(more, "rules") {
+		c.exclusive(p, n, "rules", "options")
+		c.exclusive(p, n, "rules", "default")
+		if rules := n.Get("rules"); !rules.IsNull() {
+			c.validateSpecRules(p, rules)
+		}
+	}
+}
+
+func (c *checker) validateSpecRules(p *keyPath, rules *node) {
+	if !rules.Is(yamltree.Sequence) || len(rules.Items) == 0 {
+		c.fail(p, rules, "", "rules should be an array of rules, not %s", describe(rules))
+		return
+	}
+	for _, rule := range rules.Items {
+		if !rule.Is(yamltree.Mapping) || len(rule.Pairs) == 0 {
+			c.fail(p, rule, "", "a rule should be a hash, not %s", describe(rule))
+			continue
+		}
+		c.allowedKeys(p, rule, "if", "options", "default")
+		c.condition(p, rule.Get("if"))
+		options, hasDefault := rule.Get("options"), rule.Has("default")
+		switch {
+		case !options.IsNull() && options.Kind != yamltree.Sequence:
+			c.fail(p, options, "", "options should be an array, not %s", describe(options))
+		case options != nil && len(options.Items) > maxInputOptions:
+			c.fail(p, options, "", "more than %d options", maxInputOptions)
+		case !hasDefault:
+			c.fail(p, rule, "add default", "a rule of an input needs options and a default")
+		case !options.IsBlank() && !slices.ContainsFunc(options.Items, func(o *node) bool { return yamltree.Equal(o, rule.Get("default")) }):
+			c.fail(p, rule.Get("default"), "add it to the options", "the default is none of the options")
+		}
+	}
+}
+
+// validateInputRules checks that rules ask for declared inputs, and not in a circle.
+func (c *compiler) validateInputRules(p *keyPath, inputs *node) {
+	uses := make(map[string][]string, len(inputs.Pairs))
+	for _, pair := range inputs.Pairs {
+		name := pair.Key.Text
+		for _, rule := range pair.Value.Get("rules").Flatten() {
+			condition := rule.Get("if")
+			if !condition.Is(yamltree.String) {
+				continue
+			}
+			e, err := c.cache.expression(condition.Text)
+			if err != nil {
+				continue
+			}
+			for _, used := range e.Inputs() {
+				if !inputs.Has(used) {
+					c.fail(p.child(name), condition, "", "a rule asks for the input %s, which is not declared", used)
+				}
+			}
+			uses[name] = append(uses[name], e.Inputs()...)
+		}
+	}
+	names := make([]string, len(inputs.Pairs))
+	for i, pair := range inputs.Pairs {
+		names[i] = pair.Key.Text
+	}
+	if circle := findCircle(names, func(n string) []string { return uses[n] }); circle != nil {
+		c.fail(p.child(names[0]), inputs, "", "the rules of the inputs %s ask for each other", strings.Join(circle, ", "))
+	}
+}

@@ -1,0 +1,122 @@
+package pipeline
+
+import (
+	"slices"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// A specification is a validated configuration: everything that does not depend on what an event decides.
+type specification struct {
+	stages     []string
+	variables  []Variable
+	workflow   []rule
+	hasRules   bool
+	name       string
+	autoCancel *AutoCancel
+	jobs       []*jobSpec
+}
+
+var (
+	rootKeys     = []string{"default", "include", "before_script", "image", "services", "after_script", "variables", "stages", "cache", "workflow"}
+	reservedKeys = []string{"include", "before_script", "image", "services", "after_script", "variables", "stages", "cache"}
+)
+
+const maxPipelineName = 255
+
+// specification validates the merged configuration; nil if there are errors.
+func (c *checker) specification(tree *node) *specification {
+	before := len(c.errors)
+	s := &specification{}
+	jobs, rest := splitJobs(tree)
+	defaults := c.defaults(rest)
+	if v := rest.Get("include"); !v.IsNull() {
+		for _, entry := range v.Flatten() {
+			c.includeEntry(includePath, entry)
+		}
+	}
+	if v := rest.Get("variables"); !v.IsNull() {
+		s.variables = c.variables(&keyPath{key: "variables"}, v, globalData)
+	}
+	s.stages = c.stages(&keyPath{key: "stages"}, rest.Get("stages"))
+	c.workflow(rest.Get("workflow"), s)
+	c.jobs(tree, jobs, defaults, s)
+	if len(c.errors) > before {
+		return nil
+	}
+	s.jobs = c.expandParallel(s.jobs)
+	c.validateEdges(s)
+	if len(c.errors) > before {
+		return nil
+	}
+	return s
+}
+
+// splitJobs tells the jobs from the global keywords. A default or a workflow that looks like a job is one.
+func splitJobs(tree *node) (jobs []yamltree.Pair, rest *node) {
+	var global []yamltree.Pair
+	for _, pair := range tree.Pairs {
+		name := pair.Key.Text
+		isJob := !slices.Contains(rootKeys, name) || !slices.Contains(reservedKeys, name) && kindOf(name, pair.Value) != noJob
+		if isJob {
+			jobs = append(jobs, pair)
+		} else {
+			global = append(global, pair)
+		}
+	}
+	return jobs, yamltree.NewMapping(global, tree.Position)
+}
+
+func (c *checker) workflow(n *node, s *specification) {
+	p := &keyPath{key: "workflow"}
+	if n.IsNull() || !c.mapping(p, n) {
+		return
+	}
+	c.allowedKeys(p, n, "rules", "name", "auto_cancel")
+	if v := n.Get("name"); !v.IsNull() {
+		if len([]rune(v.RubyText())) > maxPipelineName {
+			c.fail(p.child("name"), v, "", "longer than %d characters", maxPipelineName)
+		}
+		s.name = v.RubyText()
+	}
+	s.hasRules = n.Has("rules")
+	if v := n.Get("rules"); !v.IsNull() {
+		s.workflow = c.rules(p.child("rules"), v, workflowRules)
+	}
+	if v := n.Get("auto_cancel"); !v.IsNull() {
+		s.autoCancel = c.autoCancel(p.child("auto_cancel"), v)
+	}
+}
+
+var jobsPath = &keyPath{key: "jobs"}
+
+func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *inheritable, s *specification) {
+	visible := false
+	for _, pair := range jobs {
+		name := pair.Key.Text
+		switch kindOf(name, pair.Value) {
+		case noJob:
+			hint := "add script, or trigger"
+			if similar := closest(name, rootKeys); similar != "" {
+				hint = "did you mean " + similar + "? Else " + hint
+			}
+			c.fail(jobsPath.child(name), pair.Key, hint, "neither script nor trigger says what the job does")
+		case buildJob, bridgeJob:
+			visible = true
+		}
+	}
+	if !visible {
+		c.fail(jobsPath, tree, "add a job whose name does not begin with a dot", "there is no visible job")
+	}
+	for _, pair := range jobs {
+		name, p := pair.Key.Text, jobsPath.child(pair.Key.Text)
+		switch kind := kindOf(name, pair.Value); kind {
+		case hiddenJob:
+			if pair.Value.IsBlank() && !pair.Value.IsNull() {
+				c.fail(p, pair.Key, "remove it", "a hidden job is empty")
+			}
+		case buildJob, bridgeJob:
+			s.jobs = append(s.jobs, c.job(p, pair.Key, pair.Value, kind, defaults, s.hasRules))
+		}
+	}
+}

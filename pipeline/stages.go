@@ -1,0 +1,51 @@
+package pipeline
+
+import "gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+
+const (
+	preStage  = ".pre"
+	postStage = ".post"
+)
+
+var defaultStages = []string{"build", "test", "deploy"}
+
+// injectEdgeStages puts .pre first and .post last, wherever a configuration lists them.
+func injectEdgeStages(tree *node) *node {
+	stages := tree.Get("stages")
+	if !stages.IsNull() && !isNestedList(stages, maxNesting, isString) {
+		return tree
+	}
+	where := tree.Position
+	list := []*node{yamltree.NewString(preStage, where)}
+	if stages.IsNull() {
+		for _, s := range defaultStages {
+			list = append(list, yamltree.NewString(s, where))
+		}
+	} else {
+		where = stages.Position
+		for _, s := range stages.Flatten() {
+			if s.Text != preStage && s.Text != postStage {
+				list = append(list, s)
+			}
+		}
+	}
+	list = append(list, yamltree.NewString(postStage, where))
+	return yamltree.With(tree, "stages", yamltree.NewSequence(list, where))
+}
+
+// stages gives the names of the stages in their order, each once.
+func (c *checker) stages(p *keyPath, n *node) []string {
+	if !isNestedList(n, maxNesting, isString) {
+		c.fail(p, n, "", "should be an array of names, not %s", describe(n))
+		return nil
+	}
+	var names []string
+	seen := make(map[string]bool)
+	for _, s := range n.Flatten() {
+		if !seen[s.Text] {
+			seen[s.Text] = true
+			names = append(names, s.Text)
+		}
+	}
+	return names
+}

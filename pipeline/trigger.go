@@ -1,0 +1,157 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"slices"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// maxChildIncludes is how many files a child pipeline may be made of.
+const maxChildIncludes = 3
+
+var includeKeys = []string{"local", "file", "remote", "project", "ref", "integrity", "cache", "template", "artifact", "inputs", "job",
+	"rules", "component"}
+
+// trigger validates the keyword `trigger`.
+func (c *checker) trigger(p *keyPath, n *node) *TriggerSpec {
+	switch {
+	case n.Is(yamltree.String):
+		if n.IsBlank() {
+			c.fail(p, n, "", "the project is missing")
+		}
+		return &TriggerSpec{Project: n.Text, stored: map[string]any{"project": n.Text}}
+	case !n.Is(yamltree.Mapping):
+		c.fail(p, n, "", "should be a project or a hash, not %s", describe(n))
+		return nil
+	case len(n.Pairs) == 0:
+		c.fail(p, n, "write project or include", "is empty")
+		return nil
+	}
+	t := &TriggerSpec{stored: storedKeys(n), node: n}
+	if n.Has("include") {
+		c.allowedKeys(p, n, "strategy", "include", "forward", "inputs")
+		c.strategy(p, n)
+		c.triggerIncludes(p.child("include"), n.Get("include"))
+		for _, entry := range includeEntries(n.Get("include")) {
+			t.Include = append(t.Include, entry.Any())
+		}
+	} else {
+		c.allowedKeys(p, n, "project", "branch", "strategy", "forward", "inputs")
+		c.requiredString(p, n, "project")
+		c.optionalString(p, n, "branch")
+		c.strategy(p, n)
+	}
+	t.Project, t.Branch, t.Strategy = n.Get("project").RubyText(), n.Get("branch").RubyText(), n.Get("strategy").RubyText()
+	if v := n.Get("forward"); !v.IsNull() {
+		t.Forward = c.forward(p.child("forward"), v)
+	}
+	if v := n.Get("inputs"); !v.IsNull() && c.mapping(p.child("inputs"), v) {
+		t.Inputs, _ = v.Any().(map[string]any)
+	}
+	return t
+}
+
+func (c *checker) strategy(p *keyPath, n *node) {
+	c.optionalOneOf(p, n, "strategy", "depend", "mirror")
+}
+
+func (c *checker) forward(p *keyPath, n *node) map[string]bool {
+	if !c.mapping(p, n) {
+		return nil
+	}
+	c.allowedKeys(p, n, "yaml_variables", "pipeline_variables")
+	forward := make(map[string]bool)
+	for _, key := range []string{"yaml_variables", "pipeline_variables"} {
+		if c.optionalBool(p, n, key) && !n.Get(key).IsNull() {
+			forward[key] = n.Get(key).True()
+		}
+	}
+	return forward
+}
+
+// includeEntries gives the entries of the include of a child pipeline.
+func includeEntries(n *node) []*node {
+	if n.IsNull() {
+		return nil
+	}
+	return n.Flatten()
+}
+
+func (c *checker) triggerIncludes(p *keyPath, n *node) {
+	switch {
+	case n.IsNull():
+		return
+	case !isString(n) && !isMapping(n) && !n.Is(yamltree.Sequence):
+		c.fail(p, n, "", "should be a path, a hash or an array of them, not %s", describe(n))
+		return
+	case n.Kind == yamltree.Sequence && len(n.Items) > maxChildIncludes:
+		c.fail(p, n, "", "more than %d files", maxChildIncludes)
+	}
+	for _, entry := range n.Flatten() {
+		c.includeEntry(p, entry)
+	}
+}
+
+// includeEntry validates an entry of an include.
+func (c *checker) includeEntry(p *keyPath, n *node) {
+	switch {
+	case isString(n):
+		return
+	case !isMapping(n):
+		c.fail(p, n, "", "an entry should be a string or a hash, not %s", describe(n))
+		return
+	}
+	if !n.Get("project").IsBlank() && n.Get("file").IsBlank() {
+		c.fail(p, n, "add file", "the project's file is missing")
+	}
+	if !n.Get("integrity").IsNull() && n.Get("remote").IsBlank() {
+		c.fail(p, n, "", "integrity is for remote files")
+	}
+	c.allowedKeys(p, n, includeKeys...)
+	if !n.Get("artifact").IsNull() && n.Get("job").IsBlank() {
+		c.fail(p, n, "add job", "the job that makes the artifact is missing")
+	}
+	if v := n.Get("rules"); !v.IsNull() {
+		c.rules(p.child("rules"), v, includeRules)
+	}
+}
+
+// artifactJobs are the jobs that make the files of a child pipeline.
+func (t *TriggerSpec) artifactJobs() []string {
+	var jobs []string
+	if t == nil {
+		return nil
+	}
+	for _, entry := range t.Include {
+		if m, ok := entry.(map[string]any); ok {
+			if job, ok := m["job"].(string); ok && !slices.Contains(jobs, job) {
+				jobs = append(jobs, job)
+			}
+		}
+	}
+	return jobs
+}
+
+// MarshalJSON writes a trigger as GitLab keeps it.
+func (t *TriggerSpec) MarshalJSON() ([]byte, error) {
+	if t.stored != nil {
+		return json.Marshal(t.stored)
+	}
+	m := make(map[string]any)
+	for key, value := range map[string]string{"project": t.Project, "branch": t.Branch, "strategy": t.Strategy} {
+		if value != "" {
+			m[key] = value
+		}
+	}
+	if t.Include != nil {
+		m["include"] = t.Include
+	}
+	if t.Inputs != nil {
+		m["inputs"] = t.Inputs
+	}
+	if t.Forward != nil {
+		m["forward"] = t.Forward
+	}
+	return json.Marshal(m)
+}

@@ -1,0 +1,73 @@
+package pipeline
+
+import (
+	"slices"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// What may be said of a variable besides its value.
+var (
+	globalData = []string{"value", "description", "expand", "options"}
+	jobData    = []string{"value", "expand"}
+	noData     []string
+)
+
+// variables validates the keyword `variables` and gives them in their order.
+func (c *checker) variables(p *keyPath, n *node, data []string) []Variable {
+	if !c.mapping(p, n) {
+		return nil
+	}
+	list := make([]Variable, 0, len(n.Pairs))
+	for _, pair := range n.Pairs {
+		if v, ok := c.variable(p.child(pair.Key.Text), pair, data); ok {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+func (c *checker) variable(p *keyPath, pair yamltree.Pair, data []string) (Variable, bool) {
+	v := Variable{Key: pair.Key.Text}
+	n := pair.Value
+	switch {
+	case n.IsNull():
+		return v, true
+	case n.IsScalar():
+		if !isAlphanumeric(pair.Key) {
+			c.fail(p, pair.Key, "put it in quotes", "%s is no name of a variable", describe(pair.Key))
+			return v, false
+		}
+		v.Value = n.Text
+		return v, true
+	case n.Kind != yamltree.Mapping:
+		c.fail(p, n, "write a string", "the value of a variable should be a string, not %s", describe(n))
+		return v, false
+	}
+	before := len(c.errors)
+	value, expand, options := n.Get("value"), n.Get("expand"), n.Get("options")
+	if !value.IsNull() && !value.IsScalar() {
+		c.fail(p, value, "", "the value of a variable should be a string, not %s", describe(value))
+	}
+	if d := n.Get("description"); !d.IsNull() && !isAlphanumeric(d) {
+		c.fail(p, d, "", "a description should be a string, not %s", describe(d))
+	}
+	if !expand.IsNull() && expand.Kind != yamltree.Bool {
+		c.fail(p, expand, "write true or false without quotes", "expand should be true or false, not %s", describe(expand))
+	}
+	if !options.IsNull() && !isStrings(options) {
+		c.fail(p, options, "", "options should be an array of strings, not %s", describe(options))
+	}
+	if len(data) == 0 {
+		c.fail(p, n, "write its value only", "a variable of a rule or a service should be a string")
+	} else {
+		c.allowedKeys(p, n, data...)
+	}
+	if options.Is(yamltree.Sequence) && len(options.Items) > 0 &&
+		!slices.ContainsFunc(options.Items, func(o *node) bool { return value.Is(yamltree.String) && o.Text == value.Text }) {
+		c.fail(p, options, "set value to one of them", "the value is none of the options")
+	}
+	v.Value = value.RubyText()
+	v.Raw = expand.Is(yamltree.Bool) && !expand.True()
+	return v, len(c.errors) == before
+}

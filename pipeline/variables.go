@@ -1,0 +1,237 @@
+package pipeline
+
+import (
+	"slices"
+	"strings"
+)
+
+// A variableSet is a list of variables in which a later one beats an earlier one of the same name, at its place.
+type variableSet struct {
+	list  []Variable
+	index map[string]int
+}
+
+func newVariableSet(lists ...[]Variable) *variableSet {
+	n := 0
+	for _, l := range lists {
+		n += len(l)
+	}
+	s := &variableSet{list: make([]Variable, 0, n), index: make(map[string]int, n)}
+	for _, l := range lists {
+		for _, v := range l {
+			s.set(v)
+		}
+	}
+	return s
+}
+
+func (s *variableSet) set(v Variable) {
+	if i, ok := s.index[v.Key]; ok {
+		s.list[i] = v
+		return
+	}
+	s.index[v.Key] = len(s.list)
+	s.list = append(s.list, v)
+}
+
+func (s *variableSet) get(name string) (Variable, bool) {
+	if i, ok := s.index[name]; ok {
+		return s.list[i], true
+	}
+	return Variable{}, false
+}
+
+// mergeVariables lays over upon base, in place of variables with the same name, else behind them.
+func mergeVariables(base, over []Variable) []Variable {
+	if len(over) == 0 {
+		return base
+	}
+	if len(base) == 0 {
+		return over
+	}
+	return newVariableSet(base, over).list
+}
+
+// A scope has the variables that something sees: layers of which a later one beats an earlier one.
+type scope struct {
+	layers   []*variableSet
+	expanded map[string]string
+	visiting map[string]bool
+}
+
+func newScope(layers ...*variableSet) *scope { return &scope{layers: layers} }
+
+func (s *scope) lookup(name string) (Variable, bool) {
+	for i := len(s.layers) - 1; i >= 0; i-- {
+		if v, ok := s.layers[i].get(name); ok {
+			return v, true
+		}
+	}
+	return Variable{}, false
+}
+
+// value gives a variable as it is written, which is what conditions compare.
+func (s *scope) value(name string) (string, bool) {
+	v, ok := s.lookup(name)
+	return v.Value, ok
+}
+
+// expandedValue gives a variable with the variables in it expanded, those that are not set to nothing.
+func (s *scope) expandedValue(name string) (string, bool) {
+	v, ok := s.lookup(name)
+	if !ok {
+		return "", false
+	}
+	if v.Raw || !strings.ContainsAny(v.Value, "$%") {
+		return v.Value, true
+	}
+	if known, ok := s.expanded[name]; ok {
+		return known, true
+	}
+	if s.visiting[name] {
+		return "", true
+	}
+	if s.visiting == nil {
+		s.visiting = make(map[string]bool)
+		s.expanded = make(map[string]string)
+	}
+	s.visiting[name] = true
+	result := expandEscaped(v.Value, s.expandedValue)
+	delete(s.visiting, name)
+	s.expanded[name] = result
+	return result, true
+}
+
+// cycle finds variables that use each other in a circle, which GitLab refuses; one that uses itself is fine.
+func (s *scope) cycle() []string {
+	f := cycleFinder{scope: s, state: make(map[string]int)}
+	for _, layer := range s.layers {
+		for _, v := range layer.list {
+			if found := f.visit(v.Key); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
+type cycleFinder struct {
+	scope *scope
+	state map[string]int // 1: on the path, 2: done
+	path  []string
+}
+
+// maxVariableChain bounds the depth of variables in variables.
+const maxVariableChain = 10_000
+
+func (f *cycleFinder) visit(name string) []string {
+	switch f.state[name] {
+	case 1:
+		return slices.Clone(f.path[slices.Index(f.path, name):])
+	case 2:
+		return nil
+	}
+	v, ok := f.scope.lookup(name)
+	if !ok || v.Raw || !strings.ContainsAny(v.Value, "$%") || len(f.path) > maxVariableChain {
+		f.state[name] = 2
+		return nil
+	}
+	f.state[name] = 1
+	f.path = append(f.path, name)
+	for _, used := range usedVariables(v.Value) {
+		if used == name {
+			continue
+		}
+		if found := f.visit(used); found != nil {
+			return found
+		}
+	}
+	f.path = f.path[:len(f.path)-1]
+	f.state[name] = 2
+	return nil
+}
+
+func usedVariables(text string) []string {
+	var names []string
+	expandEscaped(text, func(name string) (string, bool) {
+		names = append(names, name)
+		return "", true
+	})
+	return names
+}
+
+// expandVariables replaces $NAME, ${NAME} and %NAME%; what is not set becomes nothing.
+func expandVariables(text string, value func(string) (string, bool)) string {
+	return replaceVariables(text, false, func(name, written string) string {
+		v, _ := value(name)
+		return v
+	})
+}
+
+// expandExisting is expandVariables, but leaves what is not set as it is.
+func expandExisting(text string, value func(string) (string, bool)) string {
+	return replaceVariables(text, false, func(name, written string) string {
+		if v, ok := value(name); ok {
+			return v
+		}
+		return written
+	})
+}
+
+// expandEscaped is expandVariables, but leaves $$ and %% as they are, for the shell.
+func expandEscaped(text string, value func(string) (string, bool)) string {
+	return replaceVariables(text, true, func(name, written string) string {
+		v, _ := value(name)
+		return v
+	})
+}
+
+func replaceVariables(text string, escapes bool, replace func(name, written string) string) string {
+	if !strings.ContainsAny(text, "$%") {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		if escapes && (strings.HasPrefix(text[i:], "$$") || strings.HasPrefix(text[i:], "%%")) {
+			b.WriteString(text[i : i+2])
+			i += 2
+			continue
+		}
+		name, size := reference(text[i:])
+		if size == 0 {
+			b.WriteByte(text[i])
+			i++
+			continue
+		}
+		b.WriteString(replace(name, text[i:i+size]))
+		i += size
+	}
+	return b.String()
+}
+
+// reference reads a variable's reference at the beginning of s; its size is 0 if there is none.
+func reference(s string) (name string, size int) {
+	switch {
+	case strings.HasPrefix(s, "${"):
+		if n := nameLength(s[2:]); n > 0 && strings.HasPrefix(s[2+n:], "}") {
+			return s[2 : 2+n], n + 3
+		}
+	case strings.HasPrefix(s, "$"):
+		if n := nameLength(s[1:]); n > 0 {
+			return s[1 : 1+n], n + 1
+		}
+	case strings.HasPrefix(s, "%"):
+		if n := nameLength(s[1:]); n > 0 && strings.HasPrefix(s[1+n:], "%") {
+			return s[1 : 1+n], n + 2
+		}
+	}
+	return "", 0
+}
+
+func nameLength(s string) int {
+	i := 0
+	for i < len(s) && (s[i] == '_' || s[i] >= 'a' && s[i] <= 'z' || s[i] >= 'A' && s[i] <= 'Z' || i > 0 && s[i] >= '0' && s[i] <= '9') {
+		i++
+	}
+	return i
+}
