@@ -56,6 +56,6 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand()
 	root.AddCommand(newReportCommand(), newGateCommand(), newCoverageCommand(), newAffectedCommand())
-	root.AddCommand(newApproveCommand(), newSuperviseCommand())
+	root.AddCommand(newRunCommand(), newApproveCommand(), newSuperviseCommand())
 	return root
 }

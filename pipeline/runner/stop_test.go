@@ -104,8 +104,10 @@ func TestAfterScript(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			p := newProject(t, nil)
-			p.options.AfterScriptTimeout = time.Second
 			p.options.Grace = 100 * time.Millisecond
+			if tt.after == "sleep 100" {
+				p.options.AfterScriptTimeout = time.Second
+			}
 			r := p.run(job("j", tt.script, func(j *pipeline.Job) { j.AfterScript = []string{tt.after} }))
 			if s := state(r, "j"); s.Status != tt.status {
 				t.Errorf("got %s, want %s", s.Status, tt.status)
