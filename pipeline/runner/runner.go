@@ -191,15 +191,14 @@ func (r *run) create(ctx context.Context, plan *pipeline.Plan) (err error) {
 	if err != nil {
 		return err
 	}
-	childErrors := map[string]string{}
+	stored := *plan
+	stored.Dropped = nil
 	r.definition = definition{
-		Plan: withoutChildErrors(plan, "", childErrors), Sources: sources, Tools: r.options.Tools, Executor: r.options.Executor,
-		PassEnv: r.options.PassEnv, Hint: r.options.ApproveHint, ChildErrors: childErrors,
+		Plan: &stored, Sources: sources, Tools: r.options.Tools, Executor: r.options.Executor, PassEnv: r.options.PassEnv, Hint: r.options.ApproveHint,
 	}
 	if err := writeJSON(filepath.Join(r.store.run(r.number), definitionFile), r.definition); err != nil {
 		return err
 	}
-	restoreChildErrors(r.definition.Plan, "", childErrors)
 	r.state = runState{Status: RunRunning, Started: time.Now()}
 	r.link()
 	return r.save()

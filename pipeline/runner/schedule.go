@@ -279,7 +279,10 @@ func (n *node) forward() {
 	if forward, given := n.job.Trigger.Forward["yaml_variables"]; given && !forward {
 		return
 	}
-	n.child.plan.Run = slices.Clone(n.child.plan.Run)
+	// The caller's plan stays as it is.
+	child := *n.child.plan
+	child.Run = slices.Clone(child.Run)
+	n.child.plan = &child
 	now := map[string]string{}
 	for _, v := range n.graph.plan.Environment(n.job, n.dotenv(), nil) {
 		now[v.Key] = v.Value
@@ -290,10 +293,10 @@ func (n *node) forward() {
 			continue
 		}
 		forwarded := pipeline.Variable{Key: own.Key, Value: value, Raw: own.Raw}
-		if i := slices.IndexFunc(n.child.plan.Run, func(v pipeline.Variable) bool { return v.Key == own.Key }); i >= 0 {
-			n.child.plan.Run[i] = forwarded
+		if i := slices.IndexFunc(child.Run, func(v pipeline.Variable) bool { return v.Key == own.Key }); i >= 0 {
+			child.Run[i] = forwarded
 		} else {
-			n.child.plan.Run = append(n.child.plan.Run, forwarded)
+			child.Run = append(child.Run, forwarded)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/fieldjson"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
@@ -148,22 +148,20 @@ type record struct {
 
 // definition is what a run needs to go on in another process.
 type definition struct {
-	Plan     *pipeline.Plan     `json:"plan"`
-	Sources  *snapshot.Snapshot `json:"sources"`
-	Tools    string             `json:"tools,omitempty"`
-	Executor string             `json:"executor"`
-	PassEnv  []string           `json:"pass_env,omitempty"`
-	Hint     string             `json:"approve_hint,omitempty"`
-	// ChildErrors are why child pipelines could not be compiled, by the name of the triggering job: errors have no JSON form.
-	ChildErrors map[string]string `json:"child_errors,omitempty"`
+	Plan     *pipeline.Plan
+	Sources  *snapshot.Snapshot
+	Tools    string
+	Executor string
+	PassEnv  []string
+	Hint     string
 }
 
 type runState struct {
-	Status   RunStatus  `json:"status"`
-	Started  time.Time  `json:"started"`
-	Finished time.Time  `json:"finished,omitzero"`
-	LastID   int        `json:"last_id"`
-	Jobs     []JobState `json:"jobs"`
+	Status   RunStatus
+	Started  time.Time
+	Finished time.Time
+	LastID   int
+	Jobs     []JobState
 }
 
 const (
@@ -183,7 +181,6 @@ func (s store) load(number int) (record, error) {
 		return record{}, fmt.Errorf("run %d: %s is incomplete", number, definitionFile)
 	}
 	r.Definition.Sources.Dir = filepath.Join(s.run(number), sourcesFolder)
-	restoreChildErrors(r.Definition.Plan, "", r.Definition.ChildErrors)
 	return r, nil
 }
 
@@ -192,7 +189,7 @@ func readJSON(path string, into any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(content, into); err != nil {
+	if err := fieldjson.Unmarshal(content, into); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
@@ -200,7 +197,7 @@ func readJSON(path string, into any) error {
 
 // writeJSON replaces a file so that a crash leaves the old or the new one. Only the owner may read it: it can hold secrets.
 func writeJSON(path string, value any) error {
-	content, err := json.MarshalIndent(value, "", "\t")
+	content, err := fieldjson.Marshal(value)
 	if err != nil {
 		return err
 	}
@@ -217,42 +214,4 @@ func writeJSON(path string, value any) error {
 		return err
 	}
 	return os.Rename(file.Name(), path)
-}
-
-// withoutChildErrors copies a plan such that it has a JSON form, and collects what that leaves out.
-func withoutChildErrors(plan *pipeline.Plan, prefix string, errs map[string]string) *pipeline.Plan {
-	copied := *plan
-	copied.Dropped = nil
-	copied.Jobs = make([]*pipeline.Job, len(plan.Jobs))
-	for i, job := range plan.Jobs {
-		copied.Jobs[i] = job
-		if job.Trigger == nil {
-			continue
-		}
-		j, t := *job, *job.Trigger
-		if t.ChildError != nil {
-			errs[prefix+job.Name] = t.ChildError.Error()
-			t.ChildError = nil
-		}
-		if t.Child != nil {
-			t.Child = withoutChildErrors(t.Child, prefix+job.Name+" / ", errs)
-		}
-		j.Trigger = &t
-		copied.Jobs[i] = &j
-	}
-	return &copied
-}
-
-func restoreChildErrors(plan *pipeline.Plan, prefix string, errs map[string]string) {
-	for _, job := range plan.Jobs {
-		if job.Trigger == nil {
-			continue
-		}
-		if text, failed := errs[prefix+job.Name]; failed {
-			job.Trigger.ChildError = errors.New(text)
-		}
-		if job.Trigger.Child != nil {
-			restoreChildErrors(job.Trigger.Child, prefix+job.Name+" / ", errs)
-		}
-	}
 }

@@ -22,12 +22,12 @@ import (
 // A Snapshot is a frozen work tree.
 type Snapshot struct {
 	// Dir is the bare repository.
-	Dir string `json:"-"`
+	Dir string
 	// Commit is the commit that was checked out; Tree is the tree of the sources, Commit's own if nothing was changed.
-	Commit string `json:"commit"`
-	Tree   string `json:"tree"`
+	Commit string
+	Tree   string
 	// Changed says that the sources differ from the commit.
-	Changed bool `json:"changed"`
+	Changed bool
 }
 
 // Options say what a snapshot holds.
