@@ -109,8 +109,8 @@ func TestDelivery(t *testing.T) {
 // deployToStaging runs the part of the pipeline that ends in staging: the image and the deployment.
 func deployToStaging(t *testing.T, clone string) (string, error) {
 	t.Helper()
-	run := exec.CommandContext(t.Context(), "slipway", "run", "--event", "push", "--branch", "main", "--no-input",
-		"--only", "image", "--only", "deploy-staging", "--variables", os.Getenv("SLIPWAY_VARIABLES"))
+	run := exec.CommandContext(t.Context(), "slipway", "run", "deploy-staging", "--event", "push", "--branch", "main", "--no-input",
+		"--variables", os.Getenv("SLIPWAY_VARIABLES"))
 	run.Dir = clone
 	output, err := run.CombinedOutput()
 	return string(output), err
