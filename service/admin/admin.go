@@ -34,7 +34,7 @@ type Options struct {
 	Build    telemetry.Build
 	Metrics  http.Handler
 	Level    zap.AtomicLevel
-	SetFault func(*httpapi.Fault)
+	SetFault func(*httpapi.Fault) (ok bool) // false while there is nothing to make fail
 	Recorder *Recorder
 }
 

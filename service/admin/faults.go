@@ -14,7 +14,7 @@ const maxFaultBody = 4096
 
 // faults lets an operator rehearse: PUT /faults {"error_ratio":0.1,"delay_ratio":0.5,"delay":"300ms"}.
 type faults struct {
-	set     func(*httpapi.Fault)
+	set     func(*httpapi.Fault) bool
 	current atomic.Pointer[fault]
 }
 
@@ -43,8 +43,11 @@ func (f *faults) put(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusUnprocessableEntity, "want ratios between 0 and 1, and a delay as 300ms")
 		return
 	}
+	if !f.set(&httpapi.Fault{ErrorRatio: wanted.ErrorRatio, DelayRatio: wanted.DelayRatio, Delay: delay}) {
+		say(w, http.StatusServiceUnavailable, "starting")
+		return
+	}
 	f.current.Store(&wanted)
-	f.set(&httpapi.Fault{ErrorRatio: wanted.ErrorRatio, DelayRatio: wanted.DelayRatio, Delay: delay})
 	w.WriteHeader(http.StatusNoContent)
 }
 

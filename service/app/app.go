@@ -3,12 +3,14 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +25,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/order"
 	"gitlab.com/slipway-ci/slipway/service/payments"
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
+	"gitlab.com/slipway-ci/slipway/service/trace"
 )
 
 // App is one instance of the service.
@@ -36,6 +39,9 @@ type App struct {
 	config   *config.Config
 	cleanups cleanups
 
+	files       []string      // that the configuration came from
+	certificate *certificate  // nil without TLS
+	tracer      *trace.Tracer // nil without tracing
 	metrics     *telemetry.Metrics
 	auth        *auth.Authenticator
 	orders      *order.Service
@@ -60,10 +66,20 @@ func New(source config.Source, build telemetry.Build, w io.Writer) (*App, error)
 	if err != nil {
 		return nil, err
 	}
-	a := &App{source: source, build: build, config: &loaded.Config, level: level, failed: make(chan error, 2),
+	a := &App{source: source, build: build, config: &loaded.Config, files: loaded.Files, level: level, failed: make(chan error, 2),
 		log: telemetry.NewLogger(w, level, loaded.Log.Format), metrics: telemetry.NewMetrics(build, time.Now())}
 	if !loaded.Open() {
-		a.auth = auth.New(keys)
+		var tokens *auth.Tokens
+		if loaded.Auth.JWKSURL != "" {
+			tokens = auth.NewTokens(loaded.Auth.JWKSURL, loaded.Auth.Issuer, loaded.Auth.Audience, time.Now)
+		}
+		a.auth = auth.New(keys, tokens)
+	}
+	if loaded.HTTP.TLSCert != "" {
+		if a.certificate, err = loadCertificate(loaded.HTTP.TLSCert, loaded.HTTP.TLSKey); err != nil {
+			return nil, err
+		}
+		a.files = append(a.files, loaded.HTTP.TLSCert, loaded.HTTP.TLSKey)
 	}
 	return a, nil
 }
@@ -112,8 +128,10 @@ func (a *App) Start(ctx context.Context) (err error) {
 	recorder := new(admin.Recorder)
 	a.cleanups.push("flight recorder", func(context.Context) error { recorder.Stop(); return nil })
 	a.serve("admin", adminListener, admin.New(admin.Options{Service: a, Build: a.build, Metrics: a.metrics, Level: a.level,
-		SetFault: func(f *httpapi.Fault) { a.public.SetFault(f) }, Recorder: recorder}), adminWriteTimeout)
+		SetFault: a.setFault, Recorder: recorder}), adminWriteTimeout, nil)
 	a.cleanups.push("log", func(context.Context) error { _ = a.log.Sync(); return nil }) // pipes and terminals cannot be synced
+
+	a.startTracer()
 
 	store, err := OpenStore(ctx, a.config.Database)
 	if err != nil {
@@ -125,16 +143,68 @@ func (a *App) Start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	a.orders = order.NewService(store, payments.Simulator{}, a.metrics, time.Now)
-	workers := a.startWorkers()
-	a.cleanups.push("workers", workers)
+	a.orders = order.NewService(store, a.openPayments(), a.metrics, time.Now)
+	a.cleanups.push("workers", a.startWorkers())
+	stopWatching, err := a.watch(a.files)
+	if err != nil {
+		return fmt.Errorf("watch configuration: %w", err)
+	}
+	a.cleanups.push("watcher", stopWatching)
 
 	a.public = httpapi.New(a.publicOptions(), limitsOf(a.config))
-	a.serve("public", listener, a.public, a.config.HTTP.PayTimeout+writeMargin)
+	a.serve("public", listener, a.public, a.config.HTTP.PayTimeout+writeMargin, a.certificate)
 	a.started.Store(true)
 	a.metrics.Reloaded(nil, time.Now())
 	a.announce()
+	go debug.FreeOSMemory() // what the start needed (migrations, above all) is not needed again
 	return nil
+}
+
+// setFault is asked by the admin listener, which is there before the public one.
+func (a *App) setFault(f *httpapi.Fault) bool {
+	if !a.started.Load() {
+		return false
+	}
+	a.public.SetFault(f)
+	return true
+}
+
+func (a *App) startTracer() {
+	if a.config.Trace.Endpoint == "" {
+		return
+	}
+	a.tracer = trace.New(trace.Options{Endpoint: a.config.Trace.Endpoint, Ratio: a.config.Trace.Ratio, Service: "orders",
+		Version: a.build.Version, Failed: func(err error) { a.log.Warn("traces", zap.Error(err)) }})
+	a.metrics.Func("counter", "trace_spans_lost_total", "Spans that could not be sent.", func() float64 { return float64(a.tracer.Lost()) })
+	a.cleanups.push("tracer", a.tracer.Shutdown)
+}
+
+// openPayments returns the client of the provider that is configured, or the simulator.
+func (a *App) openPayments() order.Payments {
+	c := a.config.Payments
+	if c.URL == "" {
+		return payments.Simulator{}
+	}
+	client := payments.NewClient(payments.Options{URL: c.URL, Token: string(c.Token), Timeout: c.Timeout, Retries: c.Retries, Trace: traceCall})
+	a.cleanups.push("payments", func(context.Context) error { client.Close(); return nil })
+	return client
+}
+
+// traceCall makes a call to another service a step of the trace that its request belongs to.
+func traceCall(r *http.Request) (end func(status int, err error)) {
+	span := trace.FromContext(r.Context()).Child(trace.Client, time.Now())
+	span.Context.Inject(r.Header)
+	return func(status int, err error) {
+		if !span.Recording() {
+			return
+		}
+		failure := ""
+		if err != nil {
+			failure = err.Error()
+		}
+		span.End(r.Method+" "+r.URL.Host, time.Now(), failure, trace.Attribute{Key: "http.request.method", Value: r.Method},
+			trace.Attribute{Key: "server.address", Value: r.URL.Host}, trace.Attribute{Key: "http.response.status_code", Value: status})
+	}
 }
 
 func (a *App) announce() {
@@ -149,7 +219,7 @@ func (a *App) announce() {
 
 func (a *App) publicOptions() httpapi.Options {
 	c := a.config
-	o := httpapi.Options{Orders: a.orders, Log: a.log, Metrics: a.metrics, Now: time.Now, MaxBody: int64(c.HTTP.MaxBody),
+	o := httpapi.Options{Orders: a.orders, Log: a.log, Metrics: a.metrics, Tracer: a.tracer, Now: time.Now, MaxBody: int64(c.HTTP.MaxBody),
 		Timeout: c.HTTP.Timeout, PayTimeout: c.HTTP.PayTimeout, TLS: c.HTTP.TLSCert != "", Version: a.build.Version}
 	if a.auth != nil { // a nil pointer in an interface would not be nil
 		o.Auth = a.auth
@@ -166,21 +236,23 @@ func limitsOf(c *config.Config) httpapi.Limits {
 func (a *App) Stop(ctx context.Context) error {
 	a.draining.Store(true)
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	config, cleanups := a.config, a.cleanups
+	a.cleanups = nil
+	a.mu.Unlock() // a reload that is under way must not wait for us, since we wait for it
 	if a.started.Load() {
 		a.public.Drain()
-		a.log.Info("draining", zap.Duration("delay", a.config.Shutdown.Drain))
-		timer := time.NewTimer(a.config.Shutdown.Drain)
+		a.log.Info("draining", zap.Duration("delay", config.Shutdown.Drain))
+		timer := time.NewTimer(config.Shutdown.Drain)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
 		}
 	}
-	a.log.Info("stopping", zap.Duration("budget", a.config.Shutdown.Timeout))
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.Shutdown.Timeout)
+	a.log.Info("stopping", zap.Duration("budget", config.Shutdown.Timeout))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.Shutdown.Timeout)
 	defer cancel()
-	return a.cleanups.run(ctx)
+	return cleanups.run(ctx)
 }
 
 const (
@@ -192,10 +264,18 @@ const (
 	maxHeaderBytes    = 16 << 10
 )
 
-// serve serves a handler until the cleanups run.
-func (a *App) serve(name string, l net.Listener, h http.Handler, writeTimeout time.Duration) {
+// serve serves a handler until the cleanups run; over TLS when there is a certificate.
+func (a *App) serve(name string, l net.Listener, h http.Handler, writeTimeout time.Duration, cert *certificate) {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: zap.NewStdLog(a.log)}
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	if cert != nil {
+		server.Protocols.SetHTTP2(true)
+		l = tls.NewListener(l, cert.config())
+	} else if a.config.HTTP.H2C {
+		server.Protocols.SetUnencryptedHTTP2(true)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

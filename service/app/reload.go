@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -8,10 +9,15 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/auth"
 )
 
+var errNotServing = errors.New("the service starts or stops: there is nothing to reload")
+
 // Reload loads the configuration again and applies, all or nothing, what may change while the service runs.
 func (a *App) Reload() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if !a.Started() || a.Draining() {
+		return errNotServing
+	}
 	err := a.reload()
 	a.metrics.Reloaded(err, time.Now())
 	if err != nil {
@@ -32,6 +38,11 @@ func (a *App) reload() error {
 	level, err := zap.ParseAtomicLevel(loaded.Log.Level)
 	if err != nil {
 		return err
+	}
+	if a.certificate != nil {
+		if err := a.certificate.reload(); err != nil {
+			return err
+		}
 	}
 	next, needRestart := a.config.Merge(&loaded.Config)
 	if a.auth == nil && next.APIKeys != "" {

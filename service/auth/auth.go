@@ -4,23 +4,26 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync/atomic"
 )
 
-// What a client is told that could not be authenticated.
+// Why a client could not be authenticated.
 var (
-	ErrMissing = errors.New("Credentials are missing: send an API key as X-API-Key, or a bearer token.") //nolint:staticcheck,revive // ST1005: a sentence for the client
-	ErrWrong   = errors.New("These credentials are not valid.")                                          //nolint:staticcheck,revive // ST1005: as above
+	ErrMissing     = errors.New("credentials are missing: send an API key as X-API-Key, or a bearer token")
+	ErrWrong       = errors.New("these credentials are not valid")
+	ErrUnavailable = errors.New("the issuer's keys cannot be read")
 )
 
 // Authenticator knows the clients.
 type Authenticator struct {
-	keys atomic.Pointer[Keys]
+	keys   atomic.Pointer[Keys]
+	tokens *Tokens // nil where no tokens are accepted
 }
 
-// New returns an authenticator that accepts these keys.
-func New(keys Keys) *Authenticator {
-	a := new(Authenticator)
+// New returns an authenticator that accepts these keys, and tokens unless it is nil.
+func New(keys Keys, tokens *Tokens) *Authenticator {
+	a := &Authenticator{tokens: tokens}
 	a.SetKeys(keys)
 	return a
 }
@@ -28,13 +31,29 @@ func New(keys Keys) *Authenticator {
 // SetKeys replaces the keys.
 func (a *Authenticator) SetKeys(keys Keys) { a.keys.Store(&keys) }
 
-// Authenticate returns the client that the headers belong to, [ErrMissing] or [ErrWrong].
-func (a *Authenticator) Authenticate(_ context.Context, h http.Header) (Client, error) {
-	if key := h.Get("X-API-Key"); key != "" {
-		if c, ok := a.keys.Load().Find(key); ok {
-			return c, nil
-		}
-		return Client{}, ErrWrong
+// Authenticate returns the client that the headers belong to, or [ErrMissing], [ErrWrong], [ErrUnavailable]. The password
+// of Basic authentication, all that a browser can ask a person for, is an API key.
+func (a *Authenticator) Authenticate(ctx context.Context, h http.Header) (Client, error) {
+	key := h.Get("X-API-Key")
+	scheme, value, _ := strings.Cut(h.Get("Authorization"), " ")
+	switch {
+	case key != "":
+	case strings.EqualFold(scheme, "Bearer") && a.tokens != nil:
+		return a.tokens.Find(ctx, strings.TrimSpace(value))
+	case strings.EqualFold(scheme, "Basic"):
+		_, key, _ = (&http.Request{Header: h}).BasicAuth()
+	case scheme == "":
+		return Client{}, ErrMissing
 	}
-	return Client{}, ErrMissing
+	if c, ok := a.keys.Load().Find(key); ok {
+		return c, nil
+	}
+	return Client{}, ErrWrong
+}
+
+// Close ends idle connections.
+func (a *Authenticator) Close() {
+	if a.tokens != nil {
+		a.tokens.Close()
+	}
 }

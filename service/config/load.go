@@ -9,10 +9,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // maxSecretFile bounds what is read of a file that is said to hold a secret.
@@ -94,7 +91,7 @@ func (s Source) Load() (*Loaded, error) {
 func parseFlags(all []setting, args []string) (values map[string]string, file string, err error) {
 	set := flag.NewFlagSet("orders", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	set.StringVar(&file, "config", "", "file with settings (YAML)")
+	set.StringVar(&file, "config", "", "file with settings")
 	values = map[string]string{}
 	for _, s := range all {
 		record := func(key string) func(string) error {
@@ -145,68 +142,59 @@ func environment(all []setting, environ []string) (values map[string]string, err
 	return values, errs
 }
 
-// readFile returns the settings in a YAML file, as dotted keys.
+// readFile returns the settings in a file.
 func readFile(all []setting, path string) (values map[string]string, errs []error) {
 	b, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
 	if err != nil {
 		return nil, []error{fmt.Errorf("read configuration: %w", err)}
 	}
-	values, errs = parseFile(all, b)
+	values, errs = parseFile(all, string(b))
 	for i, err := range errs {
 		errs[i] = fmt.Errorf("%s:%w", path, err)
 	}
 	return values, errs
 }
 
-func parseFile(all []setting, b []byte) (values map[string]string, errs []error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(b, &doc); err != nil {
-		return nil, []error{fmt.Errorf(" %w", err)}
-	}
+// parseFile reads one setting per line, as `log.level: info`; # begins a comment at the start of a line or after a
+// space. That is YAML that needs no indentation, and no YAML parser: the keys are the ones of flags and variables.
+func parseFile(all []setting, text string) (values map[string]string, errs []error) {
 	values = map[string]string{}
-	if len(doc.Content) == 0 { // an empty file
-		return values, nil
-	}
 	known := map[string]bool{}
 	for _, s := range all {
 		known[s.key] = true
 		known[s.key+"_file"] = s.secret()
 	}
-	section := func(key string) bool {
-		return slices.ContainsFunc(all, func(s setting) bool { return strings.HasPrefix(s.key, key+".") })
-	}
-	var walk func(prefix string, n *yaml.Node)
-	walk = func(prefix string, n *yaml.Node) {
-		if n.Kind != yaml.MappingNode {
-			errs = append(errs, fmt.Errorf("%d: %s must hold settings", n.Line, strings.TrimSuffix(prefix, ".")))
-			return
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		if comment := strings.Index(" "+line, " #"); comment >= 0 {
+			line = line[:comment]
 		}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			name, value := n.Content[i], n.Content[i+1]
-			key := prefix + name.Value
-			_, twice := values[key]
-			switch {
-			case twice:
-				errs = append(errs, fmt.Errorf("%d: %s is set twice", name.Line, key))
-			case known[key] && value.Kind == yaml.ScalarNode:
-				values[key] = value.Value
-			case known[key] && value.Kind == yaml.SequenceNode:
-				var items []string
-				for _, item := range value.Content {
-					items = append(items, item.Value)
-				}
-				values[key] = strings.Join(items, ",")
-			case known[key]:
-				errs = append(errs, fmt.Errorf("%d: %s must be one value", name.Line, key))
-			case section(key):
-				walk(key+".", value)
-			default:
-				errs = append(errs, fmt.Errorf("%d: there is no setting %s", name.Line, key))
-			}
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(line, ":")
+		_, twice := values[key]
+		switch {
+		case !ok || strings.TrimSpace(key) != key:
+			errs = append(errs, fmt.Errorf("%d: want a setting and its value, as log.level: info", number))
+		case !known[key]:
+			errs = append(errs, fmt.Errorf("%d: there is no setting %s", number, key))
+		case twice:
+			errs = append(errs, fmt.Errorf("%d: %s is set twice", number, key))
+		default:
+			values[key] = unquote(strings.TrimSpace(value))
 		}
 	}
-	walk("", doc.Content[0])
 	return values, errs
+}
+
+// unquote removes a pair of quotes around a value.
+func unquote(s string) string {
+	if len(s) >= 2 && (s[0] == '"' || s[0] == '\'') && s[len(s)-1] == s[0] {
+		return s[1 : len(s)-1]
+	}
+	return s
 }
 
 func readSecret(path string) (string, error) {

@@ -10,24 +10,8 @@ import (
 // Print writes the effective configuration as a file that could be loaded, except that secrets are masked.
 func (c *Config) Print(w io.Writer) error {
 	var b strings.Builder
-	section := ""
 	for _, s := range settings(c) {
-		parent, name, nested := strings.Cut(s.key, ".")
-		if !nested {
-			name, parent = parent, ""
-		}
-		if parent != section && nested {
-			fmt.Fprintf(&b, "%s:\n", parent)
-		}
-		section = parent
-		if nested {
-			b.WriteString("  ")
-		}
-		text := s.text()
-		if s.value.Kind() == reflect.String || s.value.Kind() == reflect.Slice {
-			text = fmt.Sprintf("%q", text)
-		}
-		fmt.Fprintf(&b, "%s: %s\n", name, text)
+		fmt.Fprintf(&b, "%s: %s\n", s.key, s.text())
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

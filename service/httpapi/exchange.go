@@ -2,12 +2,14 @@ package httpapi
 
 import (
 	"context"
-	"fmt"
+	"encoding/binary"
+	"encoding/hex"
 	"math/rand/v2"
 	"net/http"
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/service/auth"
+	"gitlab.com/slipway-ci/slipway/service/trace"
 )
 
 // exchange is one request and its answer. It is the ResponseWriter of the handlers, and remembers what the access record
@@ -19,6 +21,7 @@ type exchange struct {
 	id      string
 	route   *route // nil while no route matched
 	client  auth.Client
+	span    trace.Span
 	status  int // 0 until the answer has begun
 	bytes   int64
 	err     error // why it failed, for the log
@@ -34,8 +37,11 @@ type exchangeContext struct {
 type exchangeKey struct{}
 
 func (c *exchangeContext) Value(key any) any {
-	if key == (exchangeKey{}) {
+	switch key {
+	case exchangeKey{}:
 		return c.exchange
+	case trace.Key:
+		return &c.exchange.span
 	}
 	return c.Context.Value(key)
 }
@@ -105,5 +111,8 @@ func requestID(r *http.Request) string {
 
 // newRequestID names a request; the name has to be unlikely to come twice, not hard to guess.
 func newRequestID() string {
-	return fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()) //nolint:gosec // G404: not a secret
+	var b [16]byte
+	binary.NativeEndian.PutUint64(b[:8], rand.Uint64()) //nolint:gosec // G404: not a secret
+	binary.NativeEndian.PutUint64(b[8:], rand.Uint64()) //nolint:gosec // G404: not a secret
+	return hex.EncodeToString(b[:])
 }

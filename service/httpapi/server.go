@@ -27,6 +27,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/order"
 	"gitlab.com/slipway-ci/slipway/service/page"
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
+	"gitlab.com/slipway-ci/slipway/service/trace"
 )
 
 // Authenticator finds out who calls.
@@ -40,6 +41,7 @@ type Options struct {
 	Orders  *order.Service
 	Log     *zap.Logger
 	Metrics *telemetry.Metrics
+	Tracer  *trace.Tracer // nil traces nothing
 	Auth    Authenticator // nil lets anyone do everything
 	Now     func() time.Time
 	Version string
@@ -182,6 +184,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.options.TLS {
 		h["Strict-Transport-Security"] = onlyHTTPS
 	}
+	if s.options.Tracer != nil {
+		x.span = s.options.Tracer.Begin(trace.Extract(r.Header), trace.Server, x.start)
+	}
 	x.request = r.WithContext(&exchangeContext{r.Context(), x})
 	defer s.finish(x)
 	if !s.gate.Enter() {
@@ -196,7 +201,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(x, x.request)
 }
 
-// finish writes the access record, whatever happened.
+// finish counts, traces and records the request, whatever happened.
 func (s *Server) finish(x *exchange) {
 	if v := recover(); v != nil {
 		if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
@@ -205,7 +210,7 @@ func (s *Server) finish(x *exchange) {
 		s.options.Log.Error("panic", zap.String("request_id", x.id), zap.Any("value", v), zap.ByteString("stack", debug.Stack()))
 		x.writeProblem(problemOf(fmt.Errorf("panic: %v", v)))
 	}
-	took := s.options.Now().Sub(x.start)
+	end := s.options.Now()
 	if x.status == 0 {
 		x.status = http.StatusOK
 	}
@@ -213,7 +218,25 @@ func (s *Server) finish(x *exchange) {
 	if x.route != nil {
 		pattern, metrics = x.route.pattern, x.route.metrics
 	}
-	metrics.Observe(x.status, took)
+	metrics.Observe(x.status, end.Sub(x.start))
+	if x.span.Recording() {
+		s.endSpan(x, pattern, end)
+	}
+	s.record(x, pattern, end)
+}
+
+func (s *Server) endSpan(x *exchange, pattern string, end time.Time) {
+	failure := ""
+	if x.status >= http.StatusInternalServerError {
+		failure = http.StatusText(x.status)
+	}
+	x.span.End(pattern, end, failure, trace.Attribute{Key: "http.request.method", Value: x.request.Method},
+		trace.Attribute{Key: "http.route", Value: pattern}, trace.Attribute{Key: "url.path", Value: x.request.URL.Path},
+		trace.Attribute{Key: "http.response.status_code", Value: x.status}, trace.Attribute{Key: "http.request.id", Value: x.id})
+}
+
+// record writes the access record, the only one of a request that went well.
+func (s *Server) record(x *exchange, pattern string, end time.Time) {
 	level := zapcore.InfoLevel
 	if x.status >= http.StatusInternalServerError {
 		level = zapcore.ErrorLevel
@@ -222,12 +245,14 @@ func (s *Server) finish(x *exchange) {
 	if entry == nil {
 		return
 	}
-	fields := make([]zap.Field, 0, 12)
-	fields = append(fields, zap.String("request_id", x.id), zap.String("method", x.request.Method), zap.String("route", pattern),
-		zap.String("path", x.request.URL.Path), zap.Int("status", x.status), zap.Int64("bytes", x.bytes),
-		zap.Duration("duration", took), zap.String("remote", x.request.RemoteAddr))
+	fields := append(make([]zap.Field, 0, 11), zap.String("request_id", x.id), zap.String("method", x.request.Method),
+		zap.String("route", pattern), zap.String("path", x.request.URL.Path), zap.Int("status", x.status), zap.Int64("bytes", x.bytes),
+		zap.Duration("duration", end.Sub(x.start)), zap.String("remote", x.request.RemoteAddr))
 	if x.client.Name != "" {
 		fields = append(fields, zap.String("client", x.client.Name))
+	}
+	if x.span.Context.Valid() {
+		fields = append(fields, zap.String("trace_id", x.span.Context.Trace()))
 	}
 	if x.err != nil {
 		fields = append(fields, zap.Error(x.err))
@@ -267,9 +292,11 @@ func (s *Server) admit(x *exchange, r *http.Request) error {
 	if s.options.Auth != nil && x.route.operation.Scopes != nil {
 		client, err := s.options.Auth.Authenticate(r.Context(), r.Header)
 		switch {
+		case errors.Is(err, auth.ErrUnavailable):
+			refused = &problem{status: http.StatusServiceUnavailable, detail: "Credentials cannot be checked now.", retryAfter: retrySoon, cause: err}
 		case err != nil:
 			x.Header().Set("WWW-Authenticate", challenge(x.route))
-			refused = &problem{status: http.StatusUnauthorized, detail: err.Error()}
+			refused = &problem{status: http.StatusUnauthorized, detail: sentence(err)}
 		default:
 			x.client, bucket = client, "client "+client.Name
 			refused = checkScopes(client, x.route.operation.Scopes)
@@ -295,6 +322,12 @@ func (s *Server) admit(x *exchange, r *http.Request) error {
 		}
 	}
 	return nil
+}
+
+// sentence makes one of an error.
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
 // challenge says how to authenticate; a browser knows how to ask a person for a password only.
