@@ -56,6 +56,8 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand()
 	root.AddCommand(newReportCommand(), newGateCommand(), newCoverageCommand(), newAffectedCommand())
+	root.AddCommand(newShardCommand(), newTimingsCommand(), newFlakyCommand(), newMtimesCommand(), newBenchgateCommand())
 	root.AddCommand(newRunCommand(), newApproveCommand(), newSuperviseCommand())
+	root.AddCommand(newLicensesCommand())
 	return root
 }
