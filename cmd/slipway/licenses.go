@@ -1,0 +1,99 @@
+package main
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"gitlab.com/slipway-ci/slipway/licenses"
+)
+
+const licensesPage = "https://gitlab.com/slipway-ci/slipway/-/blob/main/docs/stages/licenses.md"
+
+// newLicensesCommand is `slipway licenses`: the licences of what is built in, against a list.
+func newLicensesCommand() *cobra.Command {
+	var allow, except []string
+	var table, page string
+	command := &cobra.Command{
+		Use:   "licenses --allow NAMES [PACKAGE...]",
+		Short: "Compare the licences of the modules that are built in with a list",
+		Long: `Compare the licences of the modules that are built in with a list.
+
+Modules are those that the packages are built from, here without their tests; licences are told by the text of the modules'
+licence files. A module with several licences needs all of them in the list, since a file cannot say which one counts.
+
+Exit codes: 0 all are in the list; 1 one is not, or cannot be told; 2 the go command does not know the packages.`,
+		Example: "  slipway licenses --allow MIT,Apache-2.0,BSD-3-Clause ./...",
+		RunE: func(cmd *cobra.Command, packages []string) error {
+			if len(allow) == 0 {
+				return errors.New("--allow names no licence; MIT,Apache-2.0,BSD-2-Clause,BSD-3-Clause,ISC is a usual list")
+			}
+			if len(packages) == 0 {
+				packages = []string{"./..."}
+			}
+			modules, err := licenses.Of(cmd.Context(), ".", packages)
+			if err != nil {
+				return err
+			}
+			if table != "" {
+				if err := writeFile(table, func(w io.Writer) error { return writeLicenses(w, modules) }); err != nil {
+					return err
+				}
+			}
+			out := cmd.OutOrStdout()
+			red := 0
+			for _, m := range modules {
+				state := "ok"
+				switch {
+				case m.Allowed(allow):
+				case slices.Contains(except, m.Path):
+					state = "excepted"
+				default:
+					state = "NOT ALLOWED"
+					red++
+				}
+				names := strings.Join(m.Licenses, ", ")
+				if names == "" {
+					names = "none that can be told"
+				}
+				fmt.Fprintf(out, "%-11s  %s %s: %s\n", state, m.Path, m.Version, names)
+			}
+			if red == 0 {
+				return nil
+			}
+			fmt.Fprintf(out, "\n%s not under an allowed licence (%s).\n", verdictCount(red), strings.Join(allow, ", "))
+			fmt.Fprintln(out, "Who needs it:  go mod why -m MODULE")
+			fmt.Fprintln(out, "How to fix:    do without the module, or take another one.")
+			fmt.Fprintln(out, "How to accept: add the licence to --allow, or the module to --except, with your lawyer's consent.")
+			fmt.Fprintln(out, "More:          "+page)
+			return exitError(1)
+		},
+	}
+	flags := command.Flags()
+	flags.StringSliceVar(&allow, "allow", nil, "SPDX `NAMES` of the allowed licences, separated by commas")
+	flags.StringSliceVar(&except, "except", nil, "`MODULES` that may have any licence, separated by commas")
+	flags.StringVar(&table, "csv", "", "write module, version, licences and licence files to `FILE`")
+	flags.StringVar(&page, "docs", licensesPage, "the `URL` of the page that messages link to")
+	return command
+}
+
+func writeLicenses(w io.Writer, modules []licenses.Module) error {
+	c := csv.NewWriter(w)
+	rows := [][]string{{"module", "version", "licences", "files"}}
+	for _, m := range modules {
+		rows = append(rows, []string{m.Path, m.Version, strings.Join(m.Licenses, " "), strings.Join(m.Files, " ")})
+	}
+	return c.WriteAll(rows)
+}
+
+func verdictCount(n int) string {
+	if n == 1 {
+		return "1 module is"
+	}
+	return fmt.Sprintf("%d modules are", n)
+}

@@ -1,0 +1,3 @@
+module example.com/include-project
+
+go 1.26

@@ -1,0 +1,3 @@
+module example.com/monorepo/greeting
+
+go 1.26

@@ -1,0 +1,3 @@
+module example.com/overrides
+
+go 1.26

@@ -1,0 +1,22 @@
+// Package overrides turns titles into names for addresses.
+package overrides
+
+import "strings"
+
+// Slug keeps letters and digits, in lower case, and puts one dash where anything else was.
+func Slug(title string) string {
+	var b strings.Builder
+	gap := false
+	for _, r := range strings.ToLower(title) {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') {
+			gap = b.Len() > 0
+			continue
+		}
+		if gap {
+			b.WriteByte('-')
+			gap = false
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
