@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gitlab.com/slipway-ci/slipway/platform/internal/daemon"
+	"gitlab.com/slipway-ci/slipway/platform/internal/image"
 )
 
 func (c *Cluster) socket() string { return c.path("containerd.sock") }
@@ -135,7 +136,7 @@ func (c *Cluster) importPause(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	archive := c.path("pause.tar")
-	if err := os.WriteFile(archive, imageArchive(pauseImage, "pause", binary), 0o600); err != nil {
+	if err := os.WriteFile(archive, image.New("pause", binary).Archive(pauseImage), 0o600); err != nil {
 		return false, err
 	}
 	defer os.Remove(archive)

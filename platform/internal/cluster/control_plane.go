@@ -32,7 +32,12 @@ func (c *Cluster) controlPlane(ctx context.Context, step Step) error {
 		"--log-level=warn", "--auto-compaction-mode=periodic", "--auto-compaction-retention=1h")
 	etcd.Grace = 10 * time.Second
 	if err := step("etcd", func() (bool, error) {
-		return c.Table.Up(ctx, etcd, 30*time.Second, c.probe("http://127.0.0.1:2379/health"))
+		started, err := c.Table.Up(ctx, etcd, 30*time.Second, c.probe("http://127.0.0.1:2379/health"))
+		if err == nil && started {
+			// An API server that lost its etcd tries again after ever longer pauses; a new one is there sooner.
+			err = c.Table.Stop("kube-apiserver")
+		}
+		return started, err
 	}); err != nil {
 		return err
 	}

@@ -28,17 +28,21 @@ func (c *Cluster) names(ctx context.Context, step Step) error {
 
 // corefile answers names of the cluster, and that no other name exists: there is no network to ask in.
 func (c *Cluster) corefile() string {
-	return fmt.Sprintf(`. {
-	bind %s
+	return fmt.Sprintf(`%[2]s in-addr.arpa ip6.arpa {
+	bind %[1]s
 	errors
 	ready 127.0.0.1:8181
-	kubernetes %s in-addr.arpa ip6.arpa {
-		kubeconfig %q
+	kubernetes %[2]s in-addr.arpa ip6.arpa {
+		kubeconfig %[3]q
 		pods verified
 		ttl 5
 	}
 	cache 5
 	loadbalance
+}
+. {
+	bind %[1]s
+	errors
 	template ANY ANY . {
 		rcode NXDOMAIN
 	}

@@ -125,6 +125,9 @@ func (s *Server) prepare(ctx context.Context) error {
 		return err
 	}
 	if s.user != nil {
+		if err := s.reachable(); err != nil {
+			return err
+		}
 		if err := os.Chown(s.Dir, int(s.user.Uid), int(s.user.Gid)); err != nil {
 			return err
 		}
@@ -160,6 +163,17 @@ func (s *Server) prepare(ctx context.Context) error {
 		return err
 	}
 	return os.Rename(fresh, s.data())
+}
+
+// reachable makes sure that the server's user can get to its folder at all.
+func (s *Server) reachable() error {
+	for dir := filepath.Dir(s.Dir); dir != "/"; dir = filepath.Dir(dir) {
+		if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o001 == 0 {
+			return fmt.Errorf("PostgreSQL does not run as root, and its user postgres may not enter %s: set SLIPWAY_STATE to a folder "+
+				"that everyone may enter, or chmod o+x %[1]s", dir)
+		}
+	}
+	return nil
 }
 
 func (s *Server) write(path, text string) error {
