@@ -88,7 +88,7 @@ func (e *evaluator) compareTo(ref string) ([]string, bool) {
 			return paths, true
 		}
 	}
-	return nil, false
+	return e.event.Changed, e.event.AnyRef
 }
 
 func expandAll(globs []string, s *scope) []string {

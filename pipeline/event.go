@@ -32,6 +32,9 @@ type Event struct {
 	Changed []string
 	// CompareTo gives the paths that differ from a ref, for `rules:changes:compare_to`. Refs named here exist.
 	CompareTo map[string][]string
+	// AnyRef says that the refs that CompareTo does not name exist, too, and differ by Changed: for events that are looked
+	// at without the repository's refs.
+	AnyRef bool
 	// MergeRequestInfo is set for the source merge_request_event.
 	MergeRequestInfo *MergeRequestInfo
 	// OpenMergeRequests is the list in CI_OPEN_MERGE_REQUESTS of a branch pipeline.

@@ -11,7 +11,7 @@ func StandardEvents() []Event {
 		}
 		return Event{Name: name, Source: MergeRequest, Branch: feature, MergeRequestInfo: &info}
 	}
-	return []Event{
+	events := []Event{
 		// An empty branch is the default branch, whatever its name.
 		{Name: "push-default", Source: Push, RefProtected: true},
 		{Name: "push-feature", Source: Push, Branch: feature},
@@ -34,4 +34,8 @@ func StandardEvents() []Event {
 		{Name: "multi-project", Source: MultiProject, RefProtected: true},
 		{Name: "parent-pipeline", Source: ParentPipeline, RefProtected: true},
 	}
+	for i := range events {
+		events[i].AnyRef = true
+	}
+	return events
 }
