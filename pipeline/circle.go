@@ -3,16 +3,16 @@ package pipeline
 import "slices"
 
 // findCircle gives the nodes of a circle in a graph, nil if there is none. It does not recurse, so the graph may be deep.
-func findCircle(nodes []string, next func(string) []string) []string {
+func findCircle[T comparable](nodes []T, next func(T) []T) []T {
 	const (
 		onPath = 1
 		done   = 2
 	)
 	type step struct {
-		name  string
-		edges []string
+		name  T
+		edges []T
 	}
-	state := make(map[string]int, len(nodes))
+	state := make(map[T]int, len(nodes))
 	for _, start := range nodes {
 		if state[start] != 0 {
 			continue
@@ -31,7 +31,7 @@ func findCircle(nodes []string, next func(string) []string) []string {
 			switch state[to] {
 			case onPath:
 				from := slices.IndexFunc(path, func(s step) bool { return s.name == to })
-				var circle []string
+				var circle []T
 				for _, s := range path[from:] {
 					circle = append(circle, s.name)
 				}

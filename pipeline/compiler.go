@@ -55,6 +55,11 @@ func (c *compiler) compile(f *file, inputs map[string]any) *node {
 	if tree == nil {
 		return nil
 	}
+	return c.merge(tree, f)
+}
+
+// merge includes, extends and resolves references in the tree of a file. It gives nil if there are errors.
+func (c *compiler) merge(tree *node, f *file) *node {
 	for _, resolve := range []func(*node) *node{
 		func(n *node) *node { return c.include(n, f) },
 		c.extend,

@@ -286,7 +286,9 @@ func (p *caseProjects) Project(_ context.Context, path, ref string) (fs.FS, stri
 	return tree, fmt.Sprintf("%040x", len(ref)), nil
 }
 
-func (p *caseProjects) Tags(_ context.Context, path string) ([]string, error) { return p.refs[path], nil }
+func (p *caseProjects) Tags(_ context.Context, path string) ([]string, error) {
+	return p.refs[path], nil
+}
 
 func (p *caseProjects) Remote(context.Context, string) ([]byte, error)   { return nil, fs.ErrNotExist }
 func (p *caseProjects) Template(context.Context, string) ([]byte, error) { return nil, fs.ErrNotExist }

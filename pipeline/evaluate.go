@@ -54,8 +54,8 @@ func (e *evaluator) holds(r *rule, s *scope) (bool, error) {
 
 // modified gives the paths that the event changes; known is false where GitLab has no diff.
 func (e *evaluator) modified() (paths []string, known bool) {
-	isPush := e.event.Source == Push && e.event.Tag == "" && !e.event.NewBranch
-	return e.event.Changed, isPush || e.event.Source == MergeRequest
+	isPush := e.event.root() == Push && e.event.Tag == "" && !e.event.NewBranch
+	return e.event.Changed, isPush || e.event.isMergeRequest()
 }
 
 func (e *evaluator) changed(ch *changes, s *scope) (bool, error) {

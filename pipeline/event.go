@@ -51,6 +51,11 @@ type Event struct {
 	CommitMessage string
 	// Predefined adds or replaces predefined variables that depend on the machine (CI_REGISTRY, CI_PROJECT_DIR, ...).
 	Predefined map[string]string
+
+	// parent is the source of the first pipeline above a child pipeline, whose diff and merge request the child has;
+	// depth is how many pipelines are above.
+	parent Source
+	depth  int
 }
 
 // MergeRequestInfo describes the merge request of an [Event].

@@ -22,6 +22,9 @@ func (c *checker) services(p *keyPath, n *node) []Image {
 	}
 	list := make([]Image, 0, len(n.Items))
 	for _, item := range n.Flatten() {
+		if item.IsNull() {
+			continue
+		}
 		if image := c.imageable(p, item, "command", "alias", "variables"); image != nil {
 			list = append(list, *image)
 		}
@@ -72,13 +75,12 @@ func (c *checker) executorOptions(p *keyPath, n *node) {
 		if v.IsNull() {
 			continue
 		}
-		if !v.Is(yamltree.Mapping) || len(v.Pairs) == 0 {
-			c.fail(p.child(key), v, "", "should be a hash with %s", join(allowed))
+		if !c.mapping(p.child(key), v) {
 			continue
 		}
 		c.allowedKeys(p.child(key), v, allowed...)
 		for _, k := range allowed {
-			if u := v.Get(k); u != nil && !isString(u) && (key == "docker" || !isInteger(u)) {
+			if u := v.Get(k); u != nil && (!isString(u) || u.Text == "") && (key == "docker" || !isInteger(u)) {
 				c.fail(p.child(key), u, "", "%s should be a string, not %s", k, describe(u))
 			}
 		}

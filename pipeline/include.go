@@ -19,7 +19,7 @@ var includePath = &keyPath{key: "include"}
 
 // An includedFile is one file that was taken in.
 type includedFile struct {
-	name       string
+	name       string // empty if it could not be read
 	repository *repository
 	local      string // the path in the repository, of local files
 }
@@ -84,6 +84,9 @@ func (c *compiler) includedFiles(entries *node, f *file, header bool) []inclusio
 			}
 			included := includedFile{}
 			opened := c.open(location, f, &included)
+			if opened != nil {
+				included.name = opened.name
+			}
 			c.includes = append(c.includes, included)
 			if opened == nil {
 				continue
@@ -177,9 +180,10 @@ func (c *compiler) expandLocation(location *node, f *file) []*node {
 	return out
 }
 
-// wildcard compiles the pattern of `include:local`, where ** goes through folders and * does not.
+// wildcard compiles the pattern of `include:local`, where ** goes through folders and * does not. Paths have no leading
+// slash, so a pattern with one matches nothing.
 func wildcard(pattern string) *regexp.Regexp {
-	quoted := regexp.QuoteMeta(strings.TrimLeft(pattern, "/"))
+	quoted := regexp.QuoteMeta(pattern)
 	quoted = strings.ReplaceAll(quoted, `\*\*`, `.*?`)
 	quoted = strings.ReplaceAll(quoted, `\*`, `[^/]*?`)
 	return regexp.MustCompile("^" + quoted + "$")

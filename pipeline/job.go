@@ -54,7 +54,7 @@ var (
 	jobKeys = append([]string{"tags", "script", "image", "services", "start_in", "artifacts", "cache", "dependencies", "before_script",
 		"after_script", "hooks", "coverage", "retry", "parallel", "timeout", "inputs", "release", "id_tokens", "publish", "pages",
 		"manual_confirmation", "run", "secrets", "identity", "dast_configuration"}, commonKeys...)
-	bridgeKeys = append([]string{"trigger", "parallel", "inputs"}, commonKeys...)
+	bridgeKeys = append([]string{"trigger", "parallel"}, commonKeys...)
 
 	inheritedByJob    = []string{"before_script", "after_script", "hooks", "cache", "image", "services", "timeout", "retry", "tags", "artifacts", "id_tokens"}
 	inheritedByBridge = []string{"interruptible"}
@@ -247,7 +247,7 @@ func (c *checker) common(p *keyPath, n *node, j *jobSpec, defaults *inheritable,
 func (c *checker) policies(p *keyPath, n *node, j *jobSpec, workflow bool) {
 	if v := n.Get("only"); !v.IsNull() {
 		j.only = c.policy(p.child("only"), v).withDefault(defaultOnly)
-	} else if n.Get("rules").IsNull() && !workflow {
+	} else if !n.Has("rules") && !workflow {
 		j.only = &defaultOnly
 	}
 	if v := n.Get("except"); !v.IsNull() {

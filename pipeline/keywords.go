@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"slices"
-	"strings"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
@@ -49,10 +48,7 @@ func (c *checker) coverage(p *keyPath, n *node) string {
 	case err != nil:
 		c.fail(p, n, form, "the pattern is not RE2 syntax: %v", err)
 	}
-	if strings.HasSuffix(n.Text, "/") && len(n.Text) > 1 {
-		return n.Text[1 : len(n.Text)-1]
-	}
-	return n.Text
+	return n.Text[1 : len(n.Text)-1]
 }
 
 // allowFailure reads the keyword `allow_failure` of a job: true, false, or exit codes. Of a hash nothing is allowed as such.
@@ -71,7 +67,7 @@ func (c *checker) idTokens(p *keyPath, n *node) any {
 	stored := make(map[string]any, len(n.Pairs))
 	for _, pair := range n.Pairs {
 		q := p.child(pair.Key.Text)
-		if !c.mapping(q, pair.Value) {
+		if pair.Value.IsNull() || !c.mapping(q, pair.Value) {
 			continue
 		}
 		c.allowedKeys(q, pair.Value, "aud")

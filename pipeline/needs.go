@@ -43,7 +43,13 @@ func (c *checker) needs(p *keyPath, n *node, foreign bool) needList {
 	if !foreign && (len(list.foreign) > 0 || list.bridge != "") {
 		c.fail(p, n, "", "only jobs of the same pipeline can be needed here")
 	}
-	if len(list.foreign) > maxPipelineNeeds {
+	pipelines := 0
+	for _, f := range list.foreign {
+		if f.Pipeline != "" {
+			pipelines++
+		}
+	}
+	if pipelines > maxPipelineNeeds {
 		c.fail(p, n, "", "more than %d jobs of other pipelines", maxPipelineNeeds)
 	}
 	return list

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -12,7 +13,11 @@ import (
 // Errors are [Errors]: those of the configuration, and those that only this event has ([Error.Create]).
 func (p *Project) Plan(ctx context.Context, event Event) (*Plan, error) {
 	c := p.compiler(ctx, event)
-	tree := c.configuration()
+	return c.planTree(c.configuration())
+}
+
+// planTree decides on a merged configuration, nil if there were errors.
+func (c *compiler) planTree(tree *node) (*Plan, error) {
 	if tree == nil {
 		return nil, c.errors
 	}
@@ -76,6 +81,7 @@ func (p *planner) plan() *Plan {
 	}
 	plan.Created = true
 	plan.Jobs = created
+	p.children(plan)
 	for _, j := range created {
 		if len(plan.Stages) == 0 || plan.Stages[len(plan.Stages)-1] != j.Stage {
 			plan.Stages = append(plan.Stages, j.Stage)
@@ -93,7 +99,7 @@ func (p *planner) settings(environment string) *variableSet {
 
 // workflow decides whether there is a pipeline, and its name.
 func (p *planner) workflow(plan *Plan) bool {
-	plan.AutoCancel = p.spec.autoCancel
+	plan.AutoCancel = mergeAutoCancel(p.spec.autoCancel, nil)
 	if p.spec.workflow != nil {
 		s := newScope(p.base, newVariableSet(p.root), p.settings(""))
 		i, err := p.match(p.spec.workflow, s)
@@ -107,15 +113,28 @@ func (p *planner) workflow(plan *Plan) bool {
 		}
 		r := p.spec.workflow[i]
 		p.root = mergeVariables(p.root, r.variables)
-		if r.autoCancel != nil {
-			plan.AutoCancel = r.autoCancel
-		}
+		plan.AutoCancel = mergeAutoCancel(plan.AutoCancel, r.autoCancel)
 	}
 	if p.spec.name != "" {
 		s := newScope(p.base, newVariableSet(p.root), p.settings(""))
 		plan.Name = strings.TrimSpace(expandVariables(strings.TrimSpace(p.spec.name), s.expandedValue))
 	}
 	return true
+}
+
+// mergeAutoCancel gives nil if nothing is said.
+func mergeAutoCancel(base, over *AutoCancel) *AutoCancel {
+	var merged AutoCancel
+	for _, a := range []*AutoCancel{over, base} {
+		if a != nil {
+			merged.OnNewCommit = cmp.Or(merged.OnNewCommit, a.OnNewCommit)
+			merged.OnJobFailure = cmp.Or(merged.OnJobFailure, a.OnJobFailure)
+		}
+	}
+	if merged == (AutoCancel{}) {
+		return nil
+	}
+	return &merged
 }
 
 // jobs decides on all jobs, by stage and then in the order of the configuration.
@@ -190,13 +209,16 @@ type decision struct {
 func (p *planner) decide(j *jobSpec, common *variableSet) *decision {
 	d := &decision{spec: j, index: -1}
 	d.variables = mergeVariables(inheritVariables(p.root, j.inherited), j.variables)
-	settings := common
+	job := &Job{Name: j.name, Stage: j.stage, When: j.when, Instance: j.instance.number, Parallel: j.instance.total}
+	own, settings := newVariableSet(d.variables), common
+	d.scope = newScope(p.base, newVariableSet(jobPredefined(job)), own, settings)
 	if j.environment != nil {
-		settings = p.settings(j.environment.Name)
+		e := *j.environment
+		e.Name = expandVariables(e.Name, d.scope.expandedValue)
+		e.URL = expandVariables(e.URL, d.scope.expandedValue)
+		job.Environment, settings = &e, p.settings(e.Name)
+		d.scope = newScope(p.base, newVariableSet(jobPredefined(job)), own, settings)
 	}
-	own := newVariableSet(d.variables)
-	d.scope = newScope(p.base, newVariableSet(jobPredefined(&Job{Name: j.name, Stage: j.stage, When: j.when, Instance: j.instance.number,
-		Parallel: j.instance.total, Environment: j.environment})), own, settings)
 	switch {
 	case j.hasRules:
 		p.decideByRules(d)

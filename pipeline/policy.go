@@ -132,7 +132,7 @@ func (e *evaluator) matchesRef(written string) bool {
 	switch {
 	case e.event.Tag != "" && ref == "tags", e.event.isBranch() && ref == "branches", ref == source, ref == plural(source):
 		return true
-	case e.event.Source == MergeRequest:
+	case e.event.isMergeRequest():
 		return false
 	}
 	name := e.event.ref(e.project.options.DefaultBranch)

@@ -25,7 +25,7 @@ func (e Event) ref(defaultBranch string) string {
 	switch {
 	case e.Tag != "":
 		return e.Tag
-	case e.MergeRequestInfo != nil && e.Source == MergeRequest:
+	case e.isMergeRequest() && e.MergeRequestInfo != nil:
 		return e.MergeRequestInfo.SourceBranch
 	case e.Branch != "":
 		return e.Branch
@@ -40,8 +40,18 @@ func (e Event) sha() string {
 	return DefaultSHA
 }
 
+// root is the source of the pipeline, of a child pipeline that of the first one above it.
+func (e Event) root() Source {
+	if e.parent != "" {
+		return e.parent
+	}
+	return e.Source
+}
+
+func (e Event) isMergeRequest() bool { return e.root() == MergeRequest }
+
 // isBranch says whether the pipeline is one of a branch: not of a tag, not of a merge request.
-func (e Event) isBranch() bool { return e.Tag == "" && e.Source != MergeRequest }
+func (e Event) isBranch() bool { return e.Tag == "" && !e.isMergeRequest() }
 
 // predefined gives GitLab's predefined variables of a pipeline for an event
 // (https://docs.gitlab.com/ci/variables/predefined_variables/), as far as they are known before a job runs.
@@ -50,7 +60,7 @@ func predefined(o Options, e Event) []Variable {
 	p.server(o)
 	p.project(o)
 	p.pipeline(o, e)
-	if e.Source == MergeRequest && e.MergeRequestInfo != nil {
+	if e.isMergeRequest() && e.MergeRequestInfo != nil {
 		p.mergeRequest(o, e, e.MergeRequestInfo)
 	}
 	set := newVariableSet(p)
@@ -121,7 +131,7 @@ func (p *predefinedVariables) project(o Options) {
 func (p *predefinedVariables) pipeline(o Options, e Event) {
 	ref, sha := e.ref(o.DefaultBranch), e.sha()
 	before := beforeSHA
-	if e.NewBranch || e.Tag != "" || e.Source != Push {
+	if e.NewBranch || e.Tag != "" || e.root() != Push {
 		before = zeroSHA
 	}
 	message := e.CommitMessage

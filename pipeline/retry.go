@@ -16,7 +16,7 @@ var retryReasons = []string{
 	"missing_dependency_failure", "runner_unsupported", "stale_schedule", "job_execution_timeout", "archived_failure",
 	"unmet_prerequisites", "scheduler_failure", "data_integrity_failure", "forward_deployment_failure", "user_blocked",
 	"project_deleted", "insufficient_bridge_permissions", "downstream_bridge_project_not_found",
-	"invalid_bridge_trigger", "upstream_bridge_project_not_found", "protected_environment_failure",
+	"invalid_bridge_trigger", "upstream_bridge_project_not_found", "insufficient_upstream_permissions", "protected_environment_failure",
 	"bridge_pipeline_is_child_pipeline", "downstream_pipeline_creation_failed", "secrets_provider_not_found",
 	"reached_max_descendant_pipelines_depth", "ip_restriction_failure", "ci_quota_exceeded", "no_matching_runner",
 	"trace_size_exceeded", "builds_disabled", "environment_creation_failure", "deployment_rejected",

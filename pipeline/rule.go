@@ -45,6 +45,8 @@ type exists struct {
 type ruleKind struct {
 	when []string
 	keys []string
+	// manyPaths says that a plain list of `exists` has no limit.
+	manyPaths bool
 }
 
 var (
@@ -60,6 +62,8 @@ var (
 	includeRules = ruleKind{
 		when: []string{"always", "never"},
 		keys: []string{"if", "exists", "when", "changes"},
+
+		manyPaths: true,
 	}
 )
 
@@ -114,7 +118,7 @@ func (c *checker) rule(p *keyPath, n *node, kind ruleKind) rule {
 		r.changes = c.changes(p.child("changes"), v)
 	}
 	if v := n.Get("exists"); !v.IsNull() {
-		r.exists = c.exists(p.child("exists"), v)
+		r.exists = c.exists(p.child("exists"), v, kind.manyPaths)
 	}
 	if v := n.Get("variables"); !v.IsNull() {
 		r.variables = c.variables(p.child("variables"), v, noData)
@@ -179,12 +183,14 @@ func (c *checker) pathList(p *keyPath, n *node) {
 	}
 }
 
-func (c *checker) exists(p *keyPath, n *node) *exists {
+func (c *checker) exists(p *keyPath, n *node, manyPaths bool) *exists {
 	switch {
 	case n.Kind == yamltree.String:
 		return &exists{paths: []string{n.Text}}
 	case n.Kind == yamltree.Sequence:
-		c.pathList(p, n)
+		if !manyPaths || !isStrings(n) {
+			c.pathList(p, n)
+		}
 		return &exists{paths: n.Strings()}
 	case n.Kind == yamltree.Mapping:
 		c.allowedKeys(p, n, "paths", "project", "ref")

@@ -9,10 +9,10 @@ const (
 
 var defaultStages = []string{"build", "test", "deploy"}
 
-// injectEdgeStages puts .pre first and .post last, wherever a configuration lists them.
+// injectEdgeStages puts .pre first and .post last, wherever a configuration lists them. An empty list stays empty.
 func injectEdgeStages(tree *node) *node {
 	stages := tree.Get("stages")
-	if !stages.IsNull() && !isNestedList(stages, maxNesting, isString) {
+	if !stages.IsNull() && (!stages.Is(yamltree.Sequence) || len(stages.Items) == 0) {
 		return tree
 	}
 	where := tree.Position
@@ -23,7 +23,7 @@ func injectEdgeStages(tree *node) *node {
 		}
 	} else {
 		where = stages.Position
-		for _, s := range stages.Flatten() {
+		for _, s := range stages.Items {
 			if s.Text != preStage && s.Text != postStage {
 				list = append(list, s)
 			}

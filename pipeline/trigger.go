@@ -30,7 +30,7 @@ func (c *checker) trigger(p *keyPath, n *node) *TriggerSpec {
 	}
 	t := &TriggerSpec{stored: storedKeys(n), node: n}
 	if n.Has("include") {
-		c.allowedKeys(p, n, "strategy", "include", "forward", "inputs")
+		c.allowedKeys(p, n, "strategy", "include", "forward")
 		c.strategy(p, n)
 		c.triggerIncludes(p.child("include"), n.Get("include"))
 		for _, entry := range includeEntries(n.Get("include")) {
@@ -82,8 +82,8 @@ func (c *checker) triggerIncludes(p *keyPath, n *node) {
 	switch {
 	case n.IsNull():
 		return
-	case !isString(n) && !isMapping(n) && !n.Is(yamltree.Sequence):
-		c.fail(p, n, "", "should be a path, a hash or an array of them, not %s", describe(n))
+	case !isString(n) && !n.Is(yamltree.Sequence):
+		c.fail(p, n, "write a list", "should be a path or an array, not %s", describe(n))
 		return
 	case n.Kind == yamltree.Sequence && len(n.Items) > maxChildIncludes:
 		c.fail(p, n, "", "more than %d files", maxChildIncludes)

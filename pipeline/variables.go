@@ -1,9 +1,6 @@
 package pipeline
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // A variableSet is a list of variables in which a later one beats an earlier one of the same name, at its place.
 type variableSet struct {
@@ -102,53 +99,46 @@ func (s *scope) expandedValue(name string) (string, bool) {
 	return result, true
 }
 
-// cycle finds variables that use each other in a circle, which GitLab refuses; one that uses itself is fine.
+// cycle finds variables that use each other in a circle, which GitLab refuses; one that uses itself is fine. A variable
+// that another layer beats counts as well.
 func (s *scope) cycle() []string {
-	f := cycleFinder{scope: s, state: make(map[string]int)}
+	var users []Variable
+	named := make(map[string][]int)
 	for _, layer := range s.layers {
 		for _, v := range layer.list {
-			if found := f.visit(v.Key); found != nil {
-				return found
+			if !v.Raw && strings.ContainsAny(v.Value, "$%") {
+				named[v.Key] = append(named[v.Key], len(users))
+				users = append(users, v)
 			}
 		}
 	}
-	return nil
-}
-
-type cycleFinder struct {
-	scope *scope
-	state map[string]int // 1: on the path, 2: done
-	path  []string
-}
-
-// maxVariableChain bounds the depth of variables in variables.
-const maxVariableChain = 10_000
-
-func (f *cycleFinder) visit(name string) []string {
-	switch f.state[name] {
-	case 1:
-		return slices.Clone(f.path[slices.Index(f.path, name):])
-	case 2:
+	if len(users) < 2 {
 		return nil
 	}
-	v, ok := f.scope.lookup(name)
-	if !ok || v.Raw || !strings.ContainsAny(v.Value, "$%") || len(f.path) > maxVariableChain {
-		f.state[name] = 2
-		return nil
-	}
-	f.state[name] = 1
-	f.path = append(f.path, name)
-	for _, used := range usedVariables(v.Value) {
-		if used == name {
-			continue
+	circle := findCircle(indices(len(users)), func(i int) []int {
+		var next []int
+		for _, name := range usedVariables(users[i].Value) {
+			for _, k := range named[name] {
+				if k != i {
+					next = append(next, k)
+				}
+			}
 		}
-		if found := f.visit(used); found != nil {
-			return found
-		}
+		return next
+	})
+	var names []string
+	for _, i := range circle {
+		names = append(names, users[i].Key)
 	}
-	f.path = f.path[:len(f.path)-1]
-	f.state[name] = 2
-	return nil
+	return names
+}
+
+func indices(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
 }
 
 func usedVariables(text string) []string {

@@ -1,0 +1,67 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// maxChildDepth is how many levels of child pipelines GitLab allows.
+const maxChildDepth = 2
+
+// children compiles the child pipelines that the jobs of a plan start. One that is wrong fails its job only when that
+// runs, so errors stay with the job.
+func (p *planner) children(plan *Plan) {
+	for _, job := range plan.Jobs {
+		if job.Trigger == nil || job.Trigger.Include == nil {
+			continue
+		}
+		trigger := *job.Trigger
+		trigger.Child, trigger.ChildError = p.child(job)
+		job.Trigger = &trigger
+	}
+}
+
+func (p *planner) child(job *Job) (*Plan, error) {
+	if p.event.depth >= maxChildDepth {
+		return nil, fmt.Errorf("more than %d levels of child pipelines", maxChildDepth)
+	}
+	include := job.Trigger.node.Get("include")
+	for _, entry := range include.Flatten() {
+		if artifact := entry.Get("artifact"); !artifact.IsNull() {
+			return nil, fmt.Errorf("%s is made by the job %s when the pipeline runs", artifact.RubyText(), entry.Get("job").RubyText())
+		}
+	}
+	event := p.event
+	event.Name = job.Name
+	event.parent, event.Source, event.depth = p.event.root(), ParentPipeline, p.event.depth+1
+	event.Inputs = nil
+	event.Variables = p.forwarded(job)
+	c := p.project.compiler(p.ctx, event)
+	at := job.Trigger.node.Position
+	tree := yamltree.NewMapping([]yamltree.Pair{{Key: yamltree.NewString("include", at), Value: include}}, at)
+	plan, err := c.planTree(c.merge(tree, &file{name: at.File, repository: p.project.own}))
+	var wrong Errors
+	if errors.As(err, &wrong) {
+		return nil, wrong
+	}
+	return plan, err
+}
+
+// forwarded are the variables that a child pipeline is given: those of the job's YAML unless it says otherwise, and those
+// of this run only if it says so.
+func (p *planner) forwarded(job *Job) []Variable {
+	var forwarded []Variable
+	if yes, said := job.Trigger.Forward["yaml_variables"]; yes || !said {
+		scope := newScope(newVariableSet(p.predefined, job.Variables), p.settings(""))
+		for _, v := range job.Variables {
+			v.Value, _ = scope.expandedValue(v.Key)
+			forwarded = append(forwarded, v)
+		}
+	}
+	if job.Trigger.Forward["pipeline_variables"] {
+		forwarded = mergeVariables(forwarded, p.event.Variables)
+	}
+	return forwarded
+}

@@ -1,0 +1,38 @@
+package pipeline
+
+import (
+	"context"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// A Node is a value of a [Config]: a scalar, a sequence or a mapping in its order, with its place in a file. Nodes are
+// shared and must not be changed.
+type Node = yamltree.Node
+
+// A Config is a merged configuration: all includes read, inputs put in, `extends` and `!reference` resolved.
+type Config struct {
+	// Root is a mapping. The stages have .pre first and .post last.
+	Root *Node
+	// Files are those that it is made of, in the order in which they were read, each once.
+	Files []string
+}
+
+// Config gives the merged configuration for an event, as "View full configuration" on GitLab. It is not validated
+// beyond what merging needs; [Project.Plan] does that. Errors are [Errors].
+func (p *Project) Config(ctx context.Context, event Event) (*Config, error) {
+	c := p.compiler(ctx, event)
+	tree := c.configuration()
+	if tree == nil {
+		return nil, c.errors
+	}
+	files := []string{p.options.ConfigPath}
+	seen := map[string]bool{p.options.ConfigPath: true}
+	for _, f := range c.includes {
+		if f.name != "" && !seen[f.name] {
+			seen[f.name] = true
+			files = append(files, f.name)
+		}
+	}
+	return &Config{Root: tree, Files: files}, nil
+}
