@@ -303,3 +303,36 @@ func TestVisible(t *testing.T) {
 		t.Errorf("visible (-want +got):\n%s", diff)
 	}
 }
+
+// TestIndirectDependency: a version that changes behind a dependency concerns those who use that dependency, and no other.
+// The vendor directory stands in for a filled module cache.
+func TestIndirectDependency(t *testing.T) {
+	t.Parallel()
+	goMod := func(version string) string {
+		return "module example.com/app\n\ngo 1.26\n\nrequire (\n\texample.com/alone v1.0.0\n\texample.com/multi " + version +
+			" // indirect\n\texample.com/zlog v1.0.0\n)\n"
+	}
+	root := checkout(t, map[string]string{
+		"go.mod":            goMod("v1.0.0"),
+		"logs/logs.go":      "package logs\n\nimport _ \"example.com/zlog\"\n",
+		"plain/plain.go":    "package plain\n\nimport _ \"example.com/alone\"\n",
+		"nothing/none.go":   "package nothing\n\nimport _ \"fmt\"\n",
+		"nothing/n_test.go": "package nothing\n\nimport _ \"example.com/zlog\"\n",
+		"vendor/modules.txt": "# example.com/alone v1.0.0\n## explicit; go 1.20\nexample.com/alone\n# example.com/multi v1.1.0\n## explicit; go 1.20\n" +
+			"example.com/multi\n# example.com/zlog v1.0.0\n## explicit; go 1.20\nexample.com/zlog\n",
+		"vendor/example.com/alone/a.go": "package alone\n",
+		"vendor/example.com/multi/m.go": "package multi\n",
+		"vendor/example.com/zlog/z.go":  "package zlog\n\nimport _ \"example.com/multi\"\n",
+	})
+	put(t, root, "go.mod", goMod("v1.1.0"))
+	var got []string
+	for _, p := range analyse(t, root, Options{}).Packages {
+		if p.OnlyTests {
+			p.Dir += "?"
+		}
+		got = append(got, p.Dir)
+	}
+	if diff := cmp.Diff([]string{"logs", "nothing?"}, got); diff != "" {
+		t.Errorf("affected (-want +got):\n%s", diff)
+	}
+}

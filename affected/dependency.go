@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -31,7 +33,11 @@ func (a *analysis) goMod(file string) error {
 		return nil
 	}
 	before, err := modules.ParseFile(file, []byte(text))
-	if err != nil || !sameLanguage(before, now.File) {
+	if err != nil {
+		// Nobody can say what it asked for, so it asks for something else now.
+		before = &modfile.File{}
+	}
+	if !sameLanguage(before, now.File) {
 		a.module(dir, file)
 		return nil
 	}
@@ -148,8 +154,11 @@ func differing(a, b map[string]string) map[string]bool {
 func (a *analysis) goSum(file string) error {
 	text, existed := changes.Show(a.ctx, a.set.Root, a.set.Base, file)
 	now, err := os.ReadFile(filepath.Join(a.graph.root, filepath.FromSlash(file)))
-	if err != nil || !existed {
+	if !existed || errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	before, after := hashes(text), hashes(string(now))
 	changed := map[string]bool{}

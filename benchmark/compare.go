@@ -114,10 +114,10 @@ func compare(k Key, old, values []float64, p Policy) Change {
 	a, b := benchmath.NewSample(old, &thresholds), benchmath.NewSample(values, &thresholds)
 	assume := benchmath.AssumeNothing
 	c := Change{Key: k, Old: assume.Summary(a, 0.95).Center, New: assume.Summary(b, 0.95).Center, P: assume.Compare(a, b).P}
-	switch {
-	case c.Old == c.New:
+	switch c.Old {
+	case c.New:
 		return c
-	case c.Old == 0:
+	case 0:
 		c.Delta = math.Inf(1)
 	default:
 		c.Delta = (c.New - c.Old) / c.Old

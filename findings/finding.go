@@ -35,7 +35,7 @@ type Tool struct {
 type Report struct {
 	Tool Tool
 	Kind Kind
-	// Findings include the suppressed ones where the scanner tells of them; see [Finding.Suppressed].
+	// Findings are sorted, the worst first, and include the suppressed ones where the scanner tells of them; see [Finding.Suppressed].
 	Findings []Finding
 	// Problems say what the scanner could not look at. A report with problems proves nothing about what it does not
 	// mention, so no gate is green on it.

@@ -15,7 +15,7 @@ import (
 
 // newAffectedCommand is `slipway affected`: what a change can affect, by the import graph.
 func newAffectedCommand() *cobra.Command {
-	var base, root, print, module string
+	var base, root, kind, module string
 	var all []string
 	var asJSON bool
 	kinds := []string{"packages", "tests", "commands", "modules", "dirs"}
@@ -34,8 +34,8 @@ packages build with a dependency whose version has changed. It needs no network.
   slipway affected --base origin/main --print modules --all .gitlab-ci.yml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !slices.Contains(kinds, print) {
-				return fmt.Errorf("--print %s is none of %s", print, strings.Join(kinds, ", "))
+			if !slices.Contains(kinds, kind) {
+				return fmt.Errorf("--print %s is none of %s", kind, strings.Join(kinds, ", "))
 			}
 			dir, err := repositoryRoot(cmd.Context(), root)
 			if err != nil {
@@ -61,7 +61,7 @@ packages build with a dependency whose version has changed. It needs no network.
 				e.SetIndent("", "  ")
 				return e.Encode(newAffectedJSON(set.Base, result))
 			}
-			for _, line := range affectedLines(result, print) {
+			for _, line := range affectedLines(result, kind) {
 				fmt.Fprintln(cmd.OutOrStdout(), line)
 			}
 			return nil
@@ -69,7 +69,7 @@ packages build with a dependency whose version has changed. It needs no network.
 	}
 	flags := command.Flags()
 	flags.StringVar(&base, "base", "", "the `REF` that the change is to be merged into; history is fetched if the clone is shallow")
-	flags.StringVar(&print, "print", "packages", "what to list: "+strings.Join(kinds, ", "))
+	flags.StringVar(&kind, "print", "packages", "what to list: "+strings.Join(kinds, ", "))
 	flags.BoolVar(&asJSON, "json", false, "print all of it as JSON, with the reason for each package")
 	flags.StringVar(&module, "module", "", "only packages of the module in `DIR`")
 	flags.StringArrayVar(&all, "all", nil, "a change of a file that matches `GLOB` affects every package; repeatable")
@@ -78,18 +78,18 @@ packages build with a dependency whose version has changed. It needs no network.
 	return command
 }
 
-func affectedLines(r *affected.Result, print string) []string {
-	if print == "modules" {
+func affectedLines(r *affected.Result, kind string) []string {
+	if kind == "modules" {
 		return r.Modules
 	}
 	lines := []string{}
 	for _, p := range r.Packages {
 		switch {
-		case print == "dirs" && p.Dir == ".":
+		case kind == "dirs" && p.Dir == ".":
 			lines = append(lines, ".")
-		case print == "dirs":
+		case kind == "dirs":
 			lines = append(lines, "./"+p.Dir)
-		case print == "packages", print == "tests" && p.Tests, print == "commands" && p.Main && !p.OnlyTests:
+		case kind == "packages", kind == "tests" && p.Tests, kind == "commands" && p.Main && !p.OnlyTests:
 			lines = append(lines, p.ImportPath)
 		}
 	}

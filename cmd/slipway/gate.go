@@ -56,7 +56,11 @@ Exit codes: 0 green; 1 red; 2 a report or the file of accepted risks cannot be u
 				return err
 			}
 			if newFrom != "" {
-				if policy.Changed, err = changes.Since(cmd.Context(), ".", newFrom); err != nil {
+				root, err := repositoryRoot(cmd.Context(), scan.root)
+				if err != nil {
+					return err
+				}
+				if policy.Changed, err = changes.Since(cmd.Context(), root, newFrom); err != nil {
 					return fmt.Errorf("--new-from: %w", err)
 				}
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -84,5 +85,49 @@ func TestReport(t *testing.T) {
 	}
 	if code, _ := slipway(t, "report", "govulncheck", data+"govulncheck/unreachable.json", "--root", data+"vulnerable"); code != 3 {
 		t.Errorf("unreachable: exit code %d", code)
+	}
+}
+
+// TestGateOnNewFindings is a merge request that adds one finding to a file that had one.
+func TestGateOnNewFindings(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	git := func(args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", dir, "-c", "user.name=Dev", "-c", "user.email=dev@example.com", "-c", "commit.gpgsign=false"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	put := func(name, content string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	git("init", "--quiet", "--initial-branch=main")
+	put("a.go", "package a\n\nvar old = md5.New()\n")
+	git("add", "--all")
+	git("commit", "--quiet", "--message=First")
+	git("checkout", "--quiet", "-b", "topic")
+	put("a.go", "package a\n\n// More.\nvar old = md5.New()\n\nvar fresh = md5.New()\n")
+	git("commit", "--quiet", "--all", "--message=Second")
+	issue := func(line string) string {
+		return `{"severity":"HIGH","confidence":"HIGH","rule_id":"G401","details":"weak","file":"a.go","code":"","line":"` + line + `","column":"1"}`
+	}
+	report := func(issues ...string) string {
+		return put("gosec.json", `{"Golang errors":{},"Issues":[`+strings.Join(issues, ",")+`],"Stats":{"files":1},"GosecVersion":"dev"}`)
+	}
+	both := []string{"gate", "--root", dir, "--new-from", "main", "--report"}
+	if code, output := slipway(t, append(both, report(issue("4"), issue("6")))...); code != 1 || !strings.Contains(output, "a.go:6") || !strings.Contains(output, "1 not new") {
+		t.Errorf("a new finding: exit code %d\n%s", code, output)
+	}
+	if code, output := slipway(t, append(both, report(issue("4")))...); code != 0 || !strings.Contains(output, "1 not new") {
+		t.Errorf("an old finding: exit code %d\n%s", code, output)
+	}
+	if code, output := slipway(t, "gate", "--root", dir, "--new-from", "nowhere", "--report", report()); code != 2 || !strings.Contains(output, "nowhere") {
+		t.Errorf("no such branch: exit code %d\n%s", code, output)
 	}
 }

@@ -136,7 +136,7 @@ func SARIF(w io.Writer, r *findings.Report) error {
 			index[id] = len(run.Tool.Driver.Rules)
 			run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRuleOf(r, f, id))
 		}
-		run.Results = append(run.Results, sarifResultOf(r, f, id, index[id]))
+		run.Results = append(run.Results, sarifResultOf(f, id, index[id]))
 	}
 	return encode(w, sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run}})
 }
@@ -169,7 +169,7 @@ func sarifRuleOf(r *findings.Report, f findings.Finding, id string) sarifRule {
 	return rule
 }
 
-func sarifResultOf(r *findings.Report, f findings.Finding, id string, index int) sarifResult {
+func sarifResultOf(f findings.Finding, id string, index int) sarifResult {
 	result := sarifResult{
 		RuleID: id, RuleIndex: index, Level: sarifLevel[f.Severity],
 		Message:      sarifMessage{clip(orUnknown(f.Message), sarifText)},

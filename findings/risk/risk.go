@@ -82,7 +82,7 @@ func Parse(name string, data []byte, now time.Time, maxDays int) ([]Risk, error)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w (a pattern that begins with * needs quotes)", name, err)
 	}
-	if err := d.Decode(new(yaml.Node)); err != io.EOF {
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: there is a second document; put all entries into one list", name)
 	}
 	list := document.Content[0]

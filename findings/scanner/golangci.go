@@ -33,19 +33,19 @@ var linterSeverity = map[string]findings.Severity{
 	"typecheck": findings.Critical,
 
 	"bodyclose": findings.High, "contextcheck": findings.High, "durationcheck": findings.High, "errcheck": findings.High,
-	"gosec": findings.High, "govet": findings.High, "ineffassign": findings.Medium, "makezero": findings.High,
+	"gosec": findings.High, "govet": findings.High, "makezero": findings.High,
 	"nilerr": findings.High, "nilnesserr": findings.High, "rowserrcheck": findings.High, "sqlclosecheck": findings.High,
 	"bidichk": findings.High, "loggercheck": findings.High, "recvcheck": findings.High, "zerologlint": findings.High,
 
 	"asasalint": findings.Medium, "copyloopvar": findings.Medium, "errchkjson": findings.Medium, "errorlint": findings.Medium,
 	"exhaustive": findings.Medium, "fatcontext": findings.Medium, "forcetypeassert": findings.Medium,
-	"gochecknoglobals": findings.Medium, "gochecknoinits": findings.Medium, "musttag": findings.Medium,
+	"gochecknoglobals": findings.Medium, "gochecknoinits": findings.Medium, "ineffassign": findings.Medium, "musttag": findings.Medium,
 	"nilnil": findings.Medium, "noctx": findings.Medium, "paralleltest": findings.Medium, "reassign": findings.Medium,
 	"spancheck": findings.Medium, "staticcheck": findings.Medium, "testifylint": findings.Medium, "unused": findings.Medium,
 	"wrapcheck": findings.Medium, "depguard": findings.Medium, "forbidigo": findings.Medium, "gomoddirectives": findings.Medium,
-	"thelper": findings.Low, "tparallel": findings.Medium, "unparam": findings.Low,
+	"tparallel": findings.Medium,
 
-	"asciicheck": findings.Low, "godot": findings.Info, "godox": findings.Info, "lll": findings.Info, "misspell": findings.Info,
+	"godot": findings.Info, "godox": findings.Info, "lll": findings.Info, "misspell": findings.Info,
 	"whitespace": findings.Info, "wsl_v5": findings.Info, "nlreturn": findings.Info, "gofmt": findings.Info,
 	"gofumpt": findings.Info, "goimports": findings.Info, "gci": findings.Info, "golines": findings.Info, "swaggo": findings.Info,
 }

@@ -63,8 +63,8 @@ func (p Paths) scanRoot() string {
 // under cuts the root off an absolute path, whatever links lead to it.
 func (p Paths) under(file string) (string, bool) {
 	roots := []string{p.scanRoot()}
-	if real, err := filepath.EvalSymlinks(p.Root); p.ScanRoot == "" && err == nil {
-		roots = append(roots, real)
+	if target, err := filepath.EvalSymlinks(p.Root); p.ScanRoot == "" && err == nil {
+		roots = append(roots, target)
 	}
 	for _, root := range roots {
 		root = strings.TrimSuffix(filepath.ToSlash(root), "/") + "/"

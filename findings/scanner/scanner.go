@@ -124,7 +124,7 @@ func read(name string, data []byte, o Options) (*findings.Report, error) {
 		if f.name != name {
 			continue
 		}
-		if !f.detect(first) && !(name == "gitleaks" && isEmptyArray(first)) {
+		if !f.detect(first) && (name != "gitleaks" || !isEmptyArray(first)) {
 			return nil, fmt.Errorf("the report is not one of %s", name)
 		}
 		return f.read(data, o)

@@ -3,6 +3,7 @@ package scanner
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -187,6 +188,31 @@ func TestIncomplete(t *testing.T) {
 		}
 		if len(r.Problems) == 0 {
 			t.Errorf("%s: no problem is told", name)
+		}
+	}
+}
+
+// TestLinterSeverities: golangci-lint itself has no severity unless it is configured, and calls everything critical.
+func TestLinterSeverities(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ linter, text, severity, wantRule, want string }{
+		{"typecheck", "undefined: x", "", "typecheck", "critical"},
+		{"govet", "copylocks", "", "govet", "high"},
+		{"staticcheck", "SA4006: never used", "", "SA4006", "medium"},
+		{"staticcheck", "ST1005: capitalized", "", "ST1005", "low"},
+		{"staticcheck", "Something: else", "", "staticcheck", "medium"},
+		{"godot", "no period", "", "godot", "info"},
+		{"somebodys", "x", "", "somebodys", "low"},
+		{"godot", "no period", "error", "godot", "high"},
+		{"govet", "x", "info", "govet", "info"},
+	} {
+		text := fmt.Sprintf(`{"Issues":[{"FromLinter":%q,"Text":%q,"Severity":%q,"Pos":{"Filename":"a.go","Line":1}}],"Report":{}}`, test.linter, test.text, test.severity)
+		r, err := Read("golangci", strings.NewReader(text), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := r.Findings[0]; f.Rule != test.wantRule || f.Severity.String() != test.want {
+			t.Errorf("%s %q: %s %s, want %s %s", test.linter, test.text, f.Rule, f.Severity, test.wantRule, test.want)
 		}
 	}
 }
