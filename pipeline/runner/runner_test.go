@@ -23,6 +23,13 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "supervise" {
 		os.Exit(supervise.Main(os.Args[2:]))
 	}
+	if len(os.Args) > 5 && os.Args[1] == "run-and-be-killed" {
+		_, err := Run(context.Background(), planOf(job("j", os.Args[5])), Options{
+			Dir: os.Args[2], CacheDir: os.Args[3], TempDir: os.Args[4], Env: os.Environ(), Supervisor: []string{os.Args[0], "supervise"},
+		})
+		fmt.Println(err)
+		os.Exit(1)
+	}
 	goleak.VerifyTestMain(m)
 }
 

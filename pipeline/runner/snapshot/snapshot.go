@@ -55,7 +55,7 @@ func Take(ctx context.Context, project, dir string, options Options) (*Snapshot,
 		return nil, err
 	}
 	clone := git{env: options.Env}
-	if _, err := clone.run(ctx, nil, "clone", "--quiet", "--bare", "--local", "--no-tags", project, dir); err != nil {
+	if _, err := clone.run(ctx, nil, "clone", "--quiet", "--bare", "--no-tags", project, dir); err != nil {
 		return nil, fmt.Errorf("snapshot of the sources: %w", err)
 	}
 	s := &Snapshot{Dir: dir, Commit: commit}

@@ -1,0 +1,229 @@
+package runner
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+func TestPredefinedVariables(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	sha := p.git("rev-parse", "HEAD")
+	r := p.run(job("unit tests: [a]", `
+echo "names: $CI_JOB_NAME, $CI_JOB_NAME_SLUG, $CI_JOB_STAGE, $CI_JOB_STATUS"
+echo "numbers: $CI_PIPELINE_ID $CI_PIPELINE_IID $CI_JOB_ID $CI_NODE_INDEX/$CI_NODE_TOTAL"
+echo "server: $CI $GITLAB_CI $SLIPWAY"
+echo "commit: $CI_COMMIT_SHA $CI_COMMIT_SHORT_SHA"
+[ "$PWD" = "$CI_PROJECT_DIR" ] && [ "${CI_PROJECT_DIR#"$CI_BUILDS_DIR"/}" = acme/app ] && echo "folders are right"
+[ "$(git rev-parse HEAD)" = "$CI_COMMIT_SHA" ] && echo "head is right"
+[ -d "$TMPDIR" ] && [ -z "$(ls "$TMPDIR")" ] && touch "$TMPDIR/x" && echo "own temporary folder"
+echo "environment: $CI_ENVIRONMENT_NAME $CI_ENVIRONMENT_SLUG $CI_ENVIRONMENT_URL $CI_ENVIRONMENT_ACTION $CI_ENVIRONMENT_TIER"`,
+		func(j *pipeline.Job) {
+			j.Parallel, j.Instance = 3, 2
+			j.Environment = &pipeline.Environment{Name: "staging", URL: "https://staging.example.com", DeploymentTier: "staging"}
+		}))
+	p.wantLog(r, "unit tests: [a]",
+		"names: unit tests: [a], unit-tests---a, test, running",
+		"numbers: 1 1 10001 2/3",
+		"server: true true true",
+		"commit: "+sha+" "+sha[:8],
+		"folders are right", "head is right", "own temporary folder",
+		"environment: staging staging https://staging.example.com start staging")
+}
+
+func TestFileVariables(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	plan := planOf(job("j", `cat "$KUBECONFIG"; stat -c %a "$KUBECONFIG"; echo "$KUBECONFIG" >path; cat "$OTHER"`,
+		variables("OTHER=$KUBECONFIG"), artifacts(pipeline.Artifacts{Paths: []string{"path"}})))
+	plan.Project = []pipeline.Variable{{Key: "KUBECONFIG", Value: "apiVersion: v1 $literal\nkind: Config\n", File: true}}
+	r := p.runPlan(plan)
+	p.wantLog(r, "j", "apiVersion: v1 $literal", "kind: Config", "600", "apiVersion: v1 $literal")
+}
+
+func TestMaskedVariables(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	p.options.Output = true
+	plan := planOf(job("j", `echo "token is $TOKEN"; printf %s "${TOKEN%????}"; sleep 0.1; echo "${TOKEN#??????????}"; echo "$TOKEN" | base64; cat "$KEY"; echo $OTHER`))
+	plan.Project = []pipeline.Variable{
+		{Key: "TOKEN", Value: "s3cr3t-t0ken-1", Masked: true}, {Key: "KEY", Value: "line one\nline two\n", Masked: true, File: true},
+	}
+	plan.Run = []pipeline.Variable{{Key: "OTHER", Value: "given-here", Masked: true}}
+	r := p.runPlan(plan)
+	p.wantLog(r, "j", "token is [MASKED]", "[MASKED]", "czNjcjN0LXQwa2VuLTEK", "[MASKED]", "[MASKED]", "[MASKED]", "!s3cr3t", "!line one", "!given-here")
+	for _, u := range p.updates {
+		if strings.Contains(u.Message, "s3cr3t") {
+			t.Errorf("an update shows the secret: %s", u.Message)
+		}
+	}
+}
+
+func TestMaskingWriter(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		secrets []string
+		pieces  []string
+		want    string
+	}{
+		{"whole", []string{"secret"}, []string{"a secret!"}, "a [MASKED]!"},
+		{"in pieces", []string{"secret"}, []string{"a se", "c", "ret!"}, "a [MASKED]!"},
+		{"a beginning that is none", []string{"secret"}, []string{"sec", "ond"}, "second"},
+		{"a beginning at the end", []string{"secret"}, []string{"the sec"}, "the sec"},
+		{"the longer of two", []string{"pass", "password"}, []string{"password pass"}, "[MASKED] [MASKED]"},
+		{"the shorter in what was held back", []string{"pass", "password"}, []string{"passwor"}, "[MASKED]wor"},
+		{"repeated beginnings", []string{"aab"}, []string{"aa", "aab"}, "aa[MASKED]"},
+		{"none", nil, []string{"text"}, "text"},
+		{"empty ones", []string{""}, []string{"text"}, "text"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			m := newMaskingWriter(&out, tt.secrets)
+			for _, piece := range tt.pieces {
+				if n, err := m.Write([]byte(piece)); n != len(piece) || err != nil {
+					t.Fatalf("Write: %d, %v", n, err)
+				}
+			}
+			if err := m.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			if out.String() != tt.want {
+				t.Errorf("got %q, want %q", out.String(), tt.want)
+			}
+		})
+	}
+}
+
+// However a text is cut, no secret passes, and the result is that of the whole text.
+func TestMaskingWriterPieces(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		letters := rapid.StringOfN(rapid.RuneFrom([]rune("abc")), 1, 5, -1)
+		secrets := rapid.SliceOfN(letters, 1, 3).Draw(t, "secrets")
+		text := rapid.StringOfN(rapid.RuneFrom([]rune("abcd")), 0, 40, -1).Draw(t, "text")
+		var whole, cut bytes.Buffer
+		w, c := newMaskingWriter(&whole, secrets), newMaskingWriter(&cut, secrets)
+		_, _ = w.Write([]byte(text))
+		for rest := text; rest != ""; {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "n")
+			_, _ = c.Write([]byte(rest[:n]))
+			rest = rest[n:]
+		}
+		_, _ = w.Flush(), c.Flush()
+		if whole.String() != cut.String() {
+			t.Fatalf("whole %q, cut %q", whole.String(), cut.String())
+		}
+		for _, s := range secrets {
+			if strings.Contains(strings.ReplaceAll(cut.String(), masked, "\x00"), s) {
+				t.Fatalf("%q passed: %q", s, cut.String())
+			}
+		}
+	})
+}
+
+func TestCoverage(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, log, pattern, want string }{
+		{"Go's total", "ok pkg coverage: 50.0% of statements\ntotal:\t\t(statements)\t\t83.4%\n", `total:\s+\(statements\)\s+\d+.\d+%`, "83.4"},
+		{"the last line", "coverage: 10%\ncoverage: 20%\n", `coverage: \d+%`, "20"},
+		{"a group", "lines 12 of 90.5 percent\n", `lines \d+ of (\d+\.\d+)`, "90.5"},
+		{"colours", "coverage: \x1b[32m77.7%\x1b[0m\n", `coverage: \d+\.\d+%`, "77.7"},
+		{"no newline at the end", "coverage: 5%", `coverage: \d+%`, "5"},
+		{"nothing", "no\n", `coverage: \d+%`, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := coverageOf(strings.NewReader(tt.log), tt.pattern)
+			if got != tt.want || err != nil {
+				t.Errorf("got %q, %v, want %q", got, err, tt.want)
+			}
+		})
+	}
+	if _, err := coverageOf(strings.NewReader(""), "("); err == nil {
+		t.Error("a broken pattern was accepted")
+	}
+}
+
+func TestCoverageOfAJob(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	r := p.run(job("j", "echo 'total: 83.4%'", func(j *pipeline.Job) { j.Coverage = `total: \d+\.\d+%` }))
+	if got := state(r, "j").Coverage; got != "83.4" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestSources(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		committed bool
+		strategy  string
+		want      []string
+	}{
+		{"uncommitted changes come along", false, "", []string{"edited", "untracked"}},
+		{"unless only the commit is wanted", true, "", []string{"a project", "!untracked\n"}},
+		{"no sources", false, "none", []string{"no README", "!untracked\n"}},
+		{"an empty folder", false, "empty", []string{"no README"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, map[string]string{".gitignore": "ignored\n"})
+			p.write("README", "edited\n")
+			p.write("new", "untracked\n")
+			p.write("ignored", "")
+			p.options.CommittedOnly = tt.committed
+			r := p.run(job("j", "[ ! -e ignored ]; cat README 2>/dev/null || echo no README; cat new 2>/dev/null || true", variables("GIT_STRATEGY="+tt.strategy)),
+				job("other", "echo change >>README; git diff --stat"), job("last", "git diff --exit-code; [ -z \"$(git diff)\" ]", stage("next"), variables("GIT_STRATEGY=")))
+			p.wantLog(r, "j", tt.want...)
+			if s := state(r, "last"); s.Status != Success {
+				t.Errorf("the checkout of the last job is not clean:\n%s", p.log(r, "last"))
+			}
+		})
+	}
+}
+
+func TestSubmodules(t *testing.T) {
+	t.Parallel()
+	library := newProject(t, map[string]string{"lib.txt": "library\n"})
+	p := newProject(t, nil)
+	p.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", library.dir, "lib")
+	p.git("commit", "--quiet", "-m", "submodule")
+	r := p.run(job("j", "cat lib/lib.txt", variables("GIT_SUBMODULE_STRATEGY=recursive")))
+	p.wantLog(r, "j", "library")
+}
+
+func TestMachineEnvironment(t *testing.T) {
+	t.Parallel()
+	got := machineEnvironment([]string{"PATH=/bin", "AWS_SECRET=x", "LC_ALL=C", "LC=x", "TOKEN=t", "https_proxy=p", "GOPROXY=off"}, []string{"TOKEN"})
+	if want := "PATH=/bin LC_ALL=C TOKEN=t https_proxy=p GOPROXY=off"; strings.Join(got, " ") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := machineEnvironment(nil, nil); len(got) != 1 || !strings.HasPrefix(got[0], "PATH=/") {
+		t.Errorf("without a PATH: %q", got)
+	}
+	if got := withPath([]string{"HOME=/h", "PATH=/bin"}, "/tools"); got[1] != "PATH=/tools:/bin" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestToolsComeFirst(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	dir := t.TempDir()
+	q := &project{t: t, dir: dir}
+	q.write("git", "#!/bin/sh\necho our git\n")
+	r := p.run(job("j", "command -v mytool || echo none"))
+	p.wantLog(r, "j", "none")
+	p.options.Tools = dir
+	r = p.run(job("j", "echo ${PATH%%:*}"))
+	p.wantLog(r, "j", filepath.Clean(dir))
+}
