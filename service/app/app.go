@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +20,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/auth"
 	"gitlab.com/slipway-ci/slipway/service/config"
 	"gitlab.com/slipway-ci/slipway/service/httpapi"
-	"gitlab.com/slipway-ci/slipway/service/memlimit"
+	"gitlab.com/slipway-ci/slipway/service/memory"
 	"gitlab.com/slipway-ci/slipway/service/order"
 	"gitlab.com/slipway-ci/slipway/service/payments"
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
@@ -111,7 +110,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, a.cleanups.run(context.WithoutCancel(ctx)))
 		}
 	}()
-	if limit := memlimit.Set(os.DirFS("/sys/fs/cgroup"), os.Getenv("GOMEMLIMIT")); limit > 0 {
+	if limit := memory.SetLimit(os.DirFS("/sys/fs/cgroup"), os.Getenv("GOMEMLIMIT")); limit > 0 {
 		a.log.Info("memory limit", zap.Int64("bytes", limit))
 	}
 	listener, err := listen(ctx, "http.addr", a.config.HTTP.Addr)
@@ -156,7 +155,9 @@ func (a *App) Start(ctx context.Context) (err error) {
 	a.started.Store(true)
 	a.metrics.Reloaded(nil, time.Now())
 	a.announce()
-	go debug.FreeOSMemory() // what the start needed (migrations, above all) is not needed again
+	if _, err := memory.Trim(); err != nil {
+		a.log.Warn("memory", zap.Error(err))
+	}
 	return nil
 }
 

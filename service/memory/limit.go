@@ -1,6 +1,6 @@
-// Package memlimit tells the garbage collector how much memory the container has, so that it works harder near the limit
-// instead of being killed there.
-package memlimit
+// Package memory keeps the process within what it is given: it tells the garbage collector how much the container has,
+// so that it works harder near the limit instead of being killed there, and gives back what only the start needed.
+package memory
 
 import (
 	"io/fs"
@@ -16,9 +16,9 @@ const share = 0.9
 // Files with the limit, in cgroup v2 and v1, below /sys/fs/cgroup.
 var files = []string{"memory.max", "memory/memory.limit_in_bytes"}
 
-// Set applies the limit found in the control groups in fsys, and returns it in bytes; 0 when there is none, or when
+// SetLimit applies the limit found in the control groups in fsys, and returns it in bytes; 0 when there is none, or when
 // gomemlimit (the environment's GOMEMLIMIT, which the runtime has read already) decides.
-func Set(fsys fs.FS, gomemlimit string) int64 {
+func SetLimit(fsys fs.FS, gomemlimit string) int64 {
 	if gomemlimit != "" {
 		return 0
 	}

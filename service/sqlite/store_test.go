@@ -1,0 +1,97 @@
+package sqlite_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"uuid"
+
+	"go.uber.org/goleak"
+
+	"gitlab.com/slipway-ci/slipway/service/order"
+	"gitlab.com/slipway-ci/slipway/service/sqlite"
+	"gitlab.com/slipway-ci/slipway/service/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T, path string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) order.Store { return open(t, filepath.Join(t.TempDir(), "a file?#%.db")) })
+}
+
+func TestMigrateOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "orders.db")
+	for _, want := range []int{1, 0} {
+		s, err := sqlite.Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		applied, err := s.Migrate(t.Context())
+		if err != nil || len(applied) != want {
+			t.Errorf("Migrate applied %v, %v; want %d", applied, err, want)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOpenFails(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	garbage := filepath.Join(folder, "garbage")
+	if err := os.WriteFile(garbage, []byte(strings.Repeat("this is no database\n", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(folder, "missing", "orders.db"), garbage} {
+		s, err := sqlite.Open(t.Context(), path)
+		if err == nil {
+			_ = s.Close()
+			t.Errorf("%s was opened", path)
+		} else if !strings.Contains(err.Error(), path) {
+			t.Errorf("the error does not name %s: %v", path, err)
+		}
+	}
+}
+
+// TestWriterWaits shows that writes queue, where a context can end the waiting, and that readers do not wait for them.
+func TestWriterWaits(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "orders.db")
+	busy, other := open(t, path), open(t, path)
+	release := busy.Hold(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, _, err := busy.Create(ctx, order.Order{ID: uuid.NewV7().String()}, order.Key{}); err == nil {
+		t.Error("a write succeeded while another one held the file")
+	}
+	if _, err := other.List(t.Context(), order.Query{Limit: 1}); err != nil {
+		t.Errorf("a reader: %v", err)
+	}
+	release()
+	if _, _, err := busy.Create(t.Context(), order.Order{ID: uuid.NewV7().String(), Items: []order.LineItem{}}, order.Key{}); err != nil {
+		t.Errorf("after that: %v", err)
+	}
+}
