@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
 // eventFlags say what happened: a standard event by its name, or a source with what belongs to it. Without any, it is a
@@ -99,7 +100,12 @@ func (f *eventFlags) typedInputs(project *projectFlags) (map[string]any, error) 
 
 // start is the event before the other flags refine it.
 func (f *eventFlags) start(ctx context.Context, dir, defaultBranch string) (pipeline.Event, error) {
-	event := pipeline.Event{Source: pipeline.Push, SHA: gitLine(ctx, dir, "rev-parse", "HEAD")}
+	for _, event := range pipeline.StandardEvents() {
+		if f.event == event.Name {
+			return event, nil
+		}
+	}
+	event := pipeline.Event{Source: pipeline.Push, AnyRef: true, SHA: gitLine(ctx, dir, "rev-parse", "HEAD")}
 	event.CommitMessage = gitLine(ctx, dir, "log", "-1", "--format=%B")
 	event.Branch = gitLine(ctx, dir, "symbolic-ref", "--short", "--quiet", "HEAD")
 	if event.Branch == "" {
@@ -177,6 +183,9 @@ func gitLine(ctx context.Context, dir string, args ...string) string {
 
 func completeEvents(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var names []string
+	for _, event := range pipeline.StandardEvents() {
+		names = append(names, render.EventLabel(event))
+	}
 	for name := range sources {
 		names = append(names, name)
 	}

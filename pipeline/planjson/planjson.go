@@ -24,11 +24,11 @@ func encode(w io.Writer, document map[string]any) error {
 }
 
 // Document is the verdict on a plan: valid, created, reason, stages, jobs, name and auto_cancel, and beside them what
-// GitLab does not tell: event (its label), decisions (why each job is there, by name) and left_out (the jobs that are
+// GitLab does not tell: event (its name, source, branch and tag), decisions (why each job is there, by name) and left_out (the jobs that are
 // not, with the decision).
 func Document(plan *pipeline.Plan) map[string]any {
 	d := map[string]any{"valid": true, "created": plan.Created}
-	put(d, "event", plan.Event.Name)
+	d["event"] = event(plan.Event)
 	leftOut := []any{}
 	for _, job := range plan.Dropped {
 		leftOut = append(leftOut, with(decision(job), "name", job.Name))
@@ -74,6 +74,14 @@ func ErrorDocument(err error) map[string]any {
 		all[i] = item
 	}
 	d["errors"] = all
+	return d
+}
+
+func event(e pipeline.Event) map[string]any {
+	d := map[string]any{"source": e.Source}
+	put(d, "name", e.Name)
+	put(d, "branch", e.Branch)
+	put(d, "tag", e.Tag)
 	return d
 }
 

@@ -36,8 +36,14 @@ func Why(w io.Writer, plan *pipeline.Plan, name string, color Palette) (found bo
 		fmt.Fprintf(out, "%s is %s of: %s\n", color.Bold(name), color.Yellow("not part"), label)
 		because(out, job)
 	}
-	if found && !plan.Created {
+	switch {
+	case plan.Created:
+	case found:
 		fmt.Fprintf(out, "  pipeline  none, %s\n", NotCreated(plan.Reason))
+	case plan.Reason == "workflow":
+		// No job was looked at: whether there is one of that name is not known.
+		found = true
+		fmt.Fprintf(out, "%s is %s of: %s\n  because   there is no pipeline, %s\n", color.Bold(name), color.Yellow("not part"), label, NotCreated(plan.Reason))
 	}
 	return found, out.Flush()
 }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/gittree"
+	"gitlab.com/slipway-ci/slipway/pipeline/plandiff"
+)
+
+// newDiffCommand is `slipway diff`: what a change does to the jobs of every event.
+func newDiffCommand() *cobra.Command {
+	var where projectFlags
+	var names []string
+	var exitCode bool
+	format := newFormat("text", "json")
+	cmd := &cobra.Command{
+		Use:   "diff REF1 [REF2]",
+		Short: "Tell what a change, or the upgrade of an include, does to the jobs of every event",
+		Long: `Tell what a change, or the upgrade of an include, does to the jobs of every event: jobs that come, go, and differ in
+which keywords. REF1 and REF2 are commits of this repository; without REF2 the work tree is compared, uncommitted changes
+included. Commits are read from git's objects, nothing is checked out.
+
+Exit codes: 0; 1 if something differs and --exit-code is given.`,
+		Example: `  slipway diff main                # what the work tree changes
+  slipway diff v1.4.0 v1.5.0
+  slipway diff HEAD~1 HEAD --event "tag v1.2.3"
+  slipway diff --exit-code origin/main HEAD`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			events, err := selectEvents(names)
+			if err != nil {
+				return err
+			}
+			before, closeBefore, err := where.at(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			defer closeBefore()
+			var after *pipeline.Project
+			if len(args) == 2 {
+				var closeAfter func()
+				if after, closeAfter, err = where.at(ctx, args[1]); err != nil {
+					return err
+				}
+				defer closeAfter()
+			} else if after, err = where.open(); err != nil {
+				return err
+			}
+			diffs, err := plandiff.Compare(ctx, before, after, events)
+			if err != nil {
+				return err
+			}
+			if err := writeDiffs(cmd.OutOrStdout(), diffs, format.value); err != nil {
+				return err
+			}
+			if exitCode && slices.ContainsFunc(diffs, func(d plandiff.Diff) bool { return !d.Empty() }) {
+				return exitError(1)
+			}
+			return nil
+		},
+	}
+	where.bind(cmd)
+	format.bind(cmd)
+	flags := cmd.Flags()
+	flags.StringArrayVarP(&names, "event", "e", nil, "only this event of `slipway events` (repeatable)")
+	flags.BoolVar(&exitCode, "exit-code", false, "exit with 1 if something differs")
+	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
+	return cmd
+}
+
+// at loads the project as it is in a commit. Call close when no more is compiled.
+func (f *projectFlags) at(ctx context.Context, ref string) (project *pipeline.Project, close func(), err error) {
+	tree, err := gittree.Open(ctx, f.dir, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	var files fs.FS = tree
+	// -C can name a folder inside of the repository.
+	if prefix := strings.TrimSuffix(gitLine(ctx, f.dir, "rev-parse", "--show-prefix"), "/"); prefix != "" {
+		if files, err = fs.Sub(tree, prefix); err != nil {
+			tree.Close()
+			return nil, nil, err
+		}
+	}
+	project, err = f.load(files)
+	if err != nil {
+		tree.Close()
+		if _, statErr := fs.Stat(files, f.config); errors.Is(statErr, fs.ErrNotExist) {
+			return nil, nil, fmt.Errorf("no %s in %s", f.config, ref)
+		}
+		return nil, nil, err
+	}
+	return project, func() { tree.Close() }, nil
+}
+
+func writeDiffs(w io.Writer, diffs []plandiff.Diff, format string) error {
+	if format == "json" {
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		return e.Encode(diffs)
+	}
+	return plandiff.Text(w, diffs, palette(w))
+}

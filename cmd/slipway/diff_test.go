@@ -1,0 +1,102 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestDiff(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	commit := func(tag, configuration string) {
+		fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("include: [ci/jobs.yml]\n"))
+		fill(t, filepath.Join(dir, "ci", "jobs.yml"), []byte(configuration))
+		git(t, dir, "add", ".")
+		git(t, dir, "commit", "--quiet", "-m", tag)
+		git(t, dir, "tag", tag)
+	}
+	git(t, dir, "init", "--quiet", "--initial-branch=main")
+	fill(t, filepath.Join(dir, "README"), nil)
+	git(t, dir, "add", ".")
+	git(t, dir, "commit", "--quiet", "-m", "before there was a pipeline")
+	git(t, dir, "tag", "v0")
+	commit("v1", "test: {script: [make test]}\nold: {script: [x], rules: [{if: $CI_COMMIT_TAG}]}\n")
+	commit("v2", "test: {script: [make test], tags: [large]}\nnew: {script: [x], rules: [{if: $CI_COMMIT_TAG}]}\n")
+	fill(t, filepath.Join(dir, "ci", "jobs.yml"), []byte("test: {script: [make test]}\n"))
+
+	tests := []struct {
+		name string
+		args []string
+		code int
+		want []string
+	}{
+		{"two commits", []string{"v1", "v2"}, 0, []string{`~ test: tags: (none) -> ["large"]`, "- old", "+ new"}},
+		{"with an exit code", []string{"--exit-code", "v1", "v2"}, 1, []string{"- old"}},
+		{"the same commit", []string{"--exit-code", "v1", "v1"}, 0, []string{"no difference on "}},
+		{"the work tree", []string{"v1"}, 0, []string{"- old"}},
+		{"as JSON", []string{"v1", "v2", "--format", "json"}, 0, []string{`"added": [`, `"new"`, `"keyword": "tags"`}},
+		{"no such commit", []string{"v9", "v1"}, 2, []string{`no commit "v9"`}},
+		{"no pipeline yet", []string{"v0", "v1"}, 2, []string{"no .gitlab-ci.yml in v0"}},
+		{"no ref", nil, 2, []string{"accepts between 1 and 2 arg(s)"}},
+		{"a flag for a ref", []string{"--", "--output=x"}, 2, []string{`no commit "--output=x"`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := command(t, append([]string{"diff", "-C", dir}, tt.args...)...)
+			if code != tt.code {
+				t.Errorf("exit code %d, want %d\n%s%s", code, tt.code, stdout, stderr)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(stdout+stderr, want) {
+					t.Errorf("the output does not say %q:\n%s%s", want, stdout, stderr)
+				}
+			}
+		})
+	}
+}
+
+func TestDiffLeavesTheWorkTreeAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	git(t, dir, "init", "--quiet", "--initial-branch=main")
+	fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("a: {script: [x]}\n"))
+	git(t, dir, "add", ".")
+	git(t, dir, "commit", "--quiet", "-m", "one")
+	fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("b: {script: [x]}\n"))
+	before := git(t, dir, "status", "--porcelain")
+	if code, stdout, stderr := command(t, "diff", "-C", dir, "HEAD"); code != 0 || !strings.Contains(stdout, "+ b") {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if diff := cmp.Diff(before, git(t, dir, "status", "--porcelain")); diff != "" {
+		t.Errorf("status (-before +after):\n%s", diff)
+	}
+}
+
+func TestDiffOutsideOfARepository(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("a: {script: [x]}\n"))
+	code, _, stderr := command(t, "diff", "-C", dir, "HEAD")
+	if code != 2 || !strings.Contains(stderr, "not a git repository") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+func git(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+		"GIT_AUTHOR_NAME=Test", "GIT_AUTHOR_EMAIL=test@example.com", "GIT_COMMITTER_NAME=Test", "GIT_COMMITTER_EMAIL=test@example.com")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}

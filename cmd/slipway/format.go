@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// A format is the flag --format: one of a few names, the first of which is the default.
+type format struct {
+	value   string
+	choices []string
+}
+
+func newFormat(choices ...string) *format { return &format{value: choices[0], choices: choices} }
+
+func (f *format) bind(cmd *cobra.Command) {
+	cmd.Flags().VarP(f, "format", "f", "output: "+strings.Join(f.choices, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(f.choices, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// String, Set and Type implement pflag.Value.
+func (f *format) String() string { return f.value }
+func (f *format) Type() string   { return "name" }
+func (f *format) Set(value string) error {
+	if !slices.Contains(f.choices, value) {
+		return fmt.Errorf("want one of %s", strings.Join(f.choices, ", "))
+	}
+	f.value = value
+	return nil
+}
+
+// nearest is the candidate that a typo was probably meant to be; empty if none is near.
+func nearest(word string, candidates []string) string {
+	best, distance := "", len(word)/3+2
+	for _, candidate := range candidates {
+		if d := editDistance(word, candidate); d < distance {
+			best, distance = candidate, d
+		}
+	}
+	return best
+}
+
+// editDistance is Levenshtein's: insertions, deletions and substitutions.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			substitution := diagonal
+			if a[i] != b[j] {
+				substitution++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(substitution, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

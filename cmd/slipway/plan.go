@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/planjson"
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
+)
+
+// newPlanCommand is `slipway plan`: the pipeline that an event would create.
+func newPlanCommand() *cobra.Command {
+	var where projectFlags
+	var what eventFlags
+	var why string
+	format := newFormat("text", "json", "mermaid")
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show the jobs, stages and edges of the pipeline that an event would create",
+		Long: `Show the jobs, stages and edges of the pipeline that an event would create, and the jobs that it leaves out.
+
+An event that gets no pipeline is an answer, not an error. Exit codes: 0; 1 if GitLab would refuse the configuration.`,
+		Example: `  slipway plan                                         # a push of the current commit
+  slipway plan --event tag --tag v1.2.3
+  slipway plan --event merge_request --fork --changed go.mod
+  slipway plan --event schedule --why fuzz             # which rule lets the job in, or keeps it out
+  slipway plan --format mermaid                        # a graph that GitLab shows in Markdown
+  slipway plan --format json | jq '.jobs[].name'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			project, err := where.open()
+			if err != nil {
+				return err
+			}
+			event, err := what.resolve(cmd.Context(), &where)
+			if err != nil {
+				return err
+			}
+			plan, err := project.Plan(cmd.Context(), event)
+			if err != nil {
+				return refused(cmd, err, format.value)
+			}
+			if why != "" {
+				return writeWhy(cmd.OutOrStdout(), plan, why)
+			}
+			switch format.value {
+			case "json":
+				return planjson.Encode(cmd.OutOrStdout(), plan)
+			case "mermaid":
+				return render.Mermaid(cmd.OutOrStdout(), plan)
+			default:
+				return render.Text(cmd.OutOrStdout(), plan, palette(cmd.OutOrStdout()))
+			}
+		},
+	}
+	where.bind(cmd)
+	what.bind(cmd)
+	format.bind(cmd)
+	cmd.Flags().StringVar(&why, "why", "", "tell which rule lets this job in, or keeps it out")
+	_ = cmd.RegisterFlagCompletionFunc("why", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return jobNames(cmd, &where), cobra.ShellCompDirectiveNoFileComp
+	})
+	return cmd
+}
+
+// refused tells why GitLab would not take the configuration; it is the answer "no", exit code 1.
+func refused(cmd *cobra.Command, err error, format string) error {
+	var list pipeline.Errors
+	if !errors.As(err, &list) {
+		return err
+	}
+	if format == "json" {
+		if err := planjson.EncodeError(cmd.OutOrStdout(), err); err != nil {
+			return err
+		}
+		return exitError(1)
+	}
+	color := palette(cmd.ErrOrStderr())
+	for _, e := range list {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s %s\n", color.Red("error:"), e.Error())
+	}
+	return exitError(1)
+}
+
+func writeWhy(w io.Writer, plan *pipeline.Plan, job string) error {
+	found, err := render.Why(w, plan, job, palette(w))
+	if err != nil || found {
+		return err
+	}
+	names := planJobNames(plan)
+	if near := nearest(job, names); near != "" {
+		return fmt.Errorf("no job %q; did you mean %q?", job, near)
+	}
+	return fmt.Errorf("no job %q; there are %s", job, strings.Join(names, ", "))
+}
+
+// planJobNames are the jobs of a plan and those that it leaves out, by their names in the configuration.
+func planJobNames(plan *pipeline.Plan) []string {
+	var names []string
+	for _, job := range slices.Concat(plan.Jobs, plan.Dropped) {
+		if name := job.BaseName; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// jobNames are all jobs of a project, for completion in a shell; none if it does not compile.
+func jobNames(cmd *cobra.Command, where *projectFlags) []string {
+	project, err := where.open()
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, event := range pipeline.StandardEvents() {
+		if plan, err := project.Plan(cmd.Context(), event); err == nil {
+			names = append(names, planJobNames(plan)...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

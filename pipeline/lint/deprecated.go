@@ -1,0 +1,90 @@
+package lint
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+func checkDeprecatedKeywords(p *pass) {
+	for _, s := range p.sources {
+		deprecatedGlobals(p, s)
+		for _, job := range s.jobs {
+			deprecatedInJob(p, job)
+		}
+	}
+}
+
+// deprecatedGlobals are keywords that moved into `default`, or got another name.
+func deprecatedGlobals(p *pass, s *source) {
+	for _, name := range []string{"image", "services", "cache", "before_script", "after_script"} {
+		if key, _ := entry(s.body, name); key != nil {
+			p.report(Finding{
+				Position: s.at(key), Path: name,
+				Message: fmt.Sprintf("`%s` at the top level is deprecated", name),
+				Hint:    fmt.Sprintf("move it below `default:` (default: {%s: ...})", name),
+			})
+		}
+	}
+	if key, _ := entry(s.body, "types"); key != nil {
+		p.report(Finding{
+			Position: s.at(key), Path: "types", Message: "`types` was removed", Hint: "it is called `stages`",
+		})
+	}
+}
+
+func deprecatedInJob(p *pass, job sourceJob) {
+	report := func(key *yaml.Node, path, message, hint string) {
+		p.report(Finding{Position: job.source.at(key), Path: "jobs:" + job.name + ":" + path, Message: message, Hint: hint})
+	}
+	for _, name := range []string{"only", "except"} {
+		if key, _ := entry(job.node, name); key != nil {
+			report(key, name, fmt.Sprintf("`%s` is no longer developed", name), "write it as `rules`")
+		}
+	}
+	if key, _ := entry(job.node, "type"); key != nil {
+		report(key, "type", "`type` was removed", "it is called `stage`")
+	}
+	if key, strategy := entry(value(job.node, "trigger"), "strategy"); strategy != nil && strategy.Value == "depend" {
+		report(key, "trigger:strategy", "`strategy: depend` is no longer recommended", "use `strategy: mirror`")
+	}
+	if key, _ := entry(value(value(job.node, "artifacts"), "reports"), "cobertura"); key != nil {
+		report(key, "artifacts:reports:cobertura", "`cobertura` was removed in GitLab 15.0",
+			"write coverage_report: {coverage_format: cobertura, path: ...}")
+	}
+	if job.name == "pages" && value(job.node, "pages") == nil {
+		report(job.key, "pages", "a job that deploys Pages by its name is deprecated", "add `pages: true`; then any name will do")
+	}
+	scalars(job.node, func(n *yaml.Node) {
+		for _, old := range removedVariables {
+			if slices.Contains(words(n.Value), old.name) {
+				report(n, "variables", fmt.Sprintf("$%s was removed in GitLab 16.0", old.name), "it is called $"+old.successor)
+			}
+		}
+	})
+}
+
+// removedVariables are predefined variables of old, with what they are called now.
+var removedVariables = []struct{ name, successor string }{
+	{"CI_BUILD_BEFORE_SHA", "CI_COMMIT_BEFORE_SHA"},
+	{"CI_BUILD_ID", "CI_JOB_ID"},
+	{"CI_BUILD_MANUAL", "CI_JOB_MANUAL"},
+	{"CI_BUILD_NAME", "CI_JOB_NAME"},
+	{"CI_BUILD_REF", "CI_COMMIT_SHA"},
+	{"CI_BUILD_REF_NAME", "CI_COMMIT_REF_NAME"},
+	{"CI_BUILD_REF_SLUG", "CI_COMMIT_REF_SLUG"},
+	{"CI_BUILD_REPO", "CI_REPOSITORY_URL"},
+	{"CI_BUILD_STAGE", "CI_JOB_STAGE"},
+	{"CI_BUILD_TAG", "CI_COMMIT_TAG"},
+	{"CI_BUILD_TOKEN", "CI_JOB_TOKEN"},
+	{"CI_BUILD_TRIGGERED", "CI_PIPELINE_TRIGGERED"},
+}
+
+// words are the names in a text.
+func words(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}

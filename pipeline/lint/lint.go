@@ -1,0 +1,201 @@
+// Package lint finds what is wrong with a GitLab CI/CD configuration, and what is right for GitLab but will hurt: the
+// errors that any standard event meets, and the known pitfalls, each a [Rule] with an id that can be switched off.
+package lint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
+)
+
+// A Severity says whether GitLab refuses (Error) or obeys although it should not be asked to (Warning).
+type Severity string
+
+// The severities of a [Finding].
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// A Finding is one thing that is wrong.
+type Finding struct {
+	// Rule is the id of the rule, "invalid" for what GitLab refuses.
+	Rule     string
+	Severity Severity
+	Position pipeline.Position
+	// Path is the key path, as in "jobs:build:needs"; empty if the finding is about the file.
+	Path    string
+	Message string
+	// Hint says what would be right.
+	Hint string
+	// Events names the events on which it happens, if not on all.
+	Events []string
+}
+
+// Options choose what is looked at.
+type Options struct {
+	// Events are compiled; [pipeline.StandardEvents] if nil.
+	Events []pipeline.Event
+	// Disable holds ids of rules that are left out.
+	Disable []string
+	// ConfigPath is the configuration's file; ".gitlab-ci.yml" if empty.
+	ConfigPath string
+}
+
+// Run looks at a configuration and at the templates beside it (GitLab's `templates/` folder). The findings are sorted by
+// file and line. The error is for what prevents looking: an unknown id in Disable, a cancelled context.
+func Run(ctx context.Context, files fs.FS, project *pipeline.Project, options Options) ([]Finding, error) {
+	if options.ConfigPath == "" {
+		options.ConfigPath = ".gitlab-ci.yml"
+	}
+	if options.Events == nil {
+		options.Events = pipeline.StandardEvents()
+	}
+	for _, id := range options.Disable {
+		if !slices.ContainsFunc(rules, func(r Rule) bool { return r.ID == id }) {
+			return nil, fmt.Errorf("no lint rule %q; `slipway lint --list-rules` names them", id)
+		}
+	}
+	p := &pass{configPath: options.ConfigPath, sources: loadSources(files, options.ConfigPath)}
+	if err := p.compile(ctx, project, options.Events); err != nil {
+		return nil, err
+	}
+	p.distinct = distinctJobs(p.plans)
+	for _, rule := range rules {
+		if slices.Contains(options.Disable, rule.ID) {
+			continue
+		}
+		p.rule = rule
+		rule.check(p)
+	}
+	return p.sorted(), nil
+}
+
+// A pass is one run over one configuration: what the rules look at and what they found.
+type pass struct {
+	configPath string
+	sources    []*source
+	plans      []*pipeline.Plan
+	// distinct are the jobs of the plans, each once.
+	distinct []*pipeline.Job
+	// branchWithMergeRequest is the pipeline of a push to a branch that has an open merge request.
+	branchWithMergeRequest *pipeline.Plan
+	rule                   Rule
+	shell                  []*script
+	findings               []Finding
+}
+
+// compile plans every event; what GitLab refuses becomes findings.
+func (p *pass) compile(ctx context.Context, project *pipeline.Project, events []pipeline.Event) error {
+	for _, event := range events {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		plan, err := project.Plan(ctx, event)
+		var list pipeline.Errors
+		switch {
+		case err == nil:
+			p.plans = append(p.plans, plan)
+		case errors.As(err, &list):
+			for _, e := range list {
+				p.refused(e, event)
+			}
+		default:
+			return fmt.Errorf("%s: %w", render.EventLabel(event), err)
+		}
+	}
+	// A refusal of this one has been told already, for the event without a merge request.
+	if plan, err := project.Plan(ctx, branchWithMergeRequest); err == nil && plan.Created {
+		p.branchWithMergeRequest = plan
+	}
+	for i := range p.findings {
+		if len(p.findings[i].Events) == len(events) {
+			p.findings[i].Events = nil
+		}
+	}
+	return nil
+}
+
+// branchWithMergeRequest is the push that GitLab also reports as an event of the merge request.
+var branchWithMergeRequest = pipeline.Event{
+	Source: pipeline.Push, Branch: "feature", OpenMergeRequests: []string{"acme/app!1"},
+}
+
+// refused notes an error once, however many events meet it.
+func (p *pass) refused(e *pipeline.Error, event pipeline.Event) {
+	label := render.EventLabel(event)
+	position := e.Position
+	if position.File == "" {
+		position = pipeline.Position{File: p.configPath, Line: 1, Column: 1}
+	}
+	for i := range p.findings {
+		f := &p.findings[i]
+		if f.Position == position && f.Path == e.Path && f.Message == e.Message {
+			if !slices.Contains(f.Events, label) {
+				f.Events = append(f.Events, label)
+			}
+			return
+		}
+	}
+	p.findings = append(p.findings, Finding{
+		Rule: invalid, Severity: Error, Position: position, Path: e.Path, Message: e.Message, Hint: e.Hint, Events: []string{label},
+	})
+}
+
+// report notes a pitfall, unless it is known already or a comment in the file switches it off.
+func (p *pass) report(f Finding) {
+	f.Rule, f.Severity = p.rule.ID, p.rule.Severity
+	for _, known := range p.findings {
+		if known.Rule == f.Rule && known.Position == f.Position && known.Path == f.Path && known.Message == f.Message {
+			return
+		}
+	}
+	if s := p.source(f.Position.File); s != nil && s.disabled(f.Rule, f.Position.Line) {
+		return
+	}
+	p.findings = append(p.findings, f)
+}
+
+func (p *pass) source(path string) *source {
+	for _, s := range p.sources {
+		if s.path == path {
+			return s
+		}
+	}
+	return nil
+}
+
+func (p *pass) sorted() []Finding {
+	slices.SortStableFunc(p.findings, func(a, b Finding) int {
+		return cmpFirst(strings.Compare(a.Position.File, b.Position.File), a.Position.Line-b.Position.Line,
+			a.Position.Column-b.Position.Column, strings.Compare(a.Rule, b.Rule), strings.Compare(a.Message, b.Message))
+	})
+	return p.findings
+}
+
+// cmpFirst is the first comparison that decides.
+func cmpFirst(comparisons ...int) int {
+	for _, c := range comparisons {
+		if c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// Errors counts the findings that GitLab would refuse.
+func Errors(findings []Finding) int {
+	n := 0
+	for _, f := range findings {
+		if f.Severity == Error {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,273 @@
+package lint_test
+
+import (
+	"context"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/lint"
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
+)
+
+// A fixture is testdata/RULE.txtar: below bad/ the rule speaks of exactly the lines that end with "# want", below good/ of
+// none.
+func TestRules(t *testing.T) {
+	t.Parallel()
+	for _, rule := range lint.Rules() {
+		t.Run(rule.ID, func(t *testing.T) {
+			t.Parallel()
+			for _, kind := range []string{"bad", "good"} {
+				files := fixture(t, rule.ID, kind)
+				want := wanted(files)
+				if kind == "bad" && len(want) == 0 {
+					t.Errorf("the fixture wants nothing in %s/", kind)
+				}
+				var got []string
+				for _, f := range run(t, files, lint.Options{}) {
+					if f.Rule != rule.ID {
+						continue
+					}
+					got = append(got, place(f.Position))
+					if f.Hint == "" || f.Message == "" || f.Path == "" {
+						t.Errorf("%s: a finding has a path, a message and a hint: %+v", place(f.Position), f)
+					}
+				}
+				slices.Sort(got)
+				if diff := cmp.Diff(want, slices.Compact(got)); diff != "" {
+					t.Errorf("%s: places (-want +got):\n%s", kind, diff)
+				}
+			}
+		})
+	}
+}
+
+func TestGoodFixturesAreValid(t *testing.T) {
+	t.Parallel()
+	for _, rule := range lint.Rules() {
+		// Its fixture names projects that are not there.
+		if rule.ID == "include-not-pinned" {
+			continue
+		}
+		for _, kind := range []string{"good", "bad"} {
+			// A fixture of what GitLab refuses as well.
+			if kind == "bad" && rule.ID == "unquoted-input-in-rule" {
+				continue
+			}
+			for _, f := range run(t, fixture(t, rule.ID, kind), lint.Options{}) {
+				if f.Rule == "invalid" {
+					t.Errorf("%s/%s: %s: %s: %s", rule.ID, kind, place(f.Position), f.Path, f.Message)
+				}
+			}
+		}
+	}
+}
+
+func TestRulesAreSortedAndExplained(t *testing.T) {
+	t.Parallel()
+	rules := lint.Rules()
+	if !slices.IsSortedFunc(rules, func(a, b lint.Rule) int { return strings.Compare(a.ID, b.ID) }) {
+		t.Error("the rules are not sorted by id")
+	}
+	for _, rule := range rules {
+		if rule.Summary == "" || rule.Why == "" {
+			t.Errorf("%s: no summary, or no reason", rule.ID)
+		}
+	}
+}
+
+func TestSwitches(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, yaml string
+		disable    []string
+		want       []string
+	}{
+		{
+			name: "none",
+			yaml: "a:\n  image: golang\n  script: [x]\nb:\n  image: golang\n  script: [x]\n",
+			want: []string{".gitlab-ci.yml:2", ".gitlab-ci.yml:5"},
+		},
+		{
+			name:    "by option",
+			yaml:    "a:\n  image: golang\n  script: [x]\n",
+			disable: []string{"image-not-pinned"},
+		},
+		{
+			name: "on the line",
+			yaml: "a:\n  image: golang # slipway:disable=image-not-pinned\n  script: [x]\nb:\n  image: golang\n  script: [x]\n",
+			want: []string{".gitlab-ci.yml:5"},
+		},
+		{
+			name: "above the line",
+			yaml: "a:\n  # slipway:disable=image-not-pinned\n  # because\n  image: golang\n  script: [x]\n",
+		},
+		{
+			name: "for a job",
+			yaml: "a: # slipway:disable=secret-echoed,image-not-pinned\n  script: [x]\n\n  image: golang\nb:\n  image: golang\n  script: [x]\n",
+			want: []string{".gitlab-ci.yml:6"},
+		},
+		{
+			name: "for a file",
+			yaml: "a:\n  image: golang\n  script: [x]\n# slipway:disable-file=image-not-pinned\n",
+		},
+		{
+			name: "another rule",
+			yaml: "a:\n  image: golang # slipway:disable=secret-echoed\n  script: [x]\n",
+			want: []string{".gitlab-ci.yml:2"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			for _, f := range run(t, configuration(tt.yaml), lint.Options{Disable: tt.disable}) {
+				if f.Rule == "image-not-pinned" {
+					got = append(got, place(f.Position))
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("places (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestUnknownRuleIsRefused(t *testing.T) {
+	t.Parallel()
+	files := configuration("a: {script: [x]}\n")
+	_, err := lint.Run(t.Context(), files, load(t, files), lint.Options{Disable: []string{"nonsense"}})
+	if err == nil || !strings.Contains(err.Error(), `"nonsense"`) {
+		t.Errorf("error %v does not name the unknown rule", err)
+	}
+}
+
+func TestErrorsOfSomeEventsNameThem(t *testing.T) {
+	t.Parallel()
+	files := configuration(`
+build:
+  script: [make]
+  rules: [{if: $CI_COMMIT_BRANCH}]
+deploy:
+  needs: [build]
+  script: [make deploy]
+  rules: [{if: $CI_COMMIT_TAG}, {if: $CI_COMMIT_BRANCH}]
+`)
+	var errors []lint.Finding
+	for _, f := range run(t, files, lint.Options{}) {
+		if f.Severity == lint.Error {
+			errors = append(errors, f)
+		}
+	}
+	if len(errors) != 1 || errors[0].Path != "jobs:deploy:needs" || len(errors[0].Events) == 0 {
+		t.Fatalf("want one error at jobs:deploy:needs with the events that have it, got %+v", errors)
+	}
+	for _, event := range errors[0].Events {
+		if !strings.Contains(event, "tag") {
+			t.Errorf("event %q has no tag", event)
+		}
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	files := configuration("a: {script: [x]}\n")
+	if findings, err := lint.Run(ctx, files, load(t, files), lint.Options{}); err == nil {
+		t.Errorf("a cancelled run has found %v", findings)
+	}
+}
+
+// FuzzRun looks for files that make a rule panic.
+func FuzzRun(f *testing.F) {
+	archives, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range archives {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range archive.Files {
+			f.Add(string(file.Data))
+		}
+	}
+	f.Add("a: &a {<<: *a, script: *a}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		files := fstest.MapFS{
+			".gitlab-ci.yml":  {Data: []byte(text)},
+			"templates/x.yml": {Data: []byte(text)},
+		}
+		project, err := pipeline.Load(files, pipeline.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := lint.Run(t.Context(), files, project, lint.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func configuration(text string) fstest.MapFS {
+	return fstest.MapFS{".gitlab-ci.yml": {Data: []byte(text)}}
+}
+
+func fixture(t *testing.T, rule, kind string) fstest.MapFS {
+	t.Helper()
+	archive, err := txtar.ParseFile(filepath.Join("testdata", rule+".txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := fstest.MapFS{}
+	for _, f := range archive.Files {
+		if name, ok := strings.CutPrefix(f.Name, kind+"/"); ok {
+			files[name] = &fstest.MapFile{Data: f.Data}
+		}
+	}
+	if len(files) == 0 {
+		t.Fatalf("%s has no files below %s/", rule, kind)
+	}
+	return files
+}
+
+func wanted(files fstest.MapFS) []string {
+	var places []string
+	for name, file := range files {
+		for i, line := range strings.Split(string(file.Data), "\n") {
+			if strings.HasSuffix(line, "# want") {
+				places = append(places, place(pipeline.Position{File: name, Line: i + 1}))
+			}
+		}
+	}
+	slices.Sort(places)
+	return places
+}
+
+func place(p pipeline.Position) string { return render.Place(p) }
+
+func load(t *testing.T, files fs.FS) *pipeline.Project {
+	t.Helper()
+	project, err := pipeline.Load(files, pipeline.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+func run(t *testing.T, files fs.FS, options lint.Options) []lint.Finding {
+	t.Helper()
+	findings, err := lint.Run(t.Context(), files, load(t, files), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return findings
+}

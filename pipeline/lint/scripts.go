@@ -1,0 +1,129 @@
+package lint
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+func checkCovermodeWithRace(p *pass) {
+	for _, s := range p.scripts() {
+		s.walk(func(_ *syntax.Stmt, call *syntax.CallExpr, words []string, _ bool) {
+			if !slices.Contains(words, "-race") {
+				return
+			}
+			for i, word := range words {
+				mode, ok := strings.CutPrefix(strings.TrimLeft(word, "-"), "covermode=")
+				if strings.TrimLeft(word, "-") == "covermode" && i+1 < len(words) {
+					mode, ok = words[i+1], true
+				}
+				if ok && (mode == "count" || mode == "set") {
+					f := s.position(call.Args[i].Pos())
+					f.Message = fmt.Sprintf("-race does not work with -covermode=%s", mode)
+					f.Hint = "use -covermode=atomic, or leave -covermode away: with -race it is atomic"
+					p.report(f)
+				}
+			}
+		})
+	}
+}
+
+// verification are commands whose failure should be seen.
+var verification = regexp.MustCompile(`^(cosign|go (test|vet)|golangci-lint|gosec|govulncheck|gitleaks|grype|trivy|slipway gate|kubeconform|exit [1-9])`)
+
+func checkVerificationInAfterScript(p *pass) {
+	for _, s := range p.scripts() {
+		if s.keyword != "after_script" {
+			continue
+		}
+		s.walk(func(_ *syntax.Stmt, call *syntax.CallExpr, words []string, _ bool) {
+			if command := strings.Join(words, " "); verification.MatchString(command) {
+				f := s.position(call.Pos())
+				f.Message = fmt.Sprintf("if `%s` fails here, the job stays green", words[0])
+				f.Hint = "move it to `script`"
+				p.report(f)
+			}
+		})
+	}
+}
+
+func checkShallowHistory(p *pass) {
+	deep := map[string]bool{}
+	p.compiled(func(job *pipeline.Job) {
+		for _, v := range job.Variables {
+			if v.Key == "GIT_DEPTH" && (v.Value == "0" || strings.Contains(v.Value, "$")) {
+				deep[job.BaseName] = true
+			}
+		}
+		for _, line := range slices.Concat(job.BeforeScript, job.Script) {
+			if strings.Contains(line, "git fetch") {
+				deep[job.BaseName] = true
+			}
+		}
+	})
+	for _, s := range p.scripts() {
+		if s.keyword != "script" || deep[s.job.name] || strings.Contains(s.text, "git fetch") || s.job.setsDepth() {
+			continue
+		}
+		s.walk(func(_ *syntax.Stmt, call *syntax.CallExpr, words []string, _ bool) {
+			if tool := comparesCommits(words); tool != "" {
+				f := s.position(call.Pos())
+				f.Message = tool + " needs older commits than GitLab's shallow clone has"
+				f.Hint = "set the job's variable GIT_DEPTH to \"0\", or `git fetch` what it compares with"
+				p.report(f)
+			}
+		})
+	}
+}
+
+// setsDepth reports whether the job itself, as it is written, asks for the whole history.
+func (j sourceJob) setsDepth() bool {
+	depth := value(value(j.node, "variables"), "GIT_DEPTH")
+	return depth != nil && (depth.Value == "0" || strings.Contains(depth.Value, "$"))
+}
+
+func comparesCommits(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	switch words[0] {
+	case "sonar-scanner":
+		return "sonar-scanner"
+	case "golangci-lint":
+		for _, word := range words {
+			if strings.HasPrefix(word, "--new-from-") {
+				return "golangci-lint " + strings.SplitN(word, "=", 2)[0]
+			}
+		}
+	case "git":
+		if len(words) > 1 && (words[1] == "merge-base" || words[1] == "describe") {
+			return "git " + words[1]
+		}
+	}
+	return ""
+}
+
+func checkCoveragePattern(p *pass) {
+	for _, job := range p.jobs() {
+		key, node := entry(job.node, "coverage")
+		if node == nil || strings.Contains(node.Value, "$[[") {
+			continue
+		}
+		pattern := strings.TrimSuffix(strings.TrimPrefix(node.Value, "/"), "/")
+		if _, err := regexp.Compile(pattern); err != nil {
+			continue // GitLab refuses it, and compiling has told.
+		}
+		if !strings.Contains(pattern, `\d`) && !strings.Contains(pattern, "0-9") && !strings.Contains(pattern, "[:digit:]") {
+			p.report(Finding{
+				Position: job.source.at(key), Path: "jobs:" + job.name + ":coverage",
+				Message: fmt.Sprintf("%s matches no number", node.Value),
+				Hint:    `write where the number is; for Go: /total:\s+\(statements\)\s+\d+.\d+%/`,
+			})
+		}
+	}
+}

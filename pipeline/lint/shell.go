@@ -1,0 +1,269 @@
+package lint
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// A script is a list of commands of a job, as one text: GitLab Runner feeds all items to one shell.
+type script struct {
+	job     sourceJob
+	keyword string
+	text    string
+	// places[i] is where line i of the text stands in the file.
+	places []linePosition
+	parsed *syntax.File
+	err    error
+}
+
+type linePosition struct{ line, column int }
+
+// scripts are those of every job and of `default`, parsed. Scripts for other shells are left out.
+func (p *pass) scripts() []*script {
+	if p.shell != nil {
+		return p.shell
+	}
+	for _, s := range p.sources {
+		owners := slices.Clone(s.jobs)
+		if key, node := entry(s.body, "default"); node != nil && node.Kind == yaml.MappingNode {
+			owners = append(owners, sourceJob{source: s, name: "default", key: key, node: node})
+		}
+		for _, job := range owners {
+			if foreignShell(job) {
+				continue
+			}
+			for _, keyword := range []string{"before_script", "script", "after_script"} {
+				if node := value(job.node, keyword); node != nil {
+					p.shell = append(p.shell, parseScript(job, keyword, node))
+				}
+			}
+		}
+	}
+	return p.shell
+}
+
+// foreignShell reports whether a job runs in PowerShell or cmd, as far as its image and tags tell.
+func foreignShell(job sourceJob) bool {
+	foreign := false
+	look := func(n *yaml.Node) {
+		text := strings.ToLower(n.Value)
+		foreign = foreign || strings.Contains(text, "windows") || strings.Contains(text, "powershell") ||
+			strings.Contains(text, "nanoserver") || strings.Contains(text, "pwsh")
+	}
+	scalars(value(job.node, "image"), look)
+	scalars(value(job.node, "tags"), look)
+	return foreign
+}
+
+func parseScript(job sourceJob, keyword string, node *yaml.Node) *script {
+	s := &script{job: job, keyword: keyword}
+	var lines []string
+	flatten(node, maxScriptNesting, func(item *yaml.Node) {
+		for i, line := range strings.Split(strings.TrimSuffix(neutral(item), "\n"), "\n") {
+			lines = append(lines, line)
+			s.places = append(s.places, linePlace(job.source, item, i))
+		}
+	})
+	s.text = strings.Join(lines, "\n")
+	s.parsed, s.err = syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(s.text), "")
+	return s
+}
+
+// maxScriptNesting is GitLab's limit for lists in the lists of a script.
+const maxScriptNesting = 10
+
+func flatten(node *yaml.Node, depth int, visit func(*yaml.Node)) {
+	node = resolve(node)
+	if node.Kind == yaml.SequenceNode && node.Tag != "!reference" && depth > 0 {
+		for _, child := range node.Content {
+			flatten(child, depth-1, visit)
+		}
+		return
+	}
+	visit(node)
+}
+
+var interpolation = regexp.MustCompile(`\$\[\[.*?\]\]|\$\{\{.*?\}\}`)
+
+// neutral is the text of an item that the shell would see, with words of the same length for what GitLab fills in.
+func neutral(item *yaml.Node) string {
+	if item.Kind != yaml.ScalarNode {
+		return ":"
+	}
+	text := item.Value
+	if whole := strings.TrimSpace(text); interpolation.FindString(whole) == whole && whole != "" {
+		return ":"
+	}
+	return interpolation.ReplaceAllStringFunc(text, func(s string) string { return strings.Repeat("x", len(s)) })
+}
+
+// linePlace is where line i of a text stands: below its `|`, or, for other styles, where the text begins.
+func linePlace(s *source, item *yaml.Node, i int) linePosition {
+	if item.Kind == yaml.ScalarNode && item.Style&yaml.LiteralStyle != 0 {
+		line := item.Line + 1 + i
+		if line <= len(s.lines) {
+			return linePosition{line: line, column: indent(s.lines[item.Line]) + 1}
+		}
+	}
+	column := item.Column
+	if item.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+		column++
+	}
+	return linePosition{line: item.Line, column: column}
+}
+
+// position maps a place of the text to the file.
+func (s *script) position(pos syntax.Pos) Finding {
+	f := Finding{Path: "jobs:" + s.job.name + ":" + s.keyword, Position: s.job.source.at(s.job.key)}
+	if s.job.name == "default" {
+		f.Path = "default:" + s.keyword
+	}
+	if i := int(pos.Line()) - 1; i >= 0 && i < len(s.places) {
+		f.Position.Line, f.Position.Column = s.places[i].line, s.places[i].column+int(pos.Col())-1
+	}
+	return f
+}
+
+func checkShellSyntax(p *pass) {
+	for _, s := range p.scripts() {
+		var parse syntax.ParseError
+		var lang syntax.LangError
+		var f Finding
+		switch {
+		case errors.As(s.err, &parse):
+			f = s.position(parse.Pos)
+			f.Message = "the shell cannot parse this: " + parse.Text
+		case errors.As(s.err, &lang):
+			f = s.position(lang.Pos)
+			f.Message = "the shell cannot parse this: " + lang.Error()
+		default:
+			continue
+		}
+		f.Hint = "all items of the list are one script for bash; quote what YAML or the shell must not read"
+		p.report(f)
+	}
+}
+
+var secretName = regexp.MustCompile(`(?i)(TOKEN|PASSWORD|PASSWD|SECRET|PRIVATE_?KEY|API_?KEY|CREDENTIALS?)(_|$)`)
+
+func checkSecretEchoed(p *pass) {
+	for _, s := range p.scripts() {
+		s.walk(func(stmt *syntax.Stmt, call *syntax.CallExpr, words []string, shown bool) {
+			if !shown || len(words) == 0 {
+				return
+			}
+			switch words[0] {
+			case "echo", "printf":
+				for _, arg := range call.Args[1:] {
+					if name := secretIn(arg); name != "" {
+						f := s.position(arg.Pos())
+						f.Message = fmt.Sprintf("$%s is written to the log", name)
+						f.Hint = "masking fails for short, multi-line and transformed values: do not print it; pipe or redirect it to what needs it"
+						p.report(f)
+					}
+				}
+			case "env", "printenv":
+				if len(words) == 1 {
+					f := s.position(call.Pos())
+					f.Message = words[0] + " writes all variables to the log, secrets included"
+					f.Hint = "print the variables that are needed by name"
+					p.report(f)
+				}
+			case "set":
+				if slices.ContainsFunc(words[1:], traces) {
+					f := s.position(call.Pos())
+					f.Message = "tracing writes every expanded command to the log, secrets included"
+					f.Hint = "trace on the developer's machine, or in a job that has no secrets"
+					p.report(f)
+				}
+			}
+		})
+	}
+}
+
+var tracing = regexp.MustCompile(`^-[a-zA-Z]*x|^xtrace$`)
+
+func traces(word string) bool { return tracing.MatchString(word) }
+
+// secretIn is the name of a variable that sounds like a secret and whose value the word holds.
+func secretIn(word *syntax.Word) (name string) {
+	syntax.Walk(word, func(node syntax.Node) bool {
+		switch n := node.(type) {
+		case *syntax.CmdSubst:
+			return false
+		case *syntax.ParamExp:
+			// ${#X}, ${X:+set} and ${X+set} tell of the value, they do not show it.
+			if n.Length || n.Exp != nil && (n.Exp.Op == syntax.AlternateUnset || n.Exp.Op == syntax.AlternateUnsetOrNull) {
+				return false
+			}
+			if n.Param != nil && secretName.MatchString(n.Param.Value) {
+				name = n.Param.Value
+			}
+		}
+		return name == ""
+	})
+	return name
+}
+
+// walk visits the calls of a script with their words as far as they are plain text ("" for words that are not), and
+// whether what they print reaches the log.
+func (s *script) walk(visit func(stmt *syntax.Stmt, call *syntax.CallExpr, words []string, shown bool)) {
+	if s.err != nil {
+		return
+	}
+	hidden := map[syntax.Node]bool{}
+	syntax.Walk(s.parsed, func(node syntax.Node) bool {
+		switch n := node.(type) {
+		case *syntax.CmdSubst, *syntax.ProcSubst:
+			hideBelow(n, hidden)
+		case *syntax.BinaryCmd:
+			if n.Op == syntax.Pipe || n.Op == syntax.PipeAll {
+				hidden[n.X] = true
+			}
+		case *syntax.Stmt:
+			call, ok := n.Cmd.(*syntax.CallExpr)
+			if !ok {
+				// What a block prints goes where the block is redirected to.
+				if hidden[n] || redirected(n) {
+					hideBelow(n, hidden)
+				}
+				return true
+			}
+			words := make([]string, len(call.Args))
+			for i, arg := range call.Args {
+				words[i] = arg.Lit()
+			}
+			visit(n, call, words, !hidden[n] && !redirected(n))
+		}
+		return true
+	})
+}
+
+func hideBelow(node syntax.Node, hidden map[syntax.Node]bool) {
+	syntax.Walk(node, func(inner syntax.Node) bool {
+		if stmt, ok := inner.(*syntax.Stmt); ok {
+			hidden[stmt] = true
+		}
+		return true
+	})
+}
+
+// redirected reports whether standard output goes elsewhere than to the log.
+func redirected(stmt *syntax.Stmt) bool {
+	return slices.ContainsFunc(stmt.Redirs, func(r *syntax.Redirect) bool {
+		switch r.Op {
+		case syntax.RdrOut, syntax.AppOut, syntax.RdrAll, syntax.AppAll, syntax.RdrClob:
+			return r.N == nil || r.N.Value == "1"
+		case syntax.DplOut:
+			return (r.N == nil || r.N.Value == "1") && r.Word.Lit() != "2"
+		default:
+			return false
+		}
+	})
+}

@@ -1,0 +1,332 @@
+package lint
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"go.yaml.in/yaml/v3"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// A source is a file of the project as it was written: what the merged configuration no longer shows.
+type source struct {
+	path  string
+	lines []string
+	// header is the document with `spec`, nil if there is none; body is the configuration, nil if the file is empty.
+	header, body *yaml.Node
+	switches     []disabling
+	// jobs are those of the body, hidden ones too.
+	jobs []sourceJob
+}
+
+// loadSources reads the configuration, the templates for the Catalog, and what they include from the project. Files that
+// are no YAML are left out: compiling tells what is wrong with them.
+func loadSources(files fs.FS, configPath string) []*source {
+	var sources []*source
+	queue := []string{configPath}
+	for _, pattern := range []string{"templates/*.yml", "templates/*/template.yml"} {
+		if found, err := doublestar.Glob(files, pattern); err == nil {
+			queue = append(queue, found...)
+		}
+	}
+	for i := 0; i < len(queue); i++ {
+		if slices.Contains(queue[:i], queue[i]) {
+			continue
+		}
+		text, err := fs.ReadFile(files, queue[i])
+		if err != nil {
+			continue
+		}
+		s, err := parseSource(queue[i], text)
+		if err != nil {
+			continue
+		}
+		sources = append(sources, s)
+		queue = append(queue, s.localIncludes(files)...)
+	}
+	return sources
+}
+
+func parseSource(name string, text []byte) (*source, error) {
+	s := &source{path: name, lines: strings.Split(string(text), "\n")}
+	s.switches = disablings(s.lines)
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var document yaml.Node
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			s.jobs = s.findJobs()
+			return s, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
+			continue
+		}
+		root := document.Content[0]
+		if spec := value(root, "spec"); spec != nil && s.header == nil && s.body == nil {
+			s.header = root
+			continue
+		}
+		s.body = root
+	}
+}
+
+// localIncludes are the files of the project that this one includes, as far as their names are known here.
+func (s *source) localIncludes(files fs.FS) []string {
+	var paths []string
+	for _, item := range s.includes() {
+		name := item
+		if item.Kind == yaml.MappingNode {
+			name = value(item, "local")
+		}
+		if name == nil || name.Kind != yaml.ScalarNode || strings.Contains(name.Value, "://") || strings.Contains(name.Value, "$") {
+			continue
+		}
+		found, err := doublestar.Glob(files, strings.TrimPrefix(path.Clean(name.Value), "/"))
+		if err == nil {
+			paths = append(paths, found...)
+		}
+	}
+	return paths
+}
+
+// includes are the items of `include`, whichever of its forms was written.
+func (s *source) includes() []*yaml.Node {
+	include := value(s.body, "include")
+	switch {
+	case include == nil:
+		return nil
+	case include.Kind == yaml.SequenceNode:
+		return resolveAll(include.Content)
+	default:
+		return []*yaml.Node{include}
+	}
+}
+
+// isTemplate reports whether the file is made to be included with inputs.
+func (s *source) isTemplate() bool { return s.header != nil }
+
+// at is the position of a node of this file.
+func (s *source) at(node *yaml.Node) pipeline.Position {
+	return pipeline.Position{File: s.path, Line: node.Line, Column: node.Column}
+}
+
+// A sourceJob is a job as it was written in one file; hidden jobs too.
+type sourceJob struct {
+	source *source
+	name   string
+	key    *yaml.Node
+	node   *yaml.Node
+}
+
+func (j sourceJob) hidden() bool { return strings.HasPrefix(j.name, ".") }
+
+// globals are the top-level keys that are no jobs.
+var globals = []string{
+	"default", "include", "stages", "variables", "workflow", "spec", "image", "services", "cache", "before_script",
+	"after_script", "types",
+}
+
+func (s *source) findJobs() []sourceJob {
+	var jobs []sourceJob
+	if s.body == nil {
+		return nil
+	}
+	for i := 0; i+1 < len(s.body.Content); i += 2 {
+		key, node := s.body.Content[i], resolve(s.body.Content[i+1])
+		if slices.Contains(globals, key.Value) || node.Kind != yaml.MappingNode {
+			continue
+		}
+		jobs = append(jobs, sourceJob{source: s, name: key.Value, key: key, node: node})
+	}
+	return jobs
+}
+
+// jobs are those of all files.
+func (p *pass) jobs() []sourceJob {
+	var jobs []sourceJob
+	for _, s := range p.sources {
+		jobs = append(jobs, s.jobs...)
+	}
+	return jobs
+}
+
+// written finds where a compiled job was written; false if that is in another project's file.
+func (p *pass) written(job *pipeline.Job) (sourceJob, bool) {
+	s := p.source(job.Source.File)
+	if s == nil {
+		return sourceJob{}, false
+	}
+	for _, j := range s.jobs {
+		if j.key.Line == job.Source.Line {
+			return j, true
+		}
+	}
+	return sourceJob{}, false
+}
+
+// place is where a keyword of a compiled job was written: at the key if the job has it itself, else at the job.
+func (p *pass) place(job *pipeline.Job, keys ...string) pipeline.Position {
+	written, ok := p.written(job)
+	if !ok {
+		return job.Source
+	}
+	position, node := written.source.at(written.key), written.node
+	for _, name := range keys {
+		key, child := entry(node, name)
+		if key == nil {
+			break
+		}
+		position, node = written.source.at(key), child
+	}
+	return position
+}
+
+// entry finds a key of a mapping and its value, also behind a merge key; nil if it is not there.
+func entry(node *yaml.Node, name string) (key, val *yaml.Node) {
+	return mergedEntry(node, name, maxMergeDepth)
+}
+
+// maxMergeDepth bounds chains of merge keys: in a tree of nodes, an anchor can hold itself.
+const maxMergeDepth = 10
+
+func mergedEntry(node *yaml.Node, name string, depth int) (key, val *yaml.Node) {
+	if node = resolve(node); node == nil || node.Kind != yaml.MappingNode {
+		return nil, nil
+	}
+	var merged []*yaml.Node
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		switch node.Content[i].Value {
+		case name:
+			key, val = node.Content[i], resolve(node.Content[i+1])
+		case "<<":
+			if target := resolve(node.Content[i+1]); target.Kind == yaml.SequenceNode {
+				merged = append(merged, target.Content...)
+			} else {
+				merged = append(merged, target)
+			}
+		}
+	}
+	for i := 0; key == nil && depth > 0 && i < len(merged); i++ {
+		key, val = mergedEntry(merged[i], name, depth-1)
+	}
+	return key, val
+}
+
+func value(node *yaml.Node, name string) *yaml.Node {
+	_, val := entry(node, name)
+	return val
+}
+
+// items are the elements of a list, or the value itself.
+func items(node *yaml.Node) []*yaml.Node {
+	switch {
+	case node == nil:
+		return nil
+	case node.Kind == yaml.SequenceNode:
+		return resolveAll(node.Content)
+	default:
+		return []*yaml.Node{node}
+	}
+}
+
+// resolve follows an alias. An alias inside of its own anchor is refused by the parser, so this ends.
+func resolve(node *yaml.Node) *yaml.Node {
+	for node != nil && node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	return node
+}
+
+func resolveAll(nodes []*yaml.Node) []*yaml.Node {
+	out := make([]*yaml.Node, len(nodes))
+	for i, node := range nodes {
+		out[i] = resolve(node)
+	}
+	return out
+}
+
+// scalars visits every text below a node once, keys included.
+func scalars(node *yaml.Node, visit func(*yaml.Node)) {
+	if node == nil {
+		return
+	}
+	if node.Kind == yaml.ScalarNode {
+		visit(node)
+	}
+	for _, child := range node.Content {
+		scalars(child, visit)
+	}
+}
+
+// A disabling switches rules off for the lines from..to of a file.
+type disabling struct {
+	rules    []string
+	from, to int
+}
+
+var disableComment = regexp.MustCompile(`#\s*slipway:disable(-file)?=([a-z0-9,-]+)`)
+
+// disablings finds the comments `# slipway:disable=ID,ID`, which hold for the block that begins on their line, or on the
+// next line if nothing else is on theirs, and `# slipway:disable-file=ID`.
+func disablings(lines []string) []disabling {
+	var found []disabling
+	for i, line := range lines {
+		m := disableComment.FindStringSubmatchIndex(line)
+		if m == nil {
+			continue
+		}
+		d := disabling{rules: strings.Split(line[m[4]:m[5]], ","), from: i + 1, to: len(lines)}
+		if m[2] >= 0 {
+			d.from = 1
+			found = append(found, d)
+			continue
+		}
+		start := i
+		if strings.TrimSpace(line[:m[0]]) == "" {
+			for start++; start < len(lines) && isBlank(lines[start]); start++ {
+			}
+		}
+		if start == len(lines) {
+			continue
+		}
+		end := start + 1
+		for end < len(lines) && (isBlank(lines[end]) || belongsTo(lines[end], lines[start])) {
+			end++
+		}
+		d.to = end
+		found = append(found, d)
+	}
+	return found
+}
+
+// belongsTo reports whether a line is inside of the block that begins with another: deeper, or an item of its list.
+func belongsTo(line, start string) bool {
+	in, at := indent(line), indent(start)
+	return in > at || in == at && isItem(line) && !isItem(start)
+}
+
+func isItem(line string) bool { return strings.HasPrefix(strings.TrimLeft(line, " "), "- ") }
+
+func isBlank(line string) bool {
+	text := strings.TrimSpace(line)
+	return text == "" || strings.HasPrefix(text, "#")
+}
+
+func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+func (s *source) disabled(rule string, line int) bool {
+	return slices.ContainsFunc(s.switches, func(d disabling) bool {
+		return d.from <= line && line <= d.to && slices.Contains(d.rules, rule)
+	})
+}

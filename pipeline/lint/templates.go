@@ -1,0 +1,208 @@
+package lint
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// inputs are the declared inputs of a template: name, its key, its definition.
+func (s *source) inputs(visit func(name string, key, definition *yaml.Node)) {
+	inputs := value(value(s.header, "spec"), "inputs")
+	if inputs == nil || inputs.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 0; i+1 < len(inputs.Content); i += 2 {
+		visit(inputs.Content[i].Value, inputs.Content[i], resolve(inputs.Content[i+1]))
+	}
+}
+
+func checkInputWithoutDefault(p *pass) {
+	for _, s := range p.sources {
+		s.inputs(func(name string, key, definition *yaml.Node) {
+			// Since GitLab 18.7 a default can come from the input's rules.
+			if at, _ := entry(definition, "default"); at != nil || value(definition, "rules") != nil {
+				return
+			}
+			p.report(Finding{
+				Position: s.at(key), Path: "spec:inputs:" + name,
+				Message: fmt.Sprintf("input %q has no default", name),
+				Hint:    "give it a `default`, so that an include without it still works",
+			})
+		})
+	}
+}
+
+func checkInputWithoutDescription(p *pass) {
+	for _, s := range p.sources {
+		s.inputs(func(name string, key, definition *yaml.Node) {
+			if value(definition, "description") == nil {
+				p.report(Finding{
+					Position: s.at(key), Path: "spec:inputs:" + name,
+					Message: fmt.Sprintf("input %q has no description", name),
+					Hint:    "say in one line what it changes",
+				})
+			}
+		})
+	}
+}
+
+func checkUnusedInput(p *pass) {
+	for _, s := range p.sources {
+		// What is left after the header: includes and jobs.
+		var body strings.Builder
+		scalars(s.body, func(n *yaml.Node) { body.WriteString(n.Value + "\n") })
+		used := map[string]bool{}
+		for _, m := range inputUse.FindAllStringSubmatch(body.String(), -1) {
+			used[m[1]] = true
+		}
+		var rulesText strings.Builder
+		scalars(s.header, func(n *yaml.Node) { rulesText.WriteString(n.Value + "\n") })
+		s.inputs(func(name string, key, _ *yaml.Node) {
+			if used[name] || strings.Contains(rulesText.String(), "inputs."+name) {
+				return
+			}
+			p.report(Finding{
+				Position: s.at(key), Path: "spec:inputs:" + name,
+				Message: fmt.Sprintf("input %q is never used", name),
+				Hint:    fmt.Sprintf("use it as $[[ inputs.%s ]], or remove it", name),
+			})
+		})
+	}
+}
+
+var inputUse = regexp.MustCompile(`\$\[\[\s*inputs\.([A-Za-z0-9_-]+)`)
+
+func checkComponentGlobals(p *pass) {
+	for _, s := range p.sources {
+		if !s.isTemplate() || s.body == nil {
+			continue
+		}
+		// A file that holds `workflow` and nothing else is a workflow that is offered by itself: that is its purpose.
+		if len(s.body.Content) == 2 && s.body.Content[0].Value == "workflow" {
+			continue
+		}
+		for i := 0; i+1 < len(s.body.Content); i += 2 {
+			key := s.body.Content[i]
+			if key.Value == "include" || !slices.Contains(globals, key.Value) {
+				continue
+			}
+			p.report(Finding{
+				Position: s.at(key), Path: key.Value,
+				Message: fmt.Sprintf("the template sets `%s` for all jobs of those who include it", key.Value),
+				Hint:    "set it in the template's own jobs; offer `workflow` as a file by itself",
+			})
+		}
+	}
+}
+
+func checkUnquotedInput(p *pass) {
+	for _, s := range p.sources {
+		s.conditions(func(path string, node *yaml.Node) {
+			for _, m := range inputUse.FindAllStringIndex(node.Value, -1) {
+				if !quotedAt(node.Value, m[0]) {
+					p.report(Finding{
+						Position: s.at(node), Path: path,
+						Message: fmt.Sprintf("%s is not quoted in the expression", interpolation.FindString(node.Value[m[0]:])),
+						Hint:    `quote it twice, for YAML and for the expression: '"$[[ inputs.x ]]" == "y"'`,
+					})
+				}
+			}
+		})
+	}
+}
+
+// quotedAt reports whether offset is inside of a string or a pattern of an expression. An expression that is one
+// interpolated value as a whole is meant to be an expression.
+func quotedAt(expression string, offset int) bool {
+	if whole := strings.TrimSpace(expression); interpolation.FindString(whole) == whole {
+		return true
+	}
+	quote := byte(0)
+	for i := range offset {
+		switch c := expression[i]; {
+		case quote == c:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\'' || c == '/'):
+			quote = c
+		}
+	}
+	return quote != 0
+}
+
+// conditions visits every `if` of the file's rules: of workflow, includes and jobs.
+func (s *source) conditions(visit func(path string, node *yaml.Node)) {
+	list := func(path string, rules *yaml.Node) {
+		for _, rule := range items(rules) {
+			if cond := value(rule, "if"); cond != nil && cond.Kind == yaml.ScalarNode {
+				visit(path+":rules:if", cond)
+			}
+		}
+	}
+	list("workflow", value(value(s.body, "workflow"), "rules"))
+	for _, include := range s.includes() {
+		list("include", value(include, "rules"))
+	}
+	for _, job := range s.jobs {
+		list("jobs:"+job.name, value(job.node, "rules"))
+	}
+}
+
+func checkUnusedHiddenJob(p *pass) {
+	used := map[string]bool{}
+	for _, s := range p.sources {
+		// A hidden job can also be used through an anchor, on itself or on a part of it.
+		aliased := map[*yaml.Node]bool{}
+		aliases(s.body, aliased)
+		for _, job := range s.jobs {
+			for _, name := range items(value(job.node, "extends")) {
+				used[name.Value] = true
+			}
+			if containsAny(job.node, aliased) {
+				used[job.name] = true
+			}
+		}
+		references(s.body, used)
+	}
+	for _, job := range p.jobs() {
+		if job.hidden() && !used[job.name] {
+			p.report(Finding{
+				Position: job.source.at(job.key), Path: "jobs:" + job.name,
+				Message: fmt.Sprintf("nothing uses %s", job.name),
+				Hint:    "remove it, or look for a typo in the `extends` that should name it",
+			})
+		}
+	}
+}
+
+func aliases(node *yaml.Node, found map[*yaml.Node]bool) {
+	if node == nil {
+		return
+	}
+	if node.Kind == yaml.AliasNode {
+		found[node.Alias] = true
+	}
+	for _, child := range node.Content {
+		aliases(child, found)
+	}
+}
+
+func containsAny(node *yaml.Node, wanted map[*yaml.Node]bool) bool {
+	return wanted[node] || slices.ContainsFunc(node.Content, func(child *yaml.Node) bool { return containsAny(child, wanted) })
+}
+
+// references notes the first word of every `!reference [.job, keyword]`.
+func references(node *yaml.Node, found map[string]bool) {
+	if node == nil {
+		return
+	}
+	if node.Tag == "!reference" && len(node.Content) > 0 {
+		found[node.Content[0].Value] = true
+	}
+	for _, child := range node.Content {
+		references(child, found)
+	}
+}

@@ -1,0 +1,127 @@
+// Package matrix shows which jobs of a configuration exist on which events: the table that a reviewer of a pipeline wants
+// to see, and that a golden file can hold.
+package matrix
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
+)
+
+// A Matrix is jobs by events.
+type Matrix struct {
+	Events []Column `json:"events"`
+	Jobs   []Row    `json:"jobs"`
+}
+
+// A Column is an event and whether it gets a pipeline.
+type Column struct {
+	Event   string `json:"event"`
+	Created bool   `json:"created"`
+	// Reason is why there is no pipeline, where GitLab makes none without an error ("workflow", "no_jobs").
+	Reason string `json:"reason,omitempty"`
+	// Error is the key path of the first thing that is wrong ("jobs:deploy:needs"), where GitLab refuses.
+	Error string `json:"error,omitempty"`
+}
+
+// A Row is a job and what it is on each event, in the order of the columns.
+type Row struct {
+	Job   string `json:"job"`
+	Stage string `json:"stage"`
+	Cells []Cell `json:"cells"`
+}
+
+// A Cell is a job on an event. The zero value means that the job is not there.
+type Cell struct {
+	When         pipeline.When `json:"when,omitempty"`
+	AllowFailure bool          `json:"allow_failure,omitempty"`
+}
+
+// Present reports whether the job is there.
+func (c Cell) Present() bool { return c.When != "" }
+
+// String says what the cell is in words.
+func (c Cell) String() string {
+	switch {
+	case !c.Present():
+		return "absent"
+	case c.When == pipeline.Manual && !c.AllowFailure:
+		return "manual, blocking"
+	case c.When == pipeline.Manual:
+		return "manual"
+	case c.AllowFailure:
+		return string(c.When) + ", may fail"
+	default:
+		return string(c.When)
+	}
+}
+
+// Build compiles a project for each event. An event for which the configuration is refused is a column with an error;
+// Build fails only if a compilation ends for another reason, such as a cancelled context.
+func Build(ctx context.Context, project *pipeline.Project, events []pipeline.Event) (*Matrix, error) {
+	m := &Matrix{Events: make([]Column, len(events))}
+	rows := newRowOrder()
+	for i, event := range events {
+		column := &m.Events[i]
+		column.Event = render.EventLabel(event)
+		plan, err := project.Plan(ctx, event)
+		var list pipeline.Errors
+		switch {
+		case errors.As(err, &list):
+			column.Error = list[0].Path
+			if column.Error == "" {
+				column.Error = "yaml"
+			}
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", column.Event, err)
+		}
+		column.Created, column.Reason = plan.Created, plan.Reason
+		rows.merge(plan, i, len(events))
+	}
+	m.Jobs = rows.list()
+	return m, nil
+}
+
+// A rowOrder collects rows from plans whose jobs are ordered alike, but of which none need have all.
+type rowOrder struct {
+	names []string
+	rows  map[string]*Row
+}
+
+func newRowOrder() *rowOrder { return &rowOrder{rows: map[string]*Row{}} }
+
+// merge adds the jobs of an event's plan. A job that is new comes after the job that precedes it there.
+func (o *rowOrder) merge(plan *pipeline.Plan, column, columns int) {
+	after := -1
+	place := func(job *pipeline.Job) *Row {
+		row, ok := o.rows[job.Name]
+		if !ok {
+			row = &Row{Job: job.Name, Stage: job.Stage, Cells: make([]Cell, columns)}
+			o.rows[job.Name] = row
+			o.names = slices.Insert(o.names, after+1, job.Name)
+		}
+		after = slices.Index(o.names, job.Name)
+		return row
+	}
+	if plan.Created {
+		for _, job := range plan.Jobs {
+			place(job).Cells[column] = Cell{
+				When:         job.When,
+				AllowFailure: job.AllowFailure || len(job.AllowFailureExitCodes) > 0,
+			}
+		}
+	}
+}
+
+func (o *rowOrder) list() []Row {
+	rows := make([]Row, len(o.names))
+	for i, name := range o.names {
+		rows[i] = *o.rows[name]
+	}
+	return rows
+}
