@@ -54,10 +54,14 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand()
+	root.AddCommand(newPlanCommand(), newLintCommand(), newMatrixCommand(), newDiffCommand(), newEventsCommand())
 	root.AddCommand(newReportCommand(), newGateCommand(), newCoverageCommand(), newAffectedCommand())
 	root.AddCommand(newShardCommand(), newTimingsCommand(), newFlakyCommand(), newMtimesCommand(), newBenchgateCommand())
 	root.AddCommand(newRunCommand(), newApproveCommand(), newSuperviseCommand())
 	root.AddCommand(newLicensesCommand())
+	root.AddCommand(newVersionCommand())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; `%s --help` tells the flags", err, cmd.CommandPath())
+	})
 	return root
 }
