@@ -37,7 +37,7 @@ var server struct {
 }
 
 // Main runs a package's tests and then stops the server, if one was started: func TestMain(m *testing.M) { pgtest.Main(m) }.
-func Main(m *testing.M) {
+func Main(m interface{ Run() int }) {
 	code := m.Run()
 	if server.stop != nil {
 		server.stop()
@@ -112,9 +112,14 @@ func start() (address string, stop func(), err error) {
 	if out, err := command("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync").CombinedOutput(); err != nil {
 		return "", nil, fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
 	}
-	var log bytes.Buffer
+	logPath := filepath.Join(dir, "log")
+	log, err := os.Create(logPath) //nolint:gosec // G304: in our own folder
+	if err != nil {
+		return "", nil, err
+	}
+	defer log.Close() //nolint:errcheck // the server has its own descriptor
 	postgres := command("postgres", "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB")
-	postgres.Stderr = &log
+	postgres.Stderr = log
 	if err := postgres.Start(); err != nil {
 		return "", nil, err
 	}
@@ -132,8 +137,9 @@ func start() (address string, stop func(), err error) {
 			return address, stop, conn.Close(ctx)
 		}
 		if ctx.Err() != nil {
+			said, _ := os.ReadFile(logPath) //nolint:gosec // G304: as above
 			stop()
-			return "", nil, fmt.Errorf("postgres does not answer: %w: %s", err, log.String())
+			return "", nil, fmt.Errorf("postgres does not answer: %w: %s", err, said)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
