@@ -28,7 +28,7 @@ func newShardCommand() *cobra.Command {
 Packages are arguments, or lines of standard input. All jobs have to be given the same packages and the same timings; each
 then knows its share without talking to the others. Packages without a time are taken for median ones. Nothing is printed
 if there are more jobs than packages and this one has none.`,
-		Example: "  go list ./... | slipway shard --timings timings.json | xargs -r gotestsum --packages",
+		Example: "  packages=$(go list ./... | slipway shard --timings timings.json)\n  [ -z \"$packages\" ] || gotestsum --packages \"$packages\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if index, err = number(cmd, "index", index, "CI_NODE_INDEX"); err != nil {
