@@ -162,9 +162,9 @@ func (c Config) validate() error {
 	names := map[int]string{}
 	for _, p := range c.ports() {
 		if other, ok := names[p.number]; ok {
-			return fmt.Errorf("%s and %s have the same port %d", other, p.part, p.number)
+			return fmt.Errorf("%s and %s have the same port %d; %s sets another", other, p.title, p.number, p.setting)
 		}
-		names[p.number] = p.part
+		names[p.number] = p.title
 	}
 	seen := map[string]bool{}
 	for _, t := range c.Tenants {
@@ -183,18 +183,18 @@ func (c Config) validate() error {
 	return nil
 }
 
-// A port is one of the host's, with the setting that moves it.
+// A port is one of the host's: which part listens at it, what that is for people, and the setting that moves it.
 type port struct {
-	part, setting string
-	number        int
+	part, title, setting string
+	number               int
 }
 
 func (c Config) ports() []port {
 	return []port{
-		{"registry", "SLIPWAY_REGISTRY_PORT", c.Ports.Registry},
-		{"postgres", "SLIPWAY_POSTGRES_PORT", c.Ports.Postgres},
-		{"gateway", "SLIPWAY_API_PORT", c.Ports.API},
-		{"ingress", "SLIPWAY_INGRESS_PORT", c.Ports.Ingress},
+		{"registry", "registry", "SLIPWAY_REGISTRY_PORT", c.Ports.Registry},
+		{"postgres", "PostgreSQL", "SLIPWAY_POSTGRES_PORT", c.Ports.Postgres},
+		{"gateway", "Kubernetes API", "SLIPWAY_API_PORT", c.Ports.API},
+		{"ingress", "ingress", "SLIPWAY_INGRESS_PORT", c.Ports.Ingress},
 	}
 }
 

@@ -84,11 +84,11 @@ func (p *Platform) ownVariables(ctx context.Context) ([]Variable, error) {
 	return variables, nil
 }
 
-// Kubectl gives kubectl's path and the kubeconfig of the cluster's administrator.
+// Kubectl gives kubectl's path and the kubeconfig of the cluster's administrator, or the user's own.
 func (p *Platform) Kubectl() (path, kubeconfig string, err error) {
 	path, kubeconfig = p.path("bin", "kubectl"), p.cluster().AdminConfig()
 	if p.Config.Kubeconfig != "" {
-		kubeconfig = p.Config.Kubeconfig
+		path, kubeconfig = p.kubectlPath(), p.Config.Kubeconfig
 	}
 	for _, file := range []string{path, firstPath(kubeconfig)} {
 		if _, err := os.Stat(file); err != nil {

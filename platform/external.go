@@ -26,6 +26,10 @@ func (p *Platform) useCluster(ctx context.Context, s *steps) error {
 	if err := s.do("your cluster", func() (bool, error) { return false, p.checkCluster(ctx) }); err != nil {
 		return err
 	}
+	if p.Config.Registry == "" {
+		fmt.Fprintf(p.Out, "  note: a cluster that is not on this machine cannot pull from %s: set CI_REGISTRY to a registry that it reaches\n",
+			p.Config.ownRegistry())
+	}
 	return s.do("tenants", func() (bool, error) {
 		for _, t := range p.Config.Tenants {
 			manifest, err := json.Marshal(namespace(t))
@@ -64,13 +68,17 @@ func firstPath(list string) string {
 	return first
 }
 
+// kubectlPath is the user's kubectl, or else the compiled one.
+func (p *Platform) kubectlPath() string {
+	if path, err := exec.LookPath("kubectl"); err == nil {
+		return path
+	}
+	return p.path("bin", "kubectl")
+}
+
 // kubectl speaks to the user's own cluster, whose kubeconfig may need plugins that only kubectl knows.
 func (p *Platform) kubectl(ctx context.Context, stdin []byte, args ...string) (string, error) {
-	program := "kubectl"
-	if _, err := exec.LookPath(program); err != nil {
-		program = p.path("bin", "kubectl")
-	}
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, p.kubectlPath(), args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+p.Config.Kubeconfig)
 	cmd.Stdin = bytes.NewReader(stdin)
 	var stderr bytes.Buffer

@@ -52,13 +52,18 @@ func (p *Platform) path(names ...string) string {
 func (p *Platform) Bin() string { return p.path("bin") }
 
 func (p *Platform) cluster() *cluster.Cluster {
+	registry := p.Config.ownRegistry()
+	if p.Config.Registry != "" {
+		registry = p.Config.Registry
+	}
 	return &cluster.Cluster{
-		Name:     p.name(),
-		Dir:      p.path("cluster"),
-		Plugins:  packages.CNIPlugins(),
-		Registry: p.Config.ownRegistry(),
-		APIPort:  p.Config.Ports.API,
-		Table:    p.table,
+		Name:          p.name(),
+		Dir:           p.path("cluster"),
+		Plugins:       packages.CNIPlugins(),
+		Registry:      registry,
+		PlainRegistry: p.registryOnLoopback() != "",
+		APIPort:       p.Config.Ports.API,
+		Table:         p.table,
 	}
 }
 

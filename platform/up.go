@@ -166,8 +166,11 @@ func (p *Platform) startGateway(ctx context.Context, c *cluster.Cluster, self st
 		"--in", loopback(p.Config.Ports.API) + "=" + cluster.APIAddress,
 		// Not at the loopback address: pods come from their own addresses.
 		"--out", net.JoinHostPort(cluster.NodeAddress, strconv.Itoa(p.Config.Ports.Postgres)) + "=" + loopback(p.Config.Ports.Postgres),
+		"--proxy", cluster.ProxyAddress}
+	if r := p.registryOnLoopback(); r != "" {
 		// At the loopback address: only the node pulls images, pods have no business in the registry.
-		"--out", p.Config.ownRegistry() + "=" + p.Config.ownRegistry()}
+		args = append(args, "--out", r+"="+r)
+	}
 	return p.table.Up(ctx, p.inside(c, daemon.Spec{Name: "gateway", Path: self, Args: args}), 10*time.Second, listens(p.Config.Ports.API))
 }
 
@@ -176,6 +179,18 @@ func (p *Platform) startIngress(ctx context.Context, c *cluster.Cluster, self st
 	args := []string{"serve", "ingress", "--listen", address, "--cluster", c.Dir, "--logs", p.table.Logs}
 	return p.table.Up(ctx, p.inside(c, daemon.Spec{Name: "ingress", Path: self, Args: args}), 20*time.Second,
 		answers("http://"+address+ingress.ReadyPath))
+}
+
+// registryOnLoopback is the address of the registry if it is one of this machine, the platform's or the user's; "" if not.
+func (p *Platform) registryOnLoopback() string {
+	if p.Config.Registry == "" {
+		return p.Config.ownRegistry()
+	}
+	host, port, err := net.SplitHostPort(p.Config.Registry)
+	if ip := net.ParseIP(strings.Replace(host, "localhost", "127.0.0.1", 1)); err == nil && ip != nil && ip.IsLoopback() {
+		return net.JoinHostPort(ip.String(), port)
+	}
+	return ""
 }
 
 // inside completes the specification of a part that holds on to the cluster's network namespace: it is started anew when
@@ -214,7 +229,7 @@ func (p *Platform) freePorts(own bool) error {
 			holder = fmt.Sprintf(" by process %d (%s)", pid, shorten(daemon.CommandLine(pid)))
 		}
 		errs = append(errs, fmt.Errorf("port %d of the %s is in use%s: end that process, or set %s to another port",
-			port.number, strings.Replace(port.part, "gateway", "Kubernetes API", 1), holder, port.setting))
+			port.number, port.title, holder, port.setting))
 	}
 	return errors.Join(errs...)
 }

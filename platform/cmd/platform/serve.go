@@ -39,7 +39,7 @@ func newServeRegistryCommand() *cobra.Command {
 }
 
 func newServeGatewayCommand() *cobra.Command {
-	var ns string
+	var ns, proxy string
 	var in, out []string
 	c := &cobra.Command{
 		Use:  "gateway",
@@ -53,10 +53,11 @@ func newServeGatewayCommand() *cobra.Command {
 				}
 				forwards = append(forwards, f)
 			}
-			return gateway.Serve(c.Context(), ns, forwards)
+			return gateway.Serve(c.Context(), ns, forwards, proxy)
 		},
 	}
 	c.Flags().StringVar(&ns, "netns", "", "network namespace")
+	c.Flags().StringVar(&proxy, "proxy", "", "address inside of an HTTP proxy to the outside")
 	c.Flags().StringArrayVar(&in, "in", nil, "LISTEN=DIAL: listen outside, dial inside")
 	c.Flags().StringArrayVar(&out, "out", nil, "LISTEN=DIAL: listen inside, dial outside")
 	return c

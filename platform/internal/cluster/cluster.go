@@ -24,6 +24,8 @@ const (
 	NodeAddress = "10.99.0.1"
 	// APIAddress is where the API server listens.
 	APIAddress = NodeAddress + ":6443"
+	// ProxyAddress is where the node, and no pod, finds a proxy to registries outside.
+	ProxyAddress = "127.0.0.1:3128"
 
 	pods         = "10.244.0.0/24"
 	services     = "10.96.0.0/16"
@@ -42,8 +44,9 @@ type Cluster struct {
 	Bin string
 	// Plugins is the folder of the CNI plugins.
 	Plugins string
-	// Registry is the host:port that images are pulled from without TLS.
-	Registry string
+	// Registry is the host:port that images are pulled from, without TLS if PlainRegistry is set.
+	Registry      string
+	PlainRegistry bool
 	// APIPort is the host's loopback port that leads to the API server.
 	APIPort int
 	Table   daemon.Table

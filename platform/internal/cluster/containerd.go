@@ -25,10 +25,12 @@ func (c *Cluster) containers(ctx context.Context, step Step) error {
 	files := map[string]string{
 		"containerd.toml":     c.containerdConfig(),
 		"cni/10-ptp.conflist": c.networkConfig(),
+	}
+	if c.PlainRegistry {
 		// The gateway listens at the registry's own address inside of the namespace, so an image has the same name for
 		// whoever pushes it from the host and for the node that pulls it.
-		filepath.Join("certs.d", c.Registry, "hosts.toml"): fmt.Sprintf(
-			"server = \"http://%[1]s\"\n[host.\"http://%[1]s\"]\n  capabilities = [\"pull\", \"resolve\"]\n", c.Registry),
+		files[filepath.Join("certs.d", c.Registry, "hosts.toml")] = fmt.Sprintf(
+			"server = \"http://%[1]s\"\n[host.\"http://%[1]s\"]\n  capabilities = [\"pull\", \"resolve\"]\n", c.Registry)
 	}
 	for name, text := range files {
 		if _, err := update(c.path(name), []byte(text)); err != nil {
@@ -39,6 +41,8 @@ func (c *Cluster) containers(ctx context.Context, step Step) error {
 	err := step("containerd", func() (bool, error) {
 		return c.Table.Up(ctx, daemon.Spec{
 			Name: "containerd", Path: "containerd", Args: []string{"--config", config},
+			// Registries that are not on this machine are reached through the gateway; loopback never is (Go's rule).
+			Env: []string{"HTTPS_PROXY=http://" + ProxyAddress},
 			Dir: c.Dir, NetNS: c.NetNS(), Inputs: []string{config},
 		}, 30*time.Second, func(ctx context.Context) error { _, err := c.ctr(ctx, "version"); return err })
 	})

@@ -37,8 +37,9 @@ func Parse(text string, out bool) (Forward, error) {
 	return Forward{Listen: listen, Dial: dial, Out: out}, nil
 }
 
-// Serve forwards until ctx ends. It fails at once if one of the addresses cannot be listened at.
-func Serve(ctx context.Context, ns string, forwards []Forward) error {
+// Serve forwards until ctx ends. It fails at once if one of the addresses cannot be listened at. If proxy is not empty, it
+// is the address inside of the namespace of an HTTP proxy to the outside.
+func Serve(ctx context.Context, ns string, forwards []Forward, proxy string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	inside := netns.Dialer(ns)
@@ -61,6 +62,14 @@ func Serve(ctx context.Context, ns string, forwards []Forward) error {
 		}
 		context.AfterFunc(ctx, func() { _ = l.Close() })
 		wait.Go(func() { accept(ctx, l, f.Dial, dial) })
+	}
+	if proxy != "" {
+		l, err := netns.Listen(ctx, ns, proxy)
+		if err != nil {
+			cancel()
+			return fmt.Errorf("gateway: %w", err)
+		}
+		wait.Go(func() { serveProxy(ctx, l) })
 	}
 	<-ctx.Done()
 	return nil
