@@ -38,7 +38,9 @@ func (c *checker) caches(p *keyPath, n *node) []Cache {
 	}
 	list := make([]Cache, 0, len(n.Items))
 	for _, item := range n.Flatten() {
-		list = append(list, c.oneCache(p, item))
+		if !item.IsNull() {
+			list = append(list, c.oneCache(p, item))
+		}
 	}
 	return list
 }
