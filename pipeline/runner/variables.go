@@ -46,9 +46,13 @@ func environmentOf(plan *pipeline.Plan, job *pipeline.Job, dotenv, extra []pipel
 }
 
 // mask adds a secret; of a text with several lines each line is one.
+// minSecret is the length in bytes of the shortest value that GitLab masks: replacing shorter ones, such as the "]," of a
+// secret file in JSON, would make logs unreadable and hide nothing.
+const minSecret = 8
+
 func (e *jobEnvironment) mask(value string) {
 	for line := range strings.Lines(value) {
-		if line = strings.TrimSpace(line); len(line) > 1 {
+		if line = strings.TrimSpace(line); len(line) >= minSecret {
 			e.secrets = append(e.secrets, line)
 		}
 	}
