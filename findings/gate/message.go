@@ -45,6 +45,7 @@ func (v *Verdict) Write(w io.Writer, a Advice) {
 		return
 	}
 	fmt.Fprintln(w)
+	told := map[string]bool{} // a rule's advice is told once
 	for _, j := range stopping {
 		fmt.Fprintf(w, "%-8s  %s\n", strings.ToUpper(j.Finding.Severity.String()), line(j))
 		if j.Outcome == Expired {
@@ -55,7 +56,8 @@ func (v *Verdict) Write(w io.Writer, a Advice) {
 				fmt.Fprintf(w, "          called in %s at %s:%d\n", f.Function, f.Location.File, f.Location.Line)
 			}
 		}
-		if j.Finding.Solution != "" {
+		if s := j.Finding.Solution; s != "" && !told[j.Finding.Rule+s] {
+			told[j.Finding.Rule+s] = true
 			fmt.Fprintln(w, "          fix: "+strings.ReplaceAll(j.Finding.Solution, "\n", " "))
 		}
 	}
