@@ -26,6 +26,15 @@ const (
 	production = "orders-production.localhost"
 )
 
+// deliveryOnly is the configuration of the rehearsals: the same stages, without the checks that `make pipeline` has done.
+const deliveryOnly = `
+include:
+  - local: /ci/image.yml
+    inputs: {package: ./service/cmd/orders}
+  - local: /ci/deploy.yml
+    inputs: {app: orders, needs: [build-image]}
+`
+
 func TestDelivery(t *testing.T) {
 	if os.Getenv("SLIPWAY_E2E") == "" {
 		t.Skip("needs the platform and a delivered service: make e2e")
@@ -45,6 +54,7 @@ func TestDelivery(t *testing.T) {
 
 	clone := filepath.Join(t.TempDir(), "slipway")
 	command(t, "", "git", "clone", "--quiet", repository, clone)
+	commit(t, clone, ".gitlab-ci.yml", deliveryOnly)
 
 	t.Run("a new commit reaches staging without a failed request", func(t *testing.T) {
 		commit(t, clone, "service/cmd/orders/rehearsal.go", "package main\n\n// Rehearsal of a rollout.\n")
