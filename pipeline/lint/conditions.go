@@ -2,7 +2,6 @@ package lint
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -47,7 +46,7 @@ func checkMixedRulesAndOnly(p *pass) {
 }
 
 // dotenvLine is a command that writes NAME=value.
-var dotenvLine = regexp.MustCompile(`(?:^|[\s"'\\n])([A-Za-z_][A-Za-z0-9_]*)=`)
+var dotenvLine = pattern(`(?:^|[\s"'\\n])([A-Za-z_][A-Za-z0-9_]*)=`)
 
 func checkDotenvInRules(p *pass) {
 	// Which variables come from dotenv reports: those that a script with such a report writes into its file.
@@ -64,7 +63,7 @@ func checkDotenvInRules(p *pass) {
 					if !redirects || !slices.ContainsFunc(files, func(f string) bool { return strings.Contains(after, f) }) {
 						continue
 					}
-					for _, m := range dotenvLine.FindAllStringSubmatch(before, -1) {
+					for _, m := range dotenvLine().FindAllStringSubmatch(before, -1) {
 						writers[m[1]] = job.name
 					}
 				}
@@ -74,7 +73,7 @@ func checkDotenvInRules(p *pass) {
 	given := p.definedVariables()
 	for _, s := range p.sources {
 		s.conditions(func(path string, node *yaml.Node) {
-			for _, m := range variableUse.FindAllStringSubmatch(node.Value, -1) {
+			for _, m := range variableUse().FindAllStringSubmatch(node.Value, -1) {
 				job, fromDotenv := writers[m[1]]
 				if !fromDotenv || given[m[1]] {
 					continue
@@ -89,7 +88,7 @@ func checkDotenvInRules(p *pass) {
 	}
 }
 
-var variableUse = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+var variableUse = pattern(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
 // definedVariables are those that YAML gives a value.
 func (p *pass) definedVariables() map[string]bool {
@@ -115,7 +114,7 @@ func (p *pass) definedVariables() map[string]bool {
 }
 
 // diffOnly are conditions that only pipelines with a real diff of the whole change meet.
-var diffOnly = regexp.MustCompile(`merge_request|CI_MERGE_REQUEST`)
+var diffOnly = pattern(`merge_request|CI_MERGE_REQUEST`)
 
 func checkChangesAlwaysTrue(p *pass) {
 	for _, job := range p.jobs() {
@@ -129,7 +128,7 @@ func checkChangesAlwaysTrue(p *pass) {
 		for _, rule := range items(value(job.node, "rules")) {
 			key, changes := entry(rule, "changes")
 			cond := value(rule, "if")
-			if changes == nil || value(changes, "compare_to") != nil || cond != nil && diffOnly.MatchString(cond.Value) {
+			if changes == nil || value(changes, "compare_to") != nil || cond != nil && diffOnly().MatchString(cond.Value) {
 				continue
 			}
 			p.report(Finding{

@@ -2,14 +2,13 @@ package lint
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // pinned are versions that name one state: a SHA, or a full version.
-var pinned = regexp.MustCompile(`^([0-9a-f]{7,64}|v?\d+\.\d+\.\d+([-+].*)?)$`)
+var pinned = pattern(`^([0-9a-f]{7,64}|v?\d+\.\d+\.\d+([-+].*)?)$`)
 
 func checkIncludeNotPinned(p *pass) {
 	for _, s := range p.sources {
@@ -27,7 +26,7 @@ func checkIncludeNotPinned(p *pass) {
 				})
 			case component != nil:
 				_, version, _ := strings.Cut(component.Value, "@")
-				if !pinned.MatchString(version) && !strings.Contains(version, "$") {
+				if !pinned().MatchString(version) && !strings.Contains(version, "$") {
 					p.report(Finding{
 						Position: s.at(component), Path: "include:component",
 						Message: fmt.Sprintf("component version %q can change", version),

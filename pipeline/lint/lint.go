@@ -93,26 +93,23 @@ type pass struct {
 
 // compile plans every event; what GitLab refuses becomes findings.
 func (p *pass) compile(ctx context.Context, project *pipeline.Project, events []pipeline.Event) error {
-	for _, event := range events {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		plan, err := project.Plan(ctx, event)
+	outcomes := project.PlanAll(ctx, append(slices.Clone(events), branchWithMergeRequest))
+	// A refusal of the last one is told for the event without a merge request.
+	if plan := outcomes[len(events)].Plan; plan != nil && plan.Created {
+		p.branchWithMergeRequest = plan
+	}
+	for _, o := range outcomes[:len(events)] {
 		var list pipeline.Errors
 		switch {
-		case err == nil:
-			p.plans = append(p.plans, plan)
-		case errors.As(err, &list):
+		case o.Err == nil:
+			p.plans = append(p.plans, o.Plan)
+		case errors.As(o.Err, &list):
 			for _, e := range list {
-				p.refused(e, event)
+				p.refused(e, o.Event)
 			}
 		default:
-			return fmt.Errorf("%s: %w", render.EventLabel(event), err)
+			return fmt.Errorf("%s: %w", render.EventLabel(o.Event), o.Err)
 		}
-	}
-	// A refusal of this one has been told already, for the event without a merge request.
-	if plan, err := project.Plan(ctx, branchWithMergeRequest); err == nil && plan.Created {
-		p.branchWithMergeRequest = plan
 	}
 	for i := range p.findings {
 		if len(p.findings[i].Events) == len(events) {

@@ -34,7 +34,7 @@ func checkCovermodeWithRace(p *pass) {
 }
 
 // verification are commands whose failure should be seen.
-var verification = regexp.MustCompile(`^(cosign|go (test|vet)|golangci-lint|gosec|govulncheck|gitleaks|grype|trivy|slipway gate|kubeconform|exit [1-9])`)
+var verification = pattern(`^(cosign|go (test|vet)|golangci-lint|gosec|govulncheck|gitleaks|grype|trivy|slipway gate|kubeconform|exit [1-9])`)
 
 func checkVerificationInAfterScript(p *pass) {
 	for _, s := range p.scripts() {
@@ -42,7 +42,7 @@ func checkVerificationInAfterScript(p *pass) {
 			continue
 		}
 		s.walk(func(_ *syntax.Stmt, call *syntax.CallExpr, words []string, _ bool) {
-			if command := strings.Join(words, " "); verification.MatchString(command) {
+			if command := strings.Join(words, " "); verification().MatchString(command) {
 				f := s.position(call.Pos())
 				f.Message = fmt.Sprintf("if `%s` fails here, the job stays green", words[0])
 				f.Hint = "move it to `script`"

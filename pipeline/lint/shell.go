@@ -3,7 +3,6 @@ package lint
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -89,7 +88,7 @@ func flatten(node *yaml.Node, depth int, visit func(*yaml.Node)) {
 	visit(node)
 }
 
-var interpolation = regexp.MustCompile(`\$\[\[.*?\]\]|\$\{\{.*?\}\}`)
+var interpolation = pattern(`\$\[\[.*?\]\]|\$\{\{.*?\}\}`)
 
 // neutral is the text of an item that the shell would see, with words of the same length for what GitLab fills in.
 func neutral(item *yaml.Node) string {
@@ -97,10 +96,10 @@ func neutral(item *yaml.Node) string {
 		return ":"
 	}
 	text := item.Value
-	if whole := strings.TrimSpace(text); interpolation.FindString(whole) == whole && whole != "" {
+	if whole := strings.TrimSpace(text); interpolation().FindString(whole) == whole && whole != "" {
 		return ":"
 	}
-	return interpolation.ReplaceAllStringFunc(text, func(s string) string { return strings.Repeat("x", len(s)) })
+	return interpolation().ReplaceAllStringFunc(text, func(s string) string { return strings.Repeat("x", len(s)) })
 }
 
 // linePlace is where line i of a text stands: below its `|`, or, for other styles, where the text begins.
@@ -150,7 +149,7 @@ func checkShellSyntax(p *pass) {
 	}
 }
 
-var secretName = regexp.MustCompile(`(?i)(TOKEN|PASSWORD|PASSWD|SECRET|PRIVATE_?KEY|API_?KEY|CREDENTIALS?)(_|$)`)
+var secretName = pattern(`(?i)(TOKEN|PASSWORD|PASSWD|SECRET|PRIVATE_?KEY|API_?KEY|CREDENTIALS?)(_|$)`)
 
 func checkSecretEchoed(p *pass) {
 	for _, s := range p.scripts() {
@@ -187,9 +186,9 @@ func checkSecretEchoed(p *pass) {
 	}
 }
 
-var tracing = regexp.MustCompile(`^-[a-zA-Z]*x|^xtrace$`)
+var tracing = pattern(`^-[a-zA-Z]*x|^xtrace$`)
 
-func traces(word string) bool { return tracing.MatchString(word) }
+func traces(word string) bool { return tracing().MatchString(word) }
 
 // secretIn is the name of a variable that sounds like a secret and whose value the word holds.
 func secretIn(word *syntax.Word) (name string) {
@@ -202,7 +201,7 @@ func secretIn(word *syntax.Word) (name string) {
 			if n.Length || n.Exp != nil && (n.Exp.Op == syntax.AlternateUnset || n.Exp.Op == syntax.AlternateUnsetOrNull) {
 				return false
 			}
-			if n.Param != nil && secretName.MatchString(n.Param.Value) {
+			if n.Param != nil && secretName().MatchString(n.Param.Value) {
 				name = n.Param.Value
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -275,14 +274,14 @@ type disabling struct {
 	from, to int
 }
 
-var disableComment = regexp.MustCompile(`#\s*slipway:disable(-file)?=([a-z0-9,-]+)`)
+var disableComment = pattern(`#\s*slipway:disable(-file)?=([a-z0-9,-]+)`)
 
 // disablings finds the comments `# slipway:disable=ID,ID`, which hold for the block that begins on their line, or on the
 // next line if nothing else is on theirs, and `# slipway:disable-file=ID`.
 func disablings(lines []string) []disabling {
 	var found []disabling
 	for i, line := range lines {
-		m := disableComment.FindStringSubmatchIndex(line)
+		m := disableComment().FindStringSubmatchIndex(line)
 		if m == nil {
 			continue
 		}

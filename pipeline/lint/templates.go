@@ -2,7 +2,6 @@ package lint
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -56,7 +55,7 @@ func checkUnusedInput(p *pass) {
 		var body strings.Builder
 		scalars(s.body, func(n *yaml.Node) { body.WriteString(n.Value + "\n") })
 		used := map[string]bool{}
-		for _, m := range inputUse.FindAllStringSubmatch(body.String(), -1) {
+		for _, m := range inputUse().FindAllStringSubmatch(body.String(), -1) {
 			used[m[1]] = true
 		}
 		var rulesText strings.Builder
@@ -74,7 +73,7 @@ func checkUnusedInput(p *pass) {
 	}
 }
 
-var inputUse = regexp.MustCompile(`\$\[\[\s*inputs\.([A-Za-z0-9_-]+)`)
+var inputUse = pattern(`\$\[\[\s*inputs\.([A-Za-z0-9_-]+)`)
 
 func checkComponentGlobals(p *pass) {
 	for _, s := range p.sources {
@@ -102,11 +101,11 @@ func checkComponentGlobals(p *pass) {
 func checkUnquotedInput(p *pass) {
 	for _, s := range p.sources {
 		s.conditions(func(path string, node *yaml.Node) {
-			for _, m := range inputUse.FindAllStringIndex(node.Value, -1) {
+			for _, m := range inputUse().FindAllStringIndex(node.Value, -1) {
 				if !quotedAt(node.Value, m[0]) {
 					p.report(Finding{
 						Position: s.at(node), Path: path,
-						Message: fmt.Sprintf("%s is not quoted in the expression", interpolation.FindString(node.Value[m[0]:])),
+						Message: fmt.Sprintf("%s is not quoted in the expression", interpolation().FindString(node.Value[m[0]:])),
 						Hint:    `quote it twice, for YAML and for the expression: '"$[[ inputs.x ]]" == "y"'`,
 					})
 				}
@@ -118,7 +117,7 @@ func checkUnquotedInput(p *pass) {
 // quotedAt reports whether offset is inside of a string or a pattern of an expression. An expression that is one
 // interpolated value as a whole is meant to be an expression.
 func quotedAt(expression string, offset int) bool {
-	if whole := strings.TrimSpace(expression); interpolation.FindString(whole) == whole {
+	if whole := strings.TrimSpace(expression); interpolation().FindString(whole) == whole {
 		return true
 	}
 	quote := byte(0)

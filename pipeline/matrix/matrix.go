@@ -65,23 +65,22 @@ func (c Cell) String() string {
 func Build(ctx context.Context, project *pipeline.Project, events []pipeline.Event) (*Matrix, error) {
 	m := &Matrix{Events: make([]Column, len(events))}
 	rows := newRowOrder()
-	for i, event := range events {
+	for i, o := range project.PlanAll(ctx, events) {
 		column := &m.Events[i]
-		column.Event = render.EventLabel(event)
-		plan, err := project.Plan(ctx, event)
+		column.Event = render.EventLabel(o.Event)
 		var list pipeline.Errors
 		switch {
-		case errors.As(err, &list):
+		case errors.As(o.Err, &list):
 			column.Error = list[0].Path
 			if column.Error == "" {
 				column.Error = "yaml"
 			}
 			continue
-		case err != nil:
-			return nil, fmt.Errorf("%s: %w", column.Event, err)
+		case o.Err != nil:
+			return nil, fmt.Errorf("%s: %w", column.Event, o.Err)
 		}
-		column.Created, column.Reason = plan.Created, plan.Reason
-		rows.merge(plan, i, len(events))
+		column.Created, column.Reason = o.Plan.Created, o.Plan.Reason
+		rows.merge(o.Plan, i, len(events))
 	}
 	m.Jobs = rows.list()
 	return m, nil

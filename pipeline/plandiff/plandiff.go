@@ -50,12 +50,13 @@ type Keyword struct {
 // configuration that is refused is an outcome, not an error.
 func Compare(ctx context.Context, before, after *pipeline.Project, events []pipeline.Event) ([]Diff, error) {
 	diffs := make([]Diff, len(events))
+	was, is := before.PlanAll(ctx, events), after.PlanAll(ctx, events)
 	for i, event := range events {
-		a, err := verdict(ctx, before, event)
+		a, err := verdict(was[i])
 		if err != nil {
 			return nil, err
 		}
-		b, err := verdict(ctx, after, event)
+		b, err := verdict(is[i])
 		if err != nil {
 			return nil, err
 		}
@@ -72,14 +73,14 @@ type outcome struct {
 	jobs     map[string]map[string]any
 }
 
-func verdict(ctx context.Context, project *pipeline.Project, event pipeline.Event) (outcome, error) {
-	plan, err := project.Plan(ctx, event)
+func verdict(compiled pipeline.Outcome) (outcome, error) {
+	plan := compiled.Plan
 	var refused pipeline.Errors
 	switch {
-	case errors.As(err, &refused):
+	case errors.As(compiled.Err, &refused):
 		return outcome{text: "refused: " + refused[0].Error()}, nil
-	case err != nil:
-		return outcome{}, fmt.Errorf("%s: %w", render.EventLabel(event), err)
+	case compiled.Err != nil:
+		return outcome{}, fmt.Errorf("%s: %w", render.EventLabel(compiled.Event), compiled.Err)
 	case !plan.Created:
 		return outcome{text: "no pipeline: " + render.NotCreated(plan.Reason)}, nil
 	}
