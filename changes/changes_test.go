@@ -149,6 +149,34 @@ func TestMergeBaseOfShallowClone(t *testing.T) {
 	}
 }
 
+// TestMergedResults is a merged results pipeline: HEAD is a merge of the target branch into the change, and what the target
+// has got meanwhile is none of the change's doing.
+func TestMergedResults(t *testing.T) {
+	t.Parallel()
+	origin := repository(t)
+	write(t, origin, "old.go", "1\n")
+	commit(t, origin, "First")
+	run(t, origin, "checkout", "--quiet", "-b", "topic")
+	write(t, origin, "mine.go", "1\n")
+	commit(t, origin, "Mine")
+	run(t, origin, "checkout", "--quiet", "main")
+	write(t, origin, "theirs.go", "1\n")
+	commit(t, origin, "Theirs")
+	target := run(t, origin, "rev-parse", "HEAD")
+	run(t, origin, "checkout", "--quiet", "-b", "merged")
+	run(t, origin, "merge", "--quiet", "--no-edit", "topic")
+
+	clone := filepath.Join(t.TempDir(), "clone")
+	run(t, origin, "clone", "--quiet", "--depth=1", "--single-branch", "--branch=merged", "file://"+origin, clone)
+	set, err := Since(t.Context(), clone, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Files) != 1 || set.Files[0].Path != "mine.go" {
+		t.Errorf("changed: %v", set.Files)
+	}
+}
+
 func TestMergeBaseErrors(t *testing.T) {
 	t.Parallel()
 	dir := repository(t)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -52,14 +53,14 @@ Exit codes: 0 green; 1 red; 2 a report or the file of accepted risks cannot be u
 			if policy.MinConfidence, err = findings.ParseConfidence(confidence); err != nil {
 				return fmt.Errorf("--min-confidence: %w", err)
 			}
-			if policy.Risks, err = readRisks(accepted, cmd.Flags().Changed("accepted"), policy.Now, days); err != nil {
+			root, err := repositoryRoot(cmd.Context(), scan.root)
+			if err != nil {
+				return err
+			}
+			if policy.Risks, err = readRisks(root, accepted, cmd.Flags().Changed("accepted"), policy.Now, days); err != nil {
 				return err
 			}
 			if newFrom != "" {
-				root, err := repositoryRoot(cmd.Context(), scan.root)
-				if err != nil {
-					return err
-				}
 				if policy.Changed, err = changes.Since(cmd.Context(), root, newFrom); err != nil {
 					return fmt.Errorf("--new-from: %w", err)
 				}
@@ -98,7 +99,7 @@ Exit codes: 0 green; 1 red; 2 a report or the file of accepted risks cannot be u
 	flags.StringArrayVar(&reports, "report", nil, "a report, as `FILE` or FORMAT=FILE; repeat for more ("+strings.Join(scanner.Formats(), ", ")+")")
 	flags.StringVar(&severity, "min-severity", "medium", "stop at this severity and above: info, low, medium, high, critical")
 	flags.StringVar(&confidence, "min-confidence", "low", "stop at this confidence and above: low, medium, high")
-	flags.StringVar(&accepted, "accepted", acceptedRisks, "the `FILE` of accepted risks")
+	flags.StringVar(&accepted, "accepted", acceptedRisks, "the `FILE` of accepted risks (the default is in the repository's root, and may be missing)")
 	flags.IntVar(&days, "max-accept-days", 365, "how far ahead an accepted risk may expire, in days")
 	flags.StringVar(&newFrom, "new-from", "", "stop only at findings in lines changed since the branch left `REF`; secrets and dependencies always count")
 	flags.IntVar(&databaseDays, "max-database-days", 0, "how old a vulnerability database may be, in days (0: any age)")
@@ -118,9 +119,14 @@ func (f *scanFlags) readNamed(cmd *cobra.Command, name string) (*findings.Report
 	return r, err
 }
 
-// readRisks reads the accepted risks; a file that was not asked for may be missing.
-func readRisks(path string, asked bool, now time.Time, days int) ([]risk.Risk, error) {
-	data, err := os.ReadFile(path)
+// readRisks reads the accepted risks. A file that was not asked for is looked for in the repository's root, wherever the
+// command runs, and may be missing.
+func readRisks(root, path string, asked bool, now time.Time, days int) ([]risk.Risk, error) {
+	name := path
+	if !asked {
+		name = filepath.Join(root, path)
+	}
+	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) && !asked {
 		return nil, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // slipway runs the command as main would, and gives its exit code and all that it printed.
@@ -126,6 +127,13 @@ func TestGateOnNewFindings(t *testing.T) {
 	}
 	if code, output := slipway(t, append(both, report(issue("4")))...); code != 0 || !strings.Contains(output, "1 not new") {
 		t.Errorf("an old finding: exit code %d\n%s", code, output)
+	}
+	if err := os.Mkdir(filepath.Join(dir, ".slipway"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	put(".slipway/accepted-risks.yml", "- rule: G401\n  path: a.go\n  owner: me\n  reason: a name\n  expires: "+time.Now().AddDate(0, 1, 0).Format(time.DateOnly)+"\n")
+	if code, output := slipway(t, append(both, report(issue("6")))...); code != 0 || !strings.Contains(output, "accepted  gosec G401  a.go:6") {
+		t.Errorf("an accepted finding: exit code %d\n%s", code, output)
 	}
 	if code, output := slipway(t, "gate", "--root", dir, "--new-from", "nowhere", "--report", report()); code != 2 || !strings.Contains(output, "nowhere") {
 		t.Errorf("no such branch: exit code %d\n%s", code, output)

@@ -230,6 +230,33 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestSARIFIngestion holds the log against what GitLab wants beyond the standard: it drops results without a rule, a file of
+// the repository or a region, and folds results of one rule and file that have none.
+func TestSARIFIngestion(t *testing.T) {
+	t.Parallel()
+	for _, fixture := range []string{"gosec/red.json", "govulncheck/red.json", "golangci/red.json", "gitleaks/red.json", "grype/red.json"} {
+		var log sarifLog
+		if err := json.Unmarshal(render(t, SARIF, read(t, fixture)), &log); err != nil {
+			t.Fatal(err)
+		}
+		run := log.Runs[0]
+		if len(run.Results) == 0 {
+			t.Errorf("%s: no results", fixture)
+		}
+		for _, r := range run.Results {
+			if r.RuleID == "" || run.Tool.Driver.Rules[r.RuleIndex].ID != r.RuleID {
+				t.Errorf("%s: result %+v has no rule", fixture, r)
+			}
+			if p := r.Locations[0].Physical; p == nil || p.Artifact.URI == "" || p.Artifact.URI[0] == '/' || p.Region.StartLine < 1 || p.Region.EndLine < p.Region.StartLine {
+				t.Errorf("%s: result %+v has no place", fixture, r)
+			}
+			if r.Fingerprints["slipway/v1"] == "" {
+				t.Errorf("%s: result %+v has no fingerprint", fixture, r)
+			}
+		}
+	}
+}
+
 // TestRoundTrip: what we write, the gate can read.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()

@@ -160,6 +160,8 @@ func TestUnusable(t *testing.T) {
 		{name: "govulncheck got no database", data: fixture(t, "govulncheck/unreachable.json"), want: "vuln.go.dev", unreachable: true},
 		{name: "nothing but a log", format: "govulncheck", log: string(fixture(t, "govulncheck/unreachable.log")), want: "no such host", unreachable: true},
 		{name: "nothing but another log", format: "govulncheck", log: "panic: oh no", want: "empty"},
+		{name: "grype got no database", format: "grype", log: "[0000] ERROR failed to load vulnerability db: database does not exist: /root/.cache/grype/db/6/vulnerability.db\n",
+			want: "does not exist", unreachable: true},
 		{name: "SARIF without a run", data: []byte(`{"version":"2.1.0","runs":[]}`), want: "nothing was scanned"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
