@@ -120,10 +120,10 @@ func (a *attempt) match(patterns []string) []string {
 		}
 		before := len(seen)
 		for _, m := range matches {
-			_ = fs.WalkDir(tree, m, func(file string, e fs.DirEntry, err error) error {
+			err := fs.WalkDir(tree, m, func(file string, e fs.DirEntry, err error) error {
 				switch {
 				case err != nil:
-					return nil
+					return err
 				case e.IsDir() && file == ".git":
 					return fs.SkipDir
 				case !e.IsDir():
@@ -131,6 +131,9 @@ func (a *attempt) match(patterns []string) []string {
 				}
 				return nil
 			})
+			if err != nil {
+				a.logf("WARNING: %v", err)
+			}
 		}
 		if len(seen) == before && len(matches) == 0 {
 			a.logf("WARNING: %s: no matching files", pattern)

@@ -242,7 +242,7 @@ func (n *node) unsupported() []string {
 // canceled, but not when the job's time is over, as in GitLab.
 func (a *attempt) afterScript(ctx context.Context, status Status) {
 	job := a.node.job
-	if len(job.AfterScript) == 0 || context.Cause(ctx) == errJobTimeout {
+	if len(job.AfterScript) == 0 || errors.Is(context.Cause(ctx), errJobTimeout) {
 		return
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx),
@@ -251,7 +251,7 @@ func (a *attempt) afterScript(ctx context.Context, status Status) {
 	a.logf("after_script")
 	exit, err := a.shell(ctx, "after_script", job.AfterScript, map[string]string{"CI_JOB_STATUS": string(status)})
 	switch {
-	case context.Cause(ctx) == errJobTimeout:
+	case errors.Is(context.Cause(ctx), errJobTimeout):
 		a.logf("WARNING: after_script took too long and was stopped; the job's result stays")
 	case err != nil:
 		a.logf("WARNING: after_script: %v; the job's result stays", err)
@@ -265,13 +265,16 @@ func (a *attempt) shell(ctx context.Context, name string, commands []string, mor
 	if err := ctx.Err(); err != nil {
 		return supervise.Exit{}, err
 	}
-	script := filepath.Join(a.build.temporaryProject(), name+".sh")
-	if err := os.WriteFile(script, []byte(shellScript(commands)), 0o600); err != nil {
-		return supervise.Exit{}, err
-	}
 	variables := maps.Clone(a.env.variables)
 	maps.Copy(variables, more)
-	args, env := a.run.executor.command(a, script, variables)
+	script := filepath.Join(a.build.temporaryProject(), name+".sh")
+	if err := os.WriteFile(script, []byte(a.run.executor.prologue(a, variables)+shellScript(commands)), 0o600); err != nil {
+		return supervise.Exit{}, err
+	}
+	args, env, err := a.run.executor.command(a, name, script, variables)
+	if err != nil {
+		return supervise.Exit{}, err
+	}
 	process, err := supervise.Start(supervise.Command{
 		Supervisor: a.run.options.Supervisor, Args: args, Dir: a.build.project, Env: env, Output: a.out, Grace: leftoverGrace,
 	})
@@ -318,7 +321,7 @@ func (a *attempt) stopped(ctx context.Context, result outcome) outcome {
 	switch cause := context.Cause(ctx); {
 	case cause == nil || result.fatal:
 		return result
-	case cause == errJobTimeout:
+	case errors.Is(cause, errJobTimeout):
 		if result.status == Success {
 			return result
 		}

@@ -21,6 +21,8 @@ func openWorkshop(cacheDir, project string) workshop {
 
 func (w workshop) builds() string { return filepath.Join(w.dir, "builds") }
 
+func (w workshop) lock(build string) string { return filepath.Join(w.dir, "locks", build) }
+
 func (w workshop) caches() string { return filepath.Join(w.dir, "caches") }
 
 // A build is where one job works, CI_BUILDS_DIR, held by a lock.
@@ -43,7 +45,7 @@ func (w workshop) open(slug, projectPath, tempDir string) (*build, error) {
 		if i > 1 {
 			name += "~" + strconv.Itoa(i)
 		}
-		held, err := filelock.Try(filepath.Join(w.builds(), name+".lock"), true)
+		held, err := filelock.Try(w.lock(name), true)
 		if err != nil {
 			return nil, err
 		}
@@ -61,6 +63,10 @@ func (w workshop) open(slug, projectPath, tempDir string) (*build, error) {
 
 func (b *build) prepare(projectPath, tempDir string) error {
 	b.project = filepath.Join(b.root, filepath.FromSlash(projectPath))
+	// Containers open the job's files to all users; the folder above keeps those of this machine out.
+	if err := os.MkdirAll(filepath.Dir(b.root), 0o700); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(b.temporaryProject(), 0o700); err != nil {
 		return err
 	}
@@ -96,18 +102,17 @@ func sweep(root string, held *filelock.Lock) error {
 
 // sweep removes what killed runs of the project left; builds in use are left alone.
 func (w workshop) sweep() {
-	locks, _ := filepath.Glob(filepath.Join(w.builds(), "*.lock"))
-	for _, path := range locks {
-		root := strings.TrimSuffix(path, ".lock")
-		if _, err := os.Stat(root); err != nil {
-			continue
-		}
-		held, err := filelock.Try(path, true)
+	builds, err := os.ReadDir(w.builds())
+	if err != nil {
+		return
+	}
+	for _, b := range builds {
+		held, err := filelock.Try(w.lock(b.Name()), true)
 		if err != nil || held == nil {
 			continue
 		}
 		// What cannot be removed now fails with a message when a job needs the folder.
-		if sweep(root, held) == nil {
+		if sweep(filepath.Join(w.builds(), b.Name()), held) == nil {
 			_ = held.Write("")
 		}
 		held.Unlock()

@@ -11,17 +11,31 @@ import (
 type executor interface {
 	// start makes ready what the job's scripts need: images, services. After an error, stop is called all the same.
 	start(ctx context.Context, a *attempt) error
+	// prologue is what comes first in a script that runs with the variables.
+	prologue(a *attempt, variables map[string]string) string
 	// command is the command line, and its environment, that runs a script with the variables.
-	command(a *attempt, script string, variables map[string]string) (args, environ []string)
+	command(a *attempt, name, script string, variables map[string]string) (args, environ []string, err error)
 	// stop ends what start began.
 	stop(a *attempt)
+	// sweep ends what killed runs of the project left; alive tells the runs that are going on.
+	sweep(ctx context.Context, project string, alive func(run int) bool)
 }
 
 // newExecutor chooses where jobs run.
-func newExecutor(options Options, bash string) (executor, error) {
+func newExecutor(ctx context.Context, options Options, bash string, machine []string) (executor, error) {
+	shell := shellExecutor{bash}
 	switch options.Executor {
 	case "", "shell":
-		return shellExecutor{bash}, nil
+		return shell, nil
+	case "docker", "podman":
+		return newContainers(ctx, options.Executor, options.ContainerEngine, machine)
+	case "auto":
+		for _, engine := range []string{"docker", "podman"} {
+			if c, err := newContainers(ctx, engine, options.ContainerEngine, machine); err == nil {
+				return automatic{containers: c, shell: shell}, nil
+			}
+		}
+		return shell, nil
 	}
 	return nil, fmt.Errorf("there is no executor %q: shell, docker, podman or auto", options.Executor)
 }
@@ -39,17 +53,46 @@ func (e shellExecutor) start(_ context.Context, a *attempt) error {
 	return nil
 }
 
-func (e shellExecutor) command(a *attempt, script string, variables map[string]string) (args, environ []string) {
+func (e shellExecutor) prologue(*attempt, map[string]string) string { return bashPrologue }
+
+func (e shellExecutor) command(a *attempt, _, script string, variables map[string]string) (args, environ []string, err error) {
 	environ = slices.Clone(a.run.machine)
 	environ = append(environ, "TMPDIR="+a.build.temporary)
 	for key, value := range variables {
 		environ = append(environ, key+"="+value)
 	}
 	// A variable that is set twice is the machine's and the job's: the job's holds.
-	return []string{e.bash, "--noprofile", "--norc", script}, lastWins(environ)
+	return []string{e.bash, "--noprofile", "--norc", script}, lastWins(environ), nil
 }
 
 func (e shellExecutor) stop(*attempt) {}
+
+func (e shellExecutor) sweep(context.Context, string, func(int) bool) {}
+
+// automatic runs jobs that name an image in containers, and others as processes of this machine.
+type automatic struct {
+	*containers
+	shell shellExecutor
+}
+
+func (e automatic) of(a *attempt) executor {
+	if a.node.job.Image == nil {
+		return e.shell
+	}
+	return e.containers
+}
+
+func (e automatic) start(ctx context.Context, a *attempt) error { return e.of(a).start(ctx, a) }
+
+func (e automatic) prologue(a *attempt, variables map[string]string) string {
+	return e.of(a).prologue(a, variables)
+}
+
+func (e automatic) command(a *attempt, name, script string, variables map[string]string) (args, environ []string, err error) {
+	return e.of(a).command(a, name, script, variables)
+}
+
+func (e automatic) stop(a *attempt) { e.of(a).stop(a) }
 
 // lastWins drops all but the last setting of each variable.
 func lastWins(environ []string) []string {

@@ -32,7 +32,7 @@ func Resume(ctx context.Context, number int, job string, options Options) (Resul
 		}
 	}
 	options.ApproveHint = recorded.Definition.Hint
-	r, err := newRun(options)
+	r, err := newRun(ctx, options)
 	if err != nil {
 		return Result{}, err
 	}
@@ -49,7 +49,7 @@ func Resume(ctx context.Context, number int, job string, options Options) (Resul
 		return Result{}, err
 	}
 	n.approved = true
-	r.workshop.sweep()
+	r.sweep(ctx)
 	r.state.Status = RunRunning
 	if err := r.save(); err != nil {
 		return Result{}, explain(err, r.options.CacheDir)

@@ -34,6 +34,8 @@ type Options struct {
 	Tools string
 	// Executor is "shell" (if empty), "docker", "podman", or "auto": containers if there are any, else the shell.
 	Executor string
+	// ContainerEngine is the path of docker or podman, if it is not the one in the PATH.
+	ContainerEngine string
 	// Supervisor is the command line of this very program that calls [supervise.Main] with the arguments after it.
 	Supervisor []string
 	// Jobs is how many jobs run at once; the number of CPUs if zero.
@@ -125,7 +127,7 @@ type run struct {
 // no error; see [Result]. Errors are of the machine or the options, each one message that says what to do.
 func Run(ctx context.Context, plan *pipeline.Plan, options Options) (Result, error) {
 	begun := time.Now()
-	r, err := newRun(options)
+	r, err := newRun(ctx, options)
 	if err != nil {
 		return Result{}, err
 	}
@@ -141,7 +143,7 @@ func Run(ctx context.Context, plan *pipeline.Plan, options Options) (Result, err
 }
 
 // newRun checks what the machine must have before anything is written.
-func newRun(options Options) (*run, error) {
+func newRun(ctx context.Context, options Options) (*run, error) {
 	options, err := options.withDefaults()
 	if err != nil {
 		return nil, err
@@ -152,7 +154,7 @@ func newRun(options Options) (*run, error) {
 		return nil, errors.New("bash is not installed: jobs run in it (Debian, Ubuntu: apt-get install bash)")
 	}
 	r.machine = withPath(machineEnvironment(options.Env, options.PassEnv), options.Tools)
-	if r.executor, err = newExecutor(options, bash); err != nil {
+	if r.executor, err = newExecutor(ctx, options, bash, r.machine); err != nil {
 		return nil, err
 	}
 	if r.project, err = filepath.Abs(options.Dir); err != nil {
@@ -176,7 +178,7 @@ func (r *run) create(ctx context.Context, plan *pipeline.Plan) (err error) {
 	if err := r.store.prune(r.options.Keep - 1); err != nil {
 		return err
 	}
-	r.workshop.sweep()
+	r.sweep(ctx)
 	if r.number, r.held, err = r.store.create(); err != nil {
 		return err
 	}
@@ -202,6 +204,12 @@ func (r *run) create(ctx context.Context, plan *pipeline.Plan) (err error) {
 	r.state = runState{Status: RunRunning, Started: time.Now()}
 	r.link()
 	return r.save()
+}
+
+// sweep removes what killed runs of this project left.
+func (r *run) sweep(ctx context.Context) {
+	r.workshop.sweep()
+	r.executor.sweep(ctx, r.project, r.store.alive)
 }
 
 // link makes the graph of the jobs.

@@ -97,11 +97,11 @@ func (s *schedule) startReady() error {
 				}
 				continue
 			}
-			if n.state.Status != Created && !(n.state.Status == Manual && n.approved) {
+			if n.state.Status != Created && (n.state.Status != Manual || !n.approved) {
 				continue
 			}
 			step := n.next()
-			if step == stay || step == gate && n.state.Status == Manual {
+			if step == stay {
 				continue
 			}
 			changed = true
@@ -352,7 +352,10 @@ func (s *schedule) askAtGate(ctx context.Context) (bool, error) {
 		}
 		s.asked[n] = true
 		yes, err := confirm(ctx, *n.state)
-		if err != nil && ctx.Err() == nil {
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
 			return false, err
 		}
 		if yes {

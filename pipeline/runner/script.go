@@ -5,8 +5,14 @@ import (
 	"strings"
 )
 
+// bashPrologue and shPrologue make a shell stop at the first failure, in a pipeline too where it can.
+const (
+	bashPrologue = "set -eo pipefail\n"
+	shPrologue   = "set -e\nif (set -o pipefail) 2>/dev/null; then set -o pipefail; fi\n"
+)
+
 // shellScript makes of a job's commands the text that GitLab's runner gives to bash: each command is shown before it runs, the
-// first that fails ends the script, in a pipeline too, and standard input is empty.
+// first that fails ends the script, and standard input is empty. A prologue comes before it.
 //
 // The commands are one text that a subshell evaluates, as in the runner. So a syntax error shows when the shell comes to it,
 // functions and variables pass from command to command, and `exit` leaves the script with its code.
@@ -16,7 +22,7 @@ func shellScript(commands []string) string {
 		b.WriteString("echo " + quote(shown(c)) + "\n")
 		b.WriteString(strings.TrimRight(c, "\n") + "\n")
 	}
-	return "set -eo pipefail\nset +o noclobber\n: | eval " + quote(b.String()) + "\nexit 0\n"
+	return "set +o noclobber\n: | eval " + quote(b.String()) + "\nexit 0\n"
 }
 
 // shown is how a command appears in the log.

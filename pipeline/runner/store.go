@@ -106,6 +106,16 @@ func (s store) lock(number int) (*filelock.Lock, error) {
 	return held, held.Write(fmt.Sprintf("pid %d", os.Getpid()))
 }
 
+// alive says whether some process holds a run.
+func (s store) alive(number int) bool {
+	if _, err := os.Stat(s.run(number)); err != nil {
+		return false
+	}
+	held, err := filelock.Try(filepath.Join(s.run(number), "lock"), true)
+	defer held.Unlock()
+	return err == nil && held == nil
+}
+
 // link points runs/latest at a run.
 func (s store) link(number int) error {
 	temporary := filepath.Join(s.runs(), fmt.Sprintf(".latest-%d", number))

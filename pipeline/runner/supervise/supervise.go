@@ -80,7 +80,8 @@ func Start(c Command) (*Process, error) {
 	defer statusWrite.Close()
 
 	args := append(append([]string{}, c.Supervisor[1:]...), c.Grace.String(), "--")
-	command := exec.Command(c.Supervisor[0], append(args, c.Args...)...)
+	// No context: what ends a supervisor must end its command first, which is for orders to do.
+	command := exec.Command(c.Supervisor[0], append(args, c.Args...)...) //nolint:noctx
 	command.Dir, command.Env = c.Dir, c.Env
 	command.Stdout, command.Stderr = c.Output, c.Output
 	command.ExtraFiles = []*os.File{controlRead, statusWrite}

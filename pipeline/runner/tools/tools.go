@@ -75,7 +75,7 @@ func fingerprint(dir, version string) (string, error) {
 	h := sha256.New()
 	for _, name := range []string{"go.mod", "go.sum"} {
 		content, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil && !(name == "go.sum" && errors.Is(err, fs.ErrNotExist)) {
+		if err != nil && (name != "go.sum" || !errors.Is(err, fs.ErrNotExist)) {
 			return "", err
 		}
 		fmt.Fprintf(h, "%s %d\n%s", name, len(content), content)

@@ -71,6 +71,8 @@ func (l *Lock) Write(text string) error {
 // Unlock gives the lock up; a nil Lock has none.
 func (l *Lock) Unlock() {
 	if l != nil {
+		// Closing alone is not enough: a child that is being started may still have the file open.
+		_ = unix.Flock(int(l.file.Fd()), unix.LOCK_UN)
 		_ = l.file.Close()
 	}
 }
