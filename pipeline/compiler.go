@@ -72,6 +72,13 @@ func (c *compiler) merge(tree *node, f *file) *node {
 	return injectEdgeStages(tree)
 }
 
+// maxConfiguration is how many values a configuration may have once it is merged.
+const maxConfiguration = 1 << 20
+
+func (c *checker) tooBig(path string, n *node) {
+	c.fail(&keyPath{key: path}, n, "", "the configuration is too big: more than %d values", maxConfiguration)
+}
+
 // A file is the text of a configuration, and where it comes from.
 type file struct {
 	// name is the path as people know it: "ci/lint.yml", "group/project@v1:lint.yml".

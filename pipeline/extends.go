@@ -17,7 +17,7 @@ func (c *compiler) extend(tree *node) *node {
 	for _, p := range tree.Pairs {
 		e.entries[p.Key.Text] = p.Value
 	}
-	before := len(c.errors)
+	before, size := len(c.errors), 0
 	pairs := make([]yamltree.Pair, len(tree.Pairs))
 	for i, p := range tree.Pairs {
 		pairs[i] = p
@@ -33,6 +33,10 @@ func (c *compiler) extend(tree *node) *node {
 			continue
 		}
 		pairs[i].Value = value
+		if size += value.Size(); size > maxConfiguration {
+			c.tooBig("extends", p.Key)
+			break
+		}
 	}
 	if len(c.errors) > before {
 		return nil

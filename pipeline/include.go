@@ -45,6 +45,10 @@ func (c *compiler) include(tree *node, f *file) *node {
 			c.fail(includePath, included.entry, "", "%s has no content", included.name)
 		}
 		merged = yamltree.Merge(merged, content)
+		if merged.Size() > maxConfiguration {
+			c.tooBig("include", included.entry)
+			break
+		}
 	}
 	if len(c.errors) > before {
 		return nil

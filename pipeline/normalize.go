@@ -6,6 +6,12 @@ import (
 	"sync"
 )
 
+// Bounds of what `parallel` may make of a configuration, far above what GitLab could run.
+const (
+	maxJobs  = 20_000
+	maxEdges = 1 << 20
+)
+
 // expandParallel makes the jobs of `parallel`, and what other jobs say of them is said of each.
 func (c *checker) expandParallel(jobs []*jobSpec) []*jobSpec {
 	instances := make(map[string][]instance)
@@ -27,9 +33,16 @@ func (c *checker) expandParallel(jobs []*jobSpec) []*jobSpec {
 		place[j.name] = len(out)
 		out = append(out, j)
 	}
+	edges := 0
 	for _, j := range jobs {
+		if len(out) > maxJobs || edges > maxEdges {
+			c.fail(jobsPath.child(j.base), j.key, "", "parallel makes more than %d jobs, or %d needs of them", maxJobs, maxEdges)
+			return nil
+		}
 		if j.parallel == nil {
-			add(c.normalize(j, instances))
+			j = c.normalize(j, instances)
+			edges += len(j.needs.jobs) + len(j.dependencies)
+			add(j)
 			continue
 		}
 		for _, i := range instances[j.name] {
@@ -37,6 +50,7 @@ func (c *checker) expandParallel(jobs []*jobSpec) []*jobSpec {
 			one.name, one.instance = i.name, i
 			one.variables = mergeVariables(j.variables, i.variables)
 			add(c.normalize(&one, instances))
+			edges += len(one.needs.jobs) + len(one.dependencies)
 		}
 	}
 	return out

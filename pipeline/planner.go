@@ -156,8 +156,8 @@ func (p *planner) jobs(plan *Plan) []*Job {
 			}
 		}
 		for _, d := range decided {
-			p.validate(d, kept)
 			job := p.job(d)
+			p.validate(d, kept)
 			if d.included {
 				created = append(created, job)
 			} else {
@@ -188,6 +188,10 @@ func (p *planner) validate(d *decision, kept map[string]bool) {
 				"%s needs %s, which this pipeline does not have", d.spec.name, n.Job)
 		}
 	}
+	if name := cmp.Or(d.tooBig, d.scope.tooBig); name != "" {
+		p.fail(&keyPath{key: "variables"}, nil, "", "%s has more than %d bytes when it is expanded", name, maxExpanded)
+		return
+	}
 	if circle := d.scope.cycle(); circle != nil {
 		p.fail(&keyPath{key: "variables"}, nil, "", "variables use each other: %s", join(circle))
 	}
@@ -204,6 +208,7 @@ type decision struct {
 	// variables are those of the job, scope all that it sees.
 	variables []Variable
 	scope     *scope
+	tooBig    string // a variable that grew beyond all bounds in an earlier scope
 }
 
 func (p *planner) decide(j *jobSpec, common *variableSet) *decision {
@@ -216,7 +221,7 @@ func (p *planner) decide(j *jobSpec, common *variableSet) *decision {
 		e := *j.environment
 		e.Name = expandVariables(e.Name, d.scope.expandedValue)
 		e.URL = expandVariables(e.URL, d.scope.expandedValue)
-		job.Environment, settings = &e, p.settings(e.Name)
+		job.Environment, settings, d.tooBig = &e, p.settings(e.Name), d.scope.tooBig
 		d.scope = newScope(p.base, newVariableSet(jobPredefined(job)), own, settings)
 	}
 	switch {

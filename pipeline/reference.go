@@ -17,8 +17,8 @@ func (c *compiler) resolveReferences(tree *node) *node {
 	if len(c.errors) > before {
 		return nil
 	}
-	if out.Size() > yamltree.MaxSize {
-		c.fail(&keyPath{key: "reference"}, tree, "", "the configuration is too big: more than %d values", yamltree.MaxSize)
+	if out.Size() > maxConfiguration {
+		c.tooBig("reference", tree)
 		return nil
 	}
 	return out

@@ -45,7 +45,9 @@ func (c *checker) specification(tree *node) *specification {
 		return nil
 	}
 	s.jobs = c.expandParallel(s.jobs)
-	c.validateEdges(s)
+	if len(c.errors) == before {
+		c.validateEdges(s)
+	}
 	if len(c.errors) > before {
 		return nil
 	}

@@ -54,6 +54,8 @@ type scope struct {
 	layers   []*variableSet
 	expanded map[string]string
 	visiting map[string]bool
+	// tooBig names a variable that grows beyond all bounds when it is expanded.
+	tooBig string
 }
 
 func newScope(layers ...*variableSet) *scope { return &scope{layers: layers} }
@@ -94,6 +96,9 @@ func (s *scope) expandedValue(name string) (string, bool) {
 	}
 	s.visiting[name] = true
 	result := expandEscaped(v.Value, s.expandedValue)
+	if len(result) > maxExpanded {
+		s.tooBig = name
+	}
 	delete(s.visiting, name)
 	s.expanded[name] = result
 	return result, true
@@ -181,7 +186,7 @@ func replaceVariables(text string, escapes bool, replace func(name, written stri
 		return text
 	}
 	var b strings.Builder
-	for i := 0; i < len(text); {
+	for i := 0; i < len(text) && b.Len() <= maxExpanded; {
 		if escapes && (strings.HasPrefix(text[i:], "$$") || strings.HasPrefix(text[i:], "%%")) {
 			b.WriteString(text[i : i+2])
 			i += 2
@@ -198,6 +203,9 @@ func replaceVariables(text string, escapes bool, replace func(name, written stri
 	}
 	return b.String()
 }
+
+// maxExpanded is where the expansion of a text ends.
+const maxExpanded = 1 << 20
 
 // reference reads a variable's reference at the beginning of s; its size is 0 if there is none.
 func reference(s string) (name string, size int) {

@@ -132,11 +132,12 @@ func (t *template) text(n *yamltree.Node) *yamltree.Node {
 		if len(m[0]) == len(n.Text) {
 			return r.value
 		}
-		out = replaceAll(out, m[0], r.value.RubyText())
-		if len(out) > maxTextLength {
+		value := r.value.RubyText()
+		if strings.Count(out, m[0])*len(value)+len(out) > maxTextLength {
 			t.fail(n.Position, "the text grows beyond %d bytes", maxTextLength)
 			return n
 		}
+		out = replaceAll(out, m[0], value)
 	}
 	if out == n.Text {
 		return n

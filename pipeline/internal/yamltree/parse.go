@@ -17,6 +17,8 @@ import (
 const (
 	MaxSize  = 1 << 18
 	MaxDepth = 100
+	// MaxBytes is GitLab's default limit of a file's size.
+	MaxBytes = 2 << 20
 )
 
 // maxDocuments is how many documents GitLab reads of a file: the header and the configuration.
@@ -32,6 +34,9 @@ func (e *SyntaxError) Error() string { return e.Message }
 
 // Parse reads the documents of a file that are not blank: one, or a header and a configuration.
 func Parse(file string, content []byte) ([]*Node, error) {
+	if len(content) > MaxBytes {
+		return nil, &SyntaxError{Position{File: file}, fmt.Sprintf("the file is bigger than %d bytes", MaxBytes)}
+	}
 	var documents []*Node
 	for _, part := range split(content) {
 		n, err := parseDocument(file, part)

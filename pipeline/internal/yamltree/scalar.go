@@ -181,7 +181,7 @@ func float(s string) (string, bool) {
 	if digits != "" && !allDigits(digits) || whole == "" && digits == "" {
 		return "", false
 	}
-	v, err := strconv.ParseFloat(strings.NewReplacer("_", "", ",", "").Replace(s), 64)
+	v, err := strconv.ParseFloat(withoutSeparators(s), 64)
 	if err != nil && !math.IsInf(v, 0) {
 		return "", false
 	}
@@ -212,6 +212,13 @@ func FormatFloat(v float64) string {
 	return mantissa + "e" + exponent
 }
 
+func withoutSeparators(s string) string {
+	if !strings.ContainsAny(s, "_,") {
+		return s
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(s, "_", ""), ",", "")
+}
+
 func integer(s string) (string, bool) {
 	sign, body := "", s
 	if body[0] == '+' || body[0] == '-' {
@@ -223,7 +230,7 @@ func integer(s string) (string, bool) {
 	if body == "" {
 		return "", false
 	}
-	clean := strings.NewReplacer("_", "", ",", "").Replace(body)
+	clean := withoutSeparators(body)
 	base, digits := 10, clean
 	switch {
 	case strings.HasPrefix(body, "0b"):
@@ -241,6 +248,12 @@ func integer(s string) (string, bool) {
 	}
 	if digits == "" || digits[0] == '+' || digits[0] == '-' {
 		return "", false
+	}
+	if n, err := strconv.ParseUint(digits, base, 63); err == nil {
+		if n == 0 {
+			sign = ""
+		}
+		return sign + strconv.FormatUint(n, 10), true
 	}
 	n, ok := new(big.Int).SetString(digits, base)
 	if !ok {
