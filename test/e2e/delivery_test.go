@@ -83,12 +83,10 @@ func TestDelivery(t *testing.T) {
 		}
 	})
 
-	t.Run("a commit that never gets ready is red and leaves the old version serving", func(t *testing.T) {
+	t.Run("a commit that breaks readyz is red and leaves the old version serving", func(t *testing.T) {
 		before, served := image(t, "orders-staging"), deployedCommit(t, "orders-staging")
-		commit(t, clone, "k8s/overlays/staging/kustomization.yaml", string(read(t, filepath.Join(clone, "k8s/overlays/staging/kustomization.yaml")))+
-			"  - target: {kind: Deployment, name: orders}\n    patch: |-\n"+
-			"      - {op: replace, path: /spec/template/spec/containers/0/readinessProbe/httpGet/path, value: /never}\n"+
-			"      - {op: replace, path: /spec/progressDeadlineSeconds, value: 10}\n")
+		replace(t, clone, "service/admin/admin.go", `"GET /readyz"`, `"GET /broken"`)
+		replace(t, clone, "k8s/base/deployment.yaml", "progressDeadlineSeconds: 60", "progressDeadlineSeconds: 15")
 		ctx, stop := context.WithCancel(t.Context())
 		report := make(chan load.Report)
 		go func() {
@@ -190,13 +188,17 @@ func commit(t *testing.T, clone, path, content string) {
 	command(t, clone, "git", "-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@example.com", "commit", "--quiet", "-m", "Rehearse "+path)
 }
 
-func read(t *testing.T, path string) []byte {
+// replace changes the one place in a file of the clone that holds old, and commits it.
+func replace(t *testing.T, clone, path, old, new string) {
 	t.Helper()
-	content, err := os.ReadFile(path)
+	content, err := os.ReadFile(filepath.Join(clone, path))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return content
+	if bytes.Count(content, []byte(old)) != 1 {
+		t.Fatalf("%s does not have %q once: the rehearsal must follow the code", path, old)
+	}
+	commit(t, clone, path, strings.Replace(string(content), old, new, 1))
 }
 
 // command runs a program and gives its output, trimmed.
