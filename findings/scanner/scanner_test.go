@@ -159,6 +159,7 @@ func TestUnusable(t *testing.T) {
 		{name: "govulncheck could not load", data: fixture(t, "govulncheck/incomplete.json"), want: "could not load the packages"},
 		{name: "govulncheck got no database", data: fixture(t, "govulncheck/unreachable.json"), want: "vuln.go.dev", unreachable: true},
 		{name: "nothing but a log", format: "govulncheck", log: string(fixture(t, "govulncheck/unreachable.log")), want: "no such host", unreachable: true},
+		{name: "a mirror out of reach", format: "govulncheck", log: string(fixture(t, "govulncheck/mirror.log")), want: "vulndb format", unreachable: true},
 		{name: "nothing but another log", format: "govulncheck", log: "panic: oh no", want: "empty"},
 		{name: "grype got no database", format: "grype", log: "[0000] ERROR failed to load vulnerability db: database does not exist: /root/.cache/grype/db/6/vulnerability.db\n",
 			want: "does not exist", unreachable: true},
