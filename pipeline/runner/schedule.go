@@ -65,6 +65,7 @@ func (r *run) execute(ctx context.Context) error {
 		case <-interrupted:
 			interrupted = nil
 			s.canceled = true
+			r.update(Note, nil, fmt.Sprintf("stopping: jobs have %s to end; interrupt again to kill them", r.options.Grace))
 		}
 	}
 	if s.canceled {
