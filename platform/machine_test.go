@@ -133,6 +133,9 @@ func TestMachine(t *testing.T) {
 		m.eventually(t, "v1 \n", func() string { return m.get("orders-staging.localhost", "/") })
 	})
 	step("down leaves nothing, and a second down does not mind", func(t *testing.T) {
+		if during := m.traces(); len(during["processes"]) < 10 || len(during["mounts"]) == 0 || len(during["cgroups"]) == 0 || len(during["shim sockets"]) == 0 {
+			t.Fatalf("what is to vanish is not even seen: %v", during)
+		}
 		m.run(t, "down")
 		m.gone(t, before)
 		m.run(t, "down")
@@ -185,11 +188,13 @@ func TestMachine(t *testing.T) {
 
 // machine is a platform under test.
 type machine struct {
-	t                       *testing.T
-	binary, state           string
-	registry, postgres, api int
-	ingress                 int
-	app                     []byte
+	t                                *testing.T
+	binary, state                    string
+	registry, postgres, api, ingress int
+	// app is the binary of what is deployed.
+	app []byte
+	// sockets are those of shims, as far as they were seen.
+	sockets []string
 }
 
 func newMachine(t *testing.T) *machine {
@@ -368,11 +373,14 @@ func (m *machine) traces() map[string][]string {
 			traces["container logs"] = append(traces["container logs"], link)
 		}
 	}
-	// A socket that nobody listens at belongs to nobody.
-	listening, _ := os.ReadFile("/proc/net/unix")
-	sockets, _ := filepath.Glob("/run/containerd/s/*")
-	for _, socket := range sockets {
-		if !bytes.Contains(listening, []byte(socket)) {
+	// The shims' sockets lie among those of other platforms; the bundles say which are ours, while there are any.
+	notes, _ := filepath.Glob(m.state + "/cluster/containerd/state/io.containerd.runtime.v2.task/*/*/address")
+	for _, note := range notes {
+		socket, _ := os.ReadFile(note)
+		m.sockets = append(m.sockets, strings.TrimPrefix(string(socket), "unix://"))
+	}
+	for _, socket := range m.sockets {
+		if _, err := os.Stat(socket); err == nil {
 			traces["shim sockets"] = append(traces["shim sockets"], socket)
 		}
 	}

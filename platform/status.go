@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/platform/internal/cluster"
@@ -42,22 +43,31 @@ func (p *Platform) Status(ctx context.Context) []PartStatus {
 		return append(all, s)
 	}
 	c := p.cluster()
-	probes := map[string]func(context.Context) error{
-		"kube-apiserver": c.APIReady,
-		"kubelet":        c.Ready,
+	type probed struct {
+		name, address string
+		probe         func(context.Context) error
 	}
-	all = append(all, p.part(ctx, "postgres", loopback(p.Config.Ports.Postgres), p.pingPostgres))
+	parts := []probed{
+		{"postgres", loopback(p.Config.Ports.Postgres), p.pingPostgres},
+		{"gateway", loopback(p.Config.Ports.API), listens(p.Config.Ports.API)},
+		{"ingress", loopback(p.Config.Ports.Ingress), answers("http://" + loopback(p.Config.Ports.Ingress) + ingress.ReadyPath)},
+	}
+	for _, name := range cluster.Parts() {
+		probe := map[string]func(context.Context) error{"kube-apiserver": c.APIReady, "kubelet": c.Ready}[name]
+		parts = append(parts, probed{name, "", probe})
+	}
 	namespace := PartStatus{Part: "network namespace", Address: cluster.NodeAddress, Healthy: netns.Exists(c.NetNS())}
 	if !namespace.Healthy {
 		namespace.Why = "not there"
 	}
 	all = append(all, namespace)
-	for _, name := range cluster.Parts() {
-		all = append(all, p.part(ctx, name, "", probes[name]))
+	probes := make([]PartStatus, len(parts))
+	var wait sync.WaitGroup
+	for i, part := range parts {
+		wait.Go(func() { probes[i] = p.part(ctx, part.name, part.address, part.probe) })
 	}
-	return append(all,
-		p.part(ctx, "gateway", loopback(p.Config.Ports.API), listens(p.Config.Ports.API)),
-		p.part(ctx, "ingress", loopback(p.Config.Ports.Ingress), answers("http://"+loopback(p.Config.Ports.Ingress)+ingress.ReadyPath)))
+	wait.Wait()
+	return append(all, probes...)
 }
 
 func (p *Platform) part(ctx context.Context, name, address string, probe func(context.Context) error) PartStatus {

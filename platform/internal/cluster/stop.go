@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -54,19 +55,24 @@ func (c *Cluster) shims() []daemon.Process {
 	})
 }
 
-// removeShimSockets removes what killed shims leave outside of our folder; each noted where.
+// removeShimSockets removes what killed shims leave outside of our folder. Each noted where: containerd 1 in the file
+// address, containerd 2 in bootstrap.json.
 func (c *Cluster) removeShimSockets() {
-	notes, _ := filepath.Glob(c.path("containerd", "state", "io.containerd.runtime.v2.task", "*", "*", "address"))
-	for _, note := range notes {
-		b, err := os.ReadFile(note)
-		path, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "unix://")
-		if err == nil && ok && filepath.IsAbs(path) {
-			_ = os.Remove(path)
+	bundles := c.path("containerd", "state", "io.containerd.runtime.v2.task", "*", "*")
+	for _, name := range []string{"address", "bootstrap.json"} {
+		notes, _ := filepath.Glob(filepath.Join(bundles, name))
+		for _, note := range notes {
+			b, _ := os.ReadFile(note)
+			if socket := shimSocket.FindSubmatch(b); socket != nil {
+				_ = os.Remove(string(socket[1]))
+			}
 		}
 	}
 	removeIfEmpty("/run/containerd/s")
 	removeIfEmpty("/run/containerd")
 }
+
+var shimSocket = regexp.MustCompile(`unix://(/run/containerd/s/[0-9a-f]+)`)
 
 // removeKubeletTraces removes what the kubelet puts outside of its folder, at paths that cannot be set.
 func (c *Cluster) removeKubeletTraces() {
