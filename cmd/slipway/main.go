@@ -54,7 +54,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newPlanCommand(), newLintCommand(), newMatrixCommand(), newDiffCommand(), newEventsCommand())
+	root.AddCommand(newPlanCommand(), newLintCommand(), newMatrixCommand(), newCompileCommand(), newDiffCommand(), newEventsCommand())
 	root.AddCommand(newReportCommand(), newGateCommand(), newCoverageCommand(), newAffectedCommand())
 	root.AddCommand(newShardCommand(), newTimingsCommand(), newFlakyCommand(), newMtimesCommand(), newBenchgateCommand())
 	root.AddCommand(newRunCommand(), newApproveCommand(), newSuperviseCommand())

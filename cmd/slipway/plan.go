@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
-	"gitlab.com/slipway-ci/slipway/pipeline/planjson"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
@@ -51,7 +50,7 @@ An event that gets no pipeline is an answer, not an error. Exit codes: 0; 1 if G
 			}
 			switch format.value {
 			case "json":
-				return planjson.Encode(cmd.OutOrStdout(), plan)
+				return render.JSON(cmd.OutOrStdout(), plan)
 			case "mermaid":
 				return render.Mermaid(cmd.OutOrStdout(), plan)
 			default:
@@ -76,7 +75,7 @@ func refused(cmd *cobra.Command, err error, format string) error {
 		return err
 	}
 	if format == "json" {
-		if err := planjson.EncodeError(cmd.OutOrStdout(), err); err != nil {
+		if err := render.ErrorJSON(cmd.OutOrStdout(), err); err != nil {
 			return err
 		}
 		return exitError(1)

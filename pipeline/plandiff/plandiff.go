@@ -11,7 +11,6 @@ import (
 	"slices"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
-	"gitlab.com/slipway-ci/slipway/pipeline/planjson"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
@@ -88,13 +87,13 @@ func verdict(compiled pipeline.Outcome) (outcome, error) {
 	o.pipeline = plain(map[string]any{"name": plan.Name, "stages": plan.Stages, "auto_cancel": plan.AutoCancel})
 	for _, job := range plan.Jobs {
 		o.names = append(o.names, job.Name)
-		o.jobs[job.Name] = plain(planjson.Job(job))
+		o.jobs[job.Name] = plain(job)
 	}
 	return o, nil
 }
 
 // plain turns typed values into those that encoding/json knows, so that equal means the same.
-func plain(v map[string]any) map[string]any {
+func plain(v any) map[string]any {
 	data, err := json.Marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("plandiff: a plan is plain data: %v", err))

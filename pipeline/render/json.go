@@ -1,6 +1,4 @@
-// Package planjson writes a [pipeline.Plan] as JSON in the form of GitLab's verdict: a job holds only what differs from
-// GitLab's default, under GitLab's keyword. The form is stable: keys are added, never changed or taken away.
-package planjson
+package render
 
 import (
 	"encoding/json"
@@ -10,23 +8,24 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// Encode writes the document of a plan, indented.
-func Encode(w io.Writer, plan *pipeline.Plan) error { return encode(w, Document(plan)) }
+// JSON writes a plan in the form of GitLab's verdict: valid, created, reason, stages, jobs, name and auto_cancel, where a
+// job holds only what differs from GitLab's default; and beside them what GitLab does not tell: event (its name, source,
+// branch and tag), decisions (why each job is there, by name) and left_out (the jobs that are not, with the decision). The
+// form is stable: keys are added, never changed or taken away.
+func JSON(w io.Writer, plan *pipeline.Plan) error { return encodeJSON(w, document(plan)) }
 
-// EncodeError writes the document of a configuration that was refused; see [ErrorDocument].
-func EncodeError(w io.Writer, err error) error { return encode(w, ErrorDocument(err)) }
+// ErrorJSON writes the verdict on a configuration that was refused: valid, where (the key path of the first error), phase
+// ("create" if only this event's pipeline is impossible), and errors, each with path, message, hint, file, line.
+func ErrorJSON(w io.Writer, err error) error { return encodeJSON(w, errorDocument(err)) }
 
-func encode(w io.Writer, document map[string]any) error {
+func encodeJSON(w io.Writer, document map[string]any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(document)
 }
 
-// Document is the verdict on a plan: valid, created, reason, stages, jobs, name and auto_cancel, and beside them what
-// GitLab does not tell: event (its name, source, branch and tag), decisions (why each job is there, by name) and left_out (the jobs that are
-// not, with the decision).
-func Document(plan *pipeline.Plan) map[string]any {
+func document(plan *pipeline.Plan) map[string]any {
 	d := map[string]any{"valid": true, "created": plan.Created}
 	d["event"] = event(plan.Event)
 	leftOut := []any{}
@@ -40,11 +39,11 @@ func Document(plan *pipeline.Plan) map[string]any {
 	}
 	jobs, decisions := []any{}, map[string]any{}
 	for _, job := range plan.Jobs {
-		jobs = append(jobs, Job(job))
+		jobs = append(jobs, job)
 		decisions[job.Name] = decision(job)
 	}
 	d["jobs"], d["decisions"] = jobs, decisions
-	d["stages"] = nonNil(plan.Stages)
+	d["stages"] = plan.Stages
 	put(d, "name", plan.Name)
 	if plan.AutoCancel != nil {
 		d["auto_cancel"] = plan.AutoCancel
@@ -52,9 +51,7 @@ func Document(plan *pipeline.Plan) map[string]any {
 	return d
 }
 
-// ErrorDocument is the verdict on a configuration that was refused: valid, where (the key path of the first error),
-// phase ("create" if only this event's pipeline is impossible), and errors, each with path, message, hint, file, line.
-func ErrorDocument(err error) map[string]any {
+func errorDocument(err error) map[string]any {
 	d := map[string]any{"valid": false}
 	var list pipeline.Errors
 	if !errors.As(err, &list) {
@@ -115,11 +112,4 @@ func put[T comparable](d map[string]any, key string, value T) {
 func with(d map[string]any, key string, value any) map[string]any {
 	d[key] = value
 	return d
-}
-
-func nonNil(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }

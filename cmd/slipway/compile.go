@@ -1,0 +1,45 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
+)
+
+// newCompileCommand is `slipway compile`: the merged configuration.
+func newCompileCommand() *cobra.Command {
+	var where projectFlags
+	var what eventFlags
+	var bare bool
+	cmd := &cobra.Command{
+		Use:   "compile",
+		Short: "Print the merged configuration, and where each part comes from",
+		Long: `Print the merged configuration: includes read, inputs put in, extends and !reference resolved. It compiles to the same
+pipelines as the original. A comment tells where each job was written, and where the parts come from that were not written there.
+
+The event matters only where includes have rules. Exit codes: 0; 1 if the configuration cannot be merged.`,
+		Example: `  slipway compile
+  slipway compile --no-comments >merged.yml
+  slipway compile --event tag --tag v1.2.3 --input environment=staging`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			project, err := where.open()
+			if err != nil {
+				return err
+			}
+			event, err := what.resolve(cmd.Context(), &where)
+			if err != nil {
+				return err
+			}
+			config, err := project.Config(cmd.Context(), event)
+			if err != nil {
+				return refused(cmd, err, "text")
+			}
+			return render.YAML(cmd.OutOrStdout(), config, !bare)
+		},
+	}
+	where.bind(cmd)
+	what.bind(cmd)
+	cmd.Flags().BoolVar(&bare, "no-comments", false, "leave out where the parts come from")
+	return cmd
+}
