@@ -121,9 +121,13 @@ func TestToolchain(t *testing.T) {
 		t.Fatal(err)
 	}
 	unit := parse(t, string(text))
-	program, err := ReadBinary(t.Context(), filepath.Join(root, "cover"))
+	nothing := t.TempDir()
+	program, empty, err := ReadBinary(t.Context(), filepath.Join(root, "cover"), nothing)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{nothing}, empty); diff != "" {
+		t.Errorf("empty directories (-want +got):\n%s", diff)
 	}
 	for _, test := range []struct {
 		name string
@@ -146,7 +150,7 @@ func TestToolchain(t *testing.T) {
 			t.Errorf("%s: generated (-want +got):\n%s", test.name, diff)
 		}
 	}
-	if _, err := ReadBinary(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "no coverage data") {
+	if _, _, err := ReadBinary(t.Context(), nothing); err == nil || !strings.Contains(err.Error(), "no coverage data") {
 		t.Errorf("an empty directory: %v", err)
 	}
 }

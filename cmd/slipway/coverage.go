@@ -166,9 +166,12 @@ func readProfiles(cmd *cobra.Command, args []string) (*coverage.Profile, error) 
 		profiles = append(profiles, p)
 	}
 	if len(dirs) > 0 {
-		p, err := coverage.ReadBinary(cmd.Context(), dirs...)
+		p, empty, err := coverage.ReadBinary(cmd.Context(), dirs...)
 		if err != nil {
 			return nil, err
+		}
+		for _, dir := range empty {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s has no coverage data\n", dir)
 		}
 		profiles = append(profiles, p)
 	}
