@@ -46,6 +46,8 @@ func (f *playFlags) apply(cmd *cobra.Command, o *runner.Options) error {
 	}
 	o.Supervisor = []string{self, superviseVerb}
 	o.Env = os.Environ()
+	o.User = gitUser(cmd.Context(), o.Dir)
+	o.User.Login = os.Getenv("USER")
 	o.Jobs, o.Timeout, o.Output, o.CacheDir = f.jobs, f.timeout, f.verbose, f.cacheDir
 	out := cmd.OutOrStdout()
 	switch f.format {

@@ -48,6 +48,7 @@ Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was
 			if err != nil {
 				return err
 			}
+			addGitFacts(ctx, project.dir, &happened, project.defBranch, cmd.Flags().Changed("changed"))
 			plan, err := loaded.Plan(ctx, happened)
 			if err != nil {
 				return fmt.Errorf("the configuration is not valid:\n%w", err)

@@ -30,6 +30,8 @@ type Options struct {
 	// variables that PassEnv names.
 	Env     []string
 	PassEnv []string
+	// User is the person who started the run, or approved it: GITLAB_USER_LOGIN and so on.
+	User User
 	// Tools is a folder that comes first in the PATH of jobs.
 	Tools string
 	// Executor is "shell" (if empty), "docker", "podman", or "auto": containers if there are any, else the shell.
@@ -61,6 +63,9 @@ type Options struct {
 	// Kill, when closed, ends canceled jobs at once.
 	Kill <-chan struct{}
 }
+
+// A User is a person; what is empty is not told to the jobs.
+type User struct{ Login, Name, Email string }
 
 func (o Options) withDefaults() (Options, error) {
 	set := func(d *time.Duration, otherwise time.Duration) {

@@ -106,6 +106,8 @@ func (a *attempt) predefined() []pipeline.Variable {
 		{Key: "GITLAB_CI", Value: "true"},
 		{Key: "CI_BUILDS_DIR", Value: a.build.root},
 		{Key: "CI_PROJECT_DIR", Value: a.build.project},
+		// What a job pushes or fetches by this URL stays on this machine.
+		{Key: "CI_REPOSITORY_URL", Value: a.run.definition.Sources.Dir},
 		{Key: "CI_CONCURRENT_ID", Value: "0"},
 		{Key: "CI_CONCURRENT_PROJECT_ID", Value: "0"},
 		{Key: "CI_PIPELINE_ID", Value: number},
@@ -123,6 +125,14 @@ func (a *attempt) predefined() []pipeline.Variable {
 	}
 	if image := a.node.job.Image; image != nil {
 		variables = append(variables, pipeline.Variable{Key: "CI_JOB_IMAGE", Value: image.Name})
+	}
+	user := a.run.options.User
+	for _, v := range []pipeline.Variable{
+		{Key: "GITLAB_USER_LOGIN", Value: user.Login}, {Key: "GITLAB_USER_NAME", Value: user.Name}, {Key: "GITLAB_USER_EMAIL", Value: user.Email},
+	} {
+		if v.Value != "" {
+			variables = append(variables, v)
+		}
 	}
 	return variables
 }
