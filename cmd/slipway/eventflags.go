@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/gitevent"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
@@ -43,7 +45,7 @@ func (f *eventFlags) bind(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.labels, "label", nil, "label of the merge request (repeatable)")
 	flags.BoolVar(&f.fork, "fork", false, "the merge request comes from a fork")
 	flags.BoolVar(&f.draft, "draft", false, "the merge request is a draft")
-	flags.StringSliceVar(&f.changed, "changed", nil, "path that the push or merge request changes (repeatable)")
+	flags.StringSliceVar(&f.changed, "changed", nil, "path that the push or merge request changes (repeatable; default: as git tells)")
 	flags.BoolVar(&f.fresh, "new-branch", false, "the push makes the branch: there is no diff")
 	flags.StringSliceVar(&f.open, "open-merge-request", nil, "open merge request of the branch, as in group/project!1 (repeatable)")
 	flags.BoolVar(&f.protect, "protected", false, "the branch or tag is protected")
@@ -105,27 +107,46 @@ func (f *eventFlags) start(ctx context.Context, dir, defaultBranch string) (pipe
 			return event, nil
 		}
 	}
-	event := pipeline.Event{Source: pipeline.Push, AnyRef: true, SHA: gitLine(ctx, dir, "rev-parse", "HEAD")}
-	event.CommitMessage = gitLine(ctx, dir, "log", "-1", "--format=%B")
-	event.Branch = gitLine(ctx, dir, "symbolic-ref", "--short", "--quiet", "HEAD")
+	source, ok := pipeline.Push, true
+	if f.event != "" {
+		source, ok = sources[f.event]
+	}
+	switch {
+	case !ok:
+		_, err := standardEvent(pipeline.StandardEvents(), f.event)
+		return pipeline.Event{}, err
+	case f.event == "tag" && f.tag == "":
+		return pipeline.Event{}, fmt.Errorf("--event tag needs --tag NAME")
+	}
+	event, err := gitevent.Push(ctx, dir, gitevent.Options{})
+	inRepository := err == nil
+	if !inRepository {
+		event = pipeline.Event{}
+	}
+	event.Source, event.AnyRef = source, true
 	if event.Branch == "" {
 		event.Branch = defaultBranch
 	}
-	if f.event == "" {
-		return event, nil
-	}
-	source, ok := sources[f.event]
-	if !ok {
-		return event, fmt.Errorf("no event %q; `slipway events` lists the names", f.event)
-	}
-	event.Source = source
-	switch {
-	case f.event == "tag" && f.tag == "":
-		return event, fmt.Errorf("--event tag needs --tag NAME")
-	case source == pipeline.MergeRequest:
+	if source == pipeline.MergeRequest {
 		event.MergeRequestInfo = &pipeline.MergeRequestInfo{IID: 1, Title: "Change"}
+		event.Changed, event.NewBranch = nil, false
+		if inRepository && !f.cmd.Flags().Changed("changed") {
+			event.Changed = f.changedSince(ctx, dir, cmp.Or(f.target, defaultBranch))
+		}
 	}
 	return event, nil
+}
+
+// changedSince are the paths that the current commit changes since it left the target branch, here or on the server. If
+// there is no such branch it says so: the plan may be another one on GitLab.
+func (f *eventFlags) changedSince(ctx context.Context, dir, target string) []string {
+	for _, ref := range []string{"origin/" + target, target} {
+		if event, err := gitevent.MergeRequest(ctx, dir, ref, gitevent.Options{}); err == nil {
+			return event.Changed
+		}
+	}
+	fmt.Fprintf(f.cmd.ErrOrStderr(), "slipway: no branch %s to compare with, so rules:changes sees no change; --changed PATH names some\n", target)
+	return nil
 }
 
 // refine applies the flags that were given.
@@ -164,7 +185,7 @@ func (f *eventFlags) refine(event *pipeline.Event) error {
 		mr.Draft = mr.Draft || f.draft
 	}
 	if given("changed") {
-		event.Changed = f.changed
+		event.Changed, event.NewBranch = f.changed, false
 	}
 	event.NewBranch = event.NewBranch || f.fresh
 	event.RefProtected = event.RefProtected || f.protect

@@ -20,6 +20,7 @@ type projectFlags struct {
 	dir, config           string
 	path, host, defBranch string
 	variables             string
+	includes              includeFlags
 }
 
 func (f *projectFlags) bind(cmd *cobra.Command) {
@@ -30,6 +31,7 @@ func (f *projectFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&f.host, "host", "gitlab.example.com", "the GitLab instance (CI_SERVER_HOST)")
 	flags.StringVar(&f.defBranch, "default-branch", "main", "the project's default branch")
 	flags.StringVar(&f.variables, "variables", "", "YAML file with the project's CI/CD variables: a list of {key, value, ...}")
+	f.includes.bind(cmd)
 	_ = cmd.MarkFlagDirname("directory")
 	_ = cmd.MarkFlagFilename("variables", "yml", "yaml")
 }
@@ -51,7 +53,11 @@ func (f *projectFlags) files() fs.FS { return os.DirFS(f.dir) }
 
 // load loads the project from a tree: the work tree or a commit's.
 func (f *projectFlags) load(files fs.FS) (*pipeline.Project, error) {
-	options := pipeline.Options{ConfigPath: f.config, Path: f.path, Host: f.host, DefaultBranch: f.defBranch}
+	includes, err := f.includes.resolver()
+	if err != nil {
+		return nil, err
+	}
+	options := pipeline.Options{ConfigPath: f.config, Path: f.path, Host: f.host, DefaultBranch: f.defBranch, Resolver: includes}
 	if f.variables != "" {
 		variables, err := readVariables(f.variables)
 		if err != nil {

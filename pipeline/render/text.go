@@ -115,12 +115,17 @@ func waitsFor(plan *pipeline.Plan, job *pipeline.Job) string {
 		}
 		return "after the stages above"
 	}
-	names := make([]string, len(job.Needs))
-	for i, need := range job.Needs {
-		names[i] = need.Job
-		if need.Project != "" {
-			names[i] += " of " + need.Project
+	var names []string
+	for _, need := range job.Needs {
+		switch {
+		case need.Project != "":
+			names = append(names, need.Job+" of "+need.Project)
+		case plan.Job(need.Job) != nil:
+			names = append(names, need.Job)
 		}
+	}
+	if len(names) == 0 {
+		return "at once"
 	}
 	return "after " + strings.Join(names, ", ")
 }

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/resolver"
+)
+
+// includeFlags say where the files of other projects are. Without any, only the project's own files can be included, and
+// nothing reaches the network.
+type includeFlags struct {
+	projects         []string
+	templates, fetch string
+	offline, remote  bool
+
+	chain resolver.Chain
+}
+
+func (f *includeFlags) bind(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringSliceVar(&f.projects, "projects", nil, "folder with included projects: clones or plain folders named group/project, or group/project@ref (repeatable)")
+	flags.StringVar(&f.fetch, "fetch", "", "fetch included projects by git from this server, as in https://gitlab.com; what was fetched is kept")
+	flags.BoolVar(&f.offline, "offline", false, "with --fetch: use only what was fetched before")
+	flags.BoolVar(&f.remote, "remote-includes", false, "read include:remote over https")
+	flags.StringVar(&f.templates, "templates", "", "folder with GitLab's templates, for include:template")
+	_ = cmd.MarkFlagDirname("projects")
+	_ = cmd.MarkFlagDirname("templates")
+	inner := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		defer f.chain.Close()
+		return inner(cmd, args)
+	}
+}
+
+// resolver is where includes are looked for, made once.
+func (f *includeFlags) resolver() (resolver.Chain, error) {
+	if f.chain != nil {
+		return f.chain, nil
+	}
+	f.chain = resolver.Chain{}
+	for _, dir := range f.projects {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return nil, fmt.Errorf("--projects: no folder %s", dir)
+		}
+		f.chain = append(f.chain, &resolver.Clones{Root: dir}, resolver.Folder{Files: os.DirFS(dir)})
+	}
+	if f.fetch != "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("--fetch needs a cache folder: %w", err)
+		}
+		f.chain = append(f.chain, &resolver.Git{BaseURL: f.fetch, Cache: filepath.Join(cache, "slipway", "includes"), Offline: f.offline})
+	}
+	if f.remote {
+		f.chain = append(f.chain, resolver.Remote{})
+	}
+	if f.templates != "" {
+		if info, err := os.Stat(f.templates); err != nil || !info.IsDir() {
+			return nil, fmt.Errorf("--templates: no folder %s", f.templates)
+		}
+		f.chain = append(f.chain, resolver.Templates{Files: os.DirFS(f.templates)})
+	}
+	return f.chain, nil
+}
