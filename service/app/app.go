@@ -29,10 +29,11 @@ import (
 
 // App is one instance of the service.
 type App struct {
-	source config.Source
-	build  telemetry.Build
-	log    *zap.Logger
-	level  zap.AtomicLevel
+	source  config.Source
+	build   telemetry.Build
+	log     *zap.Logger
+	stopLog func() error
+	level   zap.AtomicLevel
 
 	mu       sync.Mutex // guards config and cleanups
 	config   *config.Config
@@ -66,7 +67,8 @@ func New(source config.Source, build telemetry.Build, w io.Writer) (*App, error)
 		return nil, err
 	}
 	a := &App{source: source, build: build, config: &loaded.Config, files: loaded.Files, level: level, failed: make(chan error, 2),
-		log: telemetry.NewLogger(w, level, loaded.Log.Format), metrics: telemetry.NewMetrics(build, time.Now())}
+		metrics: telemetry.NewMetrics(build, time.Now())}
+	a.log, a.stopLog = telemetry.NewLogger(w, level, loaded.Log.Format)
 	if !loaded.Open() {
 		var tokens *auth.Tokens
 		if loaded.Auth.JWKSURL != "" {
@@ -110,6 +112,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, a.cleanups.run(context.WithoutCancel(ctx)))
 		}
 	}()
+	a.cleanups.push("log", func(context.Context) error { _ = a.stopLog(); return nil }) // pipes and terminals cannot be synced
 	if limit := memory.SetLimit(os.DirFS("/sys/fs/cgroup"), os.Getenv("GOMEMLIMIT")); limit > 0 {
 		a.log.Info("memory limit", zap.Int64("bytes", limit))
 	}
@@ -128,7 +131,6 @@ func (a *App) Start(ctx context.Context) (err error) {
 	a.cleanups.push("flight recorder", func(context.Context) error { recorder.Stop(); return nil })
 	a.serve("admin", adminListener, admin.New(admin.Options{Service: a, Build: a.build, Metrics: a.metrics, Level: a.level,
 		SetFault: a.setFault, Recorder: recorder}), adminWriteTimeout, nil)
-	a.cleanups.push("log", func(context.Context) error { _ = a.log.Sync(); return nil }) // pipes and terminals cannot be synced
 
 	a.startTracer()
 

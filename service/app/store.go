@@ -42,7 +42,9 @@ func MigrateOnly(ctx context.Context, c config.Config, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(migrate(ctx, store, telemetry.NewLogger(w, level, c.Log.Format)), store.Close())
+	log, stop := telemetry.NewLogger(w, level, c.Log.Format)
+	defer stop() //nolint:errcheck // pipes and terminals cannot be synced
+	return errors.Join(migrate(ctx, store, log), store.Close())
 }
 
 const (

@@ -123,7 +123,7 @@ func (x *exchange) writeProblem(p *problem) {
 		x.status = statusClientGone // there is nobody to write to
 		return
 	}
-	doc := api.Problem{Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Instance: &x.id}
+	doc := api.Problem{Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Instance: &x.id[0]}
 	if p.kind != "" {
 		doc.Type = "urn:problem:orders:" + p.kind
 		doc.Title = strings.ToUpper(p.kind[:1]) + strings.ReplaceAll(p.kind[1:], "-", " ")

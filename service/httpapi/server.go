@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,20 +63,22 @@ type Limits struct {
 
 // Server is the public handler.
 type Server struct {
-	options Options
-	mux     *http.ServeMux
-	gate    *limit.Gate
-	cors    atomic.Pointer[[]string]
-	limiter atomic.Pointer[limit.Limiter]
-	fault   atomic.Pointer[Fault]
-	drain   atomic.Bool
-	missed  *telemetry.Route
-	born    time.Time
+	options      Options
+	mux          *http.ServeMux
+	gate         *limit.Gate
+	cors         atomic.Pointer[[]string]
+	limiter      atomic.Pointer[limit.Limiter]
+	fault        atomic.Pointer[Fault]
+	drain        atomic.Bool
+	missed       *telemetry.Route
+	unmatchedLog *zap.Logger
+	born         time.Time
 }
 
 // New returns the handler of the public listener.
 func New(o Options, l Limits) *Server {
-	s := &Server{options: o, mux: http.NewServeMux(), gate: limit.NewGate(l.MaxInFlight), missed: o.Metrics.Route("unmatched", "any"), born: o.Now()}
+	s := &Server{options: o, mux: http.NewServeMux(), gate: limit.NewGate(l.MaxInFlight), missed: o.Metrics.Route("unmatched", "any"), born: o.Now(),
+		unmatchedLog: o.Log.With(zap.String("route", unmatched.pattern))}
 	s.SetLimits(l)
 	o.Metrics.Func("gauge", "http_requests_in_flight", "Requests that are being served.", func() float64 { return float64(s.gate.Inside()) })
 	strict := api.NewStrictHandlerWithOptions(&handlers{orders: o.Orders}, nil, api.StrictHTTPServerOptions{
@@ -88,18 +91,27 @@ func New(o Options, l Limits) *Server {
 
 // handlePage adds the page for people. It is not part of the contract.
 func (s *Server) handlePage() {
+	// What a browser shows may load nothing but what the page itself allows, and tells nobody where the reader came from. A
+	// browser that gets JSON, and must not sniff it into something else, has no use for these.
+	browser := func(handler http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+			w.Header().Set("Referrer-Policy", "no-referrer")
+			handler(w, r)
+		}
+	}
 	assets := page.NewAssets()
 	home := page.New(s.options.Orders.List, s.state, assets)
-	s.handle("GET /{$}", api.Operation{ID: "page", Scopes: []string{"orders:read"}, Query: []string{"status"}}, func(w http.ResponseWriter, r *http.Request) {
+	s.handle("GET /{$}", api.Operation{ID: "page", Scopes: []string{"orders:read"}, Query: []string{"status"}}, browser(func(w http.ResponseWriter, r *http.Request) {
 		if err := home.Serve(w, r); err != nil {
 			answerError(w, r, err)
 		}
-	})
-	s.handle("GET /static/{file}", api.Operation{}, func(w http.ResponseWriter, r *http.Request) {
+	}))
+	s.handle("GET /static/{file}", api.Operation{}, browser(func(w http.ResponseWriter, r *http.Request) {
 		if !assets.Serve(w, r) {
 			answerError(w, r, &problem{status: http.StatusNotFound, detail: "There is nothing here."})
 		}
-	})
+	}))
 }
 
 func (s *Server) state(ctx context.Context) page.State {
@@ -131,6 +143,7 @@ type route struct {
 	operation api.Operation
 	timeout   time.Duration
 	metrics   *telemetry.Route
+	log       *zap.Logger // with the fields that its records have in common
 	handler   http.HandlerFunc
 }
 
@@ -150,9 +163,9 @@ func (r router) HandleFunc(pattern string, handler func(http.ResponseWriter, *ht
 }
 
 func (s *Server) handle(pattern string, operation api.Operation, handler http.HandlerFunc) {
-	method, _, _ := strings.Cut(pattern, " ")
+	method, path, _ := strings.Cut(pattern, " ")
 	rt := &route{pattern: pattern, operation: operation, timeout: s.options.Timeout, handler: handler,
-		metrics: s.options.Metrics.Route(strings.TrimPrefix(pattern, method+" "), method)}
+		metrics: s.options.Metrics.Route(path, method), log: s.options.Log.With(zap.String("method", method), zap.String("route", path))}
 	if operation.ID == "payOrder" {
 		rt.timeout = s.options.PayTimeout
 	}
@@ -162,22 +175,18 @@ func (s *Server) handle(pattern string, operation api.Operation, handler http.Ha
 // Header values that every answer has; slices, since that is what a header holds.
 var (
 	nosniff    = []string{"nosniff"}
-	noReferrer = []string{"no-referrer"}
 	revalidate = []string{"private, no-cache"}
-	noContent  = []string{"default-src 'none'; frame-ancestors 'none'"}
 	closing    = []string{"close"}
 	onlyHTTPS  = []string{"max-age=31536000"}
 )
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, start: s.options.Now(), id: requestID(r)}
+	x := &exchange{ResponseWriter: w, start: s.options.Now(), id: [1]string{requestID(r)}}
 	h := w.Header()
-	h["X-Request-Id"] = []string{x.id}
+	h["X-Request-Id"] = x.id[:]
 	h["X-Content-Type-Options"] = nosniff
-	h["Referrer-Policy"] = noReferrer
 	h["Cache-Control"] = revalidate
-	h["Content-Security-Policy"] = noContent
 	if s.drain.Load() {
 		h["Connection"] = closing
 	}
@@ -187,7 +196,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.options.Tracer != nil {
 		x.span = s.options.Tracer.Begin(trace.Extract(r.Header), trace.Server, x.start)
 	}
-	x.request = r.WithContext(&exchangeContext{r.Context(), x})
+	x.context = exchangeContext{r.Context(), x}
+	x.request = r.WithContext(&x.context)
 	defer s.finish(x)
 	if !s.gate.Enter() {
 		s.options.Metrics.Refused("overload")
@@ -207,7 +217,7 @@ func (s *Server) finish(x *exchange) {
 		if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
 			panic(v)
 		}
-		s.options.Log.Error("panic", zap.String("request_id", x.id), zap.Any("value", v), zap.ByteString("stack", debug.Stack()))
+		s.options.Log.Error("panic", zap.String("request_id", x.id[0]), zap.Any("value", v), zap.ByteString("stack", debug.Stack()))
 		x.writeProblem(problemOf(fmt.Errorf("panic: %v", v)))
 	}
 	end := s.options.Now()
@@ -222,7 +232,7 @@ func (s *Server) finish(x *exchange) {
 	if x.span.Recording() {
 		s.endSpan(x, pattern, end)
 	}
-	s.record(x, pattern, end)
+	s.record(x, end)
 }
 
 func (s *Server) endSpan(x *exchange, pattern string, end time.Time) {
@@ -232,22 +242,30 @@ func (s *Server) endSpan(x *exchange, pattern string, end time.Time) {
 	}
 	x.span.End(pattern, end, failure, trace.Attribute{Key: "http.request.method", Value: x.request.Method},
 		trace.Attribute{Key: "http.route", Value: pattern}, trace.Attribute{Key: "url.path", Value: x.request.URL.Path},
-		trace.Attribute{Key: "http.response.status_code", Value: x.status}, trace.Attribute{Key: "http.request.id", Value: x.id})
+		trace.Attribute{Key: "http.response.status_code", Value: x.status}, trace.Attribute{Key: "http.request.id", Value: x.id[0]})
 }
 
 // record writes the access record, the only one of a request that went well.
-func (s *Server) record(x *exchange, pattern string, end time.Time) {
+func (s *Server) record(x *exchange, end time.Time) {
 	level := zapcore.InfoLevel
 	if x.status >= http.StatusInternalServerError {
 		level = zapcore.ErrorLevel
 	}
-	entry := s.options.Log.Check(level, "request")
+	log := s.unmatchedLog
+	if x.route != nil {
+		log = x.route.log
+	}
+	entry := log.Check(level, "request")
 	if entry == nil {
 		return
 	}
-	fields := append(make([]zap.Field, 0, 11), zap.String("request_id", x.id), zap.String("method", x.request.Method),
-		zap.String("route", pattern), zap.String("path", x.request.URL.Path), zap.Int("status", x.status), zap.Int64("bytes", x.bytes),
-		zap.Duration("duration", end.Sub(x.start)), zap.String("remote", x.request.RemoteAddr))
+	pooled := fieldsPool.Get().(*[]zap.Field)
+	fields := append((*pooled)[:0], zap.String("request_id", x.id[0]), zap.String("path", x.request.URL.Path),
+		zap.Int("status", x.status), zap.Int64("bytes", x.bytes), zap.Duration("duration_ns", end.Sub(x.start)),
+		zap.String("remote", x.request.RemoteAddr))
+	if x.route == nil {
+		fields = append(fields, zap.String("method", x.request.Method))
+	}
 	if x.client.Name != "" {
 		fields = append(fields, zap.String("client", x.client.Name))
 	}
@@ -258,7 +276,13 @@ func (s *Server) record(x *exchange, pattern string, end time.Time) {
 		fields = append(fields, zap.Error(x.err))
 	}
 	entry.Write(fields...)
+	clear(fields)
+	*pooled = fields
+	fieldsPool.Put(pooled)
 }
+
+// fieldsPool holds the fields of access records: most of what a request would allocate here.
+var fieldsPool = sync.Pool{New: func() any { return new([]zap.Field) }}
 
 // serveRoute does what every route needs, and then what this one does.
 func (s *Server) serveRoute(rt *route, r *http.Request) {
@@ -268,8 +292,10 @@ func (s *Server) serveRoute(rt *route, r *http.Request) {
 		x.writeProblem(problemOf(err))
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), rt.timeout)
+	// The time limit goes into the context that the request has already: another request would be a copy of it.
+	ctx, cancel := context.WithTimeout(x.context.Context, rt.timeout)
 	defer cancel()
+	x.context.Context = ctx
 	if fault := s.fault.Load(); fault != nil {
 		if err := fault.strike(ctx); err != nil {
 			x.writeProblem(problemOf(err))
@@ -282,7 +308,7 @@ func (s *Server) serveRoute(rt *route, r *http.Request) {
 			return
 		}
 	}
-	rt.handler(x, r.WithContext(ctx))
+	rt.handler(x, r)
 }
 
 // admit checks who calls, whether they may, and whether they call too often.

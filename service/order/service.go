@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"uuid"
 )
@@ -40,6 +41,7 @@ type Observer interface {
 }
 
 const (
+	idLength        = 36 // of a UUID in its usual form
 	keyLifetime     = 24 * time.Hour
 	reconcileAfter  = time.Minute // longer than a request may take, so that it does not race one that is under way
 	reconcileBatch  = 100
@@ -85,11 +87,10 @@ func fingerprint(n NewOrder) string {
 
 // Get returns the order, or [ErrNotFound].
 func (s *Service) Get(ctx context.Context, id string) (Order, error) {
-	u, err := uuid.Parse(id)
-	if err != nil {
+	if _, err := uuid.Parse(id); err != nil || len(id) != idLength {
 		return Order{}, ErrNotFound
 	}
-	o, err := s.store.Get(ctx, u.String())
+	o, err := s.store.Get(ctx, strings.ToLower(id))
 	if err != nil {
 		return o, fmt.Errorf("get order: %w", err)
 	}

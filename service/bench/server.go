@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"gitlab.com/slipway-ci/slipway/service/api"
+	"gitlab.com/slipway-ci/slipway/service/httpapi"
+	"gitlab.com/slipway-ci/slipway/service/order"
+	"gitlab.com/slipway-ci/slipway/service/payments"
+	"gitlab.com/slipway-ci/slipway/service/sqlite"
+	"gitlab.com/slipway-ci/slipway/service/telemetry"
+	"gitlab.com/slipway-ci/slipway/service/trace"
+)
+
+// serverCPU and clientCPU keep the two from each other's caches.
+const (
+	serverCPU = 0
+	clientCPU = 1
+)
+
+// orderID names the one order that is asked for.
+const orderID = "01a1fb9a-fe51-73c1-b5e5-35bd9d5446ca"
+
+var moment = time.Date(2030, 1, 2, 12, 0, 0, 123456000, time.UTC)
+
+var theOrder = order.Order{ID: orderID, Customer: "ann", Currency: "EUR", Note: "ring twice", Total: 700, Status: order.Pending,
+	Items:   []order.LineItem{{SKU: "a-1", Quantity: 2, UnitPrice: 300}, {SKU: "b", Quantity: 1, UnitPrice: 100}},
+	Version: 1, CreatedAt: moment, UpdatedAt: moment}
+
+// oneOrder is a store without the cost of one: what is measured is what the service adds, not the database.
+type oneOrder struct{ order.Store }
+
+func (oneOrder) Get(context.Context, string) (order.Order, error) { return theOrder, nil }
+
+// pin restricts the process to a processor. It runs itself again when that is news, since the runtime counts processors
+// at its start.
+func pin(cpu int) error {
+	var now, want unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &now); err != nil {
+		return err
+	}
+	want.Set(cpu)
+	if now == want {
+		return nil
+	}
+	if err := unix.SchedSetaffinity(0, &want); err != nil {
+		return nil //nolint:nilerr // there is no such processor: then they share
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(self, os.Args, os.Environ()) //nolint:gosec // G204: this program
+}
+
+// beServer serves until standard input ends. It writes its address, and its CPU time for every line that it reads.
+func beServer(name string) error {
+	if err := pin(serverCPU); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	handler, err := handlerOf(name, dir)
+	if err != nil {
+		return err
+	}
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- (&http.Server{Handler: handler, ReadHeaderTimeout: time.Second}).Serve(listener) }()
+	fmt.Println(listener.Addr())
+	for {
+		var line string
+		if _, err := fmt.Scanln(&line); err != nil {
+			return nil
+		}
+		var usage syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+			return err
+		}
+		fmt.Println(usage.Utime.Nano() + usage.Stime.Nano())
+		select {
+		case err := <-failed:
+			return err
+		default:
+		}
+	}
+}
+
+func handlerOf(name, dir string) (http.Handler, error) {
+	if name == "bare" {
+		return bare(), nil
+	}
+	var store order.Store = oneOrder{}
+	var tracer *trace.Tracer
+	switch name {
+	case "orders":
+	case "orders-traced":
+		collector := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		go func() { _ = (&http.Server{Handler: collector, ReadHeaderTimeout: time.Second}).Serve(l) }() // ends with the process
+		tracer = trace.New(trace.Options{Endpoint: "http://" + l.Addr().String(), Ratio: 0.1, Service: "orders",
+			Failed: func(err error) { fmt.Fprintln(os.Stderr, err) }})
+	case "orders-sqlite":
+		s, err := fileStore(dir)
+		if err != nil {
+			return nil, err
+		}
+		store = s
+	default:
+		return nil, errors.New("there is no such server")
+	}
+	file, err := os.Create(filepath.Join(dir, "log")) //nolint:gosec // G304: in our own folder
+	if err != nil {
+		return nil, err
+	}
+	log, _ := telemetry.NewLogger(file, zap.NewAtomicLevel(), "json")
+	metrics := telemetry.NewMetrics(telemetry.Build{}, time.Now())
+	return httpapi.New(httpapi.Options{
+		Orders: order.NewService(store, payments.Simulator{}, metrics, time.Now), Tracer: tracer, Now: time.Now,
+		Log: log, Metrics: metrics,
+		MaxBody: 1 << 16, Timeout: time.Minute, PayTimeout: time.Minute, // the machine may be busy; CPU time does not mind
+	}, httpapi.Limits{Rate: 1e9, Burst: 1e9, MaxInFlight: 256}), nil
+}
+
+// bare is the least that a Go program can do to answer with this JSON.
+func bare() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/orders/{id}", func(w http.ResponseWriter, _ *http.Request) {
+		o := api.Order{Id: theOrder.ID, Customer: theOrder.Customer, Currency: theOrder.Currency, Note: theOrder.Note, Total: theOrder.Total,
+			Status: api.OrderStatus(theOrder.Status), Version: theOrder.Version, CreatedAt: theOrder.CreatedAt, UpdatedAt: theOrder.UpdatedAt,
+			Items: make([]api.LineItem, len(theOrder.Items))}
+		for i, item := range theOrder.Items {
+			o.Items[i] = api.LineItem{Sku: item.SKU, Quantity: item.Quantity, UnitPrice: item.UnitPrice}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(o)
+	})
+	return mux
+}
+
+func fileStore(dir string) (order.Store, error) {
+	s, err := sqlite.Open(context.Background(), filepath.Join(dir, "orders.db"))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Migrate(context.Background()); err != nil {
+		return nil, err
+	}
+	if _, _, err := s.Create(context.Background(), theOrder, order.Key{}); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
