@@ -42,7 +42,7 @@ func (e *edgeChecker) job(j *jobSpec, stages []string) {
 		e.needs(p.child("needs"), j, r.needs)
 	}
 	for _, job := range j.trigger.artifactJobs() {
-		e.dependency(p.child("trigger").child("include"), j, j.node.Get("trigger"), job, false)
+		e.dependency(p, j, j.node.Get("trigger"), job, false)
 	}
 	if j.environment != nil && j.environment.OnStop != "" {
 		e.onStop(p.child("environment").child("on_stop"), j)

@@ -91,15 +91,12 @@ func (e *extender) extend(name string, ancestors []string) (value *node, height 
 	if known, ok := e.results[name]; ok && len(ancestors)+known.height-1 <= maxExtends {
 		return known.value, known.height, nil
 	}
-	var parents []string
-	for _, n := range names.Flatten() {
-		parents = append(parents, parentName(n))
-	}
+	parents := parentNames(names)
 	for _, parent := range parents {
 		entry, ok := e.entries[parent]
 		switch {
 		case !ok:
-			return nil, 0, fail(e.similar(parent), "there is no job %q", shorten(parent))
+			return nil, 0, fail(e.similar(parent), "there is no job %q", shorten(strings.TrimSuffix(parent, "\x00")))
 		case entry.Kind != yamltree.Mapping:
 			return nil, 0, fail("", "%q is no job but %s", parent, describe(entry))
 		}
@@ -129,10 +126,21 @@ func (e *extender) similar(name string) string {
 	return "define it, or include the file that does"
 }
 
-// parentName is the text of a name; what is none cannot be the name of a job.
-func parentName(n *node) string {
-	if n.Is(yamltree.String) {
-		return n.Text
+// parentNames gives the names in `extends`; what is no name gives one that no job can have.
+func parentNames(n *node) []string {
+	items := []*node{n}
+	switch n.Kind {
+	case yamltree.Null:
+		return nil
+	case yamltree.Sequence:
+		items = n.Items
 	}
-	return n.RubyText() + "\x00"
+	names := make([]string, len(items))
+	for i, item := range items {
+		names[i] = item.Text
+		if item.Kind != yamltree.String {
+			names[i] = item.RubyText() + "\x00"
+		}
+	}
+	return names
 }

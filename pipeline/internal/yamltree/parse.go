@@ -125,12 +125,13 @@ var errorLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile
 
 func syntaxError(file string, before int, err error) *SyntaxError {
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	at := Position{File: file}
+	// The parser leaves the line out if it is the first.
+	at := Position{File: file, Line: before + 1, Column: 1}
 	message := text
 	if m := errorLine().FindStringSubmatch(text); m != nil {
 		message = m[2]
 		if line, err := strconv.Atoi(m[1]); err == nil {
-			at.Line, at.Column = before+line, 1
+			at.Line = before + line
 		}
 	}
 	return &SyntaxError{at, message}
@@ -179,6 +180,12 @@ func (c *converter) convert(n *yaml.Node, depth int) (*Node, error) {
 }
 
 func (c *converter) convertValue(n *yaml.Node, depth int) (*Node, error) {
+	if strings.HasPrefix(n.Tag, "!ruby/") {
+		return nil, c.fail(n, "the tag %s is not allowed", n.Tag)
+	}
+	if n.Tag == "!reference" && n.Kind != yaml.SequenceNode {
+		return newList(Reference, nil, c.position(n)), nil
+	}
 	switch n.Kind {
 	case yaml.SequenceNode:
 		return c.convertSequence(n, depth)

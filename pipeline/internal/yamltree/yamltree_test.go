@@ -1,0 +1,104 @@
+package yamltree
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestScalars(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		text string
+		kind Kind
+		want string
+	}{
+		{"yes", Bool, "true"}, {"Off", Bool, "false"}, {"y", String, "y"}, {"n", String, "n"}, {"~", Null, ""}, {"NULL", Null, ""},
+		{"", Null, ""}, {"0755", Int, "493"}, {"08", String, "08"}, {"0x1F", Int, "31"}, {"0b101", Int, "5"}, {"0o17", Int, "15"},
+		{"1_000", Int, "1000"}, {"1,000", Int, "1000"}, {"+7", Int, "7"}, {"-0", Int, "0"}, {"12:30", Int, "45000"}, {"12:60", String, "12:60"},
+		{"1.50", Float, "1.5"}, {"1.", Float, "1.0"}, {".5", Float, "0.5"}, {".", String, "."}, {"1e3", String, "1e3"}, {"1.5e3", String, "1.5e3"},
+		{"1.5e+3", Float, "1500.0"}, {"1.0e+20", Float, "1.0e+20"}, {"1.2.3", String, "1.2.3"}, {"v1.2", String, "v1.2"}, {"-", String, "-"},
+		{".inf", Float, "Infinity"}, {"-.INF", Float, "-Infinity"}, {".NaN", Float, "NaN"}, {":symbol", String, "symbol"}, {":", String, ":"},
+		{"99999999999999999999", Int, "99999999999999999999"}, {"2026-13-01", String, "2026-13-01"}, {"2026-1-1x", String, "2026-1-1x"},
+	}
+	for _, c := range tests {
+		kind, text, err := resolve(c.text)
+		if err != nil || kind != c.kind || text != c.want {
+			t.Errorf("%q: %s %q, %v; want %s %q", c.text, kind, text, err, c.kind, c.want)
+		}
+	}
+	for _, date := range []string{"2026-01-31", "2026-1-3", "2026-01-31 10:00:00", "2026-01-31T10:00:00.5+02:00", "2026-01-31T10:00:00Z"} {
+		if _, _, err := resolve(date); err == nil {
+			t.Errorf("%q is no date", date)
+		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		text string
+		want string // of the documents, with | between
+	}{
+		"order and duplicates":         {"b: 1\na: 2\nb: 3", "{:b=>3, :a=>2}"},
+		"a merge overwrites":           {".x: &x {a: 1, b: 2}\ny: {a: 0, <<: *x, b: 3}", "{:.x=>{:a=>1, :b=>2}, :y=>{:a=>1, :b=>3}}"},
+		"the first of a list wins":     {"y: {<<: [{a: 1}, {a: 2, b: 2}]}", "{:y=>{:a=>1, :b=>2}}"},
+		"a merge of a list by alias":   {".x: &x [{a: 1}]\ny: {<<: *x}", "{:.x=>[{:a=>1}], :y=>{:<<=>[{:a=>1}]}}"},
+		"a header":                     {"spec:\n---\na: 1", "{:spec=>nil}|{:a=>1}"},
+		"a leading divider":            {"---\na: 1", "{:a=>1}"},
+		"blank documents are left out": {"# nothing\n---\na: 1\n---\n", "{:a=>1}"},
+		"an anchor is redefined":       {"a: &x 1\nb: &x 2\nc: *x", "{:a=>1, :b=>2, :c=>2}"},
+		"quoted words stay text":       {"a: 'yes'\nb: \"1\"\nc: !!str 1", `{:a=>"yes", :b=>"1", :c=>"1"}`},
+		"nothing":                      {"", ""},
+	}
+	for name, c := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			documents, err := Parse("f.yml", []byte(c.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var texts []string
+			for _, d := range documents {
+				texts = append(texts, d.RubyText())
+			}
+			if got := strings.Join(texts, "|"); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestPositions(t *testing.T) {
+	t.Parallel()
+	documents, err := Parse("f.yml", []byte("spec:\n  inputs:\n---\n\njob:\n  script:\n    - x\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := documents[1].Get("job").Get("script").Items[0]
+	if want := (Position{"f.yml", 7, 7}); item.Position != want {
+		t.Errorf("%v, want %v", item.Position, want)
+	}
+	for text, line := range map[string]int{"a: [1, 2\n": 1, "a: 1\n---\nb: 1\nc: [\n": 4, "a: *b": 1, "a:\n  b: 2026-01-01": 2, "text": 1} {
+		_, err := Parse("f.yml", []byte(text))
+		syntax, ok := err.(*SyntaxError)
+		if !ok || syntax.Position.Line < line || syntax.Position.Line > line+1 {
+			t.Errorf("%q: %v at %v, want line %d", text, err, syntax.Position, line)
+		}
+	}
+}
+
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	documents, err := Parse("f.yml", []byte("base: {a: {x: 1, y: [1]}, b: 1}\nover: {c: 3, a: {y: [2], z: 3}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, over := documents[0].Get("base"), documents[0].Get("over")
+	got := Merge(base, over).RubyText()
+	if want := "{:a=>{:x=>1, :y=>[2], :z=>3}, :b=>1, :c=>3}"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got, want := base.RubyText(), "{:a=>{:x=>1, :y=>[1]}, :b=>1}"; got != want {
+		t.Errorf("the base has changed: %s", got)
+	}
+}
