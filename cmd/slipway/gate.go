@@ -23,7 +23,7 @@ import (
 const gatesPage = "https://gitlab.com/slipway-ci/slipway/-/blob/main/docs/gates.md"
 
 // acceptedRisks is where the accepted risks are unless --accepted says otherwise.
-const acceptedRisks = ".slipway/accepted-risks.yml"
+const acceptedRisks = ".gitlab/accepted-risks.yml"
 
 // newGateCommand is `slipway gate`: the decision over what the scanners have found.
 func newGateCommand() *cobra.Command {

@@ -131,7 +131,7 @@ func TestGateOnNewFindings(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, ".slipway"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	put(".slipway/accepted-risks.yml", "- rule: G401\n  path: a.go\n  owner: me\n  reason: a name\n  expires: "+time.Now().AddDate(0, 1, 0).Format(time.DateOnly)+"\n")
+	put(".gitlab/accepted-risks.yml", "- rule: G401\n  path: a.go\n  owner: me\n  reason: a name\n  expires: "+time.Now().AddDate(0, 1, 0).Format(time.DateOnly)+"\n")
 	if code, output := slipway(t, append(both, report(issue("6")))...); code != 0 || !strings.Contains(output, "accepted  gosec G401  a.go:6") {
 		t.Errorf("an accepted finding: exit code %d\n%s", code, output)
 	}

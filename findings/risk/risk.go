@@ -1,6 +1,6 @@
 // Package risk reads the file of accepted risks: findings that somebody has looked at and answers for until a date.
 //
-//	# .slipway/accepted-risks.yml
+//	# .gitlab/accepted-risks.yml
 //	- rule: G304
 //	  path: internal/config/*.go
 //	  owner: "@acme/platform"
