@@ -128,7 +128,7 @@ func TestGateOnNewFindings(t *testing.T) {
 	if code, output := slipway(t, append(both, report(issue("4")))...); code != 0 || !strings.Contains(output, "1 not new") {
 		t.Errorf("an old finding: exit code %d\n%s", code, output)
 	}
-	if err := os.Mkdir(filepath.Join(dir, ".slipway"), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, ".gitlab"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	put(".gitlab/accepted-risks.yml", "- rule: G401\n  path: a.go\n  owner: me\n  reason: a name\n  expires: "+time.Now().AddDate(0, 1, 0).Format(time.DateOnly)+"\n")
