@@ -31,7 +31,7 @@ func (p *Platform) Down(ctx context.Context, purge bool) error {
 			}
 		}
 	}
-	stop("ingress", "gateway")
+	stop("ingress", "gateway", "network-policy")
 	if _, err := os.Stat(p.path("cluster")); err == nil {
 		errs = append(errs, s.end("kubernetes", p.cluster().Stop))
 	}

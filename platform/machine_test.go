@@ -96,6 +96,7 @@ func TestMachine(t *testing.T) {
 			t.Errorf("database of production: %s", out)
 		}
 	})
+	step("network policies hold, in and out", func(t *testing.T) { m.policies(t) })
 	step("the namespace refuses a pod that is not restricted", func(t *testing.T) {
 		out, err := m.kubectl("orders-staging", `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"bad"},"spec":{"containers":[
 			{"name":"bad","image":"`+m.image(v1)+`"}]}}`, "apply", "-f", "-")
@@ -104,7 +105,7 @@ func TestMachine(t *testing.T) {
 		}
 	})
 	step("a rolling update loses no request", func(t *testing.T) { m.rollUnderLoad(t, v2) })
-	for _, part := range []string{"containerd", "kubelet", "kube-apiserver", "etcd", "postgres", "gateway", "ingress", "kube-proxy", "coredns"} {
+	for _, part := range []string{"containerd", "kubelet", "kube-apiserver", "etcd", "postgres", "gateway", "ingress", "kube-proxy", "coredns", "network-policy"} {
 		step("up heals a killed "+part, func(t *testing.T) {
 			m.kill(t, part)
 			if _, err := m.platform("status"); err == nil {
@@ -498,6 +499,49 @@ func (m *machine) deploy(t *testing.T, tenant, digest string) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if out, err := m.kubectl(tenant, "", "rollout", "status", "deployment/app", "--timeout=90s"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// policies closes and opens the ways of the staging pods; the ingress, which comes from the node, is never shut out.
+func (m *machine) policies(t *testing.T) {
+	const host = "orders-staging.localhost"
+	apply := func(name, spec string) {
+		manifest := `{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "` + name + `"}, "spec": ` + spec + `}`
+		if out, err := m.kubectl("orders-staging", manifest, "apply", "-f", "-"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	const fetch, database = "/fetch/app.orders-staging.svc.cluster.local.", "/database"
+	works := func(path, want string) {
+		t.Helper()
+		m.eventually(t, want, func() string { return m.get(host, path) })
+	}
+	refused := func(path string) {
+		t.Helper()
+		m.eventually(t, "refused", func() string {
+			if answer := m.get(host, path); strings.Contains(answer, "no route to host") {
+				return "refused"
+			} else {
+				return answer
+			}
+		})
+	}
+	works(fetch, "v1 \n")
+	works(database, "PostgreSQL answers N <nil>\n")
+	apply("shut", `{"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}`)
+	refused(database)
+	works("/", "v1 \n")
+	apply("out", `{"podSelector": {"matchLabels": {"app": "app"}}, "policyTypes": ["Egress"], "egress": [
+		{"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53}]}, {"to": [{"podSelector": {}}], "ports": [{"port": "http"}]}]}`)
+	refused(fetch) // the way in is still shut
+	refused(database)
+	apply("in", `{"podSelector": {}, "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "app"}}}], "ports": [{"port": "http"}]}]}`)
+	works(fetch, "v1 \n")
+	refused(database)
+	apply("database", fmt.Sprintf(`{"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": [{"port": %d}]}]}`, m.postgres))
+	works(database, "PostgreSQL answers N <nil>\n")
+	if out, err := m.kubectl("orders-staging", "", "delete", "networkpolicy", "--all"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }

@@ -52,6 +52,7 @@ func (p *Platform) Status(ctx context.Context) []PartStatus {
 		{"gateway", loopback(p.Config.Ports.API), listens(p.Config.Ports.API)},
 		{"ingress", loopback(p.Config.Ports.Ingress), answers("http://" + loopback(p.Config.Ports.Ingress) + ingress.ReadyPath)},
 	}
+	parts = append(parts, probed{"network-policy", "", c.Probe("http://" + cluster.PolicyAddress)})
 	for _, name := range cluster.Parts() {
 		probe := map[string]func(context.Context) error{"kube-apiserver": c.APIReady, "kubelet": c.Ready}[name]
 		parts = append(parts, probed{name, "", probe})

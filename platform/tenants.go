@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
@@ -61,30 +63,40 @@ func (p *Platform) provisionShared(ctx context.Context) error {
 	return nil
 }
 
-// shared are the cluster-wide objects: the ingress class, and what the ingress may read.
+// shared are the cluster-wide objects: the ingress class, and what the platform's own parts may read.
 func shared() map[string]kube.Object {
-	return map[string]kube.Object{
+	objects := map[string]kube.Object{
 		"/apis/networking.k8s.io/v1/ingressclasses/slipway": {
 			"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass",
 			"metadata": kube.Object{"name": "slipway", "annotations": kube.Object{"ingressclass.kubernetes.io/is-default-class": "true"}},
 			"spec":     kube.Object{"controller": "gitlab.com/slipway-ci/ingress"},
 		},
-		"/apis/rbac.authorization.k8s.io/v1/clusterroles/slipway:ingress": {
-			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-			"metadata": kube.Object{"name": "slipway:ingress"},
-			"rules": []kube.Object{
-				{"apiGroups": []string{""}, "resources": []string{"services"}, "verbs": []string{"list", "watch"}},
-				{"apiGroups": []string{"discovery.k8s.io"}, "resources": []string{"endpointslices"}, "verbs": []string{"list", "watch"}},
-				{"apiGroups": []string{"networking.k8s.io"}, "resources": []string{"ingresses"}, "verbs": []string{"list", "watch"}},
-			},
-		},
-		"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/slipway:ingress": {
-			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-			"metadata": kube.Object{"name": "slipway:ingress"},
-			"roleRef":  kube.Object{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "slipway:ingress"},
-			"subjects": []kube.Object{{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "slipway:ingress"}},
-		},
 	}
+	for _, r := range []reader{
+		{"slipway:ingress", map[string][]string{"": {"services"}, "discovery.k8s.io": {"endpointslices"}, "networking.k8s.io": {"ingresses"}}},
+		{"slipway:network-policy", map[string][]string{"": {"pods", "namespaces"}, "networking.k8s.io": {"networkpolicies"}}},
+	} {
+		const rbac = "rbac.authorization.k8s.io"
+		var rules []kube.Object
+		for _, group := range slices.Sorted(maps.Keys(r.resources)) {
+			rules = append(rules, kube.Object{"apiGroups": []string{group}, "resources": r.resources[group], "verbs": []string{"list", "watch"}})
+		}
+		objects["/apis/"+rbac+"/v1/clusterroles/"+r.user] = kube.Object{
+			"apiVersion": rbac + "/v1", "kind": "ClusterRole", "metadata": kube.Object{"name": r.user}, "rules": rules,
+		}
+		objects["/apis/"+rbac+"/v1/clusterrolebindings/"+r.user] = kube.Object{
+			"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": kube.Object{"name": r.user},
+			"roleRef":  kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": r.user},
+			"subjects": []kube.Object{{"apiGroup": rbac, "kind": "User", "name": r.user}},
+		}
+	}
+	return objects
+}
+
+// A reader is a part of the platform that follows resources (by API group) in all namespaces.
+type reader struct {
+	user      string
+	resources map[string][]string
 }
 
 type located struct {

@@ -140,6 +140,9 @@ func (p *Platform) startCluster(ctx context.Context, self string, s *steps) erro
 	}
 	return parallel([]func() error{
 		func() error { return s.do("gateway", func() (bool, error) { return p.startGateway(ctx, c, self) }) },
+		func() error {
+			return s.do("network policies", func() (bool, error) { return p.startPolicy(ctx, c, self) })
+		},
 		func() error { return s.do("ingress", func() (bool, error) { return p.startIngress(ctx, c, self) }) },
 	})
 }
@@ -191,6 +194,13 @@ func (p *Platform) registryOnLoopback() string {
 		return net.JoinHostPort(ip.String(), port)
 	}
 	return ""
+}
+
+// startPolicy runs inside of the namespace as a whole: nft works on the one that it is in.
+func (p *Platform) startPolicy(ctx context.Context, c *cluster.Cluster, self string) (bool, error) {
+	args := []string{"serve", "network-policy", "--cluster", c.Dir, "--logs", p.table.Logs}
+	spec := p.inside(c, daemon.Spec{Name: "network-policy", Path: self, Args: args, NetNS: c.NetNS()})
+	return p.table.Up(ctx, spec, 20*time.Second, c.Probe("http://"+cluster.PolicyAddress))
 }
 
 // inside completes the specification of a part that holds on to the cluster's network namespace: it is started anew when

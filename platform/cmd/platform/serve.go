@@ -9,6 +9,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/daemon"
 	"gitlab.com/slipway-ci/slipway/platform/internal/gateway"
 	"gitlab.com/slipway-ci/slipway/platform/internal/ingress"
+	"gitlab.com/slipway-ci/slipway/platform/internal/policy"
 	"gitlab.com/slipway-ci/slipway/platform/internal/registry"
 )
 
@@ -22,7 +23,7 @@ func newServeCommand() *cobra.Command {
 			go daemon.BoundLogs(c.Context(), logs, 16<<20, 30*time.Second)
 		}
 	}
-	c.AddCommand(newServeRegistryCommand(), newServeGatewayCommand(), newServeIngressCommand())
+	c.AddCommand(newServeRegistryCommand(), newServeGatewayCommand(), newServeIngressCommand(), newServePolicyCommand())
 	return c
 }
 
@@ -78,6 +79,23 @@ func newServeIngressCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&address, "listen", "127.0.0.1:8080", "loopback address")
+	c.Flags().StringVar(&dir, "cluster", "", "folder of the cluster's state")
+	return c
+}
+
+func newServePolicyCommand() *cobra.Command {
+	var dir string
+	c := &cobra.Command{
+		Use:  "network-policy",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := (&cluster.Cluster{Dir: dir}).Client("network-policy")
+			if err != nil {
+				return err
+			}
+			return policy.Serve(c.Context(), cluster.PolicyAddress, client)
+		},
+	}
 	c.Flags().StringVar(&dir, "cluster", "", "folder of the cluster's state")
 	return c
 }

@@ -26,6 +26,8 @@ const (
 	APIAddress = NodeAddress + ":6443"
 	// ProxyAddress is where the node, and no pod, finds a proxy to registries outside.
 	ProxyAddress = "127.0.0.1:3128"
+	// PolicyAddress is where the enforcer of network policies says whether it is ready.
+	PolicyAddress = "127.0.0.1:9879"
 
 	pods         = "10.244.0.0/24"
 	services     = "10.96.0.0/16"
@@ -119,6 +121,7 @@ func (c *Cluster) certificates() (bool, error) {
 		{Name: "kube-proxy", CommonName: "system:kube-proxy"},
 		{Name: "kubelet", CommonName: "system:node:" + node, Organizations: []string{"system:nodes"}},
 		{Name: "coredns", CommonName: "slipway:coredns"},
+		{Name: "network-policy", CommonName: "slipway:network-policy"},
 		{Name: "ingress", CommonName: "slipway:ingress"},
 	}
 	for _, r := range requests {

@@ -32,7 +32,7 @@ func (c *Cluster) controlPlane(ctx context.Context, step Step) error {
 		"--log-level=warn", "--auto-compaction-mode=periodic", "--auto-compaction-retention=1h")
 	etcd.Grace = 10 * time.Second
 	if err := step("etcd", func() (bool, error) {
-		started, err := c.Table.Up(ctx, etcd, 30*time.Second, c.probe("http://127.0.0.1:2379/health"))
+		started, err := c.Table.Up(ctx, etcd, 30*time.Second, c.Probe("http://127.0.0.1:2379/health"))
 		if err == nil && started {
 			// An API server that lost its etcd tries again after ever longer pauses; a new one is there sooner.
 			err = c.Table.Stop("kube-apiserver")
@@ -94,8 +94,8 @@ func (c *Cluster) running(name string) func(context.Context) error {
 	}
 }
 
-// probe asks a health endpoint inside of the namespace.
-func (c *Cluster) probe(url string) func(context.Context) error {
+// Probe asks a health endpoint inside of the namespace.
+func (c *Cluster) Probe(url string) func(context.Context) error {
 	client := &http.Client{Transport: &http.Transport{DialContext: c.Dialer(), DisableKeepAlives: true}}
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

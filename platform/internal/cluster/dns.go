@@ -22,7 +22,7 @@ func (c *Cluster) names(ctx context.Context, step Step) error {
 			return false, err
 		}
 		spec := c.component("coredns", []string{config, c.path("coredns.kubeconfig")}, "--conf", config)
-		return c.Table.Up(ctx, spec, 20*time.Second, c.probe("http://127.0.0.1:8181/ready"))
+		return c.Table.Up(ctx, spec, 20*time.Second, c.Probe("http://127.0.0.1:8181/ready"))
 	})
 }
 

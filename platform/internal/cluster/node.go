@@ -40,7 +40,7 @@ func (c *Cluster) node(ctx context.Context, step Step) error {
 		},
 		func() error {
 			return step("kube-proxy", func() (bool, error) {
-				return c.Table.Up(ctx, proxy, 30*time.Second, c.probe("http://127.0.0.1:10256/healthz"))
+				return c.Table.Up(ctx, proxy, 30*time.Second, c.Probe("http://127.0.0.1:10256/healthz"))
 			})
 		},
 	)

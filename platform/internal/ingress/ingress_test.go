@@ -15,22 +15,18 @@ import (
 	"testing"
 )
 
-// objects fills a table from JSON, as the API server would.
-func objects(t *testing.T, table *Table, documents ...string) {
+// fill puts objects into a table, as the API server would.
+func fill(t *testing.T, table *Table, documents ...string) {
 	t.Helper()
 	for _, document := range documents {
-		var kind struct{ Kind string }
-		if err := json.Unmarshal([]byte(document), &kind); err != nil {
+		var o struct{ Kind string }
+		err := json.Unmarshal([]byte(document), &o)
+		put := map[string]func([]byte) error{"Ingress": table.ingresses.Put, "Service": table.services.Put, "EndpointSlice": table.slices.Put}[o.Kind]
+		if err != nil || put([]byte(document)) != nil {
 			t.Fatalf("%v: %s", err, document)
 		}
-		index := map[string]int{"Ingress": 0, "Service": 1, "EndpointSlice": 2}[kind.Kind]
-		r := resources()[index]
-		m, o, err := r.decode([]byte(document))
-		if err != nil {
-			t.Fatal(err)
-		}
-		table.update(func() { r.put(table, m.key(), o) })
 	}
+	table.refresh()
 }
 
 const shopService = `{"kind": "Service", "metadata": {"namespace": "shop", "name": "web"}, "spec": {"ports": [{"name": "http", "port": 80}, {"name": "admin", "port": 81}]}}`
@@ -51,7 +47,7 @@ func shopSlice(name string, endpoints string) string {
 func TestLookup(t *testing.T) {
 	t.Parallel()
 	table := NewTable("slipway")
-	objects(t, table, shopService, shopSlice("a", `{"addresses": ["10.0.0.1"]}`), shopIngress(strings.Join([]string{
+	fill(t, table, shopService, shopSlice("a", `{"addresses": ["10.0.0.1"]}`), shopIngress(strings.Join([]string{
 		hostRule("shop.example", "/", "Prefix", `{"number": 80}`),
 		hostRule("shop.example", "/admin", "Prefix", `{"name": "admin"}`),
 		hostRule("shop.example", "/admin/exact", "Exact", `{"name": "http"}`),
@@ -91,7 +87,7 @@ func TestOnlyReadyEndpointsOfOwnClassAndNamespace(t *testing.T) {
 	t.Parallel()
 	table := NewTable("slipway")
 	foreign := strings.Replace(shopIngress(hostRule("foreign.test", "/", "Prefix", `{"number": 80}`)), `"name": "web"}, "spec"`, `"name": "foreign"}, "spec"`, 1)
-	objects(t, table, shopService,
+	fill(t, table, shopService,
 		shopSlice("a", `{"addresses": ["10.0.0.1"], "conditions": {"ready": true}}, {"addresses": ["10.0.0.2"], "conditions": {"ready": false}}`),
 		shopSlice("b", `{"addresses": ["10.0.0.3"]}`),
 		strings.Replace(shopSlice("c", `{"addresses": ["10.0.0.4"]}`), `"namespace": "shop"`, `"namespace": "other"`, 1),
@@ -106,7 +102,7 @@ func TestOnlyReadyEndpointsOfOwnClassAndNamespace(t *testing.T) {
 	}
 }
 
-// backendTable routes shop.example to the addresses of servers.
+// proxyTo routes shop.example to the addresses of servers.
 func proxyTo(t *testing.T, dial Dial, addresses ...string) *Proxy {
 	t.Helper()
 	var endpoints []string
@@ -114,7 +110,7 @@ func proxyTo(t *testing.T, dial Dial, addresses ...string) *Proxy {
 		endpoints = append(endpoints, fmt.Sprintf(`{"addresses": ["10.0.0.%d"]}`, i+1))
 	}
 	table := NewTable("slipway")
-	objects(t, table, shopService, shopSlice("a", strings.Join(endpoints, ",")), shopIngress(hostRule("shop.example", "/", "Prefix", `{"number": 80}`)))
+	fill(t, table, shopService, shopSlice("a", strings.Join(endpoints, ",")), shopIngress(hostRule("shop.example", "/", "Prefix", `{"number": 80}`)))
 	if dial == nil {
 		dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			var n int

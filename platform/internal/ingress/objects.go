@@ -2,20 +2,16 @@
 // endpoints only, by what the API server says at that moment, so that a rolling update loses no request.
 package ingress
 
-import "strings"
+import (
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
+)
 
 // What the proxy reads of Kubernetes' objects.
 type (
-	meta struct {
-		Namespace       string            `json:"namespace"`
-		Name            string            `json:"name"`
-		Labels          map[string]string `json:"labels"`
-		Annotations     map[string]string `json:"annotations"`
-		ResourceVersion string            `json:"resourceVersion"`
-	}
-
 	ingress struct {
-		Metadata meta `json:"metadata"`
+		Metadata kube.Meta `json:"metadata"`
 		Spec     struct {
 			IngressClassName *string  `json:"ingressClassName"`
 			DefaultBackend   *backend `json:"defaultBackend"`
@@ -47,7 +43,7 @@ type (
 	}
 
 	service struct {
-		Metadata meta `json:"metadata"`
+		Metadata kube.Meta `json:"metadata"`
 		Spec     struct {
 			Ports []struct {
 				Name string `json:"name"`
@@ -57,8 +53,8 @@ type (
 	}
 
 	endpointSlice struct {
-		Metadata    meta   `json:"metadata"`
-		AddressType string `json:"addressType"`
+		Metadata    kube.Meta `json:"metadata"`
+		AddressType string    `json:"addressType"`
 		Endpoints   []struct {
 			Addresses  []string `json:"addresses"`
 			Conditions struct {
@@ -75,8 +71,6 @@ type (
 
 // serviceLabel names the Service of an EndpointSlice.
 const serviceLabel = "kubernetes.io/service-name"
-
-func (m meta) key() string { return m.Namespace + "/" + m.Name }
 
 // matches implements the path types of networking.k8s.io/v1: Exact, and Prefix by whole elements. ImplementationSpecific
 // is a prefix here.

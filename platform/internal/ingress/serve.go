@@ -23,16 +23,17 @@ func Serve(ctx context.Context, address, class string, client *kube.Client, dial
 	}
 	table := NewTable(class)
 	proxy := NewProxy(table, dial)
-	ready := newLists(len(resources()))
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	wait.Go(func() { table.Follow(ctx, client, proxy.Keep, ready.add) })
+	wait.Go(func() { table.Follow(ctx, client, proxy.Keep) })
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Host == address && r.URL.Path == ReadyPath {
-				ready.ServeHTTP(w, r)
+				if !table.Complete() {
+					http.Error(w, "the cluster's objects are not known yet", http.StatusServiceUnavailable)
+				}
 				return
 			}
 			proxy.ServeHTTP(w, r)
@@ -50,29 +51,4 @@ func Serve(ctx context.Context, address, class string, client *kube.Client, dial
 		return fmt.Errorf("ingress: %w", err)
 	}
 	return <-stopped
-}
-
-// lists counts which kinds of objects have been listed once.
-type lists struct {
-	mu   sync.Mutex
-	seen map[string]bool
-	want int
-}
-
-func newLists(want int) *lists { return &lists{seen: map[string]bool{}, want: want} }
-
-func (l *lists) add(path string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.seen[path] = true
-}
-
-func (l *lists) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.seen) < l.want {
-		http.Error(w, "the cluster's objects are not known yet", http.StatusServiceUnavailable)
-		return
-	}
-	fmt.Fprintln(w, "ready")
 }

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"net"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
 )
 
 // A Table knows where each request goes. Readers see a finished snapshot and never wait.
@@ -16,11 +19,12 @@ type Table struct {
 	// Class is the ingressClassName that is served.
 	Class string
 
-	mu        sync.Mutex
-	ingresses map[string]ingress
-	services  map[string]service
-	slices    map[string]endpointSlice
-	current   atomic.Pointer[snapshot]
+	ingresses kube.Mirror[ingress]
+	services  kube.Mirror[service]
+	slices    kube.Mirror[endpointSlice]
+
+	mu      sync.Mutex // one build at a time
+	current atomic.Pointer[snapshot]
 }
 
 // A route is one path of one host.
@@ -42,30 +46,55 @@ type snapshot struct {
 
 // NewTable makes an empty table.
 func NewTable(class string) *Table {
-	t := &Table{Class: class, ingresses: map[string]ingress{}, services: map[string]service{}, slices: map[string]endpointSlice{}}
+	t := &Table{Class: class}
+	t.ingresses.Path = "/apis/networking.k8s.io/v1/ingresses"
+	t.services.Path = "/api/v1/services"
+	t.slices.Path = "/apis/discovery.k8s.io/v1/endpointslices"
 	t.current.Store(&snapshot{})
 	return t
 }
 
-// update changes the objects and publishes a new snapshot.
-func (t *Table) update(change func()) *snapshot {
+// Follow keeps the table equal to the cluster until ctx ends. After every change it tells which addresses are in use.
+func (t *Table) Follow(ctx context.Context, client *kube.Client, changed func(addresses map[string]bool)) {
+	refresh := func() { changed(t.refresh().addresses) }
+	var wait sync.WaitGroup
+	wait.Go(func() { t.ingresses.Follow(ctx, client, refresh) })
+	wait.Go(func() { t.services.Follow(ctx, client, refresh) })
+	wait.Go(func() { t.slices.Follow(ctx, client, refresh) })
+	wait.Wait()
+}
+
+// Complete tells whether the cluster's objects are known.
+func (t *Table) Complete() bool {
+	return t.ingresses.Listed() && t.services.Listed() && t.slices.Listed()
+}
+
+// refresh publishes a new snapshot.
+func (t *Table) refresh() *snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	change()
 	s := t.build()
 	t.current.Store(s)
 	return s
 }
 
+// Objects are what the backends of one snapshot are found in.
+type objects struct {
+	services map[string]service
+	slices   map[string]endpointSlice
+}
+
 func (t *Table) build() *snapshot {
+	o := objects{t.services.Objects(), t.slices.Objects()}
+	ingresses := t.ingresses.Objects()
 	s := &snapshot{addresses: map[string]bool{}}
 	turns := map[string]*atomic.Uint64{} // the round robin goes on where it was
 	for _, r := range t.current.Load().routes {
 		turns[r.service] = r.next
 	}
 	hosts := map[string]bool{}
-	for _, key := range slices.Sorted(maps.Keys(t.ingresses)) {
-		i := t.ingresses[key]
+	for _, key := range slices.Sorted(maps.Keys(ingresses)) {
+		i := ingresses[key]
 		if i.Spec.IngressClassName == nil || *i.Spec.IngressClassName != t.Class {
 			continue
 		}
@@ -76,11 +105,11 @@ func (t *Table) build() *snapshot {
 				continue
 			}
 			for _, p := range r.HTTP.Paths {
-				s.add(t.route(i.Metadata.Namespace, r.Host, p, turns))
+				s.add(o.route(i.Metadata.Namespace, r.Host, p, turns))
 			}
 		}
 		if i.Spec.DefaultBackend != nil {
-			s.add(t.route(i.Metadata.Namespace, "", path{Path: "/", PathType: "Prefix", Backend: *i.Spec.DefaultBackend}, turns))
+			s.add(o.route(i.Metadata.Namespace, "", path{Path: "/", PathType: "Prefix", Backend: *i.Spec.DefaultBackend}, turns))
 		}
 	}
 	// The most specific first: exact hosts before wildcards before any host, exact paths before the longest prefix.
@@ -120,7 +149,7 @@ func (s *snapshot) add(r *route) {
 }
 
 // route resolves a path's backend to the addresses of its ready endpoints; nil for a backend that is no service.
-func (t *Table) route(namespace, host string, p path, turns map[string]*atomic.Uint64) *route {
+func (o objects) route(namespace, host string, p path, turns map[string]*atomic.Uint64) *route {
 	if p.Backend.Service == nil {
 		return nil
 	}
@@ -132,7 +161,7 @@ func (t *Table) route(namespace, host string, p path, turns map[string]*atomic.U
 	}
 	// EndpointSlices know a port by the name that it has in the Service, not by its number there.
 	want, found := "", false
-	for _, port := range t.services[key].Spec.Ports {
+	for _, port := range o.services[key].Spec.Ports {
 		if b := p.Backend.Service.Port; port.Port == b.Number || b.Name != "" && port.Name == b.Name {
 			want, found = port.Name, true
 		}
@@ -141,7 +170,7 @@ func (t *Table) route(namespace, host string, p path, turns map[string]*atomic.U
 		return r
 	}
 	addresses := map[string]bool{}
-	for _, slice := range t.slices {
+	for _, slice := range o.slices {
 		if slice.Metadata.Namespace != namespace || slice.Metadata.Labels[serviceLabel] != p.Backend.Service.Name {
 			continue
 		}

@@ -1,4 +1,4 @@
-// App is what the platform's tests deploy: it says which version it is, resolves names and knocks at the database.
+// App is what the platform's tests deploy: it says which version it is, resolves names, fetches from others and knocks at the database.
 package main
 
 import (
@@ -31,6 +31,16 @@ func main() {
 	mux.HandleFunc("GET /resolve/{name}", func(w http.ResponseWriter, r *http.Request) {
 		addresses, err := net.DefaultResolver.LookupHost(r.Context(), r.PathValue("name"))
 		fmt.Fprintln(w, addresses, err)
+	})
+	mux.HandleFunc("GET /fetch/{host}", func(w http.ResponseWriter, r *http.Request) {
+		client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+		resp, err := client.Get("http://" + r.PathValue("host") + "/")
+		if err != nil {
+			fmt.Fprintln(w, err)
+			return
+		}
+		defer resp.Body.Close()
+		_, _ = io.Copy(w, resp.Body)
 	})
 	mux.HandleFunc("GET /database", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, knock(os.Getenv("DATABASE_URL"))) })
 	server := &http.Server{Addr: ":8080", Handler: mux}
