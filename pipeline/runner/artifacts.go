@@ -160,7 +160,7 @@ func (a *attempt) inside(pattern string) (relative string, ok bool) {
 func (a *attempt) collect(files []string, folder string) error {
 	for _, file := range files {
 		from, to := filepath.Join(a.build.project, file), filepath.Join(folder, file)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
 			return err
 		}
 		if err := os.Link(from, to); err == nil || errors.Is(err, fs.ErrExist) {

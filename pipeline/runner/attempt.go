@@ -172,7 +172,7 @@ func (a *attempt) prepare(ctx context.Context) error {
 	switch strategy := a.env.variables["GIT_STRATEGY"]; strategy {
 	case "none", "empty":
 		a.logf("No sources (GIT_STRATEGY: %s)", strategy)
-		if err := os.MkdirAll(a.build.project, 0o755); err != nil {
+		if err := os.MkdirAll(a.build.project, 0o750); err != nil {
 			return err
 		}
 	default:

@@ -137,7 +137,7 @@ func (a *attempt) saveCaches(ctx context.Context, success bool) error {
 
 func (a *attempt) saveCache(ctx context.Context, c pipeline.Cache, key string, move bool) error {
 	entry := a.run.workshop.cache(key)
-	if err := os.MkdirAll(entry.dir, 0o755); err != nil {
+	if err := os.MkdirAll(entry.dir, 0o750); err != nil {
 		return err
 	}
 	staging, err := os.MkdirTemp(entry.dir, "new-")

@@ -344,7 +344,7 @@ func (t *maskedText) Write(p []byte) (int, error) {
 // run can go on.
 func (s *schedule) askAtGate(ctx context.Context) (bool, error) {
 	confirm := s.run.options.Confirm
-	if confirm == nil || s.canceled || ctx.Err() != nil || s.run.status() == RunFailed {
+	if confirm == nil || s.canceled || s.run.status() == RunFailed {
 		return false, nil
 	}
 	for _, n := range s.run.nodes {
@@ -352,16 +352,14 @@ func (s *schedule) askAtGate(ctx context.Context) (bool, error) {
 			continue
 		}
 		s.asked[n] = true
-		yes, err := confirm(ctx, *n.state)
-		if ctx.Err() != nil {
-			break
+		var err error
+		n.approved, err = confirm(ctx, *n.state)
+		if errors.Is(err, context.Canceled) {
+			// Who interrupts the question leaves the gate closed.
+			return false, nil
 		}
-		if err != nil {
-			return false, err
-		}
-		if yes {
-			n.approved = true
-			return true, nil
+		if err != nil || n.approved {
+			return n.approved, err
 		}
 	}
 	return false, nil

@@ -35,7 +35,7 @@ func openStore(project string) (store, error) {
 	if _, err := os.Stat(ignore); err == nil {
 		return s, nil
 	}
-	if err := os.WriteFile(ignore, []byte("*\n"), 0o644); err != nil {
+	if err := os.WriteFile(ignore, []byte("*\n"), 0o600); err != nil {
 		return store{}, fmt.Errorf("keep the state of runs: %w", err)
 	}
 	return s, nil

@@ -175,7 +175,7 @@ func (s *Snapshot) Checkout(ctx context.Context, dir string, env []string) error
 		return fmt.Errorf("checkout: %w", err)
 	}
 	// Detached by hand: git has no command that moves HEAD and touches neither a branch nor the index.
-	if err := os.WriteFile(filepath.Join(dir, ".git", "HEAD"), []byte(s.Commit+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, ".git", "HEAD"), []byte(s.Commit+"\n"), 0o600); err != nil {
 		return fmt.Errorf("checkout: %w", err)
 	}
 	if _, err := (git{dir: dir, env: env}).run(ctx, nil, "read-tree", "--reset", "-u", s.Tree); err != nil {

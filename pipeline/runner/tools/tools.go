@@ -51,7 +51,7 @@ func Build(ctx context.Context, dir string, options Options) (string, error) {
 	if complete(target) {
 		return target, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(target), 0o750); err != nil {
 		return "", err
 	}
 	held, err := filelock.Wait(ctx, target+".lock", true, func() { options.Progress("tools: another process is building them") })
@@ -171,9 +171,6 @@ func (g goCommand) build(ctx context.Context, target string, packages []string, 
 		return fmt.Errorf("build the tools of %s: %w\n%s", filepath.Join(g.dir, "go.mod"), err, strings.TrimSpace(log.String()))
 	}
 	tellNew(temporary, seen, begun, progress)
-	if err := os.Chmod(temporary, 0o755); err != nil {
-		return err
-	}
 	return os.Rename(temporary, target)
 }
 

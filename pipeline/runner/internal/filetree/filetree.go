@@ -37,7 +37,7 @@ func isBuildCacheEntry(path string) bool {
 
 // Move renames, or where that is impossible copies and removes.
 func Move(from, to string) error {
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
 		return err
 	}
 	if err := os.Rename(from, to); err == nil {
@@ -84,7 +84,7 @@ func walk(from, to string, file func(from, to string, info fs.FileInfo) error) e
 		}
 		target := filepath.Join(to, relative)
 		if path == from {
-			if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			if err := os.MkdirAll(filepath.Dir(target), 0o750); err != nil {
 				return err
 			}
 		}
