@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"crypto/sha256"
 	"sync"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
@@ -12,15 +11,33 @@ import (
 // A cache keeps what is parsed, for the next event.
 type cache struct {
 	documents   memo[documentKey, documentResult]
+	loaded      memo[loadedKey, *yamltree.Node]
 	expressions memo[string, expressionResult]
 	globs       memo[string, glob.Pattern]
 	// repositories are other projects by "path@ref". They are asked for once: a plan is of one moment.
 	repositories memo[string, repositoryResult]
 }
 
+// A documentKey tells texts apart by where they lie in memory: a repository reads each file once.
 type documentKey struct {
 	file string
-	sum  [sha256.Size]byte
+	text *byte
+	size int
+}
+
+func newDocumentKey(file string, content []byte) documentKey {
+	key := documentKey{file: file, size: len(content)}
+	if len(content) > 0 {
+		key.text = &content[0]
+	}
+	return key
+}
+
+// A loadedKey is a file with the node that gives its inputs, nil if there are none. The node is the same for every event,
+// since it is part of a file that was loaded before.
+type loadedKey struct {
+	documentKey
+	given *yamltree.Node
 }
 
 type documentResult struct {
@@ -35,7 +52,7 @@ type expressionResult struct {
 
 // parse reads a file's documents.
 func (c *cache) parse(file string, content []byte) ([]*yamltree.Node, error) {
-	r := c.documents.get(documentKey{file, sha256.Sum256(content)}, func() (r documentResult) {
+	r := c.documents.get(newDocumentKey(file, content), func() (r documentResult) {
 		r.documents, r.err = yamltree.Parse(file, content)
 		return r
 	})
@@ -61,18 +78,27 @@ type memo[K comparable, V any] struct {
 }
 
 func (m *memo[K, V]) get(key K, compute func() V) V {
-	m.mu.Lock()
-	v, ok := m.values[key]
-	m.mu.Unlock()
-	if ok {
-		return v
+	v, ok := m.find(key)
+	if !ok {
+		v = compute()
+		m.put(key, v)
 	}
-	v = compute()
+	return v
+}
+
+// find gives a value that was put there before.
+func (m *memo[K, V]) find(key K) (v V, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, ok = m.values[key]
+	return v, ok
+}
+
+func (m *memo[K, V]) put(key K, v V) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.values == nil {
 		m.values = make(map[K]V)
 	}
 	m.values[key] = v
-	return v
 }

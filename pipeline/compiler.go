@@ -18,6 +18,8 @@ type compiler struct {
 	scope    *scope // what includes can see: no YAML variables
 	includes []includedFile
 	reported map[*node]bool
+	// expanded says that a block of the file that is being loaded has asked for a variable.
+	expanded bool
 }
 
 func (p *Project) compiler(ctx context.Context, event Event) *compiler {
@@ -90,8 +92,29 @@ type file struct {
 	component *node
 }
 
-// load parses a file and puts the inputs in. It gives nil if there are errors.
+// load gives the tree of a file with the inputs put in, nil if there are errors. A tree that depends on the file and its
+// inputs only is kept for the next event.
 func (c *compiler) load(f *file, given *node) *node {
+	key := loadedKey{documentKey: newDocumentKey(f.name, f.content)}
+	if !given.IsBlank() {
+		key.given = given
+	}
+	if tree, ok := c.cache.loaded.find(key); ok && f.component == nil {
+		return tree
+	}
+	before, included := len(c.errors), len(c.includes)
+	c.expanded = false
+	tree := c.interpolated(f, given)
+	// Inputs that no file holds are another node for each event: nobody would find the tree again.
+	fromFile := key.given == nil || key.given.Position.File != ""
+	if fromFile && f.component == nil && !c.expanded && len(c.errors) == before && len(c.includes) == included {
+		c.cache.loaded.put(key, tree)
+	}
+	return tree
+}
+
+// interpolated parses a file and puts the inputs in. It gives nil if there are errors.
+func (c *compiler) interpolated(f *file, given *node) *node {
 	documents, err := c.cache.parse(f.name, f.content)
 	if err != nil {
 		c.syntaxError(f, err)
@@ -144,6 +167,7 @@ func (c *compiler) syntaxError(f *file, err error) {
 
 // expandable gives a variable to expand_vars.
 func (c *compiler) expandable(name string) (value string, masked, ok bool) {
+	c.expanded = true
 	v, ok := c.scope.lookup(name)
 	return v.Value, v.Masked, ok
 }

@@ -16,8 +16,16 @@ type repository struct {
 	// label stands before the paths of another project's files: "group/project@v1:".
 	label string
 
+	// contents are the files that were read, for the next event.
+	contents memo[string, readResult]
+
 	list func() ([]string, error)
 	once sync.Once
+}
+
+type readResult struct {
+	content []byte
+	err     error
 }
 
 // read gives a file; fs.ErrNotExist also for what cannot be a path in a repository.
@@ -25,7 +33,11 @@ func (r *repository) read(name string) ([]byte, error) {
 	if !fs.ValidPath(name) {
 		return nil, fs.ErrNotExist
 	}
-	return fs.ReadFile(r.files, name)
+	result := r.contents.get(name, func() (result readResult) {
+		result.content, result.err = fs.ReadFile(r.files, name)
+		return result
+	})
+	return result.content, result.err
 }
 
 // has says whether there is a file of exactly this path.
