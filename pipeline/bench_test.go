@@ -3,6 +3,8 @@ package pipeline_test
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -80,6 +82,24 @@ func BenchmarkPlanAgain(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
+		if _, err := project.Plan(context.Background(), pipeline.Event{Source: pipeline.Push, Branch: "main"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkOwnPipeline compiles the pipeline of this repository, from its files.
+func BenchmarkOwnPipeline(b *testing.B) {
+	root := os.DirFS("..")
+	if _, err := fs.Stat(root, ".gitlab-ci.yml"); err != nil {
+		b.Skip(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		project, err := pipeline.Load(root, pipeline.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
 		if _, err := project.Plan(context.Background(), pipeline.Event{Source: pipeline.Push, Branch: "main"}); err != nil {
 			b.Fatal(err)
 		}

@@ -139,18 +139,16 @@ func distance(a, b string, limit int) int {
 }
 
 // exclusive complains if more than one of the keys is there.
-func (c *checker) exclusive(p *keyPath, n *node, keys ...string) bool {
+func (c *checker) exclusive(p *keyPath, n *node, keys ...string) {
 	var present []string
 	for _, k := range keys {
 		if n.Has(k) {
 			present = append(present, k)
 		}
 	}
-	if len(present) < 2 {
-		return true
+	if len(present) > 1 {
+		c.fail(p, n.Key(present[1]), "keep one of them", "%s cannot be used together", strings.Join(present, " and "))
 	}
-	c.fail(p, n.Key(present[1]), "keep one of them", "%s cannot be used together", strings.Join(present, " and "))
-	return false
 }
 
 // requiredKeys complains of keys that are missing.
@@ -203,21 +201,15 @@ func (c *checker) optionalOneOf(p *keyPath, n *node, key string, values ...strin
 }
 
 // requiredString wants a string that is not blank.
-func (c *checker) requiredString(p *keyPath, n *node, key string) bool {
+func (c *checker) requiredString(p *keyPath, n *node, key string) {
 	v := n.Get(key)
-	if v.Is(yamltree.String) && !v.IsBlank() {
-		return true
+	switch {
+	case v.Is(yamltree.String) && !v.IsBlank():
+	case v.IsBlank():
+		c.fail(p.child(key), orElse(v, n), "", "%s is missing", key)
+	default:
+		c.fail(p.child(key), v, "put it in quotes", "should be a string, not %s", describe(v))
 	}
-	place := v
-	if v == nil {
-		place = n
-	}
-	if v.IsBlank() {
-		c.fail(p.child(key), place, "", "%s is missing", key)
-	} else {
-		c.fail(p.child(key), place, "put it in quotes", "should be a string, not %s", describe(v))
-	}
-	return false
 }
 
 func isStrings(n *node) bool {

@@ -84,8 +84,6 @@ func (i *inheritable) take(from *inheritable, keys []string, takes func(string) 
 			i.services = from.services
 		case "interruptible":
 			i.interruptible = from.interruptible
-		case "timeout":
-			i.timeout = from.timeout
 		case "retry":
 			i.retry = from.retry
 		case "tags":

@@ -6,8 +6,11 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -32,7 +35,9 @@ func (c *compiler) include(tree *node, f *file) *node {
 	}
 	before := len(c.errors)
 	merged := yamltree.NewMapping(nil, tree.Position)
-	for _, included := range c.includedFiles(yamltree.NewSequence(list, tree.Position), f, false) {
+	files := c.includedFiles(yamltree.NewSequence(list, tree.Position), f, false)
+	c.parseAhead(files)
+	for _, included := range files {
 		content := c.load(included.file, included.inputs)
 		if content == nil {
 			continue
@@ -54,6 +59,22 @@ func (c *compiler) include(tree *node, f *file) *node {
 		return nil
 	}
 	return yamltree.Without(yamltree.Merge(merged, tree), "include")
+}
+
+// parseAhead parses files on all processors; what they hold is asked for later, one by one.
+func (c *compiler) parseAhead(files []inclusion) {
+	if len(files) < 2 {
+		return
+	}
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, f := range files {
+		group.Go(func() error {
+			_, _ = c.cache.parse(f.name, f.content) // an error is kept too
+			return nil
+		})
+	}
+	_ = group.Wait()
 }
 
 // includeList gives the entries of an include, which may be a single one.

@@ -30,7 +30,7 @@ type jobSpec struct {
 	hasRules      bool
 	only, except  *policy
 	variables     []Variable
-	inherited     taking // of the global variables
+	inherit       inheritance
 	environment   *Environment
 	resourceGroup string
 	script        []string
@@ -56,7 +56,8 @@ var (
 		"manual_confirmation", "run", "secrets", "identity", "dast_configuration"}, commonKeys...)
 	bridgeKeys = append([]string{"trigger", "parallel"}, commonKeys...)
 
-	inheritedByJob    = []string{"before_script", "after_script", "hooks", "cache", "image", "services", "timeout", "retry", "tags", "artifacts", "id_tokens"}
+	// GitLab validates default:timeout and then forgets it.
+	inheritedByJob    = []string{"before_script", "after_script", "hooks", "cache", "image", "services", "retry", "tags", "artifacts", "id_tokens"}
 	inheritedByBridge = []string{"interruptible"}
 )
 
@@ -104,7 +105,7 @@ func (c *checker) job(p *keyPath, key, n *node, kind jobKind, defaults *inherita
 	c.composed(p, n, j, kind)
 	c.common(p, n, j, defaults, workflow)
 	if kind == bridgeJob {
-		c.bridgeParts(p, n, j, defaults)
+		c.bridgeParts(p, n, j)
 	} else {
 		c.jobParts(p, n, j, defaults)
 	}
@@ -166,8 +167,7 @@ func (c *checker) jobOwn(p *keyPath, n *node, j *jobSpec) {
 	case !n.Get("start_in").IsBlank():
 		c.fail(p.child("start_in"), n.Get("start_in"), "add when: delayed", "start_in is for jobs with when: delayed")
 	}
-	isPages := !n.Get("pages").IsBlank() || j.name == "pages" && !(n.Get("pages").Is(yamltree.Bool) && !n.Get("pages").True())
-	if !n.Get("publish").IsBlank() && !isPages {
+	if !n.Get("publish").IsBlank() && !isPages(j.name, n.Get("pages")) {
 		c.fail(p.child("publish"), n.Get("publish"), "add pages: true", "publish is for Pages jobs")
 	}
 }
@@ -229,13 +229,12 @@ func (c *checker) common(p *keyPath, n *node, j *jobSpec, defaults *inheritable,
 	if v := n.Get("variables"); !v.IsNull() {
 		j.variables = c.variables(p.child("variables"), v, jobData)
 	}
-	inherit := c.inherit(p.child("inherit"), n.Get("inherit"))
-	j.inherited = inherit.variables
+	j.inherit = c.inherit(p.child("inherit"), n.Get("inherit"))
 	if v := n.Get("environment"); !v.IsNull() {
 		j.environment = c.environment(p.child("environment"), v)
 	}
 	j.read(c, p, "interruptible", n.Get("interruptible"))
-	j.take(defaults, inheritedByBridge, inherit.defaults.takes)
+	j.take(defaults, inheritedByBridge, j.inherit.defaults.takes)
 	j.resourceGroup = n.Get("resource_group").RubyText()
 	j.ignored = j.when == Manual
 	if v := n.Get("allow_failure"); v.Is(yamltree.Bool) {
@@ -260,13 +259,10 @@ func (c *checker) jobParts(p *keyPath, n *node, j *jobSpec, defaults *inheritabl
 	if v := n.Get("script"); !v.IsNull() {
 		j.script = c.commands(p.child("script"), v)
 	}
-	for _, key := range inheritedByJob[1:] {
+	for _, key := range []string{"after_script", "hooks", "cache", "image", "services", "timeout", "retry", "tags", "artifacts", "id_tokens"} {
 		j.read(c, p, key, n.Get(key))
 	}
-	inherit := (&checker{cache: c.cache}).inherit(p, n.Get("inherit"))
-	timeout := j.timeout
-	j.take(defaults, inheritedByJob, inherit.defaults.takes)
-	j.timeout = timeout // GitLab validates default:timeout and then forgets it
+	j.take(defaults, inheritedByJob, j.inherit.defaults.takes)
 	if v := n.Get("needs"); !v.IsNull() {
 		c.needs(p.child("needs"), v, true)
 	}
@@ -297,10 +293,15 @@ func (c *checker) jobParts(p *keyPath, n *node, j *jobSpec, defaults *inheritabl
 	j.publishPages(n)
 }
 
+// isPages says whether a job makes a Pages site: because it says so, or by its name.
+func isPages(name string, pages *node) bool {
+	return !pages.IsBlank() || name == "pages" && !pages.Is(yamltree.Bool)
+}
+
 // publishPages adds the folder of a Pages job to its artifacts.
 func (j *jobSpec) publishPages(n *node) {
 	pages := n.Get("pages")
-	if pages.IsBlank() && (j.name != "pages" || pages.Is(yamltree.Bool)) {
+	if !isPages(j.name, pages) {
 		return
 	}
 	folder := "public"
@@ -332,7 +333,7 @@ func (c *checker) jobInputs(p *keyPath, n *node) {
 	}
 }
 
-func (c *checker) bridgeParts(p *keyPath, n *node, j *jobSpec, defaults *inheritable) {
+func (c *checker) bridgeParts(p *keyPath, n *node, j *jobSpec) {
 	if v := n.Get("trigger"); !v.IsNull() {
 		j.trigger = c.trigger(p.child("trigger"), v)
 	}

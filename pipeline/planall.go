@@ -17,19 +17,27 @@ type Outcome struct {
 // After ctx has ended, the remaining outcomes have its error.
 func (p *Project) PlanAll(ctx context.Context, events []Event) []Outcome {
 	outcomes := make([]Outcome, len(events))
+	compile := func(i int) {
+		outcomes[i].Event = events[i]
+		if outcomes[i].Err = ctx.Err(); outcomes[i].Err == nil {
+			outcomes[i].Plan, outcomes[i].Err = p.Plan(ctx, events[i])
+		}
+	}
+	if len(events) == 0 {
+		return outcomes
+	}
+	// The first one reads the files, the others find them read.
+	compile(0)
 	next := make(chan int)
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(events)) {
+	for range min(runtime.GOMAXPROCS(0), len(events)-1) {
 		workers.Go(func() {
 			for i := range next {
-				outcomes[i].Event = events[i]
-				if outcomes[i].Err = ctx.Err(); outcomes[i].Err == nil {
-					outcomes[i].Plan, outcomes[i].Err = p.Plan(ctx, events[i])
-				}
+				compile(i)
 			}
 		})
 	}
-	for i := range events {
+	for i := 1; i < len(events); i++ {
 		next <- i
 	}
 	close(next)

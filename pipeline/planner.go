@@ -213,7 +213,7 @@ type decision struct {
 
 func (p *planner) decide(j *jobSpec, common *variableSet) *decision {
 	d := &decision{spec: j, index: -1}
-	d.variables = mergeVariables(inheritVariables(p.root, j.inherited), j.variables)
+	d.variables = mergeVariables(inheritVariables(p.root, j.inherit.variables), j.variables)
 	job := &Job{Name: j.name, Stage: j.stage, When: j.when, Instance: j.instance.number, Parallel: j.instance.total}
 	own, settings := newVariableSet(d.variables), common
 	d.scope = newScope(p.base, newVariableSet(jobPredefined(job)), own, settings)

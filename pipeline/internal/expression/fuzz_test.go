@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"errors"
 	"testing"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
@@ -17,8 +18,8 @@ func FuzzExpression(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, value string) {
 		e, err := Parse(text)
 		if err != nil {
-			syntax, ok := err.(*SyntaxError)
-			if !ok || syntax.Offset < 0 || syntax.Offset > len(text) {
+			var syntax *SyntaxError
+			if !errors.As(err, &syntax) || syntax.Offset < 0 || syntax.Offset > len(text) {
 				t.Fatalf("%#v", err)
 			}
 			return

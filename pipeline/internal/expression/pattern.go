@@ -16,9 +16,9 @@ var errNoPattern = errors.New("a pattern stands between slashes")
 
 // compilePattern reads "/regexp/flags" with the flags i, s, m and U; \/ stands for a slash.
 func compilePattern(written string) (*pattern, error) {
-	body, flags, err := splitPattern(strings.ReplaceAll(written, `\/`, `/`))
-	if err != nil {
-		return nil, err
+	body, flags, ok := splitPattern(strings.ReplaceAll(written, `\/`, `/`))
+	if !ok {
+		return nil, errNoPattern
 	}
 	if flags != "" {
 		body = "(?" + flags + ")" + body
@@ -30,19 +30,19 @@ func compilePattern(written string) (*pattern, error) {
 	return &pattern{source: body, re: re}, nil
 }
 
-func splitPattern(s string) (body, flags string, err error) {
+func splitPattern(s string) (body, flags string, ok bool) {
 	end := strings.LastIndexByte(s, '/')
 	if end < 1 || s[0] != '/' || strings.Trim(s[end+1:], "ismU") != "" || strings.Contains(s, "\n") {
-		return "", "", errNoPattern
+		return "", "", false
 	}
-	return s[1:end], s[end+1:], nil
+	return s[1:end], s[end+1:], true
 }
 
 // Pattern compiles what is written as a pattern ("/^v\d/i"), which `only`, `except` and `coverage` may be.
 // isPattern is false for other strings.
 func Pattern(written string) (re *regexp.Regexp, isPattern bool, err error) {
-	body, flags, err := splitPattern(written)
-	if err != nil {
+	body, flags, ok := splitPattern(written)
+	if !ok {
 		return nil, false, nil
 	}
 	if flags != "" {

@@ -136,16 +136,18 @@ func (c Context) function(call string) (function, error) {
 func truncate(offset, length string) function {
 	return func(s string) (string, error) {
 		runes := []rune(s)
-		from, err := strconv.Atoi(offset)
-		if err != nil || from > len(runes) {
-			return "", nil
-		}
-		n, err := strconv.Atoi(length)
-		if err != nil || n > len(runes)-from {
-			n = len(runes) - from
-		}
-		return string(runes[from : from+n]), nil
+		from := clamp(offset, len(runes))
+		return string(runes[from : from+clamp(length, len(runes)-from)]), nil
 	}
+}
+
+// clamp reads a number of digits; one beyond limit, or too long to read, is limit.
+func clamp(digits string, limit int) int {
+	n, err := strconv.Atoi(digits)
+	if err != nil {
+		return limit
+	}
+	return min(n, limit)
 }
 
 var variable = sync.OnceValue(func() *regexp.Regexp {

@@ -1,6 +1,9 @@
 package yamltree
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // FuzzYAML reads any text: the result is documents within the limits, or a *[SyntaxError].
 func FuzzYAML(f *testing.F) {
@@ -14,7 +17,8 @@ func FuzzYAML(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		documents, err := Parse("f.yml", content)
 		if err != nil {
-			if _, ok := err.(*SyntaxError); !ok {
+			var syntax *SyntaxError
+			if !errors.As(err, &syntax) {
 				t.Fatalf("a foreign error: %v", err)
 			}
 			return

@@ -1,6 +1,7 @@
 package yamltree
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -80,9 +81,9 @@ func TestPositions(t *testing.T) {
 	}
 	for text, line := range map[string]int{"a: [1, 2\n": 1, "a: 1\n---\nb: 1\nc: [\n": 4, "a: *b": 1, "a:\n  b: 2026-01-01": 2, "text": 1} {
 		_, err := Parse("f.yml", []byte(text))
-		syntax, ok := err.(*SyntaxError)
-		if !ok || syntax.Position.Line < line || syntax.Position.Line > line+1 {
-			t.Errorf("%q: %v at %v, want line %d", text, err, syntax.Position, line)
+		var syntax *SyntaxError
+		if !errors.As(err, &syntax) || syntax.Position.Line < line || syntax.Position.Line > line+1 {
+			t.Errorf("%q: %v, want line %d", text, err, line)
 		}
 	}
 }
