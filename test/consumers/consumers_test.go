@@ -1,0 +1,68 @@
+// Package consumers holds projects that include the stages as their users do, and tests that plan and run them.
+//
+// Each folder with a .gitlab-ci.yml is such a project. The tests put slipway-ci/slipway, which they include, in place of this very
+// checkout: what is tested is what is committed with the test.
+package consumers
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
+)
+
+// root is the checkout that stands for the project slipway-ci/slipway.
+const root = "../.."
+
+// TestMain is also the process between a run and its jobs: the runner starts this very program with the word below.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "supervise" {
+		os.Exit(supervise.Main(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
+
+// checkout resolves the project slipway-ci/slipway, at whatever ref, to a folder; there is no other project.
+type checkout struct{ dir string }
+
+func (c checkout) Project(_ context.Context, path, ref string) (fs.FS, string, error) {
+	if path != "slipway-ci/slipway" {
+		return nil, "", fmt.Errorf("project %s at %s: %w", path, ref, fs.ErrNotExist)
+	}
+	return os.DirFS(c.dir), strings.Repeat("5", 40), nil
+}
+
+func (checkout) Tags(context.Context, string) ([]string, error) { return []string{"v0.1.0"}, nil }
+
+func (checkout) Remote(_ context.Context, url string) ([]byte, error) {
+	return nil, fmt.Errorf("%s: %w", url, fs.ErrNotExist)
+}
+
+func (checkout) Template(_ context.Context, name string) ([]byte, error) {
+	return nil, fmt.Errorf("template %s: %w", name, fs.ErrNotExist)
+}
+
+// options are what GitLab would know of a consumer.
+func options(name string) pipeline.Options {
+	return pipeline.Options{Path: "acme/" + name, Resolver: checkout{root}}
+}
+
+// consumers lists the projects.
+func consumers(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("*/.gitlab-ci.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no consumers: %v", err)
+	}
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = filepath.Dir(f)
+	}
+	return names
+}

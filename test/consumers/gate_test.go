@@ -1,0 +1,258 @@
+package consumers
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// weak has one finding of gosec, G401 at line 8.
+const weak = `package library
+
+import (
+	"crypto/md5"
+	"fmt"
+)
+
+func sum(text string) string { return fmt.Sprintf("%x", md5.Sum([]byte(text))) }
+
+// Name makes a name of fixed length.
+func Name(title string) string { return sum(Slug(title)) }
+`
+
+func accepted(expires time.Time) string {
+	return fmt.Sprintf(`- rule: G401
+  path: weak.go
+  owner: "@acme/library"
+  reason: names are no secrets
+  expires: %s
+- rule: G501
+  path: weak.go
+  owner: "@acme/library"
+  reason: names are no secrets
+  expires: %[1]s
+`, expires.Format(time.DateOnly))
+}
+
+func TestGosecGate(t *testing.T) {
+	t.Parallel()
+	const file = ".gitlab/accepted-risks.yml"
+	for _, c := range []struct {
+		name   string
+		change func(*project)
+		code   int
+		says   []string
+	}{
+		{"finding", func(p *project) { p.write("weak.go", weak) }, 1,
+			[]string{"weak.go:8", "G401", "How to fix", "How to accept: add to " + file, "https://gitlab.com/slipway-ci/slipway"}},
+		{"accepted", func(p *project) { p.write("weak.go", weak); p.write(file, accepted(time.Now().AddDate(0, 1, 0))) }, 0,
+			[]string{"accepted", "@acme/library", "names are no secrets"}},
+		{"expired", func(p *project) { p.write("weak.go", weak); p.write(file, accepted(time.Now().AddDate(0, 0, -2))) }, 1,
+			[]string{"which is over", "set a new date"}},
+		{"accepted for ever", func(p *project) { p.write("weak.go", weak); p.write(file, accepted(time.Now().AddDate(9, 0, 0))) }, 2,
+			[]string{file}},
+		{"suppressed in the source", func(p *project) {
+			p.write("weak.go", strings.NewReplacer("crypto/md5\"", "crypto/md5\" // #nosec G501 -- no secret", "return fmt", "/* #nosec G401 */ return fmt").Replace(weak))
+		}, 0, nil},
+		{"code that does not compile", func(p *project) { p.write("weak.go", "package library\n\nfunc broken( {\n") }, 2, []string{"incomplete"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := clone(t, "library")
+			c.change(p)
+			p.commit("Change")
+			o := p.run(nil, "gosec")
+			if c.code == 0 {
+				o.green("gosec-scan", "gosec")
+			} else {
+				o.red("gosec", c.code, c.says...)
+			}
+			// What was found is reported whatever the gate says.
+			if sast := o.artifact("gosec-scan", ".reports/gosec/gl-sast-report.json"); !strings.Contains(sast, `"version"`) {
+				t.Errorf("no SAST report: %.100q", sast)
+			}
+		})
+	}
+}
+
+func TestLintOnlyNew(t *testing.T) {
+	t.Parallel()
+	const careless = "package library\n\nimport \"os\"\n\n// Clean removes %s.\nfunc %[1]s() { os.Remove(\"%[1]s\") }\n"
+	p := clone(t, "library")
+	p.write("old.go", fmt.Sprintf(careless, "Old"))
+	p.commit("Old debts")
+	p.run(nil, "lint").red("lint", 1, "old.go:6", "errcheck", "How to fix", "How to accept")
+
+	p.branch()
+	p.write("slug.go", strings.Replace(p.read("slug.go"), "Slug keeps", "Slug returns", 1))
+	p.commit("Change a comment")
+	p.run(nil, "lint").green("lint")
+
+	p.write("new.go", fmt.Sprintf(careless, "New"))
+	p.commit("New debts")
+	o := p.run(nil, "lint")
+	o.red("lint", 1, "new.go:6")
+	if strings.Contains(o.log("lint"), "old.go:6") {
+		t.Error("the old finding is told, too")
+	}
+	if report := o.artifact("lint", ".reports/lint/gl-code-quality-report.json"); !strings.Contains(report, `"path": "new.go"`) && !strings.Contains(report, `"path":"new.go"`) {
+		t.Errorf("the Code Quality report names no file from the root: %s", report)
+	}
+}
+
+func TestDrift(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "library")
+	p.write("odd.go", "package library\n\nvar   Odd=1\n")
+	p.write(".golangci.yml", "version: \"2\"\nformatters: {enable: [gofmt]}\n")
+	p.write("go.mod", p.read("go.mod")+"\nrequire golang.org/x/text v0.41.0\n")
+	p.commit("Drift")
+	p.run(nil, "lint-drift").red("lint-drift", 1, "odd.go", "go mod tidy", "golangci-lint fmt", "How to fix")
+}
+
+func TestCoverageGate(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "library")
+	p.branch()
+	p.write("more.go", "package library\n\n// More is not tested.\nfunc More(n int) int {\n\tif n > 1 {\n\t\treturn n\n\t}\n\treturn 1\n}\n")
+	p.commit("More")
+	o := p.run(nil, "test")
+	o.red("test", 1, "more.go:", "total:")
+	if xml := o.artifact("test", ".reports/test/cobertura.xml"); !strings.Contains(xml, `filename="more.go"`) {
+		t.Errorf("the Cobertura report does not name more.go from the root: %.300s", xml)
+	}
+	p.write("more_test.go", "package library\n\nimport \"testing\"\n\nfunc TestMore(t *testing.T) {\n\tif More(1)+More(2) != 3 {\n\t\tt.Fail()\n\t}\n}\n")
+	p.commit("Test it")
+	p.run(nil, "test").green("test")
+}
+
+func TestFlaky(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "library")
+	mark := filepath.Join(t.TempDir(), "mark")
+	p.write("flaky_test.go", fmt.Sprintf(`package library
+
+import (
+	"os"
+	"testing"
+)
+
+func TestSometimes(t *testing.T) {
+	if _, err := os.Stat(%q); err == nil {
+		return
+	}
+	if err := os.WriteFile(%[1]q, nil, 0o600); err != nil {
+		t.Error(err)
+	}
+	t.Fatal("the first time it fails")
+}
+`, mark))
+	p.commit("A test that passes the second time")
+	o := p.run(nil, "test")
+	o.green("test")
+	if list := o.artifact("test", ".reports/test/flaky.md"); !strings.Contains(list, "TestSometimes") {
+		t.Errorf("flaky.md does not name the test: %s", list)
+	}
+	if junit := o.artifact("test", ".reports/test/junit.xml"); strings.Count(junit, `name="TestSometimes"`) != 1 || strings.Contains(junit, "<failure") {
+		t.Errorf("the JUnit report has the failure of a test that passed: %s", junit)
+	}
+	// A rerun must not lose what the first run reached.
+	if log := o.log("test"); !strings.Contains(log, "total:\t(statements)\t100.0%") {
+		t.Errorf("the rerun has cost coverage:\n%s", tail(log))
+	}
+
+	p.write("flaky_test.go", "package library\n\nimport \"testing\"\n\nfunc TestNever(t *testing.T) { t.Fatal(\"red\") }\n")
+	p.commit("A test that never passes")
+	p.run(nil, "test").red("test", 1, "TestNever", "How to fix")
+}
+
+// database is a vulnerability database in which a function that the PostgreSQL consumer calls is vulnerable.
+func database(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	const entry = `{"schema_version":"1.3.1","id":"GO-2026-9999","modified":"2026-11-01T00:00:00Z","published":"2026-11-01T00:00:00Z",
+"aliases":["CVE-2026-99999"],"summary":"Connect trusts strangers","details":"It does.",
+"affected":[{"package":{"name":"github.com/jackc/pgx/v5","ecosystem":"Go"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"5.99.0"}]}],
+"ecosystem_specific":{"imports":[{"path":"github.com/jackc/pgx/v5","symbols":["Connect"]}]}}],
+"database_specific":{"url":"https://pkg.go.dev/vuln/GO-2026-9999","review_status":"REVIEWED"}}`
+	for name, text := range map[string]string{
+		"index/db.json":        `{"modified":"2026-11-01T00:00:00Z"}`,
+		"index/modules.json":   `[{"path":"github.com/jackc/pgx/v5","vulns":[{"id":"GO-2026-9999","modified":"2026-11-01T00:00:00Z","fixed":"5.99.0"}]}]`,
+		"index/vulns.json":     `[{"id":"GO-2026-9999","modified":"2026-11-01T00:00:00Z","aliases":["CVE-2026-99999"]}]`,
+		"ID/GO-2026-9999.json": entry,
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return "file://" + dir
+}
+
+func TestVulnerabilitiesGate(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "postgres")
+	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"  - component: $CI_SERVER_FQDN/slipway-ci/slipway/vulnerabilities@v0.1.0\n")
+	p.commit("Look for vulnerabilities")
+	p.variables = []pipeline.Variable{{Key: "VULNERABILITY_DATABASE", Value: database(t)}}
+	o := p.run(nil, "vulnerabilities")
+	o.green("vulnerabilities-scan")
+	o.red("vulnerabilities", 1, "GO-2026-9999", "store.go:", "5.99.0", "How to accept")
+	if report := o.artifact("vulnerabilities-scan", ".reports/vulnerabilities/gl-dependency-scanning-report.json"); !strings.Contains(report, "GO-2026-9999") {
+		t.Errorf("the dependency report does not have it: %.300s", report)
+	}
+
+	p.write(".gitlab/accepted-risks.yml", fmt.Sprintf("- rule: CVE-2026-99999\n  owner: \"@acme/store\"\n  reason: there are no strangers\n  expires: %s\n",
+		time.Now().AddDate(0, 1, 0).Format(time.DateOnly)))
+	p.commit("Accept it")
+	p.run(nil, "vulnerabilities").green("vulnerabilities")
+
+	// A database that does not answer proves nothing, and is nobody's fault here: neither green nor red.
+	p.variables[0].Value = "http://127.0.0.1:1"
+	o = p.run(nil, "vulnerabilities")
+	for _, job := range []string{"vulnerabilities-scan", "vulnerabilities"} {
+		if j := o.job(job); j.ExitCode != 3 || o.result.Status == "failed" {
+			t.Errorf("%s ends with %d and the run is %s, want 3 and not failed:\n%s", job, j.ExitCode, o.result.Status, tail(o.log(job)))
+		}
+	}
+}
+
+func TestSecretsGate(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "monorepo")
+	p.branch()
+	p.write("README.md", "Nothing to hide.\n")
+	p.commit("Say nothing")
+	p.run(nil, "secrets").green("secrets-scan", "secrets")
+
+	// In two parts, or this file would be a leak itself.
+	key := "glpat-" + "x7Kq2mV9pRt4Zw8sBn3L"
+	p.write("deploy.sh", "curl --header 'PRIVATE-TOKEN: "+key+"' https://gitlab.example.com\n")
+	p.commit("Leak a token")
+	p.write("deploy.sh", "curl https://gitlab.example.com\n")
+	p.commit("Take it back, too late")
+	o := p.run(nil, "secrets")
+	o.green("secrets-scan")
+	o.red("secrets", 1, "deploy.sh", "How to fix")
+	if strings.Contains(o.log("secrets")+o.log("secrets-scan")+o.artifact("secrets-scan", ".reports/secrets/gitleaks.json"), key) {
+		t.Error("the log or the report tells the secret")
+	}
+}
+
+func TestLicensesGate(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "postgres")
+	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"  - component: $CI_SERVER_FQDN/slipway-ci/slipway/licenses@v0.1.0\n    inputs: {allowed: MIT}\n")
+	p.commit("Allow MIT only")
+	p.run(nil, "licenses").red("licenses", 1, "golang.org/x/text", "BSD-3-Clause", "How to accept")
+	p.write(".gitlab-ci.yml", strings.Replace(p.read(".gitlab-ci.yml"), "allowed: MIT", "allowed: \"MIT,BSD-3-Clause\"", 1))
+	p.commit("Allow BSD, too")
+	p.run(nil, "licenses").green("licenses")
+}

@@ -1,0 +1,243 @@
+package consumers
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+func TestSharded(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "library")
+	p.write(".gitlab-ci.yml", `include:
+  - component: $CI_SERVER_FQDN/slipway-ci/slipway/test-sharded@v0.1.0
+    inputs: {shards: 2}
+`)
+	p.write("double/double.go", "// Package double doubles.\npackage double\n\n// Of doubles.\nfunc Of(n int) int { return 2 * n }\n")
+	p.write("double/double_test.go", "package double\n\nimport \"testing\"\n\nfunc TestOf(t *testing.T) {\n\tif Of(2) != 4 {\n\t\tt.Fail()\n\t}\n}\n")
+	p.commit("Two packages, two shards")
+	o := p.run(nil, "test")
+	o.green("test-shard 1/2", "test-shard 2/2", "test")
+	// Together they reach everything, each of them half.
+	if !strings.Contains(o.log("test"), "total:\t(statements)\t100.0%") {
+		t.Error(tail(o.log("test")))
+	}
+	for _, shard := range []string{"test-shard 1/2", "test-shard 2/2"} {
+		if !strings.Contains(o.log(shard), "DONE") {
+			t.Errorf("%s has run no test:\n%s", shard, tail(o.log(shard)))
+		}
+	}
+}
+
+// onSchedule makes the event the schedule on which these stages run.
+func onSchedule(e *pipeline.Event) { e.Source = pipeline.Schedule }
+
+func TestFuzz(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "library")
+	p.write(".gitlab-ci.yml", "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/fuzz@v0.1.0\n    inputs: {seconds: 3}\n")
+	p.commit("Fuzz")
+	o := p.run(onSchedule, "fuzz")
+	o.green("fuzz")
+	if !strings.Contains(o.log("fuzz"), "--- example.com/library FuzzSlug") {
+		t.Error(tail(o.log("fuzz")))
+	}
+	p.write("slug_test.go", strings.Replace(p.read("slug_test.go"), `strings.Contains(s, "--")`, `strings.Contains(s, "7")`, 1))
+	p.commit("A target that fails")
+	p.run(onSchedule, "fuzz").red("fuzz", 1, "These targets failed: example.com/library.FuzzSlug", "How to fix")
+}
+
+func TestBenchmark(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "library")
+	p.write(".gitlab-ci.yml", "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/benchmark@v0.1.0\n    inputs: {baseline: HEAD~1, count: 6, benchtime: 2000x, regression: 300}\n")
+	p.commit("Measure")
+	p.write("README.md", "Nothing slower.\n")
+	p.commit("Change nothing")
+	p.run(onSchedule, "benchmark").green("benchmark")
+	p.write("slug.go", strings.Replace(p.read("slug.go"), "gap := false\n", "gap := false\n\tfor range 200 {\n\t\ttitle = strings.Clone(title)\n\t}\n", 1))
+	p.commit("Make it slow")
+	p.run(onSchedule, "benchmark").red("benchmark", 1, "Slug")
+}
+
+func TestSonarAsksForWhatItNeeds(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "library")
+	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"  - component: $CI_SERVER_FQDN/slipway-ci/slipway/sonar@v0.1.0\n")
+	p.write("stand-in/sonar-scanner", "#!/bin/sh\necho \"STAND-IN for sonar-scanner\"\nprintf '%s\\n' \"$@\"\ntest -z \"$FAIL\"\n")
+	p.commit("Ask Sonar")
+	if err := os.Chmod(filepath.Join(p.dir, "stand-in", "sonar-scanner"), 0o700); err != nil { //nolint:gosec // a command has to be executable
+		t.Fatal(err)
+	}
+	p.variables = []pipeline.Variable{{Key: "SONAR_TOKEN", Value: "x"}, {Key: "SONAR_HOST_URL", Value: "https://sonar.example.com"}}
+	p.path = filepath.Join(p.dir, "stand-in")
+	p.branch()
+	p.write("README.md", "Changed.\n")
+	p.commit("Change")
+	o := p.run(nil, "sonar")
+	o.green("sonar")
+	for _, want := range []string{"-Dsonar.pullrequest.key=7", "-Dsonar.pullrequest.branch=feature", "-Dsonar.pullrequest.base=main", "-Dsonar.qualitygate.wait=true",
+		"/.reports/test/coverage.out", "/.reports/lint/sonar.json", "/.reports/gosec/sonar.json", "-Dsonar.qualitygate.timeout=600"} {
+		if !strings.Contains(o.log("sonar"), want) {
+			t.Errorf("%s is not among the arguments:\n%s", want, tail(o.log("sonar")))
+		}
+	}
+	p.variables = append(p.variables, pipeline.Variable{Key: "FAIL", Value: "1"})
+	p.run(nil, "sonar").red("sonar", 1, "quality gate", "How to fix")
+}
+
+// registry is an OCI registry on loopback for the time of a test.
+func registry(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs jobs for minutes")
+	}
+	command := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "registry", "serve", "--address", "127.0.0.1:0")
+	out, err := command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = command.Wait() })
+	buffer := make([]byte, 4096)
+	n, err := out.Read(buffer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, found := strings.Cut(string(buffer[:n]), "port ")
+	if !found {
+		t.Fatalf("crane says %q", buffer[:n])
+	}
+	return "127.0.0.1:" + strings.TrimSpace(port)
+}
+
+func TestImageCheck(t *testing.T) {
+	t.Parallel()
+	host := registry(t)
+	crane := func(args ...string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("crane %v: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	for i, c := range []struct {
+		name, user string
+		files      map[string]os.FileMode
+		size       int
+		says       string
+	}{
+		{"good", "65532:65532", map[string]os.FileMode{"orders": 0o755}, 1000, ""},
+		{"too big", "65532:65532", map[string]os.FileMode{"orders": 0o755}, 3_000_000, "limit 2 MB"},
+		{"root", "0", map[string]os.FileMode{"orders": 0o755}, 1000, "runs as root"},
+		{"nobody said who", "", map[string]os.FileMode{"orders": 0o755}, 1000, "runs as root"},
+		{"a name", "app", map[string]os.FileMode{"orders": 0o755}, 1000, "is a name"},
+		{"a shell", "65532", map[string]os.FileMode{"orders": 0o755, "bin/sh": 0o644}, 1000, "has a shell: bin/sh"},
+		{"setuid", "65532", map[string]os.FileMode{"orders": 0o755 | os.ModeSetuid}, 1000, "setuid"},
+		{"two programs", "65532", map[string]os.FileMode{"orders": 0o755, "debug": 0o755}, 1000, "2 programs"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			repository := fmt.Sprintf("%s/acme/app%d", host, i)
+			digest := crane("append", "--oci-empty-base", "--platform", "linux/amd64", "--new_tag", repository+":x", "--new_layer", layer(t, c.files, c.size))
+			if c.user != "" {
+				digest = crane("mutate", repository+":x", "--user", c.user, "--tag", repository+":x")
+			} else {
+				digest = strings.TrimSpace(digest)
+			}
+			_, digest, _ = strings.Cut(digest, "@")
+			p := clone(t, "service")
+			p.write(".gitlab-ci.yml", "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/image@v0.1.0\n    inputs: {size_limit: 2}\n")
+			p.commit("Check")
+			p.variables = []pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: repository}, {Key: "IMAGE_DIGEST", Value: digest}}
+			p.alone = true
+			o := p.run(nil, "image-check")
+			if c.says == "" {
+				o.green("image-check")
+			} else {
+				o.red("image-check", 1, c.says, "How to fix", "docs/stages/image.md")
+			}
+		})
+	}
+}
+
+func TestPublishAndRelease(t *testing.T) {
+	t.Parallel()
+	host := registry(t)
+	crane := filepath.Join(commands(t), "crane")
+	repository := host + "/acme/library"
+	out, err := exec.CommandContext(t.Context(), crane, "append", "--oci-empty-base", "--new_tag", repository+":x", "--new_layer",
+		layer(t, map[string]os.FileMode{"app": 0o755}, 10)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	_, digest, _ := strings.Cut(strings.TrimSpace(string(out)), "@")
+
+	p := clone(t, "library")
+	p.write(".gitlab-ci.yml", fmt.Sprintf(`include:
+  - component: $CI_SERVER_FQDN/slipway-ci/slipway/image@v0.1.0
+  - component: $CI_SERVER_FQDN/slipway-ci/slipway/publish@v0.1.0
+  - component: $CI_SERVER_FQDN/slipway-ci/slipway/release@v0.1.0
+    inputs: {repository: %s}
+`, repository))
+	p.commit("Publish")
+	p.alone = true
+	tag := func(name string) func(*pipeline.Event) {
+		return func(e *pipeline.Event) { e.Branch, e.Tag = "", name }
+	}
+	// Nothing has been accepted for this commit yet, so there is nothing to release.
+	p.run(tag("v1.0.0"), "release-image").red("release-image", 1, "the pipeline of the default branch has not passed", "How to fix")
+
+	p.variables = []pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: repository}, {Key: "IMAGE_DIGEST", Value: digest}}
+	p.run(nil, "publish").green("publish")
+	p.variables = nil
+	p.run(tag("v1.0.0"), "release-image").green("release-image")
+	for _, name := range []string{"main", "1.0.0", "1.0", "1"} {
+		got, err := exec.CommandContext(t.Context(), crane, "digest", repository+":"+name).Output()
+		if err != nil || strings.TrimSpace(string(got)) != digest {
+			t.Errorf("%s is %s, %v; want %s", name, got, err, digest)
+		}
+	}
+	p.run(tag("v1.0.0"), "release").green("release")
+	p.run(tag("v2.0.0"), "release").red("release", 1, "has no section '## [2.0.0]'", "How to fix")
+}
+
+// layer makes a tar of a layer with files of a size; their modes are as given.
+func layer(t *testing.T, files map[string]os.FileMode, size int) string {
+	t.Helper()
+	dir := t.TempDir()
+	var names []string
+	for name, mode := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		noise := make([]byte, size)
+		state := uint32(2463534242)
+		for i := range noise { // what does not compress keeps its size in the registry
+			state ^= state << 13
+			state ^= state >> 17
+			state ^= state << 5
+			noise[i] = byte(state)
+		}
+		if err := os.WriteFile(path, noise, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	archive := filepath.Join(t.TempDir(), "layer.tar")
+	if out, err := exec.CommandContext(t.Context(), "tar", append([]string{"-C", dir, "-cf", archive}, names...)...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return archive
+}
