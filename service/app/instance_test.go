@@ -45,6 +45,9 @@ func (l leakChecked) Run() int {
 // settings are environment variables without their prefix.
 type settings map[string]string
 
+// unset is the value of a setting that is not in the environment.
+const unset = "\x00"
+
 // instance is a whole service on ports that the system chose.
 type instance struct {
 	*app.App
@@ -78,7 +81,7 @@ func source(t *testing.T, s settings) config.Source {
 	maps.Copy(all, s)
 	var environ []string
 	for name, value := range all {
-		if _, fromFile := s[name+"_FILE"]; !fromFile {
+		if value != unset {
 			environ = append(environ, "ORDERS_"+name+"="+value)
 		}
 	}

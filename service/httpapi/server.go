@@ -63,22 +63,22 @@ type Limits struct {
 
 // Server is the public handler.
 type Server struct {
-	options      Options
-	mux          *http.ServeMux
-	gate         *limit.Gate
-	cors         atomic.Pointer[[]string]
-	limiter      atomic.Pointer[limit.Limiter]
-	fault        atomic.Pointer[Fault]
-	drain        atomic.Bool
-	missed       *telemetry.Route
-	unmatchedLog *zap.Logger
-	born         time.Time
+	options   Options
+	mux       *http.ServeMux
+	gate      *limit.Gate
+	cors      atomic.Pointer[[]string]
+	limiter   atomic.Pointer[limit.Limiter]
+	fault     atomic.Pointer[Fault]
+	drain     atomic.Bool
+	missed    *telemetry.Route
+	missedLog zapcore.Core
+	born      time.Time
 }
 
 // New returns the handler of the public listener.
 func New(o Options, l Limits) *Server {
 	s := &Server{options: o, mux: http.NewServeMux(), gate: limit.NewGate(l.MaxInFlight), missed: o.Metrics.Route("unmatched", "any"), born: o.Now(),
-		unmatchedLog: o.Log.With(zap.String("route", unmatched.pattern))}
+		missedLog: o.Log.With(zap.String("route", unmatched.pattern)).Core()}
 	s.SetLimits(l)
 	o.Metrics.Func("gauge", "http_requests_in_flight", "Requests that are being served.", func() float64 { return float64(s.gate.Inside()) })
 	strict := api.NewStrictHandlerWithOptions(&handlers{orders: o.Orders}, nil, api.StrictHTTPServerOptions{
@@ -143,7 +143,7 @@ type route struct {
 	operation api.Operation
 	timeout   time.Duration
 	metrics   *telemetry.Route
-	log       *zap.Logger // with the fields that its records have in common
+	log       zapcore.Core // with the fields that its records have in common
 	handler   http.HandlerFunc
 }
 
@@ -165,7 +165,7 @@ func (r router) HandleFunc(pattern string, handler func(http.ResponseWriter, *ht
 func (s *Server) handle(pattern string, operation api.Operation, handler http.HandlerFunc) {
 	method, path, _ := strings.Cut(pattern, " ")
 	rt := &route{pattern: pattern, operation: operation, timeout: s.options.Timeout, handler: handler,
-		metrics: s.options.Metrics.Route(path, method), log: s.options.Log.With(zap.String("method", method), zap.String("route", path))}
+		metrics: s.options.Metrics.Route(path, method), log: s.options.Log.With(zap.String("method", method), zap.String("route", path)).Core()}
 	if operation.ID == "payOrder" {
 		rt.timeout = s.options.PayTimeout
 	}
@@ -251,11 +251,11 @@ func (s *Server) record(x *exchange, end time.Time) {
 	if x.status >= http.StatusInternalServerError {
 		level = zapcore.ErrorLevel
 	}
-	log := s.unmatchedLog
+	core := s.missedLog
 	if x.route != nil {
-		log = x.route.log
+		core = x.route.log
 	}
-	entry := log.Check(level, "request")
+	entry := core.Check(zapcore.Entry{Level: level, Time: end, Message: "request"}, nil)
 	if entry == nil {
 		return
 	}

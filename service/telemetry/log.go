@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"errors"
 	"io"
 	"time"
 
@@ -26,11 +27,34 @@ func NewLogger(w io.Writer, level zap.AtomicLevel, format string) (log *zap.Logg
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}
 	buffer := &zapcore.BufferedWriteSyncer{WS: zapcore.AddSync(w), Size: logBuffer, FlushInterval: logDelay}
-	log = zap.New(zapcore.NewCore(encoder, buffer, level), zap.AddStacktrace(zapcore.DPanicLevel), zap.Hooks(func(e zapcore.Entry) error {
-		if e.Level >= zapcore.WarnLevel {
-			return buffer.Sync() // what went wrong must not wait for a process that may be dying
-		}
-		return nil
-	}))
-	return log, buffer.Stop
+	core := &promptCore{zapcore.NewCore(encoder, buffer, level), buffer}
+	return zap.New(core, zap.AddStacktrace(zapcore.DPanicLevel)), buffer.Stop
+}
+
+// promptCore writes what went wrong at once: the process may be dying.
+type promptCore struct {
+	zapcore.Core
+	buffer *zapcore.BufferedWriteSyncer
+}
+
+// With implements [zapcore.Core].
+func (c *promptCore) With(fields []zapcore.Field) zapcore.Core {
+	return &promptCore{c.Core.With(fields), c.buffer}
+}
+
+// Check implements [zapcore.Core].
+func (c *promptCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(e.Level) {
+		return checked.AddCore(e, c)
+	}
+	return checked
+}
+
+// Write implements [zapcore.Core].
+func (c *promptCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	err := c.Core.Write(e, fields)
+	if e.Level >= zapcore.WarnLevel {
+		err = errors.Join(err, c.buffer.Sync())
+	}
+	return err
 }

@@ -1,0 +1,382 @@
+package app_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"gitlab.com/slipway-ci/slipway/service/api"
+)
+
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	i := start(t, settings{"HTTP_MAX_IN_FLIGHT": "2"})
+	wantStatus(t, i.do(t, http.MethodPut, i.admin+"/faults", `{"delay":"2s","delay_ratio":1}`), http.StatusNoContent)
+	var all sync.WaitGroup
+	defer all.Wait()
+	for range 2 {
+		all.Go(func() { wantStatus(t, i.get(t, "/v1/orders"), http.StatusOK) })
+	}
+	eventually(t, "full house", func() bool { return strings.Contains(i.probe(t, "/metrics").body, "http_requests_in_flight 2") })
+	a := i.get(t, "/v1/orders")
+	wantStatus(t, a, http.StatusServiceUnavailable)
+	if a.problem(t).Type != "urn:problem:orders:overload" || a.header.Get("Retry-After") != "1" {
+		t.Errorf("overload: %v %s", a.header, a.body)
+	}
+	if !strings.Contains(i.probe(t, "/metrics").body, `http_requests_refused_total{reason="overload"} 1`) {
+		t.Error("the refusal is not in the metrics")
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	i := start(t, settings{"HTTP_TIMEOUT": "30ms", "HTTP_PAY_TIMEOUT": "10s"})
+	id := i.place(t).Id
+	wantStatus(t, i.do(t, http.MethodPut, i.admin+"/faults", `{"delay":"200ms","delay_ratio":1}`), http.StatusNoContent)
+	a := i.get(t, "/v1/orders")
+	wantStatus(t, a, http.StatusServiceUnavailable)
+	if p := a.problem(t); !strings.Contains(*p.Detail, "too long") {
+		t.Errorf("timeout: %s", a.body)
+	}
+	wantStatus(t, i.do(t, http.MethodPost, "/v1/orders/"+id+"/pay", ""), http.StatusOK) // has a time limit of its own
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	i := start(t, nil)
+	wantStatus(t, i.do(t, http.MethodPut, i.admin+"/faults", `{"error_ratio":1}`), http.StatusNoContent)
+	if got := i.probe(t, "/faults").body; !strings.Contains(got, `"error_ratio":1`) {
+		t.Errorf("faults: %s", got)
+	}
+	a := i.get(t, "/v1/orders")
+	wantStatus(t, a, http.StatusInternalServerError)
+	if p := a.problem(t); !strings.Contains(*p.Detail, "rehearsal") {
+		t.Errorf("fault: %s", a.body)
+	}
+	wantStatus(t, i.do(t, http.MethodDelete, i.admin+"/faults", ""), http.StatusNoContent)
+	wantStatus(t, i.get(t, "/v1/orders"), http.StatusOK)
+	for body, want := range map[string]int{`{`: 400, `{"x":1}`: 400, `{"error_ratio":2}`: 422, `{"delay":"-1s"}`: 422, `{"delay":"soon"}`: 422} {
+		wantStatus(t, i.do(t, http.MethodPut, i.admin+"/faults", body), want)
+	}
+}
+
+func TestAPIKeys(t *testing.T) {
+	t.Parallel()
+	const reader, all = "reader-0123456789", "all-0123456789abc"
+	i := start(t, settings{"HTTP_ADDR": ":0", "API_KEYS": "reader " + reader + " orders:read\nshop " + all + " orders:read,orders:write,orders:pay"})
+	i.url = strings.Replace(i.url, "[::]", "127.0.0.1", 1)
+	id := i.place(t, "X-API-Key", all).Id
+	for pattern, op := range api.Operations {
+		method, path, _ := strings.Cut(pattern, " ")
+		path = strings.Replace(path, "{id}", id, 1)
+		a := i.do(t, method, path, "")
+		if wantStatus(t, a, http.StatusUnauthorized); !strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Bearer") {
+			t.Errorf("%s: WWW-Authenticate %q", pattern, a.header.Get("WWW-Authenticate"))
+		}
+		a.problem(t)
+		wantStatus(t, i.do(t, method, path, "", "X-API-Key", "wrong-0123456789a"), http.StatusUnauthorized)
+		wantStatus(t, i.do(t, method, path, "", "Authorization", "Bearer x.y.z"), http.StatusUnauthorized)
+		a = i.do(t, method, path, "", "X-API-Key", reader)
+		if want := op.Scopes[0] != "orders:read"; (a.status == http.StatusForbidden) != want {
+			t.Errorf("%s with the scope orders:read: %d", pattern, a.status)
+		}
+		if a = i.do(t, method, path, "", "X-API-Key", all); a.status == http.StatusForbidden || a.status == http.StatusUnauthorized {
+			t.Errorf("%s with all scopes: %d", pattern, a.status)
+		}
+	}
+	// The page is for browsers, which ask for a password.
+	if a := i.get(t, "/"); a.status != http.StatusUnauthorized || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Basic") {
+		t.Errorf("page: %d %q", a.status, a.header.Get("WWW-Authenticate"))
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.SetBasicAuth("", reader)
+	wantStatus(t, i.get(t, "/", "Authorization", r.Header.Get("Authorization")), http.StatusOK)
+	wantStatus(t, i.get(t, "/openapi.yaml"), http.StatusOK)
+	eventually(t, "the client's name in the log", func() bool { return strings.Contains(i.log.String(), `"client":"reader"`) })
+	if strings.Contains(i.log.String(), reader) {
+		t.Error("a key is in the log")
+	}
+}
+
+// TestKeysOfClients shows that two clients may use the same idempotency key.
+func TestKeysOfClients(t *testing.T) {
+	t.Parallel()
+	i := start(t, settings{"API_KEYS": "a key-of-a-01234567 orders:write\nb key-of-b-01234567 orders:write"})
+	first := i.place(t, "X-API-Key", "key-of-a-01234567", "Idempotency-Key", "1")
+	second := i.place(t, "X-API-Key", "key-of-b-01234567", "Idempotency-Key", "1")
+	if first.Id == second.Id {
+		t.Error("a client was given another one's order")
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	i := start(t, nil)
+	id := i.place(t).Id
+	wantStatus(t, i.do(t, http.MethodPost, "/v1/orders/"+id+"/pay", ""), http.StatusOK)
+	wantStatus(t, i.get(t, "/v1/orders/"+id), http.StatusOK)
+	wantStatus(t, i.get(t, "/nope/"+id), http.StatusNotFound)
+	a := i.probe(t, "/metrics")
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(a.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"http_requests_total", "http_request_duration_seconds", "payment_duration_seconds", "build_info",
+		"process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds_total", "go_goroutines", "go_gc_gomemlimit_bytes"} {
+		if families[name] == nil || families[name].GetHelp() == "" {
+			t.Errorf("%s is missing, or has no help", name)
+		}
+	}
+	for _, line := range []string{`http_requests_total{route="/v1/orders/{id}",method="GET",code="200"} 1`,
+		`http_requests_total{route="unmatched",method="any",code="404"} 1`, `orders_total{status="paid"} 1`,
+		`payment_duration_seconds_count{outcome="paid"} 1`, `build_info{version="v1.2.3",commit="abc123"`} {
+		if !strings.Contains(a.body, line) {
+			t.Errorf("%s is missing", line)
+		}
+	}
+	if strings.Contains(a.body, id) {
+		t.Error("an id is in the metrics: labels must be few")
+	}
+}
+
+func TestDebug(t *testing.T) {
+	t.Parallel()
+	i := start(t, nil)
+	if a := i.probe(t, "/debug/pprof/"); !strings.Contains(a.body, "goroutine\t") {
+		t.Errorf("profiles: %s", a.body)
+	}
+	if a := i.probe(t, "/debug/pprof/goroutine?debug=1"); !strings.Contains(a.body, "goroutine profile: total") {
+		t.Errorf("goroutines: %.100s", a.body)
+	}
+	for path, want := range map[string]int{"/debug/pprof/heap": 200, "/debug/pprof/nope": 404, "/debug/pprof/profile?seconds=0": 400, "/debug/pprof/profile?seconds=1": 200} {
+		wantStatus(t, i.probe(t, path), want)
+	}
+	wantStatus(t, i.probe(t, "/debug/flight"), http.StatusAccepted)
+	if a := i.probe(t, "/debug/flight"); !strings.HasPrefix(a.body, "go 1.") {
+		t.Errorf("the recording begins with %.10q", a.body)
+	}
+	wantStatus(t, i.do(t, http.MethodPut, i.admin+"/log/level", `{"level":"error"}`), http.StatusOK)
+	wantStatus(t, i.get(t, "/v1/orders", "X-Request-Id", "quiet"), http.StatusOK)
+	wantStatus(t, i.do(t, http.MethodPut, i.admin+"/log/level", `{"level":"info"}`), http.StatusOK)
+	wantStatus(t, i.get(t, "/v1/orders", "X-Request-Id", "loud"), http.StatusOK)
+	eventually(t, "the record", func() bool { return strings.Contains(i.log.String(), `"request_id":"loud"`) })
+	if strings.Contains(i.log.String(), `"request_id":"quiet"`) {
+		t.Error("the level has no effect")
+	}
+}
+
+func TestPage(t *testing.T) {
+	t.Parallel()
+	i := start(t, nil)
+	if a := i.get(t, "/"); !strings.Contains(a.body, "No orders yet") || !strings.Contains(a.body, "v1.2.3") {
+		t.Errorf("empty page: %s", a.body)
+	}
+	o := i.place(t)
+	a := i.get(t, "/", "Accept-Encoding", "identity")
+	if !strings.Contains(a.body, o.Id) || !strings.Contains(a.body, "3.00 EUR") {
+		t.Errorf("page: %s", a.body)
+	}
+	if a = i.get(t, "/?status=paid"); strings.Contains(a.body, o.Id) {
+		t.Error("the filter has no effect")
+	}
+	style := a.body[strings.Index(a.body, "/static/style"):]
+	style = style[:strings.IndexByte(style, '"')]
+	a = i.get(t, style, "Accept-Encoding", "br, gzip;q=0.5")
+	if a.header.Get("Content-Encoding") != "gzip" || !strings.Contains(a.header.Get("Cache-Control"), "immutable") || a.header.Get("Content-Type") != "text/css; charset=utf-8" {
+		t.Errorf("style: %v", a.header)
+	}
+	if a = i.get(t, style, "Accept-Encoding", "gzip;q=0"); a.header.Get("Content-Encoding") != "" || !strings.Contains(a.body, "font-variant") {
+		t.Errorf("style for those who refuse gzip: %v", a.header)
+	}
+	if a = i.get(t, "/", "Accept-Encoding", "gzip"); a.header.Get("Content-Encoding") != "gzip" {
+		t.Errorf("page: %v", a.header)
+	}
+}
+
+// certificateFor writes a certificate for 127.0.0.1 with a serial number.
+func certificateFor(t *testing.T, certFile, keyFile string, serial int64) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "orders"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
+	write(t, certFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	cert, key := filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
+	certificateFor(t, cert, key, 1)
+	i := start(t, settings{"HTTP_TLS_CERT": cert, "HTTP_TLS_KEY": key})
+	serial := func() (serial int64, proto string) {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true, DisableKeepAlives: true}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url+"/v1/orders", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := (&http.Client{Transport: transport}).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close() //nolint:errcheck // it is not read
+		if response.StatusCode != http.StatusOK || response.Header.Get("Strict-Transport-Security") == "" {
+			t.Errorf("%d %v", response.StatusCode, response.Header)
+		}
+		return response.TLS.PeerCertificates[0].SerialNumber.Int64(), response.Proto
+	}
+	if n, proto := serial(); n != 1 || proto != "HTTP/2.0" {
+		t.Errorf("certificate %d over %s", n, proto)
+	}
+	certificateFor(t, cert, key, 2)
+	eventually(t, "the new certificate", func() bool { n, _ := serial(); return n == 2 })
+	write(t, cert, "nonsense")
+	if err := i.Reload(); err == nil {
+		t.Error("a certificate that is none was loaded")
+	}
+	if n, _ := serial(); n != 2 {
+		t.Errorf("after a failed reload the certificate is %d", n)
+	}
+}
+
+func TestH2C(t *testing.T) {
+	t.Parallel()
+	for enabled, want := range map[bool]string{true: "HTTP/2.0", false: ""} {
+		i := start(t, settings{"HTTP_H2C": strconv.FormatBool(enabled)})
+		transport := &http.Transport{Protocols: new(http.Protocols)}
+		transport.Protocols.SetUnencryptedHTTP2(true)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url+"/v1/orders", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proto := ""
+		if response, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(r); err == nil {
+			proto = response.Proto
+			_ = response.Body.Close()
+		}
+		transport.CloseIdleConnections()
+		if proto != want {
+			t.Errorf("h2c %v: %q", enabled, proto)
+		}
+	}
+}
+
+// TestTraces follows a request through the service to the payment provider, and its spans to the collector.
+func TestTraces(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var spans, passedOn strings.Builder
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = io.Copy(&spans, r.Body)
+	}))
+	defer collector.Close()
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		passedOn.WriteString(r.Header.Get("Traceparent") + " " + r.Header.Get("Tracestate") + " " + r.Header.Get("Authorization"))
+		_, _ = io.WriteString(w, `{"id":"p-1"}`)
+	}))
+	defer provider.Close()
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "t0ken\n")
+	i := start(t, settings{"TRACE_ENDPOINT": collector.URL, "TRACE_RATIO": "0", "PAYMENTS_URL": provider.URL, "PAYMENTS_TOKEN_FILE": token})
+	id := i.place(t).Id // is not recorded
+	const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
+	a := i.do(t, http.MethodPost, "/v1/orders/"+id+"/pay", "", "Traceparent", "00-"+traceID+"-00f067aa0ba902b7-01", "Tracestate", "v=1")
+	wantStatus(t, a, http.StatusOK)
+	i.probe(t, "/readyz")
+	if err := i.Stop(context.Background()); err != nil { // sends what is left
+		t.Error(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if got := passedOn.String(); !strings.HasPrefix(got, "00-"+traceID+"-") || strings.Contains(got, "00f067aa0ba902b7") || !strings.HasSuffix(got, "-01 v=1 Bearer t0ken") {
+		t.Errorf("the provider got %q", got)
+	}
+	got := spans.String()
+	for _, want := range []string{`"traceId":"` + traceID + `"`, `"parentSpanId":"00f067aa0ba902b7"`, `"name":"POST /v1/orders/{id}/pay"`, `"kind":2`, `"kind":3`,
+		`"http.response.status_code","value":{"intValue":"200"}`, `"service.name","value":{"stringValue":"orders"}`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is not in the spans: %s", want, got)
+		}
+	}
+	if n := strings.Count(got, `"spanId"`); n != 2 {
+		t.Errorf("%d spans, want 2: %s", n, got)
+	}
+	if !strings.Contains(i.log.String(), `"trace_id":"`+traceID+`"`) {
+		t.Error("the trace is not in the log")
+	}
+}
+
+// TestProviderAway shows what a client is told, and that the log knows more.
+func TestProviderAway(t *testing.T) {
+	t.Parallel()
+	i := start(t, settings{"PAYMENTS_URL": "http://" + freeAddr(t), "PAYMENTS_RETRIES": "0"})
+	self := "/v1/orders/" + i.place(t).Id
+	a := i.do(t, http.MethodPost, self+"/pay", "")
+	wantStatus(t, a, http.StatusServiceUnavailable)
+	if p := a.problem(t); p.Type != "urn:problem:orders:payment-pending" || strings.Contains(a.body, "refused") {
+		t.Errorf("problem: %s", a.body)
+	}
+	if o := i.get(t, self).order(t); o.Status != api.Paying {
+		t.Errorf("the order is %s", o.Status)
+	}
+	eventually(t, "the cause in the log", func() bool { return strings.Contains(i.log.String(), "connection refused") })
+}
+
+// TestDatabaseAway shows that a broken database is neither hidden nor told.
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "orders.db")
+	i := start(t, settings{"DATABASE_URL": "sqlite:" + path})
+	wantStatus(t, i.get(t, "/v1/orders"), http.StatusOK)
+	if err := os.Truncate(path, 100); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(path + "-wal")
+	eventually(t, "an error", func() bool { return i.get(t, "/v1/orders").status == http.StatusInternalServerError })
+	a := i.get(t, "/v1/orders")
+	if p := a.problem(t); strings.Contains(a.body, "sql") || !strings.Contains(*p.Detail, "the log knows") {
+		t.Errorf("problem: %s", a.body)
+	}
+	wantStatus(t, i.probe(t, "/readyz"), http.StatusServiceUnavailable)
+	wantStatus(t, i.probe(t, "/livez"), http.StatusOK)
+	wantStatus(t, i.probe(t, "/healthz"), http.StatusOK)
+	if a := i.get(t, "/"); a.status != http.StatusInternalServerError {
+		t.Errorf("page: %d", a.status)
+	}
+}
