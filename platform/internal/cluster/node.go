@@ -31,11 +31,7 @@ func (c *Cluster) node(ctx context.Context, step Step) error {
 		func() error { return c.names(ctx, step) },
 		func() error {
 			return step("kubelet and node", func() (bool, error) {
-				if err := c.rememberSysctls(); err != nil {
-					return false, err
-				}
-				started, err := c.Table.Up(ctx, kubelet, 60*time.Second, c.nodeReady)
-				return started, errors.Join(err, c.restoreSysctls())
+				return c.sparingSysctls(func() (bool, error) { return c.Table.Up(ctx, kubelet, 60*time.Second, c.nodeReady) })
 			})
 		},
 		func() error {

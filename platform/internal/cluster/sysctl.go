@@ -6,11 +6,54 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
+	"time"
 )
 
-// machineSysctls are those that the kubelet sets for the whole machine when it starts.
-var machineSysctls = []string{"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
-	"kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes"}
+// kubeletSysctls are what the kubelet sets for the whole machine, once, while it starts (its setupKernelTunables). It does
+// not need them to run pods, and the machine is not ours alone.
+var kubeletSysctls = map[string]string{
+	"vm/overcommit_memory":      "1",
+	"vm/panic_on_oom":           "0",
+	"kernel/panic":              "10",
+	"kernel/panic_on_oops":      "1",
+	"kernel/keys/root_maxkeys":  "1000000",
+	"kernel/keys/root_maxbytes": "25000000",
+}
+
+// sparingSysctls starts the kubelet and puts the machine's settings back. Only one platform of the machine does so at a
+// time: another would take what this kubelet has set for what was there before.
+func (c *Cluster) sparingSysctls(start func() (bool, error)) (bool, error) {
+	lock, err := os.Open(cgroupMount) // any folder that all platforms see, so that no file is left behind
+	if err != nil {
+		return false, err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return false, err
+	}
+	if err := c.rememberSysctls(); err != nil {
+		return false, err
+	}
+	started, err := start()
+	if err != nil {
+		return started, err // the note stays for the next up or down: this kubelet may set them yet
+	}
+	// A node can seem ready by what the last kubelet said; that this one has set them is seen in the values themselves.
+	for end := time.Now().Add(5 * time.Second); started && !kubeletHasSet() && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	return started, c.restoreSysctls()
+}
+
+func kubeletHasSet() bool {
+	for name, want := range kubeletSysctls {
+		if b, err := os.ReadFile("/proc/sys/" + name); err == nil && strings.TrimSpace(string(b)) != want {
+			return false
+		}
+	}
+	return true
+}
 
 // rememberSysctls notes the values of before, unless a note is there: then those of now are the kubelet's.
 func (c *Cluster) rememberSysctls() error {
@@ -18,7 +61,7 @@ func (c *Cluster) rememberSysctls() error {
 		return nil
 	}
 	values := map[string]string{}
-	for _, name := range machineSysctls {
+	for name := range kubeletSysctls {
 		if b, err := os.ReadFile("/proc/sys/" + name); err == nil {
 			values[name] = strings.TrimSpace(string(b))
 		}
@@ -31,7 +74,7 @@ func (c *Cluster) rememberSysctls() error {
 	return err
 }
 
-// restoreSysctls puts them back: the kubelet sets them once and does not need them.
+// restoreSysctls puts the noted values back.
 func (c *Cluster) restoreSysctls() error {
 	b, err := os.ReadFile(c.path("sysctls.json"))
 	if errors.Is(err, fs.ErrNotExist) {
