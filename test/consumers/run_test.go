@@ -159,8 +159,10 @@ func (o *outcome) log(name string) string {
 	if err != nil {
 		o.t.Fatal(err)
 	}
+	// A job's folder is its name as CI_JOB_NAME_SLUG has it.
+	slug := strings.Trim(strings.NewReplacer(" ", "-", "/", "-", ":", "-", "[", "-", "]", "-").Replace(name), "-")
 	for _, f := range files {
-		if filepath.Base(filepath.Dir(f)) == name {
+		if filepath.Base(filepath.Dir(f)) == slug {
 			text, err := os.ReadFile(f)
 			if err != nil {
 				o.t.Fatal(err)
