@@ -10,10 +10,14 @@ import (
 
 // A cache keeps what is parsed, for the next event.
 type cache struct {
-	documents   memo[documentKey, documentResult]
-	loaded      memo[loadedKey, *yamltree.Node]
-	expressions memo[string, expressionResult]
-	globs       memo[string, glob.Pattern]
+	documents memo[documentKey, documentResult]
+	loaded    memo[loadedKey, *yamltree.Node]
+	// merged is the configuration where no include depends on the event, by the file's name.
+	merged memo[string, mergedResult]
+	// specifications are those of the merged trees that are kept.
+	specifications memo[*yamltree.Node, *specification]
+	expressions    memo[string, expressionResult]
+	globs          memo[string, glob.Pattern]
 	// repositories are other projects by "path@ref". They are asked for once: a plan is of one moment.
 	repositories memo[string, repositoryResult]
 }
@@ -69,6 +73,11 @@ func (c *cache) expression(text string) (*expression.Expression, error) {
 
 func (c *cache) glob(text string) glob.Pattern {
 	return c.globs.get(text, func() glob.Pattern { return glob.Compile(text) })
+}
+
+type mergedResult struct {
+	tree     *yamltree.Node
+	includes []includedFile
 }
 
 // A memo computes a value once per key.

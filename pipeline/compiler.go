@@ -18,6 +18,8 @@ type compiler struct {
 	scope    *scope // what includes can see: no YAML variables
 	includes []includedFile
 	reported map[*node]bool
+	// eventful says that something else than a variable of the event has decided on what is included.
+	eventful bool
 	// expanded says that a block of the file that is being loaded has asked for a variable.
 	expanded bool
 }
@@ -36,6 +38,10 @@ func (p *Project) compiler(ctx context.Context, event Event) *compiler {
 
 // configuration gives the merged configuration, nil if there are errors.
 func (c *compiler) configuration() *node {
+	if kept, ok := c.cache.merged.find(c.project.options.ConfigPath); ok && len(c.event.Inputs) == 0 {
+		c.includes = kept.includes
+		return kept.tree
+	}
 	own := c.project.own
 	name := c.project.options.ConfigPath
 	content, err := own.read(name)
@@ -43,7 +49,11 @@ func (c *compiler) configuration() *node {
 		c.fail(&keyPath{key: "include"}, &node{Position: yamltree.Position{File: name}}, "", "cannot be read: %v", err)
 		return nil
 	}
-	return c.compile(&file{name: name, content: content, repository: own}, c.event.Inputs)
+	tree := c.compile(&file{name: name, content: content, repository: own}, c.event.Inputs)
+	if tree != nil && len(c.event.Inputs) == 0 && !c.eventful && !c.scope.asked {
+		c.cache.merged.put(name, mergedResult{tree, c.includes})
+	}
+	return tree
 }
 
 // compile makes the configuration of a file, with the values of its inputs.

@@ -92,6 +92,7 @@ func (c *compiler) openComponent(n *node) *file {
 
 func (c *compiler) sha(r *repository) string {
 	if r.sha == "" {
+		c.eventful = true
 		return c.event.sha()
 	}
 	return r.sha

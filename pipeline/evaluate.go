@@ -129,22 +129,13 @@ func (e *evaluator) exists(ex *exists, s *scope) (bool, error) {
 	if r == nil {
 		return false, nil
 	}
-	globs := expandAll(ex.paths, s)
-	// GitLab looks at the top folder only if no path, as it is written, has a slash.
-	topOnly := true
-	for _, g := range ex.paths {
-		topOnly = topOnly && !strings.Contains(g, "/") && !strings.Contains(g, "**")
-	}
 	var patterns []string
-	for _, g := range globs {
+	for _, g := range expandAll(ex.paths, s) {
 		if !glob.Literal(g) {
 			patterns = append(patterns, g)
 			continue
 		}
 		folder, isFolder := strings.CutSuffix(g, "/")
-		if topOnly && strings.Contains(g, "/") {
-			continue
-		}
 		if r.has(g) || isFolder && r.hasFolder(folder) {
 			return true, nil
 		}
@@ -152,22 +143,9 @@ func (e *evaluator) exists(ex *exists, s *scope) (bool, error) {
 	if len(patterns) == 0 {
 		return false, nil
 	}
-	return e.existsPattern(r, patterns, topOnly)
-}
-
-func (e *evaluator) existsPattern(r *repository, patterns []string, topOnly bool) (bool, error) {
 	paths, err := r.paths()
 	if err != nil {
 		return false, errors.Join(errors.New("rules:exists: the files cannot be listed"), err)
-	}
-	if topOnly {
-		var top []string
-		for _, p := range paths {
-			if !strings.Contains(p, "/") {
-				top = append(top, p)
-			}
-		}
-		paths = top
 	}
 	return e.anyMatch(patterns, paths), nil
 }
@@ -186,6 +164,9 @@ func (c *compiler) includeRules(n *node, f *file) bool {
 		return false
 	}
 	e := &evaluator{ctx: c.ctx, project: c.project, event: c.event, repository: f.repository}
+	for _, r := range rules {
+		c.eventful = c.eventful || r.changes != nil
+	}
 	i, err := e.match(rules, c.scope)
 	if err != nil {
 		c.fail(includePath, n, "", "%v", err)

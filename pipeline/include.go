@@ -348,6 +348,7 @@ func (c *compiler) openProject(location *node) *file {
 
 // repository finds another project at a ref, or this one if it is meant.
 func (c *compiler) repository(n *node, project, ref string) *repository {
+	c.eventful = true
 	r, err := c.project.repository(c.ctx, project, ref, c.event)
 	if err == nil {
 		return r

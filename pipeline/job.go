@@ -184,11 +184,14 @@ func (c *checker) composed(p *keyPath, n *node, j *jobSpec, kind jobKind) {
 	quiet := &checker{cache: c.cache}
 	if v := n.Get("needs"); !v.IsNull() {
 		j.hasNeeds = true
-		j.needs = quiet.needs(p.child("needs"), v, true)
+		j.needs = quiet.needs(p.child("needs"), v, bridgeNeeds)
 	}
 	if kind == bridgeJob {
-		if n.Get("trigger").IsNull() && j.needs.bridge == "" {
+		switch {
+		case n.Get("trigger").IsNull() && j.needs.bridges == 0:
 			c.fail(p, j.key, "add script, or trigger", "neither script nor trigger says what the job does")
+		case j.needs.bridges > 1:
+			c.fail(p, n.Key("needs"), "", "more than one pipeline is needed")
 		}
 		return
 	}
@@ -264,7 +267,7 @@ func (c *checker) jobParts(p *keyPath, n *node, j *jobSpec, defaults *inheritabl
 	}
 	j.take(defaults, inheritedByJob, j.inherit.defaults.takes)
 	if v := n.Get("needs"); !v.IsNull() {
-		c.needs(p.child("needs"), v, true)
+		c.needs(p.child("needs"), v, jobNeeds)
 	}
 	if v := n.Get("coverage"); !v.IsNull() {
 		j.coverage = c.coverage(p.child("coverage"), v)
@@ -338,7 +341,7 @@ func (c *checker) bridgeParts(p *keyPath, n *node, j *jobSpec) {
 		j.trigger = c.trigger(p.child("trigger"), v)
 	}
 	if v := n.Get("needs"); !v.IsNull() {
-		c.needs(p.child("needs"), v, true)
+		c.needs(p.child("needs"), v, bridgeNeeds)
 	}
 	if v := n.Get("parallel"); !v.IsNull() {
 		j.parallel = c.parallel(p.child("parallel"), v, false)

@@ -24,11 +24,20 @@ type needSpec struct {
 type needList struct {
 	jobs    []needSpec
 	foreign []needSpec // jobs of other projects and pipelines
-	bridge  string     // the pipeline of needs:pipeline
+	bridges int        // number of pipelines in needs:pipeline
 }
 
-// needs validates `needs`; only those of jobs, not those of rules, may go to other pipelines.
-func (c *checker) needs(p *keyPath, n *node, foreign bool) needList {
+// A needKind says which needs a place may have besides those of jobs of the same pipeline.
+type needKind uint8
+
+const (
+	ruleNeeds   needKind = iota // none
+	jobNeeds                    // jobs of other projects and pipelines
+	bridgeNeeds                 // one other pipeline as a whole
+)
+
+// needs validates `needs`.
+func (c *checker) needs(p *keyPath, n *node, kind needKind) needList {
 	var list needList
 	if n.Kind != yamltree.Mapping && n.Kind != yamltree.Sequence {
 		c.fail(p, n, "write a list", "should be an array or a hash, not %s", describe(n))
@@ -40,8 +49,8 @@ func (c *checker) needs(p *keyPath, n *node, foreign bool) needList {
 	for _, item := range n.Flatten() {
 		c.need(p, item, &list)
 	}
-	if !foreign && (len(list.foreign) > 0 || list.bridge != "") {
-		c.fail(p, n, "", "only jobs of the same pipeline can be needed here")
+	if len(list.foreign) > 0 && kind != jobNeeds || list.bridges > 0 && kind != bridgeNeeds {
+		c.fail(p, n, "", "a job of another pipeline, or a pipeline, cannot be needed here")
 	}
 	pipelines := 0
 	for _, f := range list.foreign {
@@ -80,7 +89,7 @@ func (c *checker) need(p *keyPath, n *node, list *needList) {
 	case n.Has("pipeline"):
 		c.allowedKeys(p, n, "pipeline")
 		c.requiredString(p, n, "pipeline")
-		list.bridge = n.Get("pipeline").RubyText()
+		list.bridges++
 	default:
 		c.fail(p, n, "write a job's name or a hash with job", "%s is no need", describe(n))
 	}

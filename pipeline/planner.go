@@ -21,9 +21,14 @@ func (c *compiler) planTree(tree *node) (*Plan, error) {
 	if tree == nil {
 		return nil, c.errors
 	}
-	spec := c.specification(tree)
-	if spec == nil {
-		return nil, c.errors
+	spec, ok := c.cache.specifications.find(tree)
+	if !ok {
+		if spec = c.specification(tree); spec == nil {
+			return nil, c.errors
+		}
+		if kept, _ := c.cache.merged.find(c.project.options.ConfigPath); kept.tree == tree {
+			c.cache.specifications.put(tree, spec)
+		}
 	}
 	pl := newPlanner(c, spec)
 	plan := pl.plan()

@@ -1,10 +1,3 @@
-// Package pipeline compiles GitLab CI/CD configurations: what GitLab would make of a `.gitlab-ci.yml` for an event,
-// decided on one machine, without GitLab.
-//
-//	project, err := pipeline.Load(os.DirFS("."), pipeline.Options{})
-//	plan, err := project.Plan(ctx, pipeline.Event{Source: pipeline.Push, Branch: "main"})
-//
-// The package reads neither the environment nor the network: files come from an [fs.FS], other projects from a [Resolver].
 package pipeline
 
 import (

@@ -124,7 +124,7 @@ func (c *checker) rule(p *keyPath, n *node, kind ruleKind) rule {
 		r.variables = c.variables(p.child("variables"), v, noData)
 	}
 	if v := n.Get("needs"); !v.IsNull() {
-		r.needs = c.needs(p.child("needs"), v, false).jobs
+		r.needs = c.needs(p.child("needs"), v, ruleNeeds).jobs
 	}
 	if v := n.Get("auto_cancel"); !v.IsNull() {
 		r.autoCancel = c.autoCancel(p.child("auto_cancel"), v)

@@ -56,11 +56,14 @@ type scope struct {
 	visiting map[string]bool
 	// tooBig names a variable that grows beyond all bounds when it is expanded.
 	tooBig string
+	// asked says that somebody has looked for a variable.
+	asked bool
 }
 
 func newScope(layers ...*variableSet) *scope { return &scope{layers: layers} }
 
 func (s *scope) lookup(name string) (Variable, bool) {
+	s.asked = true
 	for i := len(s.layers) - 1; i >= 0; i-- {
 		if v, ok := s.layers[i].get(name); ok {
 			return v, true

@@ -1,0 +1,19 @@
+// Package pipeline compiles GitLab CI/CD configurations: what GitLab would make of a `.gitlab-ci.yml` for an event,
+// decided on one machine, without GitLab.
+//
+//	project, err := pipeline.Load(os.DirFS("."), pipeline.Options{})
+//	plan, err := project.Plan(ctx, pipeline.Event{Source: pipeline.Push, Branch: "main"})
+//
+// The package reads neither the environment nor the network: files come from an [fs.FS], other projects from a [Resolver]
+// (package resolver has some). A [Plan] is plain data; package runner executes it, package pipelinetest makes tests of it.
+//
+// A configuration goes through these steps, in GitLab's order and with GitLab's limits:
+//
+//   - each file is read as YAML 1.1, and its inputs are put in;
+//   - files that it includes are merged under it;
+//   - `extends` and `!reference` are resolved: this is what [Project.Config] gives;
+//   - the keywords are validated, parallel jobs are made, needs and stages are checked;
+//   - `workflow:rules`, then the rules of each job, decide for the event: this is what [Project.Plan] gives.
+//
+// What is wrong is an [Errors], in the order in which GitLab would report it.
+package pipeline
