@@ -58,6 +58,9 @@ func deprecatedInJob(p *pass, job sourceJob) {
 		report(job.key, "pages", "a job that deploys Pages by its name is deprecated", "add `pages: true`; then any name will do")
 	}
 	scalars(job.node, func(n *yaml.Node) {
+		if !strings.Contains(n.Value, "CI_BUILD_") {
+			return
+		}
 		for _, old := range removedVariables {
 			if slices.Contains(words(n.Value), old.name) {
 				report(n, "variables", fmt.Sprintf("$%s was removed in GitLab 16.0", old.name), "it is called $"+old.successor)

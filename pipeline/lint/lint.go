@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
@@ -62,8 +63,12 @@ func Run(ctx context.Context, files fs.FS, project *pipeline.Project, options Op
 			return nil, fmt.Errorf("no lint rule %q; `slipway lint --list-rules` names them", id)
 		}
 	}
-	p := &pass{configPath: options.ConfigPath, sources: loadSources(files, options.ConfigPath)}
-	if err := p.compile(ctx, project, options.Events); err != nil {
+	p := &pass{configPath: options.ConfigPath}
+	var reading sync.WaitGroup
+	reading.Go(func() { p.sources = loadSources(files, options.ConfigPath) })
+	err := p.compile(ctx, project, options.Events)
+	reading.Wait()
+	if err != nil {
 		return nil, err
 	}
 	p.distinct = distinctJobs(p.plans)
