@@ -152,7 +152,7 @@ func TestFreePortsNamesTheHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, c.Ports.Registry = splitPort(t, l)
-	err = New(c, os.Stderr).freePorts(false)
+	err = New(c, os.Stderr).freePorts(t.Context(), false)
 	if err == nil || !strings.Contains(err.Error(), "SLIPWAY_REGISTRY_PORT") || !strings.Contains(err.Error(), "platform.test") {
 		t.Errorf("%v", err)
 	}

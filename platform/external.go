@@ -36,10 +36,10 @@ func (p *Platform) useCluster(ctx context.Context, s *steps) error {
 			if err != nil {
 				return false, err
 			}
-			if _, err := p.kubectl(ctx, manifest, "apply", "--server-side", "--field-manager=slipway-platform", "--filename=-"); err != nil {
+			if err := p.kubectl(ctx, manifest, "apply", "--server-side", "--field-manager=slipway-platform", "--filename=-"); err != nil {
 				return false, fmt.Errorf("namespace %s: %w", t.Namespace, err)
 			}
-			if _, err := p.kubectl(ctx, nil, "--namespace="+t.Namespace, "get", "secret", databaseSecret); err != nil {
+			if err := p.kubectl(ctx, nil, "--namespace="+t.Namespace, "get", "secret", databaseSecret); err != nil {
 				fmt.Fprintf(p.Out, "  note: namespace %[1]s has no Secret %[2]s; the service keeps its data elsewhere until you make it:\n"+
 					"    kubectl --namespace=%[1]s create secret generic %[2]s --from-literal=url=postgres://USER:PASSWORD@HOST/DATABASE\n",
 					t.Namespace, databaseSecret)
@@ -55,7 +55,7 @@ func (p *Platform) checkCluster(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	if _, err := p.kubectl(ctx, nil, "--request-timeout=15s", "get", "--raw=/readyz"); err != nil {
+	if err := p.kubectl(ctx, nil, "--request-timeout=15s", "get", "--raw=/readyz"); err != nil {
 		return fmt.Errorf("the cluster of KUBECONFIG=%s does not answer: %w; unset KUBECONFIG to use a cluster on this machine",
 			p.Config.Kubeconfig, err)
 	}
@@ -77,17 +77,16 @@ func (p *Platform) kubectlPath() string {
 }
 
 // kubectl speaks to the user's own cluster, whose kubeconfig may need plugins that only kubectl knows.
-func (p *Platform) kubectl(ctx context.Context, stdin []byte, args ...string) (string, error) {
+func (p *Platform) kubectl(ctx context.Context, stdin []byte, args ...string) error {
 	cmd := exec.CommandContext(ctx, p.kubectlPath(), args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+p.Config.Kubeconfig)
 	cmd.Stdin = bytes.NewReader(stdin)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", errors.New(strings.TrimSpace(lastLine(stderr.String()) + " (" + err.Error() + ")"))
+	if err := cmd.Run(); err != nil {
+		return errors.New(strings.TrimSpace(lastLine(stderr.String()) + " (" + err.Error() + ")"))
 	}
-	return string(out), nil
+	return nil
 }
 
 func lastLine(text string) string {

@@ -418,8 +418,8 @@ func (m *machine) push(t *testing.T, version string) string {
 	img := image.New("app", m.app, "APP_VERSION="+version)
 	base := fmt.Sprintf("http://127.0.0.1:%d/v2/slipway-ci/app", m.registry)
 	for _, blob := range []image.Blob{img.Layer, img.Config} {
-		resp := m.send(t, http.MethodPost, base+"/blobs/uploads/", "", nil, http.StatusAccepted)
-		location, err := url.Parse(resp.Header.Get("Location"))
+		header := m.send(t, http.MethodPost, base+"/blobs/uploads/", "", nil, http.StatusAccepted)
+		location, err := url.Parse(header.Get("Location"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -435,10 +435,10 @@ func (m *machine) push(t *testing.T, version string) string {
 func (m *machine) digest(t *testing.T, tag string) string {
 	t.Helper()
 	base := fmt.Sprintf("http://127.0.0.1:%d/v2/slipway-ci/app", m.registry)
-	return m.send(t, http.MethodHead, base+"/manifests/"+tag, "", nil, http.StatusOK).Header.Get("Docker-Content-Digest")
+	return m.send(t, http.MethodHead, base+"/manifests/"+tag, "", nil, http.StatusOK).Get("Docker-Content-Digest")
 }
 
-func (m *machine) send(t *testing.T, method, address, kind string, body []byte, want int) *http.Response {
+func (m *machine) send(t *testing.T, method, address, kind string, body []byte, want int) http.Header {
 	t.Helper()
 	req, err := http.NewRequest(method, address, bytes.NewReader(body))
 	if err != nil {
@@ -454,7 +454,7 @@ func (m *machine) send(t *testing.T, method, address, kind string, body []byte, 
 	if text, _ := io.ReadAll(resp.Body); resp.StatusCode != want {
 		t.Fatalf("%s %s: %s %s", method, address, resp.Status, text)
 	}
-	return resp
+	return resp.Header
 }
 
 // kubectl speaks as the tenant's deployer, with the kubeconfig that a job would get.

@@ -82,7 +82,7 @@ func (p *Platform) databaseURL(server *postgres.Server, t Tenant) (string, error
 }
 
 // ErrNotRoot is the answer of what only root can do.
-var ErrNotRoot = errors.New("Kubernetes needs root, for namespaces, cgroups and mounts: run this as root, or set KUBECONFIG to " +
+var ErrNotRoot = errors.New("not root, which Kubernetes needs for namespaces, cgroups and mounts: run this as root, or set KUBECONFIG to " +
 	"a cluster that you have")
 
 func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }

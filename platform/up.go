@@ -51,7 +51,7 @@ func (p *Platform) up(ctx context.Context, own bool, s *steps) error {
 	if err := s.do("system packages", func() (bool, error) { return p.installPackages(ctx, own) }); err != nil {
 		return err
 	}
-	if err := p.freePorts(own); err != nil {
+	if err := p.freePorts(ctx, own); err != nil {
 		return err
 	}
 	if err := p.Config.save(); err != nil {
@@ -215,7 +215,7 @@ func (p *Platform) inside(c *cluster.Cluster, s daemon.Spec) daemon.Spec {
 }
 
 // freePorts makes sure that nothing else listens where a part that does not run yet is going to.
-func (p *Platform) freePorts(own bool) error {
+func (p *Platform) freePorts(ctx context.Context, own bool) error {
 	var errs []error
 	for _, port := range p.Config.ports() {
 		needed := own
@@ -225,7 +225,7 @@ func (p *Platform) freePorts(own bool) error {
 		if !needed || p.table.Running(port.part) {
 			continue
 		}
-		l, err := net.Listen("tcp", loopback(port.number))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", loopback(port.number))
 		if err == nil {
 			errs = append(errs, l.Close())
 			continue

@@ -77,7 +77,7 @@ type Step func(name string, action func() (changed bool, err error)) error
 
 // Start brings up what is missing, in two lanes until the kubelet needs both.
 func (c *Cluster) Start(ctx context.Context, step Step) error {
-	if err := step("network namespace", c.network); err != nil {
+	if err := step("network namespace", func() (bool, error) { return c.network(ctx) }); err != nil {
 		return err
 	}
 	if err := step("certificates", c.certificates); err != nil {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,7 +15,7 @@ import (
 
 // network makes the namespace: loopback, and a veth pair whose one end has the node's address. Nothing leads out of it; a
 // pod that tries the internet is told so at once.
-func (c *Cluster) network() (bool, error) {
+func (c *Cluster) network(ctx context.Context) (bool, error) {
 	if netns.Exists(c.NetNS()) {
 		return false, nil
 	}
@@ -36,7 +37,7 @@ func (c *Cluster) network() (bool, error) {
 			{"route", "add", services, "dev", "node0"},
 			{"route", "add", "unreachable", "default"},
 		} {
-			if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			if out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput(); err != nil {
 				return fmt.Errorf("ip %v: %w: %s", args, err, bytes.TrimSpace(out))
 			}
 		}

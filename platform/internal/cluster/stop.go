@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -84,7 +85,7 @@ func (c *Cluster) removeKubeletTraces() {
 		}
 	}
 	socket := filepath.Join(plugins, "kubelet.sock")
-	if conn, err := net.Dial("unix", socket); err == nil {
+	if conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "unix", socket); err == nil {
 		_ = conn.Close() // another kubelet's
 	} else {
 		_ = os.Remove(socket)

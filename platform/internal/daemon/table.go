@@ -141,7 +141,7 @@ func (t Table) start(s Spec, print string) error {
 	}
 	defer log.Close()
 	fmt.Fprintf(log, "--- %s starts at %s\n", s.Name, time.Now().UTC().Format(time.RFC3339))
-	cmd := exec.Command(s.Path, s.Args...)
+	cmd := exec.CommandContext(context.Background(), s.Path, s.Args...) // it outlives the command that starts it
 	cmd.Env = append([]string{"PATH=" + searchPath, t.Marker}, s.Env...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.User}

@@ -112,6 +112,7 @@ func TestProxyConnects(t *testing.T) {
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("%v %v", resp, err)
 	}
+	defer resp.Body.Close()
 	fmt.Fprint(conn, "hello")
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
@@ -119,8 +120,12 @@ func TestProxyConnects(t *testing.T) {
 	if b, err := io.ReadAll(r); err != nil || string(b) != "5 bytes" {
 		t.Errorf("%q %v", b, err)
 	}
-	resp, err = http.Get("http://" + l.Addr().String())
-	if err != nil || resp.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("GET: %v %v", resp, err)
+	get, err := http.Get("http://" + l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer get.Body.Close()
+	if get.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("GET: %s", get.Status)
 	}
 }
