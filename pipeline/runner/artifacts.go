@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -62,26 +63,31 @@ func (a *attempt) keepArtifacts(ctx context.Context, spec *pipeline.Artifacts) e
 	return nil
 }
 
-// keepReports puts the files of `artifacts:reports` into the job's folder, by kind. GitLab takes them also from failed jobs.
-func (a *attempt) keepReports(spec *pipeline.Artifacts) (kinds []string, err error) {
-	for kind := range spec.Reports {
+// keepReports puts the files of `artifacts:reports` into the job's folder, by kind, and reads those of the kind dotenv.
+// GitLab takes reports also from failed jobs.
+func (a *attempt) keepReports(spec *pipeline.Artifacts) (kinds []string, dotenv []pipeline.Variable, err error) {
+	for _, kind := range slices.Sorted(maps.Keys(spec.Reports)) {
 		files := a.match(a.env.expandAll(spec.ReportPaths(kind)))
 		if len(files) == 0 {
 			continue
 		}
 		if err := a.collect(files, filepath.Join(a.folder(reportsFolder), kind)); err != nil {
-			return nil, fmt.Errorf("report %s: %w", kind, err)
+			return nil, nil, fmt.Errorf("report %s: %w", kind, err)
 		}
 		kinds = append(kinds, kind)
+		if kind == "dotenv" {
+			if dotenv, err = a.readDotenv(files); err != nil {
+				return nil, nil, err
+			}
+		}
 	}
-	slices.Sort(kinds)
-	return kinds, nil
+	return kinds, dotenv, nil
 }
 
-// readDotenv reads the dotenv reports of a job.
-func (a *attempt) readDotenv(spec *pipeline.Artifacts) ([]pipeline.Variable, error) {
+// readDotenv reads the files of a dotenv report.
+func (a *attempt) readDotenv(files []string) ([]pipeline.Variable, error) {
 	var variables []pipeline.Variable
-	for _, file := range a.match(a.env.expandAll(spec.ReportPaths("dotenv"))) {
+	for _, file := range files {
 		content, err := os.ReadFile(filepath.Join(a.build.project, file))
 		if err != nil {
 			return nil, err

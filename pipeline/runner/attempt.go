@@ -354,11 +354,8 @@ func (a *attempt) finish(ctx context.Context, result outcome) outcome {
 	}
 	if spec := a.node.job.Artifacts; spec != nil {
 		var err error
-		if result.dotenv, err = a.readDotenv(spec); err != nil {
+		if result.reports, result.dotenv, err = a.keepReports(spec); err != nil {
 			fail(DataFailure, err)
-		}
-		if result.reports, err = a.keepReports(spec); err != nil {
-			fail(SystemFailure, err)
 		}
 		if wanted(spec.When, success) {
 			if err := a.keepArtifacts(ctx, spec); err != nil {

@@ -199,14 +199,26 @@ func shellName(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == "" && (name[0] < '0' || name[0] > '9')
 }
 
-// findShell runs a script in bash, or where an image has none, in sh.
-const findShell = `if command -v bash >/dev/null; then exec bash "$0"; else exec sh "$0"; fi`
+// findShell runs a script in bash, or where an image has none, in sh. As the first process of a container it would be deaf to
+// SIGTERM; it passes it on to all others. When it ends, so does everything else in the container.
+const findShell = `shell=sh
+if command -v bash >/dev/null; then shell=bash; fi
+$shell "$0" &
+script=$!
+trap 'if [ $$ = 1 ]; then kill -TERM -1; else kill -TERM $script; fi' TERM
+wait $script
+code=$?
+while kill -0 $script 2>/dev/null; do
+  wait $script
+  code=$?
+done
+exit $code`
 
 func (c *containers) command(a *attempt, name, script string, _ map[string]string) (args, environ []string, err error) {
 	// The checkout borrows its objects from the snapshot.
 	sources := a.run.definition.Sources.Dir
 	args = []string{
-		c.engine, "run", "--rm", "--init", "--name", c.name(a, name), "--workdir", a.build.project,
+		c.engine, "run", "--rm", "--name", c.name(a, name), "--workdir", a.build.project,
 		"--volume", a.build.root + ":" + a.build.root, "--volume", sources + ":" + sources + ":ro",
 	}
 	if len(a.node.job.Services) > 0 {
@@ -248,7 +260,9 @@ func (c *containers) stop(a *attempt) {
 		names = append(names, c.name(a, fmt.Sprintf("service-%d", i)))
 	}
 	// What is not there needs no removal; what cannot be removed is found by the next run.
-	_, _ = c.run(ctx, append([]string{"rm", "--force", "--volumes"}, names...)...)
+	for _, name := range names {
+		_, _ = c.run(ctx, "rm", "--force", "--volumes", name)
+	}
 	if len(a.node.job.Services) > 0 {
 		_, _ = c.run(ctx, "network", "rm", c.name(a, "network"))
 	}

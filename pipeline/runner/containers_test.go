@@ -24,7 +24,7 @@ run)
   while [ $# -gt 0 ]; do
     case $1 in
     --detach) exit 0 ;;
-    --rm | --init) shift ;;
+    --rm) shift ;;
     --workdir) cd "$2"; shift 2 ;;
     --entrypoint) [ -n "$2" ] && entry=$2; shift 2 ;;
     --*) shift 2 ;;

@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// bashPrologue and shPrologue make a shell stop at the first failure, in a pipeline too where it can.
+// bashPrologue and shPrologue make a shell stop at the first failure, in a pipeline too where it can. The trap lets the shell
+// wait for its commands, which SIGTERM reaches as well, and pass their exit code on; in them it is not in force.
 const (
-	bashPrologue = "set -eo pipefail\n"
-	shPrologue   = "set -e\nif (set -o pipefail) 2>/dev/null; then set -o pipefail; fi\n"
+	bashPrologue = "set -eo pipefail\ntrap : TERM\n"
+	shPrologue   = "set -e\nif (set -o pipefail) 2>/dev/null; then set -o pipefail; fi\ntrap : TERM\n"
 )
 
 // shellScript makes of a job's commands the text that GitLab's runner gives to bash: each command is shown before it runs, the
