@@ -124,6 +124,13 @@ func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 	if plan, err = runner.Select(plan, jobs); err != nil {
 		p.t.Fatal(err)
 	}
+	// Whoever names a manual job means it.
+	var approve []string
+	for _, job := range jobs {
+		if plan.Job(job).When == pipeline.Manual {
+			approve = append(approve, job)
+		}
+	}
 	environment := os.Environ()
 	if p.path != "" {
 		environment = append(environment, "PATH="+p.path+":"+os.Getenv("PATH"))
@@ -133,7 +140,7 @@ func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 	defer cancel()
 	result, err := runner.Run(ctx, plan, runner.Options{
 		Dir: p.dir, CacheDir: filepath.Join(p.t.TempDir(), "cache"), Tools: commands(p.t), Jobs: 2,
-		Env: environment, Supervisor: []string{os.Args[0], "supervise"}, Keep: 3,
+		Env: environment, Supervisor: []string{os.Args[0], "supervise"}, Keep: 3, Approve: approve,
 	})
 	if err != nil {
 		p.t.Fatal(err)

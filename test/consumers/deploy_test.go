@@ -1,0 +1,208 @@
+package consumers
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// noCluster is what a job says that has been let through to the cluster, where there is none.
+const noCluster = "The cluster does not answer"
+
+func TestPermission(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("jq"); err != nil {
+		t.Skip("jq is not installed: apt-get install jq")
+	}
+	const own, others = `{"approved_by": [{"user": {"id": 1, "username": "ada"}}]}`, `{"approved_by": [{"user": {"id": 1, "username": "ada"}}, {"user": {"id": 2, "username": "grace"}}]}`
+	for _, c := range []struct {
+		name, input string
+		variables   map[string]string
+		merged      string
+		approvals   string
+		says        string
+	}{
+		{"off", `four_eyes: "off"`, nil, "", "", noCluster},
+		{"author", "four_eyes: starter", map[string]string{"GITLAB_USER_EMAIL": "ada@example.com"}, "", "", "may not deliver it alone; nothing has been touched"},
+		{"somebody else", "four_eyes: starter", map[string]string{"GITLAB_USER_EMAIL": "grace@example.com"}, "", "", noCluster},
+		{"nobody else approved", "four_eyes: approval", nil, `[{"iid": 7, "state": "merged"}]`, own, "Nobody but its author has looked at !7"},
+		{"somebody else approved", "four_eyes: approval", nil, `[{"iid": 6, "state": "closed"}, {"iid": 7, "state": "merged"}]`, others, "!7 was approved by grace"},
+		{"pushed past review", "four_eyes: approval", nil, `[]`, others, "No merged merge request brought this commit"},
+		{"token refused", "four_eyes: approval", nil, "", "", "GitLab's API does not answer with FOUR_EYES_TOKEN"},
+		{"freeze", "freeze: true", map[string]string{"CI_DEPLOY_FREEZE": "true"}, "", "", "A deploy freeze is on; nothing has been touched"},
+		{"freeze that does not matter", "freeze: false", map[string]string{"CI_DEPLOY_FREEZE": "true"}, "", "", noCluster},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			// STAND-IN for GitLab's API: the three answers that the job reads.
+			gitlab := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				answer := map[bool]string{true: c.merged}[strings.HasSuffix(r.URL.Path, "/merge_requests")]
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/merge_requests/7"):
+					answer = `{"author": {"id": 1}}`
+				case strings.HasSuffix(r.URL.Path, "/merge_requests/7/approvals"):
+					answer = c.approvals
+				}
+				if answer == "" || r.Header.Get("PRIVATE-TOKEN") != "secret" {
+					w.WriteHeader(http.StatusUnauthorized)
+					return
+				}
+				_, _ = w.Write([]byte(answer))
+			}))
+			t.Cleanup(gitlab.Close)
+			p := clone(t, "service")
+			p.write(".gitlab-ci.yml", "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/deploy@v0.1.0\n    inputs: {app: service, "+c.input+", needs: [], review_needs: []}\n")
+			p.commit("Ask for permission")
+			p.alone = true
+			for key, value := range map[string]string{"IMAGE_DIGEST": "sha256:0", "IMAGE_REPOSITORY": "x", "FOUR_EYES_TOKEN": "secret",
+				"CI_API_V4_URL": gitlab.URL, "CI_COMMIT_AUTHOR": "Ada <ada@example.com>", "KUBECONFIG": "/nowhere"} {
+				p.variables = append(p.variables, pipeline.Variable{Key: key, Value: value})
+			}
+			for key, value := range c.variables {
+				p.variables = append(p.variables, pipeline.Variable{Key: key, Value: value})
+			}
+			p.run(nil, "deploy-production").red("deploy-production", 1, c.says)
+		})
+	}
+}
+
+// platform gives the CI/CD variables of a platform that is up. SLIPWAY_PLATFORM names the file that `platform env` has written; the
+// folder that `platform bin` prints has to be in PATH.
+func platform(t *testing.T) []pipeline.Variable {
+	t.Helper()
+	file := os.Getenv("SLIPWAY_PLATFORM")
+	if file == "" {
+		t.Skip("SLIPWAY_PLATFORM does not name a file of variables; `platform env` writes one")
+	}
+	data, err := os.ReadFile(file) //nolint:gosec // a test reads what its caller names
+	if err != nil {
+		t.Fatal(err)
+	}
+	var variables []pipeline.Variable
+	if err := yaml.Unmarshal(data, &variables); err != nil {
+		t.Fatal(err)
+	}
+	return variables
+}
+
+// TestDelivery takes the service to staging and production of a real cluster, breaks it, and goes back.
+func TestDelivery(t *testing.T) {
+	variables := platform(t)
+	p := clone(t, "service")
+	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"      review: true\n")
+	p.write("k8s/overlays/review/kustomization.yaml", p.read("k8s/overlays/staging/kustomization.yaml"))
+	p.commit("Deliver")
+	// Review environments use staging's namespace and its credentials here.
+	for _, v := range slices.Clone(variables) {
+		if v.EnvironmentScope == "staging" {
+			v.EnvironmentScope = "review/*"
+			variables = append(variables, v)
+		}
+	}
+	kubeconfig := func(environment string) string {
+		for _, v := range variables {
+			if v.Key == "KUBECONFIG" && v.EnvironmentScope == environment {
+				file := t.TempDir() + "/kubeconfig"
+				if err := os.WriteFile(file, []byte(v.Value), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return file
+			}
+		}
+		t.Fatalf("no KUBECONFIG for %s", environment)
+		return ""
+	}
+	kubectl := func(environment string, args ...string) string {
+		t.Helper()
+		command := exec.Command("kubectl", append([]string{"--kubeconfig", kubeconfig(environment), "--namespace", "orders-" + environment}, args...)...) //nolint:gosec,noctx // runs in cleanups, too
+		out, err := command.CombinedOutput()
+		if err != nil {
+			t.Errorf("kubectl %v: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	t.Cleanup(func() {
+		for _, environment := range []string{"staging", "production"} {
+			kubectl(environment, "delete", "--ignore-not-found", "deployment/service", "service/service")
+		}
+	})
+	serving := func(environment string) string {
+		t.Helper()
+		image := kubectl(environment, "get", "deployment/service", "-o", "jsonpath={.spec.template.spec.containers[0].image} {.status.readyReplicas}")
+		_, digest, _ := strings.Cut(image, "@")
+		return digest
+	}
+	// deliver builds an image of the present commit and gives what the build passes on, as the deployments get it.
+	deliver := func() string {
+		t.Helper()
+		p.alone, p.variables = false, variables
+		o := p.run(nil, "image-check")
+		o.green("build-image", "image-check")
+		p.alone, p.variables = true, append(slices.Clone(variables), o.job("build-image").Dotenv...)
+		i := slices.IndexFunc(p.variables, func(v pipeline.Variable) bool { return v.Key == "IMAGE_DIGEST" })
+		if i < 0 {
+			t.Fatal("build-image has passed no IMAGE_DIGEST on")
+		}
+		return p.variables[i].Value
+	}
+
+	first := deliver()
+	p.run(nil, "deploy-staging").green("deploy-staging")
+	p.run(nil, "deploy-production").green("deploy-production")
+	if got := serving("production"); got != first+" 1" {
+		t.Errorf("production serves %s, want %s", got, first)
+	}
+
+	good := p.read("main.go")
+	p.write("main.go", strings.Replace(good, "GET /version", "GET /nothing", 1))
+	p.commit("Break it")
+	deliver()
+	o := p.run(func(e *pipeline.Event) {
+		e.Variables = append(e.Variables, pipeline.Variable{Key: "ROLLOUT_TIMEOUT", Value: "15s"})
+	}, "deploy-staging")
+	o.red("deploy-staging", 1, "does not serve on staging", "going back to revision", "The version before it serves again")
+	if got := serving("staging"); got != first+" 1" {
+		t.Errorf("staging serves %s after the failure, want %s", got, first)
+	}
+
+	p.write("main.go", strings.Replace(good, `"hello"`, `"greeting"`, 1))
+	p.commit("Mend it")
+	second := deliver()
+	p.run(nil, "deploy-staging").green("deploy-staging")
+	p.run(nil, "deploy-production").green("deploy-production")
+	if got := serving("production"); got != second+" 1" {
+		t.Errorf("production serves %s, want %s", got, second)
+	}
+	p.run(nil, "deploy-rollback").green("deploy-rollback")
+	if got := serving("production"); got != first+" 1" {
+		t.Errorf("production serves %s after going back, want %s", got, first)
+	}
+	// There is nothing before that, but a digest can be named.
+	p.run(nil, "deploy-rollback").red("deploy-rollback", 1, "The cluster has no version before the present one")
+	p.variables = append(p.variables, pipeline.Variable{Key: "ROLLBACK_DIGEST", Value: second})
+	p.run(nil, "deploy-rollback").green("deploy-rollback")
+	if got := serving("production"); got != second+" 1" {
+		t.Errorf("production serves %s, want %s", got, second)
+	}
+
+	p.branch()
+	p.write("README.md", "Review me.\n")
+	p.commit("Review")
+	deliver()
+	p.run(nil, "deploy-review").green("deploy-review")
+	if got := kubectl("staging", "get", "deployment", "-o", "name"); !strings.Contains(got, "deployment.apps/service-review-feature") {
+		t.Errorf("no review environment among %s", got)
+	}
+	p.run(nil, "deploy-review-stop").green("deploy-review-stop")
+	if got := kubectl("staging", "get", "deployment,service", "-o", "name"); strings.Contains(got, "service-review-feature") {
+		t.Errorf("the review environment is still there: %s", got)
+	}
+}
