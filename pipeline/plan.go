@@ -9,6 +9,8 @@ type Plan struct {
 	// Created is false when GitLab would make no pipeline; Reason says why ("workflow" or "no_jobs").
 	Created bool
 	Reason  string
+	// Decision is the rule of workflow:rules that let the pipeline in or kept it out.
+	Decision Decision
 	// Name is `workflow:name`, expanded.
 	Name string
 	// AutoCancel is `workflow:auto_cancel` as written, nil if not given.

@@ -105,12 +105,21 @@ func (p *planner) settings(environment string) *variableSet {
 // workflow decides whether there is a pipeline, and its name.
 func (p *planner) workflow(plan *Plan) bool {
 	plan.AutoCancel = mergeAutoCancel(p.spec.autoCancel, nil)
+	plan.Decision = Decision{Rule: -1, Text: "there are no workflow:rules"}
 	if p.spec.workflow != nil {
 		s := newScope(p.base, newVariableSet(p.root), p.settings(""))
 		i, err := p.match(p.spec.workflow, s)
 		if err != nil {
 			p.fail(&keyPath{key: "workflow"}, nil, "", "%v", err)
 			return false
+		}
+		plan.Decision.Rule = i
+		if i < 0 {
+			plan.Decision.Text = fmt.Sprintf("none of %d workflow:rules matched", len(p.spec.workflow))
+		} else {
+			r := p.spec.workflow[i]
+			plan.Decision.Text = fmt.Sprintf("workflow:rules[%d] matched: %s", i, r.text())
+			plan.Decision.Position = at(r.node)
 		}
 		if i < 0 || p.spec.workflow[i].when == Never {
 			plan.Reason = "workflow"

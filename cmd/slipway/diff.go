@@ -20,7 +20,7 @@ import (
 // newDiffCommand is `slipway diff`: what a change does to the jobs of every event.
 func newDiffCommand() *cobra.Command {
 	var where projectFlags
-	var names []string
+	var names, changed []string
 	var exitCode bool
 	format := newFormat("text", "json")
 	cmd := &cobra.Command{
@@ -38,7 +38,7 @@ Exit codes: 0; 1 if something differs and --exit-code is given.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			events, err := selectEvents(names)
+			events, err := selectEvents(names, changed)
 			if err != nil {
 				return err
 			}
@@ -74,6 +74,7 @@ Exit codes: 0; 1 if something differs and --exit-code is given.`,
 	format.bind(cmd)
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&names, "event", "e", nil, "only this event of `slipway events` (repeatable)")
+	flags.StringSliceVar(&changed, "changed", nil, "path that every push and merge request changes (repeatable; default: none)")
 	flags.BoolVar(&exitCode, "exit-code", false, "exit with 1 if something differs")
 	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
 	return cmd

@@ -19,7 +19,7 @@ import (
 // newMatrixCommand is `slipway matrix`: jobs by events.
 func newMatrixCommand() *cobra.Command {
 	var where projectFlags
-	var names []string
+	var names, changed []string
 	var check, update string
 	format := newFormat("text", "markdown", "json")
 	cmd := &cobra.Command{
@@ -35,7 +35,7 @@ A golden file is text, or JSON if it is named *.json, as --update writes it. Exi
   slipway matrix --check testdata/matrix.golden`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			events, err := selectEvents(names)
+			events, err := selectEvents(names, changed)
 			if err != nil {
 				return err
 			}
@@ -68,6 +68,7 @@ A golden file is text, or JSON if it is named *.json, as --update writes it. Exi
 	format.bind(cmd)
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&names, "event", "e", nil, "only this event of `slipway events` (repeatable)")
+	flags.StringSliceVar(&changed, "changed", nil, "path that every push and merge request changes (repeatable; default: none)")
 	flags.StringVar(&check, "check", "", "compare with this golden file; tell the differences and exit with 1 if there are any")
 	flags.StringVar(&update, "update", "", "write the golden file")
 	cmd.MarkFlagsMutuallyExclusive("check", "update", "format")
@@ -75,9 +76,12 @@ A golden file is text, or JSON if it is named *.json, as --update writes it. Exi
 	return cmd
 }
 
-// selectEvents are the standard events of these names; all if there are none.
-func selectEvents(names []string) ([]pipeline.Event, error) {
+// selectEvents are the standard events of these names, all if there are none, with the paths that they change.
+func selectEvents(names, changed []string) ([]pipeline.Event, error) {
 	all := pipeline.StandardEvents()
+	for i := range all {
+		all[i].Changed = changed
+	}
 	if len(names) == 0 {
 		return all, nil
 	}

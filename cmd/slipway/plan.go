@@ -46,7 +46,11 @@ An event that gets no pipeline is an answer, not an error. Exit codes: 0; 1 if G
 				return refused(cmd, err, format.value)
 			}
 			if why != "" {
-				return writeWhy(cmd.OutOrStdout(), plan, why)
+				config, err := project.Config(cmd.Context(), event)
+				if err != nil {
+					return err
+				}
+				return writeWhy(cmd.OutOrStdout(), plan, config, why)
 			}
 			switch format.value {
 			case "json":
@@ -87,12 +91,15 @@ func refused(cmd *cobra.Command, err error, format string) error {
 	return exitError(1)
 }
 
-func writeWhy(w io.Writer, plan *pipeline.Plan, job string) error {
-	found, err := render.Why(w, plan, job, palette(w))
+func writeWhy(w io.Writer, plan *pipeline.Plan, config *pipeline.Config, job string) error {
+	found, err := render.Why(w, plan, config, job, palette(w))
 	if err != nil || found {
 		return err
 	}
 	names := planJobNames(plan)
+	if len(names) == 0 {
+		return fmt.Errorf("no job %q in the configuration; and there is no pipeline for this event", job)
+	}
 	if near := nearest(job, names); near != "" {
 		return fmt.Errorf("no job %q; did you mean %q?", job, near)
 	}

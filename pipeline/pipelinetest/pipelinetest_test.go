@@ -61,7 +61,7 @@ func TestClaimsThatFail(t *testing.T) {
 		{"a job that is not in the configuration", func(p *pt.Project) { p.On(pt.Push("main")).HasJob("deploi") },
 			[]string{"the configuration has no job deploi; it has ", "deploy-staging"}},
 		{"a job without a pipeline", func(p *pt.Project) { p.On(pt.Schedule("main")).HasJob("build-image") },
-			[]string{"there is no job build-image, since there is no pipeline: workflow:rules leave it out"}},
+			[]string{"there is no job build-image, since there is no pipeline: workflow:rules[0] matched: if $CI_PIPELINE_SOURCE", ".gitlab-ci.yml:6"}},
 		{"a job that is there", func(p *pt.Project) { p.On(pt.Tag("v1")).HasNoJob("deploy-production") },
 			[]string{"there is a job deploy-production: ", "$CI_COMMIT_TAG", ".gitlab-ci.yml:5"}},
 		{"no pipeline", func(p *pt.Project) { p.On(pt.Schedule("main")).IsCreated() }, []string{"there is no pipeline"}},

@@ -24,7 +24,7 @@ func (p *Plan) Plan() *pipeline.Plan { return p.plan }
 func (p *Plan) IsCreated() *Plan {
 	p.t.Helper()
 	if p.plan != nil && !p.plan.Created {
-		p.t.Errorf("on %s: there is no pipeline: %s", p.event, render.NotCreated(p.plan.Reason))
+		p.t.Errorf("on %s: there is no pipeline: %s", p.event, notCreated(p.plan))
 	}
 	return p
 }
@@ -128,13 +128,20 @@ func (p *Plan) missing(name string) string {
 	}
 	switch {
 	case !p.plan.Created:
-		return "there is no job " + name + ", since there is no pipeline: " + render.NotCreated(p.plan.Reason)
+		return "there is no job " + name + ", since there is no pipeline: " + notCreated(p.plan)
 	case why != "":
 		return why
 	default:
 		known := append(names(p.plan.Jobs), names(p.plan.Dropped)...)
 		return "the configuration has no job " + name + "; it has " + strings.Join(known, ", ")
 	}
+}
+
+func notCreated(plan *pipeline.Plan) string {
+	if plan.Reason == "workflow" {
+		return plan.Decision.Text + place(plan.Decision.Position)
+	}
+	return render.NotCreated(plan.Reason)
 }
 
 func because(job *pipeline.Job) string {

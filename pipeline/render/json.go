@@ -35,6 +35,9 @@ func document(plan *pipeline.Plan) map[string]any {
 	d["left_out"] = leftOut
 	if !plan.Created {
 		d["reason"] = plan.Reason
+		if plan.Reason == "workflow" {
+			d["reason_text"] = plan.Decision.Text
+		}
 		return d
 	}
 	jobs, decisions := []any{}, map[string]any{}
