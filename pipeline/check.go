@@ -43,7 +43,17 @@ type checker struct {
 }
 
 func (c *checker) fail(p *keyPath, n *node, hint, format string, args ...any) {
-	c.errors = append(c.errors, &Error{Position: at(n), Path: p.String(), Message: fmt.Sprintf(format, args...), Hint: hint})
+	c.errors = append(c.errors, &Error{Position: at(n), Path: p.String(), Message: cut(fmt.Sprintf(format, args...)), Hint: cut(hint)})
+}
+
+// maxMessage is where a message ends that quotes too much of a configuration.
+const maxMessage = 500
+
+func cut(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage], "") + "..."
 }
 
 // mapping says whether n is a mapping, and complains if not.

@@ -149,7 +149,7 @@ func (c *compiler) interpolated(f *file, given *node) *node {
 	}
 	tree, wrong := interpolation.Apply(content, interpolation.Context{Values: values, Variable: c.expandable})
 	for _, e := range wrong {
-		c.errors = append(c.errors, &Error{Position: Position(e.Position), Path: "interpolation", Message: e.Message})
+		c.errors = append(c.errors, &Error{Position: Position(e.Position), Path: "interpolation", Message: cut(e.Message)})
 	}
 	return tree
 }

@@ -43,6 +43,8 @@ func TestPathological(t *testing.T) {
 		"variable bomb":     {main: variableBomb(60) + "unit: {script: [x], environment: {name: $V0}}", where: "variables"},
 		"variable circle":   {main: "variables: {A: $B, B: $C, C: $A}\n" + job, where: "variables"},
 		"interpolation":     {main: "include: [{local: a.yml, inputs: {a: \"" + strings.Repeat("x", 100_000) + "\"}}]\n" + job, files: map[string]string{"a.yml": "spec: {inputs: {a: {}}}\n---\nb: {script: [\"" + strings.Repeat("$[[ inputs.a ]]", 10_000) + "\"]}"}, where: "interpolation"},
+		"open blocks":       {main: "include: [{local: a.yml}]\n" + job, files: map[string]string{"a.yml": "spec: {inputs: {a: {default: x}}}\n---\nb: {script: [\"" + strings.Repeat("$[[ a", 150_000) + "\\n]]\"]}"}, where: "interpolation"},
+		"lines of blocks":   {main: "include: [{local: a.yml}]\n" + job, files: map[string]string{"a.yml": "spec: {inputs: {a: {default: x}}}\n---\nb: {script: [\"" + strings.Repeat("$[[ a", 150_000) + "\\nx ]]\"]}"}},
 		"braces":            {main: "unit: {script: [x], rules: [{changes: [\"" + strings.Repeat("{a,b}", 800) + "\"]}]}\nother: {script: [x]}"},
 		"stars":             {main: "unit: {script: [x], rules: [{changes: [\"" + strings.Repeat("**/*a", 500) + "\"]}]}\nother: {script: [x]}"},
 		"expression":        {main: "unit: {script: [x], rules: [{if: '" + strings.Repeat("(", 90_000) + "'}]}", where: "jobs:unit:rules:if"},
@@ -77,8 +79,10 @@ func TestPathological(t *testing.T) {
 			var wrong pipeline.Errors
 			errors.As(err, &wrong)
 			switch {
+			case err != nil && len(err.Error()) > 10_000:
+				t.Errorf("a message of %d bytes: %.300v", len(err.Error()), err)
 			case c.where == "" && err != nil:
-				t.Error(err)
+				t.Errorf("%.300v", err)
 			case c.where != "" && (wrong == nil || !strings.HasPrefix(wrong[0].Path, c.where)):
 				t.Errorf("want an error at %s, got %.300v", c.where, err)
 			}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -17,6 +18,71 @@ const (
 	maxAccessParts = 5
 	maxIndices     = 5
 )
+
+// A block is one $[[ ]] of a text, as it is written and what stands inside.
+type block struct{ written, content string }
+
+const whiteSpace = " \t\n\v\f\r"
+
+// blocks finds the blocks of a text: what matches \$\[\[\s*(\S.*?\S)\s*\]\], at most maxBlocks. The time it takes grows
+// with the length of the text only, whatever is in it.
+func blocks(text string) []block {
+	var found []block
+	closing, newline := finder{text: text, what: "]]"}, finder{text: text, what: "\n"}
+	for at := 0; len(found) < maxBlocks; {
+		start := strings.Index(text[at:], "$[[")
+		if start < 0 {
+			break
+		}
+		start += at
+		at = start + 3
+		from := len(text) - len(strings.TrimLeft(text[at:], whiteSpace))
+		end := closing.next(from)
+		content := ""
+		// A content of one character has its end in the brackets that follow: "$[[ a]]]" holds "a]".
+		for end >= 0 && !isLong(content) {
+			content = strings.TrimRight(text[from:end], whiteSpace)
+			if !isLong(content) {
+				end = closing.next(end + 1)
+			}
+		}
+		if end < 0 {
+			break
+		}
+		if n := newline.next(from); n >= 0 && n < from+len(content) {
+			continue
+		}
+		found = append(found, block{text[start : end+2], content})
+		at = end + 2
+	}
+	return found
+}
+
+// isLong says whether a text has two characters or more.
+func isLong(s string) bool {
+	_, first := utf8.DecodeRuneInString(s)
+	return len(s) > first
+}
+
+// A finder looks for a text at places that only grow, and remembers what it has found.
+type finder struct {
+	text, what string
+	found      int
+	searched   bool
+}
+
+// next gives the first place at or behind from; -1 if there is none.
+func (f *finder) next(from int) int {
+	if f.searched && (f.found < 0 || f.found >= from) {
+		return f.found
+	}
+	f.searched = true
+	f.found = strings.Index(f.text[min(from, len(f.text)):], f.what)
+	if f.found >= 0 {
+		f.found += from
+	}
+	return f.found
+}
 
 // evaluate gives the value of "inputs.name[0] | function | function". Blocks of the matrix are left as they are: they are
 // replaced when the jobs of a matrix are made.

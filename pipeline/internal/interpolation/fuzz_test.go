@@ -1,7 +1,11 @@
 package interpolation
 
 import (
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -16,7 +20,17 @@ func FuzzInterpolation(f *testing.F) {
 		f.Add(seed, `v\0&`)
 	}
 	at := yamltree.Position{File: "f.yml", Line: 1, Column: 1}
+	pattern := regexp.MustCompile(`\$\[\[\s*(\S.*?\S)\s*\]\]`)
 	f.Fuzz(func(t *testing.T, text, value string) {
+		if utf8.ValidString(text) && !strings.Contains(text, "\v") { // Go's \s lacks it
+			var want []block
+			for _, m := range pattern.FindAllStringSubmatch(text, -1) {
+				want = append(want, block{m[0], m[1]})
+			}
+			if got := blocks(text); !slices.Equal(got, want) {
+				t.Fatalf("blocks of %q: %q, want %q", text, got, want)
+			}
+		}
 		inputs, err := yamltree.FromAny(map[string]any{"inputs": map[string]any{"a": value, "b": 3, "l": []any{value, []any{value}}}}, at)
 		if err != nil {
 			t.Fatal(err)

@@ -6,9 +6,7 @@ package interpolation
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
-	"sync"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -34,9 +32,6 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Message }
-
-// Block matches one block; its submatch is what stands inside.
-var Block = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\[\[\s*(\S.*?\S)\s*\]\]`) })
 
 // Apply gives the tree with its blocks replaced, or what is wrong with them.
 func Apply(n *yamltree.Node, c Context) (*yamltree.Node, []*Error) {
@@ -121,28 +116,35 @@ func (t *template) text(n *yamltree.Node) *yamltree.Node {
 		t.fail(n.Position, "a text with blocks may have %d bytes", maxTextLength)
 		return n
 	}
-	found := Block().FindAllStringSubmatch(n.Text, maxBlocks)
 	out := n.Text
-	for _, m := range found {
-		r := t.block(m[0], m[1])
+	for _, b := range blocks(n.Text) {
+		r := t.block(b.written, b.content)
 		if r.err != nil {
-			t.fail(n.Position, "%s: %v", m[0], r.err)
+			t.fail(n.Position, "%s: %v", shorten(b.written), r.err)
 			return n
 		}
-		if len(m[0]) == len(n.Text) {
+		if len(b.written) == len(n.Text) {
 			return r.value
 		}
 		value := r.value.RubyText()
-		if strings.Count(out, m[0])*len(value)+len(out) > maxTextLength {
+		if strings.Count(out, b.written)*len(value)+len(out) > maxTextLength {
 			t.fail(n.Position, "the text grows beyond %d bytes", maxTextLength)
 			return n
 		}
-		out = replaceAll(out, m[0], value)
+		out = replaceAll(out, b.written, value)
 	}
 	if out == n.Text {
 		return n
 	}
 	return yamltree.NewString(out, n.Position)
+}
+
+func shorten(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
 // replaceAll puts a value in the place of a block. GitLab does it with Ruby's gsub, which reads a backslash in the value:
