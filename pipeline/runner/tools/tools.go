@@ -168,7 +168,11 @@ func (g goCommand) build(ctx context.Context, target string, packages []string, 
 		return ctx.Err()
 	}
 	if err != nil {
-		return fmt.Errorf("build the tools of %s: %w\n%s", filepath.Join(g.dir, "go.mod"), err, strings.TrimSpace(log.String()))
+		said := strings.TrimSpace(log.String())
+		if strings.Contains(said, "GOTOOLCHAIN=local") {
+			said += "\nlet go fetch the toolchain that go.mod asks for: export GOTOOLCHAIN=auto"
+		}
+		return fmt.Errorf("build the tools of %s: %w\n%s", filepath.Join(g.dir, "go.mod"), err, said)
 	}
 	tellNew(temporary, seen, begun, progress)
 	return os.Rename(temporary, target)

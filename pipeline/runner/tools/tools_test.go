@@ -14,11 +14,12 @@ import (
 )
 
 // module makes a module with tools of its own, so that no test needs a network.
-func module(t *testing.T, main string) string {
+func module(t *testing.T, main string, version ...string) string {
 	t.Helper()
+	version = append(version, "go 1.24")
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"go.mod":        "module example.com/tools\n\ngo 1.24\n\ntool (\n\texample.com/tools/hello\n\texample.com/tools/other/v2\n)\n",
+		"go.mod":        "module example.com/tools\n\n" + version[0] + "\n\ntool (\n\texample.com/tools/hello\n\texample.com/tools/other/v2\n)\n",
 		"hello/main.go": main, "other/v2/main.go": "package main\n\nfunc main() {}\n",
 	} {
 		path := filepath.Join(dir, name)
@@ -113,13 +114,14 @@ func TestBuildFails(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, dir, err string }{
 		{"code that does not compile", module(t, "package main\n\nfunc main() { undefined() }\n"), "undefined: undefined"},
+		{"a Go that is not there", module(t, hello, "go 1.999"), "let go fetch the toolchain"},
 		{"no tools", empty, "has no tool directive: add one with `go get -tool"},
 		{"no module", t.TempDir(), "go.mod"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			cache := t.TempDir()
-			_, err := Build(context.Background(), tt.dir, Options{CacheDir: cache, Env: os.Environ()})
+			_, err := Build(context.Background(), tt.dir, Options{CacheDir: cache, Env: append(os.Environ(), "GOTOOLCHAIN=local")})
 			if err == nil || !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("got %v, want %q", err, tt.err)
 			}
