@@ -62,6 +62,7 @@ func (s Source) Load() (*Loaded, error) {
 				l.Files = append(l.Files, path)
 				if text, err = readSecret(path); err != nil {
 					errs = append(errs, fmt.Errorf("%s: %w", layer.name, err))
+					_ = setting.set(setting.fallback) // so that Validate does not report it again
 					break
 				}
 				ok = true

@@ -1,0 +1,84 @@
+package app_test
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"gitlab.com/slipway-ci/slipway/service/config"
+)
+
+const manifest = "../../k8s/base/deployment.yaml"
+
+type probe struct {
+	HTTPGet struct{ Path, Port string } `yaml:"httpGet"`
+}
+
+// TestManifest reads the numbers that the service and its manifest must agree on.
+func TestManifest(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var deployment struct {
+		Spec struct {
+			Template struct {
+				Spec struct {
+					Grace      int `yaml:"terminationGracePeriodSeconds"`
+					Containers []struct {
+						Ports []struct {
+							Name string
+							Port int `yaml:"containerPort"`
+						}
+						Env            []struct{ Name, Value string }
+						StartupProbe   probe `yaml:"startupProbe"`
+						ReadinessProbe probe `yaml:"readinessProbe"`
+						LivenessProbe  probe `yaml:"livenessProbe"`
+					}
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal(b, &deployment); err != nil {
+		t.Fatal(err)
+	}
+	pod := deployment.Spec.Template.Spec
+	container := pod.Containers[0]
+	var environ []string
+	for _, e := range container.Env {
+		if e.Name == "ORDERS_DATABASE_URL_FILE" || e.Name == "ORDERS_API_KEYS_FILE" {
+			continue // a file in the container
+		}
+		environ = append(environ, e.Name+"="+e.Value)
+	}
+	c, err := config.Source{Environ: environ}.Load()
+	if err != nil {
+		t.Fatalf("the service refuses its manifest: %v", err)
+	}
+	const margin = 3 * time.Second // to start the end and to be gone
+	if grace := time.Duration(pod.Grace) * time.Second; c.Shutdown.Drain+c.Shutdown.Timeout+margin > grace {
+		t.Errorf("the drain delay %v and the budget %v do not fit into the grace period of %v", c.Shutdown.Drain, c.Shutdown.Timeout, grace)
+	}
+	ports := map[string]string{}
+	for _, p := range container.Ports {
+		ports[p.Name] = strconv.Itoa(p.Port)
+	}
+	for name, addr := range map[string]string{"http": c.HTTP.Addr, "admin": c.Admin.Addr} {
+		if _, port, _ := net.SplitHostPort(addr); port != ports[name] {
+			t.Errorf("the port %s is %s in the manifest and %s in the service", name, ports[name], port)
+		}
+	}
+	i := start(t, nil)
+	for name, p := range map[string]probe{"startup": container.StartupProbe, "readiness": container.ReadinessProbe, "liveness": container.LivenessProbe} {
+		if p.HTTPGet.Port != "admin" {
+			t.Errorf("the %s probe asks the port %s", name, p.HTTPGet.Port)
+		}
+		wantStatus(t, i.probe(t, p.HTTPGet.Path), http.StatusOK)
+	}
+}
