@@ -147,10 +147,14 @@ func (p *Platform) startCluster(ctx context.Context, self string, s *steps) erro
 	})
 }
 
-// binaries compiles hyperkube if need be and puts kubectl where a PATH can have it.
+// binaries compiles hyperkube if need be and puts kubectl where a PATH can have it. Outside of a clone there is nothing to
+// compile; what was compiled before is good enough to heal with.
 func (p *Platform) binaries(ctx context.Context) (dir string, changed bool, err error) {
 	source, err := build.FindSource()
 	if err != nil {
+		if last, linkErr := filepath.EvalSymlinks(filepath.Join(p.Bin(), "kubectl")); linkErr == nil {
+			return filepath.Dir(last), false, nil
+		}
 		return "", false, err
 	}
 	dir, changed, err = source.Binaries(ctx, p.Config.Cache, p.Out)
