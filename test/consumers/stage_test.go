@@ -241,3 +241,89 @@ func layer(t *testing.T, files map[string]os.FileMode, size int) string {
 	}
 	return archive
 }
+
+func TestOnlyAffected(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "monorepo")
+	p.write("ci/module.yml", strings.Replace(p.read("ci/module.yml"), "coverage_minimum: 70", "only_affected: true", 1))
+	p.write("billing/plan/plan.go", "// Package plan is of its own.\npackage plan\n\n// Name names the plan.\nfunc Name() string { return \"free\" }\n")
+	p.write("billing/plan/plan_test.go", "package plan\n\nimport \"testing\"\n\nfunc TestName(t *testing.T) {\n\tif Name() == \"\" {\n\t\tt.Fail()\n\t}\n}\n")
+	p.commit("A package that nobody imports")
+	p.branch()
+	p.write("greeting/greeting.go", strings.Replace(p.read("greeting/greeting.go"), "Hello greets", "Hello welcomes", 1))
+	p.commit("Change what the services share")
+	o := p.run(func(e *pipeline.Event) { e.Changed = []string{"greeting/greeting.go"} }, "billing-test", "greeting-test")
+	o.green("billing-test", "greeting-test")
+	if log := o.log("billing-test"); !strings.Contains(log, "The change affects: example.com/monorepo/billing\n") {
+		t.Errorf("the service imports what has changed, and plan does not:\n%s", tail(log))
+	}
+}
+
+func TestCompatibility(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "library")
+	// An older version would have to be fetched, and would compile the standard library for itself.
+	p.write(".gitlab-ci.yml", strings.Replace(p.read(".gitlab-ci.yml"), `["1.26", "1.27"]`, `["1.27"]`, 1))
+	p.commit("One version")
+	o := p.run(nil, "compatibility")
+	o.green("compatibility: [1.27]")
+	if log := o.log("compatibility: [1.27]"); !strings.Contains(log, "go version go1.27") {
+		t.Error(tail(log))
+	}
+}
+
+// TestForkRun runs what a merge request from a fork gets: it passes, the image is built, and nothing is pushed.
+func TestForkRun(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("buildah"); err != nil {
+		t.Skip("buildah is not installed: apt-get install buildah")
+	}
+	host := registry(t)
+	p := clone(t, "fork")
+	p.variables = []pipeline.Variable{{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/fork"}}
+	p.branch()
+	p.write("main_test.go", p.read("main_test.go")+"\nfunc TestNothing(t *testing.T) { _ = version }\n")
+	p.commit("Help")
+	o := p.run(func(e *pipeline.Event) { e.MergeRequestInfo.Fork = true }, "lint", "gosec", "test", "build-image")
+	o.green("lint", "gosec", "test", "build-image")
+	if !strings.Contains(o.log("build-image"), "pushed nothing: this merge request comes from a fork") {
+		t.Error(tail(o.log("build-image")))
+	}
+	if out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "ls", host+"/acme/fork").CombinedOutput(); err == nil && len(out) > 0 {
+		t.Errorf("the registry has %s", out)
+	}
+}
+
+// TestKo builds the service without a Dockerfile and without any privilege.
+func TestKo(t *testing.T) {
+	t.Parallel()
+	host := registry(t)
+	crane := filepath.Join(commands(t), "crane")
+	base := host + "/base"
+	if out, err := exec.CommandContext(t.Context(), crane, "append", "--oci-empty-base", "--platform", "linux/amd64", "--new_tag", base+":x", "--new_layer",
+		layer(t, map[string]os.FileMode{"etc/ssl/certs/ca-certificates.crt": 0o644}, 10)).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := exec.CommandContext(t.Context(), crane, "mutate", base+":x", "--user", "65532", "--set-platform", "linux/amd64", "--tag", base+":x").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p := clone(t, "service")
+	p.write(".gitlab-ci.yml", "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/image-ko@v0.1.0\n    inputs: {base_image: \""+base+":x\"}\n")
+	p.commit("Build with ko")
+	p.variables = []pipeline.Variable{{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/service"}}
+	first := p.run(nil, "build-image")
+	first.green("build-image")
+	again := p.run(nil, "build-image")
+	again.green("build-image")
+	digest := func(o *outcome) string {
+		for _, v := range o.job("build-image").Dotenv {
+			if v.Key == "IMAGE_DIGEST" {
+				return v.Value
+			}
+		}
+		return ""
+	}
+	if digest(first) == "" || digest(first) != digest(again) {
+		t.Errorf("the same commit gave %q and then %q", digest(first), digest(again))
+	}
+}
