@@ -1,0 +1,221 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/service/api"
+	"gitlab.com/slipway-ci/slipway/service/pgtest"
+)
+
+// instance is the program, running.
+type instance struct {
+	command *exec.Cmd
+	url     string
+}
+
+var address = regexp.MustCompile(`"http":"([^"]+)"`)
+
+func start(t *testing.T, environ ...string) *instance {
+	t.Helper()
+	c := exec.Command(program) //nolint:gosec // G204: our own program
+	c.Env = append([]string{"ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_RATE_LIMIT=0", "ORDERS_SHUTDOWN_DRAIN=0s"}, environ...)
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	stdout, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		if m := address.FindStringSubmatch(lines.Text()); m != nil {
+			go func() { _, _ = io.Copy(io.Discard, stdout) }() // it must not wait for a reader
+			return &instance{c, "http://" + m[1]}
+		}
+	}
+	t.Fatalf("it does not serve: %s", stderr.String())
+	return nil
+}
+
+func (i *instance) kill(t *testing.T) {
+	t.Helper()
+	if err := i.command.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = i.command.Wait() // says "killed"
+}
+
+// place asks for an order under a key and returns its id.
+func (i *instance) place(client *http.Client, key string) (id string, err error) {
+	body := fmt.Sprintf(`{"customer":"ann","currency":"EUR","note":%q,"items":[{"sku":"a","quantity":1,"unit_price":1}]}`, key)
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, i.url+"/v1/orders", strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", key)
+	response, err := client.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close() //nolint:errcheck // it is read
+	var o api.Order
+	if err := json.NewDecoder(response.Body).Decode(&o); err != nil {
+		return "", err
+	}
+	if response.StatusCode != http.StatusCreated {
+		return "", fmt.Errorf("status %s", response.Status)
+	}
+	return o.Id, nil
+}
+
+// orders returns the ids of all orders by their notes, which are the keys that they were placed with.
+func (i *instance) orders(t *testing.T, client *http.Client) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	for target := i.url + "/v1/orders?limit=100"; target != ""; {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page api.OrderPage
+		err = json.NewDecoder(response.Body).Decode(&page)
+		_ = response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.Orders {
+			found[o.Note] = append(found[o.Note], o.Id)
+		}
+		target = ""
+		if page.Next != nil {
+			target = i.url + "/v1/orders?limit=100&cursor=" + *page.Next
+		}
+	}
+	return found
+}
+
+// TestKill kills the program under load, again and again. After it has started again every order that was acknowledged is
+// there exactly once, and one that was not can be asked for again without being placed twice.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	for name, database := range map[string]func(*testing.T) string{
+		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "orders.db") },
+		"postgres": func(t *testing.T) string { return pgtest.Database(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killUnderLoad(t, "ORDERS_DATABASE_URL="+database(t))
+		})
+	}
+}
+
+func killUnderLoad(t *testing.T, environ string) {
+	const kills, clients, perRound = 4, 8, 25
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}, Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	acknowledged, open := map[string]string{}, map[string]bool{}
+	for round := range kills {
+		i := start(t, environ)
+		var mu sync.Mutex
+		var load sync.WaitGroup
+		for c := range clients {
+			load.Go(func() {
+				for n := 0; ; n++ {
+					key := fmt.Sprintf("%d-%d-%d", round, c, n)
+					id, err := i.place(client, key)
+					mu.Lock()
+					if err != nil {
+						open[key] = true
+						mu.Unlock()
+						return
+					}
+					acknowledged[key] = id
+					mu.Unlock()
+				}
+			})
+		}
+		for begun := time.Now(); time.Since(begun) < 30*time.Second; time.Sleep(10 * time.Millisecond) {
+			mu.Lock()
+			enough := len(acknowledged) >= (round+1)*perRound
+			mu.Unlock()
+			if enough {
+				break
+			}
+		}
+		time.Sleep(rand.N(50 * time.Millisecond)) // anywhere between two orders
+		i.kill(t)
+		load.Wait()
+	}
+	if len(acknowledged) < kills*perRound {
+		t.Fatalf("only %d orders were acknowledged: that is no load", len(acknowledged))
+	}
+	i := start(t, environ)
+	defer i.kill(t)
+	for key := range open {
+		for range 2 {
+			id, err := i.place(client, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if earlier, ok := acknowledged[key]; ok && earlier != id {
+				t.Errorf("the key %s names %s and %s", key, earlier, id)
+			}
+			acknowledged[key] = id
+		}
+	}
+	found := i.orders(t, client)
+	for key, id := range acknowledged {
+		if ids := found[key]; len(ids) != 1 || ids[0] != id {
+			t.Errorf("the order %s, acknowledged as %s, is there as %v", key, id, ids)
+		}
+	}
+	if len(found) != len(acknowledged) {
+		t.Errorf("%d orders are there, %d were acknowledged", len(found), len(acknowledged))
+	}
+	t.Logf("%d orders, %d of them not acknowledged before a kill", len(acknowledged), len(open))
+}
+
+// TestSignals ends the program as Kubernetes and as an impatient person do.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	i := start(t, "ORDERS_DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "orders.db"))
+	if err := i.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.command.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+	i = start(t, "ORDERS_DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "orders.db"), "ORDERS_SHUTDOWN_DRAIN=1m")
+	for range 2 {
+		if err := i.command.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+	if err := i.command.Wait(); err == nil || i.command.ProcessState.ExitCode() != 1 {
+		t.Errorf("after a second SIGTERM: %v", err)
+	}
+}
