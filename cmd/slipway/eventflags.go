@@ -20,7 +20,7 @@ import (
 // push of the commit that the work tree stands on.
 type eventFlags struct {
 	event, branch, tag          string
-	source, target, title       string
+	target, title               string
 	labels, changed, open       []string
 	fork, draft, fresh, protect bool
 	vars, inputs                []string

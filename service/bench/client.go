@@ -33,7 +33,7 @@ func startServer(name string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: name, command: exec.Command(self, "-serve", name)} //nolint:gosec // G204: this program
+	s := &server{name: name, command: exec.Command(self, "-serve", name)} //nolint:gosec,noctx // G204: this program; stop ends it
 	s.command.Stderr = os.Stderr
 	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if s.stdin, err = s.command.StdinPipe(); err != nil {
@@ -113,8 +113,12 @@ func ask(addr string, left *atomic.Int64) error {
 			return err
 		}
 		n, err := io.Copy(io.Discard, response.Body)
-		if err != nil || response.StatusCode != http.StatusOK || n < 200 {
-			return fmt.Errorf("status %s, %d bytes, %v", response.Status, n, err)
+		response.Body.Close()
+		if err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		if response.StatusCode != http.StatusOK || n < 200 {
+			return fmt.Errorf("status %s, %d bytes", response.Status, n)
 		}
 	}
 	return nil

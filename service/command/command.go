@@ -99,7 +99,7 @@ func serve(p Process, source config.Source, build telemetry.Build) error {
 		case s := <-p.Signals:
 			if s != syscall.SIGHUP {
 				cancel()
-				<-started // it has undone what it did
+				_ = <-started // it has undone what it did
 				return fmt.Errorf("ended by %v while starting", s)
 			}
 		}

@@ -149,12 +149,12 @@ func TestSignalWhileStarting(t *testing.T) {
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	url := "ORDERS_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "orders.db")
-	first, again := run(t, []string{url}, "migrate"), (*process)(nil)
+	first := run(t, []string{url}, "migrate")
 	first.wait(t, 0)
 	if !strings.Contains(first.stdout.String(), "00001_orders.sql") {
 		t.Errorf("stdout: %s", first.stdout.String())
 	}
-	again = run(t, []string{url}, "migrate")
+	again := run(t, []string{url}, "migrate")
 	again.wait(t, 0)
 	if strings.Contains(again.stdout.String(), "00001_orders.sql") {
 		t.Errorf("again: %s", again.stdout.String())
