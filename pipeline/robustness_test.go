@@ -26,7 +26,7 @@ func TestPathological(t *testing.T) {
 		"alias bomb":        {main: aliasBomb(30) + job, where: "yaml"},
 		"alias in itself":   {main: "a: &a {b: *a}\n" + job, where: "yaml"},
 		"big file":          {main: "a: \"" + strings.Repeat("x", 3<<20) + "\"\n" + job, where: "yaml"},
-		"many values":       {main: "a: [" + strings.Repeat("1,", 300_000) + "]\n" + job, where: "yaml"},
+		"many values":       {main: "a: [" + strings.Repeat("1,", 150_000) + "]\n" + job, where: "yaml"},
 		"include cycle":     {main: "include: [a.yml]\n" + job, files: map[string]string{"a.yml": "include: [b.yml]", "b.yml": "include: [a.yml]"}, where: "include"},
 		"include twice":     {main: "include: [a.yml]\n" + job, files: map[string]string{"a.yml": "include: [a.yml, a.yml]"}, where: "include"},
 		"include wildcard":  {main: "include: '**.yml'\n" + job, files: map[string]string{"a.yml": "include: '**.yml'\nb: {script: [x]}"}},
@@ -70,7 +70,7 @@ func TestPathological(t *testing.T) {
 			_, err = project.Plan(context.Background(), pipeline.Event{Source: pipeline.Push, Changed: []string{strings.Repeat("a/", 500) + "b"}})
 			took := time.Since(start)
 			runtime.ReadMemStats(&after)
-			if took > 20*time.Second {
+			if took > time.Minute { // milliseconds, but for the race detector on a busy machine
 				t.Errorf("it took %s", took)
 			}
 			if mb := (after.TotalAlloc - before.TotalAlloc) >> 20; mb > 1500 {

@@ -15,7 +15,7 @@ import (
 
 // Limits of one file. GitLab's are an amount of memory (about 50,000 values) and 100 levels.
 const (
-	MaxSize  = 1 << 18
+	MaxSize  = 1 << 17
 	MaxDepth = 100
 	// MaxBytes is GitLab's default limit of a file's size.
 	MaxBytes = 2 << 20
