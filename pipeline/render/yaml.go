@@ -133,7 +133,8 @@ func (e *emitter) item(n *pipeline.Node, indent int, in block) {
 		}
 	default:
 		comment := ""
-		if here := e.block(n.Position); here != in && e.comments && place(n.Position) != "" {
+		// What the engine adds (.pre and .post) stands at no key.
+		if here := e.block(n.Position); here != in && here.line > 0 && e.comments && place(n.Position) != "" {
 			comment = "  # " + place(n.Position)
 		}
 		e.out.WriteString(" " + withComment(scalar(n, indent+2), comment) + "\n")
