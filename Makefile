@@ -11,7 +11,7 @@ platform := $(bin)/platform
 export PATH := $(bin):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline approve test lint build run generate platform-up platform-down bench-engine bench-service bench-rollout e2e clean commands
+.PHONY: test-platform help pipeline approve test lint build run generate platform-up platform-down bench-engine bench-service bench-rollout e2e clean commands
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ platform-down: commands ## Stop it; the data stays (platform down --purge remove
 
 e2e: commands ## Prove the delivery from outside; after make pipeline and make approve
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery ./test/e2e
+
+test-platform: commands ## Prove the platform: up, kill -9 of each part, healing, down without a trace
+	SLIPWAY_PLATFORM_TEST=1 go -C platform test -count=1 -timeout 20m -v -run TestMachine .
 
 bench-rollout: commands ## Measure what users notice while a new commit rolls out to staging; after make pipeline
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery/a_new_commit ./test/e2e

@@ -99,8 +99,8 @@ func serve(p Process, source config.Source, build telemetry.Build) error {
 		case s := <-p.Signals:
 			if s != syscall.SIGHUP {
 				cancel()
-				_ = <-started // it has undone what it did
-				return fmt.Errorf("ended by %v while starting", s)
+				// Start undoes what it did before it returns.
+				return errors.Join(fmt.Errorf("ended by %v while starting", s), <-started)
 			}
 		}
 	}
