@@ -15,6 +15,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
+	"gitlab.com/slipway-ci/slipway/service/pgtest"
 )
 
 // root is the checkout that stands for the project slipway-ci/slipway.
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "supervise" {
 		os.Exit(supervise.Main(os.Args[2:]))
 	}
-	os.Exit(m.Run())
+	pgtest.Main(m)
 }
 
 // checkout resolves the project slipway-ci/slipway, at whatever ref, to a folder; there is no other project.

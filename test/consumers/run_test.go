@@ -15,6 +15,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/tools"
+	"gitlab.com/slipway-ci/slipway/service/pgtest"
 )
 
 // A project is a consumer in a git repository of its own, to be changed and run.
@@ -295,4 +296,16 @@ func (p *project) read(name string) string {
 		p.t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestPostgres runs the tests of a consumer against a real server. On GitLab it is a service beside the job.
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "postgres")
+	p.variables = []pipeline.Variable{{Key: "DATABASE_URL", Value: pgtest.Database(t)}}
+	o := p.run(nil, "lint", "test")
+	o.green("lint", "test")
+	if service := o.plan.Job("test").Services; len(service) != 1 || service[0].Alias != "postgres" {
+		t.Errorf("services are %+v", service)
+	}
 }

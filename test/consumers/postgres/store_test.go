@@ -10,7 +10,11 @@ func TestAdd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close(t.Context())
+	defer func() {
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
 	first, err := s.Add(t.Context(), "one")
 	if err != nil {
 		t.Fatal(err)
