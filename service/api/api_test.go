@@ -35,7 +35,7 @@ func TestGenerated(t *testing.T) {
 	folder := t.TempDir()
 	run := func(args ...string) {
 		t.Helper()
-		c := exec.CommandContext(t.Context(), "go", args...) //nolint:gosec // G204: our own arguments
+		c := exec.CommandContext(t.Context(), "go", args...) // #nosec G204 -- our own arguments
 		c.Env = append(os.Environ(), "GOFLAGS=")
 		if out, err := c.CombinedOutput(); err != nil {
 			t.Fatalf("go %v: %v\n%s", args, err, out)

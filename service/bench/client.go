@@ -33,7 +33,7 @@ func startServer(name string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: name, command: exec.Command(self, "-serve", name)} //nolint:gosec,noctx // G204: this program; stop ends it
+	s := &server{name: name, command: exec.Command(self, "-serve", name)} //nolint:noctx // stop ends it #nosec G204 -- this program itself
 	s.command.Stderr = os.Stderr
 	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if s.stdin, err = s.command.StdinPipe(); err != nil {
@@ -113,7 +113,7 @@ func ask(addr string, left *atomic.Int64) error {
 			return err
 		}
 		n, err := io.Copy(io.Discard, response.Body)
-		response.Body.Close()
+		_ = response.Body.Close()
 		if err != nil {
 			return fmt.Errorf("read the answer: %w", err)
 		}

@@ -62,7 +62,7 @@ func pin(cpu int) error {
 	if err != nil {
 		return err
 	}
-	return syscall.Exec(self, os.Args, os.Environ()) //nolint:gosec // G204: this program
+	return syscall.Exec(self, os.Args, os.Environ()) // #nosec G204 G702 -- this program itself
 }
 
 // beServer serves until standard input ends. It writes its address, and its CPU time for every line that it reads.
@@ -130,7 +130,7 @@ func handlerOf(name, dir string) (http.Handler, error) {
 	default:
 		return nil, errors.New("there is no such server")
 	}
-	file, err := os.Create(filepath.Join(dir, "log")) //nolint:gosec // G304: in our own folder
+	file, err := os.Create(filepath.Join(dir, "log")) // #nosec G304 -- in our own folder
 	if err != nil {
 		return nil, err
 	}

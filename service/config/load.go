@@ -145,7 +145,7 @@ func environment(all []setting, environ []string) (values map[string]string, err
 
 // readFile returns the settings in a file.
 func readFile(all []setting, path string) (values map[string]string, errs []error) {
-	b, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
+	b, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
 	if err != nil {
 		return nil, []error{fmt.Errorf("read configuration: %w", err)}
 	}
@@ -199,7 +199,7 @@ func unquote(s string) string {
 }
 
 func readSecret(path string) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // G304: the operator names the file
+	f, err := os.Open(path) // #nosec G304 -- the operator names the file
 	if err != nil {
 		var pathErr *fs.PathError
 		if errors.As(err, &pathErr) {

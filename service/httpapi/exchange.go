@@ -113,7 +113,7 @@ func requestID(r *http.Request) string {
 // newRequestID names a request; the name has to be unlikely to come twice, not hard to guess.
 func newRequestID() string {
 	var b [16]byte
-	binary.NativeEndian.PutUint64(b[:8], rand.Uint64()) //nolint:gosec // G404: not a secret
-	binary.NativeEndian.PutUint64(b[8:], rand.Uint64()) //nolint:gosec // G404: not a secret
+	binary.NativeEndian.PutUint64(b[:8], rand.Uint64()) // #nosec G404 -- not a secret
+	binary.NativeEndian.PutUint64(b[8:], rand.Uint64()) // #nosec G404 -- not a secret
 	return hex.EncodeToString(b[:])
 }

@@ -18,7 +18,7 @@ type Fault struct {
 func (s *Server) SetFault(f *Fault) { s.fault.Store(f) }
 
 func (f *Fault) strike(ctx context.Context) error {
-	if f.Delay > 0 && rand.Float64() < f.DelayRatio { //nolint:gosec // G404: a rehearsal, not a secret
+	if f.Delay > 0 && rand.Float64() < f.DelayRatio { // #nosec G404 -- a rehearsal, not a secret
 		timer := time.NewTimer(f.Delay)
 		defer timer.Stop()
 		select {
@@ -27,7 +27,7 @@ func (f *Fault) strike(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	if rand.Float64() < f.ErrorRatio { //nolint:gosec // G404: as above
+	if rand.Float64() < f.ErrorRatio { // #nosec G404 -- as above
 		return &problem{status: http.StatusInternalServerError, detail: "This is a rehearsal: a fault was injected."}
 	}
 	return nil

@@ -87,7 +87,7 @@ func (c *Client) Charge(ctx context.Context, charge order.Charge) (string, error
 		if err == nil || !errors.As(err, &temporary) || attempt == c.options.Retries || !c.budget.spend() {
 			return id, err
 		}
-		wait := time.NewTimer(pause/2 + rand.N(pause)) //nolint:gosec // G404: jitter is no secret
+		wait := time.NewTimer(pause/2 + rand.N(pause)) // #nosec G404 -- jitter is no secret
 		select {
 		case <-wait.C:
 		case <-ctx.Done():

@@ -102,7 +102,7 @@ func start() (address string, stop func(), err error) {
 		return "", nil, err
 	}
 	command := func(name string, args ...string) *exec.Cmd {
-		c := exec.Command(filepath.Join(bin, name), args...) //nolint:gosec,noctx // G204: our own arguments; what outlives a call ends with the test
+		c := exec.Command(filepath.Join(bin, name), args...) //nolint:noctx // what outlives a call ends with the test #nosec G204 -- our own arguments
 		c.Dir, c.Env = dir, []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}
 		// The server must not outlive a test that is killed.
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: credential, Pdeathsig: syscall.SIGQUIT}
@@ -113,7 +113,7 @@ func start() (address string, stop func(), err error) {
 		return "", nil, fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
 	}
 	logPath := filepath.Join(dir, "log")
-	log, err := os.Create(logPath) //nolint:gosec // G304: in our own folder
+	log, err := os.Create(logPath) // #nosec G304 -- in our own folder
 	if err != nil {
 		return "", nil, err
 	}
@@ -137,7 +137,7 @@ func start() (address string, stop func(), err error) {
 			return address, stop, conn.Close(ctx)
 		}
 		if ctx.Err() != nil {
-			said, _ := os.ReadFile(logPath) //nolint:gosec // G304: as above
+			said, _ := os.ReadFile(logPath) // #nosec G304 -- as above
 			stop()
 			return "", nil, fmt.Errorf("postgres does not answer: %w: %s", err, said)
 		}

@@ -36,7 +36,7 @@ func Open(ctx context.Context, url string, maxConns int) (*Store, error) {
 	if err != nil {
 		return nil, errors.New("database.url is not a PostgreSQL URL: want postgres://user:password@host:port/database")
 	}
-	config.MaxConns = int32(maxConns) //nolint:gosec // G115: the configuration allows 1 to 1000
+	config.MaxConns = int32(maxConns) // #nosec G115 -- the configuration allows 1 to 1000
 	config.MaxConnLifetime, config.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *Store) List(ctx context.Context, q order.Query) ([]order.Order, error) 
 		and("id <", q.After)
 	}
 	args = append(args, q.Limit)
-	//nolint:gosec // G202: the conditions above are constants, values are arguments
+	// #nosec G202 -- the conditions above are constants, values are arguments
 	rows, err := s.pool.Query(ctx, "SELECT "+columns+" FROM orders WHERE "+strings.Join(where, " AND ")+
 		fmt.Sprintf(" ORDER BY id DESC LIMIT $%d", len(args)), args...)
 	if err != nil {

@@ -200,7 +200,7 @@ func (s *Store) List(ctx context.Context, q order.Query) ([]order.Order, error) 
 	if q.After != "" {
 		where, args = append(where, "id < ?"), append(args, q.After)
 	}
-	//nolint:gosec // G202: the conditions above are constants, values are arguments
+	// #nosec G202 -- the conditions above are constants, values are arguments
 	rows, err := s.read.QueryContext(ctx, "SELECT "+columns+" FROM orders WHERE "+strings.Join(where, " AND ")+
 		" ORDER BY id DESC LIMIT ?", append(args, q.Limit)...)
 	if err != nil {

@@ -87,21 +87,21 @@ func (c Context) Trace() string { return hex.EncodeToString(c.TraceID[:]) }
 
 func newTraceID() (id [16]byte) {
 	for id == [16]byte{} {
-		put(id[:8], rand.Uint64()) //nolint:gosec // G404: a name, not a secret
-		put(id[8:], rand.Uint64()) //nolint:gosec // G404: as above
+		put(id[:8], rand.Uint64()) // #nosec G404 -- a name, not a secret
+		put(id[8:], rand.Uint64()) // #nosec G404 -- as above
 	}
 	return id
 }
 
 func newSpanID() (id [8]byte) {
 	for id == [8]byte{} {
-		put(id[:], rand.Uint64()) //nolint:gosec // G404: as above
+		put(id[:], rand.Uint64()) // #nosec G404 -- as above
 	}
 	return id
 }
 
 func put(b []byte, n uint64) {
 	for i := range b {
-		b[i] = byte(n >> (8 * i))
+		b[i] = byte(n >> (8 * i)) // #nosec G115 -- the lowest byte is wanted
 	}
 }

@@ -32,7 +32,7 @@ var address = regexp.MustCompile(`"http":"([^"]+)"`)
 
 func start(t *testing.T, environ ...string) *instance {
 	t.Helper()
-	c := exec.Command(program) //nolint:gosec // G204: our own program
+	c := exec.Command(program) // #nosec G204 -- our own program
 	c.Env = append([]string{"ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_RATE_LIMIT=0", "ORDERS_SHUTDOWN_DRAIN=0s"}, environ...)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var stderr bytes.Buffer
