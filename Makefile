@@ -49,6 +49,17 @@ platform-down: commands ## Stop it; the data stays (platform down --purge remove
 e2e: commands ## Prove the delivery from outside; after make pipeline and make approve
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery ./test/e2e
 
+generate: ## Make anew what is generated: the API's code, the stages' doors and reference
+	go generate ./...
+	go run ./ci/internal/doors
+
+bench-engine: ## Measure slipway beside gitlab-ci-local, as processes on the same files
+	go run ./test/bench/engine
+
+bench-service: ## Measure what the service adds to net/http, as CPU time per request
+	go build -trimpath -o $(bin)/bench-service ./service/bench
+	$(bin)/bench-service
+
 test-platform: commands ## Prove the platform: up, kill -9 of each part, healing, down without a trace
 	SLIPWAY_PLATFORM_TEST=1 go -C platform test -count=1 -timeout 20m -v -run TestMachine .
 
