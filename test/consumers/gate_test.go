@@ -3,6 +3,7 @@ package consumers
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -138,6 +139,7 @@ func TestFlaky(t *testing.T) {
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 )
 
@@ -255,4 +257,45 @@ func TestLicensesGate(t *testing.T) {
 	p.write(".gitlab-ci.yml", strings.Replace(p.read(".gitlab-ci.yml"), "allowed: MIT", "allowed: \"MIT,BSD-3-Clause\"", 1))
 	p.commit("Allow BSD, too")
 	p.run(nil, "licenses").green("licenses")
+}
+
+// TestSignatureGate asks for the signature of an image that has none, and then of the same image with one.
+func TestSignatureGate(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("cosign"); err != nil {
+		t.Skip("cosign is not installed: go install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3, with its folder in PATH")
+	}
+	repository := registry(t) + "/acme/app"
+	out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "append", "--oci-empty-base", "--new_tag", repository+":x", "--new_layer",
+		layer(t, map[string]os.FileMode{"app": 0o755}, 10)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	_, digest, _ := strings.Cut(strings.TrimSpace(string(out)), "@")
+	keys := t.TempDir()
+	cosign := func(args ...string) {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), "cosign", args...)
+		command.Dir, command.Env = keys, append(os.Environ(), "COSIGN_PASSWORD=secret", "COSIGN_YES=true")
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("cosign %v: %v\n%s", args, err, out)
+		}
+	}
+	cosign("generate-key-pair")
+
+	p := clone(t, "service")
+	p.write(".gitlab-ci.yml", `include:
+  - component: $CI_SERVER_FQDN/slipway-ci/slipway/image@v0.1.0
+  - component: $CI_SERVER_FQDN/slipway-ci/slipway/sign@v0.1.0
+    inputs: {signature: key, insecure_registry: true}
+`)
+	p.commit("Verify")
+	p.alone = true
+	p.variables = []pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: repository}, {Key: "IMAGE_DIGEST", Value: digest},
+		{Key: "COSIGN_PUBLIC_KEY", Value: filepath.Join(keys, "cosign.pub")}}
+	p.run(nil, "image-verify").red("image-verify", 1, "has no valid signature of this project", "How to fix")
+
+	cosign("signing-config", "create", "--out", "signing.json")
+	cosign("sign", "--key", "cosign.key", "--signing-config", "signing.json", "--allow-insecure-registry", repository+"@"+digest)
+	p.run(nil, "image-verify").green("image-verify")
 }
