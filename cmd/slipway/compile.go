@@ -21,7 +21,7 @@ The event matters only where includes have rules. Exit codes: 0; 1 if the config
 		Example: `  slipway compile
   slipway compile --no-comments >merged.yml
   slipway compile --event tag --tag v1.2.3 --input environment=staging`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			project, err := where.open()
 			if err != nil {

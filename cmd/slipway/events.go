@@ -16,7 +16,7 @@ func newEventsCommand() *cobra.Command {
 		Use:     "events",
 		Short:   "List the standard events, which lint, matrix and diff look at",
 		Example: `  slipway events`,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			width := 0

@@ -32,6 +32,14 @@ func (f *format) Set(value string) error {
 	return nil
 }
 
+// noArguments refuses arguments, in other words than those for an unknown command.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, but got %q; `%s --help` tells the flags", cmd.CommandPath(), args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
 // nearest is the candidate that a typo was probably meant to be; empty if none is near.
 func nearest(word string, candidates []string) string {
 	best, distance := "", len(word)/3+2

@@ -29,7 +29,7 @@ block that begins there), or by "# slipway:disable-file=ID". Exit codes: 0 no er
   slipway lint --strict --disable image-not-pinned
   slipway lint --format codequality >gl-code-quality-report.json
   slipway lint --list-rules`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
 			if listRules {

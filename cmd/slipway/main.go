@@ -56,14 +56,23 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "slipway",
 		Short:         "Compile, test and run GitLab CI/CD pipelines on one machine",
+		Example:       "  slipway lint\n  slipway plan --event merge_request --why deploy-production\n  slipway run",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newPlanCommand(), newLintCommand(), newMatrixCommand(), newCompileCommand(), newDiffCommand(), newEventsCommand())
-	root.AddCommand(newReportCommand(), newGateCommand(), newCoverageCommand(), newAffectedCommand())
-	root.AddCommand(newShardCommand(), newTimingsCommand(), newFlakyCommand(), newMtimesCommand(), newBenchgateCommand())
-	root.AddCommand(newRunCommand(), newApproveCommand(), newSuperviseCommand())
-	root.AddCommand(newLicensesCommand())
+	group := func(id, title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: id, Title: title})
+		for _, command := range commands {
+			command.GroupID = id
+		}
+		root.AddCommand(commands...)
+	}
+	group("compile", "Know what GitLab would do:",
+		newPlanCommand(), newLintCommand(), newMatrixCommand(), newCompileCommand(), newDiffCommand(), newEventsCommand())
+	group("run", "Run it here:", newRunCommand(), newApproveCommand(), newSuperviseCommand())
+	group("gates", "Inside of jobs, what scanners and tests have found:",
+		newReportCommand(), newGateCommand(), newCoverageCommand(), newLicensesCommand(), newFlakyCommand(), newBenchgateCommand())
+	group("tests", "Inside of jobs, what to test:", newAffectedCommand(), newShardCommand(), newTimingsCommand(), newMtimesCommand())
 	root.AddCommand(newVersionCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; `%s --help` tells the flags", err, cmd.CommandPath())

@@ -33,7 +33,7 @@ A golden file is text, or JSON if it is named *.json, as --update writes it. Exi
   slipway matrix --format markdown >docs/jobs.md
   slipway matrix --update testdata/matrix.golden
   slipway matrix --check testdata/matrix.golden`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			events, err := selectEvents(names, changed)
 			if err != nil {

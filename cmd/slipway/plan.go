@@ -31,7 +31,7 @@ An event that gets no pipeline is an answer, not an error. Exit codes: 0; 1 if G
   slipway plan --event schedule --why fuzz             # which rule lets the job in, or keeps it out
   slipway plan --format mermaid                        # a graph that GitLab shows in Markdown
   slipway plan --format json | jq '.jobs[].name'`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			project, err := where.open()
 			if err != nil {

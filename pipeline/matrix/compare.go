@@ -100,14 +100,14 @@ func Compare(want, got *Matrix) []string {
 	lines = append(lines, compareEvents(want, got)...)
 	for _, row := range want.Jobs {
 		if other := got.row(row.Job); other == nil {
-			lines = append(lines, fmt.Sprintf("- %s: gone, was on %s", row.Job, presentOn(want, &row)))
+			lines = append(lines, fmt.Sprintf("- %s: gone, was %s", row.Job, presentOn(want, &row)))
 		} else {
 			lines = append(lines, compareRows(want, got, &row, other)...)
 		}
 	}
 	for _, row := range got.Jobs {
 		if want.row(row.Job) == nil {
-			lines = append(lines, fmt.Sprintf("+ %s: new, on %s", row.Job, presentOn(got, &row)))
+			lines = append(lines, fmt.Sprintf("+ %s: new, %s", row.Job, presentOn(got, &row)))
 		}
 	}
 	if len(lines) == 0 && !slices.EqualFunc(want.Jobs, got.Jobs, func(a, b Row) bool { return a.Job == b.Job }) {
@@ -118,19 +118,45 @@ func Compare(want, got *Matrix) []string {
 
 func compareEvents(want, got *Matrix) []string {
 	var lines []string
+	var changes changes
 	for _, column := range want.Events {
 		i := got.column(column.Event)
 		switch {
 		case i < 0:
-			lines = append(lines, fmt.Sprintf("- event %q: not compiled any more", column.Event))
+			lines = append(lines, fmt.Sprintf("- event %s: not compiled any more", column.Event))
 		case got.Events[i] != column:
-			lines = append(lines, fmt.Sprintf("~ event %q: %s -> %s", column.Event, column.outcome(), got.Events[i].outcome()))
+			changes.add(column.outcome()+" -> "+got.Events[i].outcome(), column.Event)
 		}
 	}
+	lines = append(lines, changes.lines("~ pipeline: ")...)
 	for _, column := range got.Events {
 		if want.column(column.Event) < 0 {
-			lines = append(lines, fmt.Sprintf("+ event %q: new", column.Event))
+			lines = append(lines, fmt.Sprintf("+ event %s: new", column.Event))
 		}
+	}
+	return lines
+}
+
+// changes are descriptions in the order in which they were added, each with the events that it is true for.
+type changes struct {
+	order  []string
+	events map[string][]string
+}
+
+func (c *changes) add(change, event string) {
+	if c.events == nil {
+		c.events = map[string][]string{}
+	}
+	if c.events[change] == nil {
+		c.order = append(c.order, change)
+	}
+	c.events[change] = append(c.events[change], event)
+}
+
+func (c *changes) lines(prefix string) []string {
+	var lines []string
+	for _, change := range c.order {
+		lines = append(lines, fmt.Sprintf("%s%s on %s", prefix, change, strings.Join(c.events[change], "; ")))
 	}
 	return lines
 }
@@ -140,22 +166,15 @@ func compareRows(want, got *Matrix, a, b *Row) []string {
 	if a.Stage != b.Stage {
 		lines = append(lines, fmt.Sprintf("~ %s: stage %s -> %s", a.Job, a.Stage, b.Stage))
 	}
-	events, order := map[string][]string{}, []string{}
+	var changes changes
 	for i, column := range want.Events {
 		j := got.column(column.Event)
 		if j < 0 || a.Cells[i] == b.Cells[j] {
 			continue
 		}
-		change := a.Cells[i].String() + " -> " + b.Cells[j].String()
-		if events[change] == nil {
-			order = append(order, change)
-		}
-		events[change] = append(events[change], column.Event)
+		changes.add(a.Cells[i].String()+" -> "+b.Cells[j].String(), column.Event)
 	}
-	for _, change := range order {
-		lines = append(lines, fmt.Sprintf("~ %s: %s on %s", a.Job, change, strings.Join(events[change], "; ")))
-	}
-	return lines
+	return append(lines, changes.lines("~ "+a.Job+": ")...)
 }
 
 func (m *Matrix) row(job string) *Row {
@@ -183,17 +202,18 @@ func (c Column) outcome() string {
 }
 
 func presentOn(m *Matrix, row *Row) string {
-	var events []string
+	var present changes
 	for i, cell := range row.Cells {
 		if cell.Present() {
-			events = append(events, m.Events[i].Event+" ("+cell.String()+")")
+			present.add(cell.String(), m.Events[i].Event)
 		}
 	}
-	if len(events) == 0 {
+	switch {
+	case len(present.order) == 0:
 		return "no event"
+	case len(present.order) == 1 && len(present.events[present.order[0]]) == len(m.Events):
+		return present.order[0] + " on every event"
+	default:
+		return strings.Join(present.lines(""), ", ")
 	}
-	if len(events) == len(m.Events) {
-		return "every event"
-	}
-	return strings.Join(events, "; ")
 }

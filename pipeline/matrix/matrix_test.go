@@ -135,7 +135,7 @@ func TestCompareSaysWhatChanged(t *testing.T) {
 	}{
 		{"nothing", "a: {script: [x]}", "a: {script: [y]}", nil},
 		{"a job comes and one goes", "a: {script: [x]}", "b: {script: [x]}", []string{
-			"- a: gone, was on every event", "+ b: new, on every event",
+			"- a: gone, was on_success on every event", "+ b: new, on_success on every event",
 		}},
 		{
 			"a job becomes manual",
@@ -160,7 +160,7 @@ func TestCompareSaysWhatChanged(t *testing.T) {
 			"a: {script: [x]}",
 			"workflow: {rules: [{if: $CI_COMMIT_TAG}]}\na: {script: [x]}",
 			[]string{
-				`~ event "push": a pipeline -> no pipeline (workflow)`,
+				"~ pipeline: a pipeline -> no pipeline (workflow) on push",
 				"~ a: on_success -> absent on push",
 			},
 		},
@@ -169,7 +169,7 @@ func TestCompareSaysWhatChanged(t *testing.T) {
 			"a: {script: [x], needs: [b]}\nb: {script: [x]}",
 			"a: {script: [x], needs: [b]}\nb: {script: [x], rules: [{if: $CI_COMMIT_TAG}]}",
 			[]string{
-				`~ event "push": a pipeline -> refused (jobs:a:needs)`,
+				"~ pipeline: a pipeline -> refused (jobs:a:needs) on push",
 				"~ a: on_success -> absent on push",
 				"~ b: on_success -> absent on push",
 			},

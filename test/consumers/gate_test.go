@@ -139,7 +139,6 @@ func TestFlaky(t *testing.T) {
 
 import (
 	"os"
-	"os/exec"
 	"testing"
 )
 
