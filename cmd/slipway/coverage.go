@@ -203,7 +203,8 @@ func newCoverageVerifyCommand() *cobra.Command {
 		Long: `Make sure that GitLab will find the files of Cobertura reports.
 
 GitLab drops files that it does not find, reports over 10 MiB and sources past the hundredth, and says nothing.`,
-		Args: cobra.MinimumNArgs(1),
+		Example: `  slipway coverage verify coverage.xml`,
+		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root, err := repositoryRoot(cmd.Context(), root)
 			if err != nil {

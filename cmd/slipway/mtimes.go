@@ -18,7 +18,8 @@ func newMtimesCommand() *cobra.Command {
 Go takes a test's result from its cache if the files that the test has opened have the size and the time that they had.
 A fresh clone gives all of them the time of the clone, so tests that read files are never cached in CI; after this command,
 they are. Files that are modified are left alone. The clone has to be in the same directory each time, as it is on GitLab.`,
-		Args: cobra.NoArgs,
+		Example: `  slipway mtimes && go test ./...`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := stamp.Checkout(cmd.Context(), ".")
 			if err != nil {
