@@ -2,7 +2,7 @@ package pipeline
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
+	"math/big"
 	"path"
 	"strings"
 )
@@ -128,7 +128,8 @@ var tiers = []struct {
 	{"production", []string{"prod", "prd", "live"}},
 }
 
-// environmentSlug is CI_ENVIRONMENT_SLUG: at most 24 bytes, with a hash where the name had to be changed.
+// environmentSlug is CI_ENVIRONMENT_SLUG: at most 24 bytes; where the name had to be changed, it
+// ends with the last six digits of the name's SHA-256 in base 36.
 func environmentSlug(name string) string {
 	slug := strings.ToLower(name)
 	slug = strings.Map(func(r rune) rune {
@@ -146,7 +147,8 @@ func environmentSlug(name string) string {
 	if slug != name || len(slug) > 24 {
 		sum := sha256.Sum256([]byte(name))
 		slug = slug[:min(17, len(slug))]
-		slug = strings.TrimSuffix(slug, "-") + "-" + hex.EncodeToString(sum[:])[:6]
+		digits := new(big.Int).SetBytes(sum[:]).Text(36)
+		slug = strings.TrimSuffix(slug, "-") + "-" + digits[len(digits)-6:]
 	}
 	return strings.TrimSuffix(slug, "-")
 }
