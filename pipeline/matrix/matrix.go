@@ -83,7 +83,25 @@ func Build(ctx context.Context, project *pipeline.Project, events []pipeline.Eve
 		rows.merge(o.Plan, i, len(events))
 	}
 	m.Jobs = rows.list()
+	stages := stageOrder(ctx, project, events)
+	slices.SortStableFunc(m.Jobs, func(a, b Row) int { return slices.Index(stages, a.Stage) - slices.Index(stages, b.Stage) })
 	return m, nil
+}
+
+// stageOrder is `stages` of the configuration, as the first event has it that can be merged.
+func stageOrder(ctx context.Context, project *pipeline.Project, events []pipeline.Event) []string {
+	for _, event := range events {
+		config, err := project.Config(ctx, event)
+		if err != nil {
+			continue
+		}
+		var stages []string
+		for _, stage := range config.Root.Get("stages").Flatten() {
+			stages = append(stages, stage.Text)
+		}
+		return stages
+	}
+	return nil
 }
 
 // A rowOrder collects rows from plans whose jobs are ordered alike, but of which none need have all.
