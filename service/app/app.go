@@ -112,7 +112,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, a.cleanups.run(context.WithoutCancel(ctx)))
 		}
 	}()
-	a.cleanups.push("log", func(context.Context) error { _ = a.stopLog(); return nil }) // pipes and terminals cannot be synced
+	a.cleanups.push("log", func(context.Context) error { return a.stopLog() })
 	if limit := memory.SetLimit(os.DirFS("/sys/fs/cgroup"), os.Getenv("GOMEMLIMIT")); limit > 0 {
 		a.log.Info("memory limit", zap.Int64("bytes", limit))
 	}

@@ -43,8 +43,7 @@ func MigrateOnly(ctx context.Context, c config.Config, w io.Writer) error {
 		return err
 	}
 	log, stop := telemetry.NewLogger(w, level, c.Log.Format)
-	defer stop() //nolint:errcheck // pipes and terminals cannot be synced
-	return errors.Join(migrate(ctx, store, log), store.Close())
+	return errors.Join(migrate(ctx, store, log), store.Close(), stop())
 }
 
 const (

@@ -33,7 +33,8 @@ func startServer(name string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: name, command: exec.Command(self, "-serve", name)} //nolint:noctx // stop ends it #nosec G204 -- this program itself
+	// #nosec G204 -- this program itself
+	s := &server{name: name, command: exec.Command(self, "-serve", name)} //nolint:noctx // stop ends it
 	s.command.Stderr = os.Stderr
 	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if s.stdin, err = s.command.StdinPipe(); err != nil {
@@ -125,8 +126,10 @@ func ask(addr string, left *atomic.Int64) error {
 }
 
 // residentMiB is the memory that the server holds.
-func (s *server) residentMiB() (float64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.command.Process.Pid))
+func (s *server) residentMiB() (float64, error) { return residentMiB(s.command.Process.Pid) }
+
+func residentMiB(pid int) (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
 		return 0, err
 	}

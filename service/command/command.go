@@ -97,11 +97,14 @@ func serve(p Process, source config.Source, build telemetry.Build) error {
 			}
 			starting = false
 		case s := <-p.Signals:
-			if s != syscall.SIGHUP {
-				cancel()
-				// Start undoes what it did before it returns.
-				return errors.Join(fmt.Errorf("ended by %v while starting", s), <-started)
+			if s == syscall.SIGHUP {
+				continue
 			}
+			cancel()
+			if err := <-started; err != nil { // Start has undone what it did
+				return errors.Join(fmt.Errorf("ended by %v while starting", s), err)
+			}
+			return a.Stop(ctx) // it had just begun to serve
 		}
 	}
 	var failure error

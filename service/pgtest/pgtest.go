@@ -102,7 +102,8 @@ func start() (address string, stop func(), err error) {
 		return "", nil, err
 	}
 	command := func(name string, args ...string) *exec.Cmd {
-		c := exec.Command(filepath.Join(bin, name), args...) //nolint:noctx // what outlives a call ends with the test #nosec G204 -- our own arguments
+		// #nosec G204 -- our own arguments
+		c := exec.Command(filepath.Join(bin, name), args...) //nolint:noctx // what outlives a call ends with the test
 		c.Dir, c.Env = dir, []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}
 		// The server must not outlive a test that is killed.
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: credential, Pdeathsig: syscall.SIGQUIT}

@@ -26,10 +26,13 @@ func NewLogger(w io.Writer, level zap.AtomicLevel, format string) (log *zap.Logg
 		encoding.EncodeDuration = zapcore.StringDurationEncoder
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}
-	buffer := &zapcore.BufferedWriteSyncer{WS: zapcore.AddSync(w), Size: logBuffer, FlushInterval: logDelay}
+	buffer := &zapcore.BufferedWriteSyncer{WS: zapcore.AddSync(onlyWriter{w}), Size: logBuffer, FlushInterval: logDelay}
 	core := &promptCore{zapcore.NewCore(encoder, buffer, level), buffer}
 	return zap.New(core, zap.AddStacktrace(zapcore.DPanicLevel)), buffer.Stop
 }
+
+// onlyWriter hides that a file can be synced: what is written to standard output is the reader's, and pipes refuse it.
+type onlyWriter struct{ io.Writer }
 
 // promptCore writes what went wrong at once: the process may be dying.
 type promptCore struct {
