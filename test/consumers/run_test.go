@@ -20,7 +20,7 @@ import (
 
 // A project is a consumer in a git repository of its own, to be changed and run.
 type project struct {
-	t    *testing.T
+	t    testing.TB
 	name string
 	dir  string
 	// base is the commit that a merge request starts from; empty without one.
@@ -29,12 +29,14 @@ type project struct {
 	variables []pipeline.Variable
 	// path is a folder that comes before everything else in the jobs' PATH.
 	path string
+	// env has variables of the caller's environment that the jobs see beside or instead of the test's own.
+	env []string
 	// alone runs jobs without those that they need; what these would pass on is given as variables.
 	alone bool
 }
 
 // clone puts a consumer under version control, somewhere else.
-func clone(t *testing.T, name string) *project {
+func clone(t testing.TB, name string) *project {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("runs jobs for minutes")
@@ -96,7 +98,7 @@ func (p *project) event() pipeline.Event {
 
 // An outcome is how a run ended.
 type outcome struct {
-	t      *testing.T
+	t      testing.TB
 	result runner.Result
 	plan   *pipeline.Plan
 }
@@ -133,7 +135,7 @@ func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 			approve = append(approve, job)
 		}
 	}
-	environment := os.Environ()
+	environment := append(os.Environ(), p.env...)
 	if p.path != "" {
 		environment = append(environment, "PATH="+p.path+":"+os.Getenv("PATH"))
 	}
@@ -225,7 +227,7 @@ func tail(log string) string {
 }
 
 // commands is a folder with slipway, as it is in this checkout, and the pinned tools.
-func commands(t *testing.T) string {
+func commands(t testing.TB) string {
 	t.Helper()
 	build.Do(func() { build.dir, build.err = buildCommands(t.Context()) })
 	if build.err != nil {
