@@ -294,7 +294,12 @@ func TestSignatureGate(t *testing.T) {
 		{Key: "COSIGN_PUBLIC_KEY", Value: filepath.Join(keys, "cosign.pub")}}
 	p.run(nil, "image-verify").red("image-verify", 1, "has no valid signature of this project", "How to fix")
 
-	cosign("signing-config", "create", "--out", "signing.json")
-	cosign("sign", "--key", "cosign.key", "--signing-config", "signing.json", "--allow-insecure-registry", repository+"@"+digest)
+	// The list of contents is syft's work; here it is a file of the project.
+	p.write("gl-sbom.cdx.json", `{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": []}`)
+	p.commit("List the contents")
+	p.variables = append(p.variables, pipeline.Variable{Key: "COSIGN_PRIVATE_KEY", Value: filepath.Join(keys, "cosign.key")},
+		pipeline.Variable{Key: "COSIGN_PASSWORD", Value: "secret", Masked: true}, pipeline.Variable{Key: "GIT_STRATEGY", Value: "clone"})
+	p.run(nil, "image-sign").green("image-sign")
 	p.run(nil, "image-verify").green("image-verify")
+	cosign("verify-attestation", "--key", "cosign.pub", "--insecure-ignore-tlog=true", "--allow-insecure-registry", "--type", "slsaprovenance1", repository+"@"+digest)
 }
