@@ -99,7 +99,7 @@ func TestDelivery(t *testing.T) {
 		if err == nil {
 			t.Errorf("the pipeline of a broken commit is green:\n%s", output)
 		}
-		if !strings.Contains(output, "the version before it serves again") {
+		if !strings.Contains(output, "version before it serves again") {
 			t.Errorf("the log does not say that the old version serves again:\n%s", output)
 		}
 		if after := image(t, "orders-staging"); after != before {
