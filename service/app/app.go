@@ -245,17 +245,22 @@ func (a *App) Stop(ctx context.Context) error {
 	if a.started.Load() {
 		a.public.Drain()
 		a.log.Info("draining", zap.Duration("delay", config.Shutdown.Drain))
-		timer := time.NewTimer(config.Shutdown.Drain)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
+		pause(ctx, config.Shutdown.Drain)
 	}
 	a.log.Info("stopping", zap.Duration("budget", config.Shutdown.Timeout))
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.Shutdown.Timeout)
 	defer cancel()
 	return cleanups.run(ctx)
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 const (

@@ -68,10 +68,8 @@ func migrate(ctx context.Context, store Store, log *zap.Logger) error {
 			return err
 		}
 		log.Warn("the database does not answer yet", zap.Error(err))
-		select {
-		case <-ctx.Done():
+		if pause(ctx, migratePause); ctx.Err() != nil {
 			return fmt.Errorf("%w (gave up after %s)", err, migrateBudget)
-		case <-time.After(migratePause):
 		}
 	}
 }

@@ -1,0 +1,147 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/zap"
+
+	"gitlab.com/slipway-ci/slipway/service/order"
+	"gitlab.com/slipway-ci/slipway/service/sqlite"
+	"gitlab.com/slipway-ci/slipway/service/telemetry"
+)
+
+// moody is a payment provider that gives no answer for a while.
+type moody struct{ failures atomic.Int64 }
+
+func (m *moody) Charge(_ context.Context, c order.Charge) (string, error) {
+	if m.failures.Add(-1) >= 0 {
+		return "", errors.New("no answer")
+	}
+	return "pay-" + c.Key, nil
+}
+
+// TestWorkers lets two days pass in no time: a payment without an answer is settled, and keys are forgotten.
+func TestWorkers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "orders.db")
+	synctest.Test(t, func(t *testing.T) {
+		store, err := sqlite.Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close() //nolint:errcheck // a temporary file
+		if _, err := store.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		provider := new(moody)
+		provider.failures.Store(2)
+		a := &App{log: zap.NewNop(), metrics: telemetry.NewMetrics(telemetry.Build{}, time.Now())}
+		a.orders = order.NewService(store, provider, a.metrics, time.Now)
+		stop := a.startWorkers()
+		placed := order.NewOrder{Customer: "ann", Currency: "EUR", Items: []order.LineItem{{SKU: "a", Quantity: 1, UnitPrice: 1}}}
+		o, _, err := a.orders.Create(t.Context(), placed, "shop", "key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.orders.Pay(t.Context(), o.ID); !errors.Is(err, order.ErrPaymentPending) {
+			t.Fatalf("Pay = %v", err)
+		}
+		time.Sleep(3 * time.Minute)
+		if o, err = a.orders.Get(t.Context(), o.ID); err != nil || o.Status != order.Paid {
+			t.Errorf("three minutes later the order is %s, %v", o.Status, err)
+		}
+		if _, replayed, err := a.orders.Create(t.Context(), placed, "shop", "key"); err != nil || !replayed {
+			t.Errorf("the key is forgotten already: %v", err)
+		}
+		time.Sleep(26 * time.Hour)
+		if _, replayed, err := a.orders.Create(t.Context(), placed, "shop", "key"); err != nil || replayed {
+			t.Errorf("a day later the key is still there: %v", err)
+		}
+		if err := stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		pause(t.Context(), 5*time.Second)
+		if took := time.Since(begun); took != 5*time.Second {
+			t.Errorf("the drain delay of 5s took %v", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begun = time.Now()
+		if pause(ctx, time.Hour); time.Since(begun) != time.Second {
+			t.Errorf("an impatient end took %v", time.Since(begun))
+		}
+	})
+}
+
+// starting is a database that does not answer for a while.
+type starting struct {
+	Store
+	refusals int
+	err      error
+}
+
+func (s *starting) Migrate(context.Context) ([]string, error) {
+	if s.refusals--; s.refusals >= 0 {
+		return nil, s.err
+	}
+	return []string{"00001_orders.sql"}, nil
+}
+
+func TestMigrateWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		away := &pgconn.ConnectError{}
+		begun := time.Now()
+		if err := migrate(t.Context(), &starting{refusals: 10, err: away}, zap.NewNop()); err != nil || time.Since(begun) != 10*time.Second {
+			t.Errorf("a database that starts: %v after %v", err, time.Since(begun))
+		}
+		begun = time.Now()
+		err := migrate(t.Context(), &starting{refusals: 1000, err: away}, zap.NewNop())
+		if err == nil || !strings.Contains(err.Error(), "gave up after 1m0s") || time.Since(begun) != migrateBudget {
+			t.Errorf("a database that never answers: %v after %v", err, time.Since(begun))
+		}
+		broken := errors.New("syntax error")
+		if err := migrate(t.Context(), &starting{refusals: 1, err: broken}, zap.NewNop()); !errors.Is(err, broken) {
+			t.Errorf("a migration that is wrong: %v", err)
+		}
+	})
+}
+
+func TestCleanups(t *testing.T) {
+	t.Parallel()
+	var c cleanups
+	var order []string
+	for _, name := range []string{"first", "second", "third"} {
+		c.push(name, func(context.Context) error {
+			order = append(order, name)
+			if name != "second" {
+				return errors.New("broke")
+			}
+			return nil
+		})
+	}
+	err := c.run(t.Context())
+	if got := strings.Join(order, " "); got != "third second first" {
+		t.Errorf("order %s", got)
+	}
+	if err == nil || err.Error() != "stop third: broke\nstop first: broke" {
+		t.Errorf("error %v", err)
+	}
+	if err := c.run(t.Context()); err != nil || len(order) != 3 {
+		t.Errorf("run again: %v, %v", err, order)
+	}
+}
