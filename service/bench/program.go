@@ -107,9 +107,8 @@ func (c *counter) Write(b []byte) (int, error) {
 // counts: others on the machine can only make it slower.
 func watchRunning(program, dir string) ([]figure, error) {
 	var fresh, again []float64
-	database := ""
 	for i := range starts {
-		database = filepath.Join(dir, fmt.Sprintf("%d.db", i))
+		database := filepath.Join(dir, fmt.Sprintf("%d.db", i))
 		for _, times := range []*[]float64{&fresh, &again} {
 			p, err := startProgram(program, database)
 			if err != nil {

@@ -85,50 +85,52 @@ func serve(p Process, source config.Source, build telemetry.Build) error {
 	if err != nil {
 		return usageError{err}
 	}
+	ended, err := begin(p, a)
+	if err != nil {
+		return err
+	}
+	for !ended && err == nil {
+		select {
+		case s := <-p.Signals:
+			if ended = s != syscall.SIGHUP; !ended {
+				_ = a.Reload() // it has logged the error and counted it
+			}
+		case err = <-a.Failed():
+		}
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.Stop(context.Background()) }()
+	for {
+		select {
+		case stopErr := <-stopped:
+			return errors.Join(err, stopErr)
+		case s := <-p.Signals:
+			if s != syscall.SIGHUP {
+				return errImpatient
+			}
+		}
+	}
+}
+
+// begin starts the instance. ended is true when it was told to end meanwhile, too late to give up the start.
+func begin(p Process, a *app.App) (ended bool, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	started := make(chan error, 1)
 	go func() { started <- a.Start(ctx) }()
-	for starting := true; starting; {
+	for {
 		select {
 		case err := <-started:
-			if err != nil {
-				return err
-			}
-			starting = false
+			return false, err
 		case s := <-p.Signals:
 			if s == syscall.SIGHUP {
 				continue
 			}
 			cancel()
 			if err := <-started; err != nil { // Start has undone what it did
-				return errors.Join(fmt.Errorf("ended by %v while starting", s), err)
+				return false, errors.Join(fmt.Errorf("ended by %v while starting", s), err)
 			}
-			return a.Stop(ctx) // it had just begun to serve
-		}
-	}
-	var failure error
-	for failure == nil {
-		select {
-		case s := <-p.Signals:
-			if s == syscall.SIGHUP {
-				_ = a.Reload() // it has logged the error and counted it
-				continue
-			}
-		case failure = <-a.Failed():
-		}
-		break
-	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- a.Stop(ctx) }()
-	for {
-		select {
-		case err := <-stopped:
-			return errors.Join(failure, err)
-		case s := <-p.Signals:
-			if s != syscall.SIGHUP {
-				return errImpatient
-			}
+			return true, nil
 		}
 	}
 }
