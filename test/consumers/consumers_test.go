@@ -26,7 +26,18 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "supervise" {
 		os.Exit(supervise.Main(os.Args[2:]))
 	}
-	pgtest.Main(m)
+	pgtest.Main(tidy{m})
+}
+
+// tidy removes what the tests have built for themselves.
+type tidy struct{ *testing.M }
+
+func (t tidy) Run() int {
+	code := t.M.Run()
+	if build.dir != "" {
+		_ = os.RemoveAll(build.dir)
+	}
+	return code
 }
 
 // checkout resolves the project slipway-ci/slipway, at whatever ref, to a folder; there is no other project.
