@@ -11,7 +11,7 @@ platform := $(bin)/platform
 export PATH := $(bin):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: test-platform help pipeline approve test lint build run generate platform-up platform-down bench-engine bench-service bench-rollout e2e clean commands
+.PHONY: help pipeline approve test lint build run generate platform-up platform-down test-platform e2e bench-engine bench-pipeline bench-rollout bench-service clean commands
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ approve: commands ## Roll the last pipeline's image to production: the same dige
 	PATH="$$($(platform) bin):$$PATH" $(slipway) approve deploy-production
 
 test: commands ## Run all tests, with the race detector and real parts
-	$(platform) deps postgresql chromium shellcheck
+	$(platform) deps postgresql chromium shellcheck jq buildah
 	SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_CHROMIUM=1 go test -race -shuffle=on ./...
 	go test -run Allocations ./service/...
 	go -C platform test -race -shuffle=on ./...
@@ -40,7 +40,7 @@ run: ## Run the orders service alone, with SQLite, on http://127.0.0.1:8080
 	go run ./service/cmd/orders
 
 platform-up: commands ## Start what the pipeline talks to: registry, PostgreSQL, Kubernetes
-	$(platform) deps buildah
+	$(platform) deps buildah jq
 	$(platform) up
 	@mkdir -p .slipway && umask 077 && $(platform) env >.slipway/variables.yml
 
@@ -56,6 +56,9 @@ generate: ## Make anew what is generated: the API's code, the stages' doors and 
 
 bench-engine: ## Measure slipway beside gitlab-ci-local, as processes on the same files
 	go run ./test/bench/engine
+
+bench-pipeline: commands ## Measure what caches are worth to the test jobs: cold, warm, one package changed
+	go test ./test/consumers -run '^$$' -bench Caches -benchtime 1x -timeout 30m
 
 bench-service: ## Measure what the service adds to net/http, as CPU time per request
 	go build -trimpath -o $(bin)/bench-service ./service/bench

@@ -93,7 +93,8 @@ func start() (address string, stop func(), err error) {
 		return "", nil, fmt.Errorf("there is nothing at %s", binaries)
 	}
 	bin := filepath.Dir(found[len(found)-1])
-	dir, err := os.MkdirTemp("", "pgtest")
+	// Not in TMPDIR: the server's user may be unable to enter it, and the path of a socket has room for 107 bytes only.
+	dir, err := os.MkdirTemp("/tmp", "pgtest")
 	if err != nil {
 		return "", nil, err
 	}
