@@ -49,6 +49,7 @@ platform-down: commands ## Stop it; the data stays (platform down --purge remove
 
 e2e: commands ## Prove the delivery from outside; after make pipeline and make approve
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery ./test/e2e
+	PATH="$$($(platform) bin):$$PATH" SLIPWAY_PLATFORM="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery ./test/consumers
 
 generate: ## Make anew what is generated: the API's code, the stages' doors and reference
 	go generate ./...
