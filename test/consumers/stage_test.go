@@ -259,16 +259,19 @@ func TestOnlyAffected(t *testing.T) {
 	}
 }
 
+// TestCompatibility tests with two versions of Go. The older one comes from the module proxy, as any module does.
 func TestCompatibility(t *testing.T) {
 	t.Parallel()
-	p := clone(t, "library")
-	// An older version would have to be fetched, and would compile the standard library for itself.
-	p.write(".gitlab-ci.yml", strings.Replace(p.read(".gitlab-ci.yml"), `["1.26", "1.27"]`, `["1.27"]`, 1))
-	p.commit("One version")
-	o := p.run(nil, "compatibility")
-	o.green("compatibility: [1.27]")
-	if log := o.log("compatibility: [1.27]"); !strings.Contains(log, "go version go1.27") {
-		t.Error(tail(log))
+	o := clone(t, "library").run(nil, "compatibility")
+	for _, version := range []string{"1.26", "1.27"} {
+		job := "compatibility: [" + version + "]"
+		if strings.Contains(o.log(job), "toolchain not available") {
+			t.Skipf("the module proxy does not give out Go %s:\n%s", version, tail(o.log(job)))
+		}
+		o.green(job)
+		if log := o.log(job); !strings.Contains(log, "go version go"+version+".") {
+			t.Errorf("%s ran with another version:\n%s", job, tail(log))
+		}
 	}
 }
 

@@ -1,0 +1,55 @@
+package consumers
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// TestReproducible builds an image twice. Its Dockerfile fetches a file; whether that is the same each time decides.
+func TestReproducible(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("buildah"); err != nil {
+		t.Skip("buildah is not installed: apt-get install buildah")
+	}
+	host := registry(t)
+	for _, c := range []struct {
+		name string
+		same bool
+	}{{"same", true}, {"another", false}} {
+		t.Run(c.name, func(t *testing.T) {
+			var fetched atomic.Int64
+			release := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method != http.MethodGet {
+					return
+				}
+				n := fetched.Add(1)
+				if c.same {
+					n = 0
+				}
+				_, _ = fmt.Fprintf(w, "release %d\n", n)
+			}))
+			t.Cleanup(release.Close)
+			p := clone(t, "service")
+			p.write(".gitlab-ci.yml", "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/image@v0.1.0\n    inputs: {reproducible: true}\n")
+			p.write("Dockerfile", strings.Replace(p.read("Dockerfile"), "USER 65532", "ADD "+release.URL+"/latest /latest\nUSER 65532", 1))
+			p.commit("Build it twice")
+			p.variables = []pipeline.Variable{{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/" + c.name}}
+			o := p.run(nil, "build-image")
+			if c.same {
+				o.green("build-image")
+			} else {
+				o.red("build-image", 1, "The same commit gave sha256:", "How to fix", "How to accept")
+			}
+			if fetched.Load() < 2 {
+				t.Errorf("the file was fetched %d times, so the image was not built twice:\n%s", fetched.Load(), tail(o.log("build-image")))
+			}
+		})
+	}
+}
