@@ -52,8 +52,9 @@ func (f *playFlags) apply(cmd *cobra.Command, o *runner.Options) error {
 	out := cmd.OutOrStdout()
 	switch f.format {
 	case "text":
-		o.Observe = progress.NewText(out, palette(out), func(job string) string {
-			if o.ApproveHint != "" {
+		o.Observe = progress.NewText(out, palette(out), func(job string, blocking bool) string {
+			// The given command is for the gate; what may stay unplayed has a name of its own.
+			if blocking && o.ApproveHint != "" {
 				return o.ApproveHint
 			}
 			return "slipway approve " + quoteWord(job)

@@ -22,11 +22,12 @@ type Text struct {
 	w       io.Writer
 	palette render.Palette
 	// hint makes the command that approves a job.
-	hint func(job string) string
+	hint func(job string, blocking bool) string
 }
 
-// NewText makes a Text. hint gives the command with which a person approves a job.
-func NewText(w io.Writer, palette render.Palette, hint func(job string) string) *Text {
+// NewText makes a Text. hint gives the command with which a person approves a job, one that the run waits for or
+// one that may stay unplayed.
+func NewText(w io.Writer, palette render.Palette, hint func(job string, blocking bool) string) *Text {
 	return &Text{w: w, palette: palette, hint: hint}
 }
 
@@ -175,9 +176,9 @@ func (t *Text) summary(r runner.Result) {
 		switch {
 		case j.Status != runner.Manual || r.Status == runner.RunFailed || r.Status == runner.RunCanceled:
 		case j.Blocking:
-			t.printf("%s waits for approval: %s", j.Name, t.hint(j.Name))
+			t.printf("%s waits for approval: %s", j.Name, t.hint(j.Name, true))
 		default:
-			t.printf("  %s can be run by hand: %s", j.Name, t.hint(j.Name))
+			t.printf("  %s can be run by hand: %s", j.Name, t.hint(j.Name, false))
 		}
 	}
 }

@@ -72,7 +72,7 @@ func TestText(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			NewText(&out, render.Palette{}, func(job string) string { return "approve " + job }).Observe(tt.update)
+			NewText(&out, render.Palette{}, func(job string, _ bool) string { return "approve " + job }).Observe(tt.update)
 			if diff := cmp.Diff(tt.want, out.String()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
