@@ -10,8 +10,8 @@ import (
 
 // A cache keeps what is parsed, for the next event.
 type cache struct {
-	documents memo[documentKey, documentResult]
-	loaded    memo[loadedKey, *yamltree.Node]
+	files  memo[documentKey, *parsedFile]
+	loaded memo[loadedKey, *yamltree.Node]
 	// merged is the configuration where no include depends on the event, by the file's name.
 	merged memo[string, mergedResult]
 	// specifications are those of the merged trees that are kept.
@@ -44,9 +44,18 @@ type loadedKey struct {
 	given *yamltree.Node
 }
 
-type documentResult struct {
-	documents []*yamltree.Node
-	err       error
+// A parsedFile is parsed when somebody asks first, while others wait.
+type parsedFile struct {
+	written   func() yamltree.Written
+	documents func() ([]*yamltree.Node, error)
+}
+
+func newParsedFile(file string, content []byte) *parsedFile {
+	written := sync.OnceValue(func() yamltree.Written { return yamltree.Read(file, content) })
+	return &parsedFile{
+		written:   written,
+		documents: sync.OnceValues(func() ([]*yamltree.Node, error) { return yamltree.Convert(file, written()) }),
+	}
 }
 
 type expressionResult struct {
@@ -54,13 +63,13 @@ type expressionResult struct {
 	err        error
 }
 
+func (c *cache) file(name string, content []byte) *parsedFile {
+	return c.files.get(newDocumentKey(name, content), func() *parsedFile { return newParsedFile(name, content) })
+}
+
 // parse reads a file's documents.
 func (c *cache) parse(file string, content []byte) ([]*yamltree.Node, error) {
-	r := c.documents.get(newDocumentKey(file, content), func() (r documentResult) {
-		r.documents, r.err = yamltree.Parse(file, content)
-		return r
-	})
-	return r.documents, r.err
+	return c.file(file, content).documents()
 }
 
 func (c *cache) expression(text string) (*expression.Expression, error) {
@@ -80,7 +89,7 @@ type mergedResult struct {
 	includes []includedFile
 }
 
-// A memo computes a value once per key.
+// A memo gives one value per key; where several compute one at once, the first that is ready stays.
 type memo[K comparable, V any] struct {
 	mu     sync.Mutex
 	values map[K]V
@@ -88,11 +97,17 @@ type memo[K comparable, V any] struct {
 
 func (m *memo[K, V]) get(key K, compute func() V) V {
 	v, ok := m.find(key)
-	if !ok {
-		v = compute()
-		m.put(key, v)
+	if ok {
+		return v
 	}
-	return v
+	computed := compute()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v, ok = m.values[key]; ok {
+		return v
+	}
+	m.set(key, computed)
+	return computed
 }
 
 // find gives a value that was put there before.
@@ -106,6 +121,10 @@ func (m *memo[K, V]) find(key K) (v V, ok bool) {
 func (m *memo[K, V]) put(key K, v V) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.set(key, v)
+}
+
+func (m *memo[K, V]) set(key K, v V) {
 	if m.values == nil {
 		m.values = make(map[K]V)
 	}

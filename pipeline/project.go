@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 	"io/fs"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Options say what GitLab would know of the project.
@@ -58,4 +60,16 @@ func Load(files fs.FS, options Options) (*Project, error) {
 		return nil, err
 	}
 	return &Project{options: options, own: &repository{files: files, path: options.Path}}, nil
+}
+
+// Written gives the text of one of the project's files and its YAML documents as they are written: what the compiled
+// configuration no longer shows. The nodes belong to the project; nobody may change them. The error says that there is no
+// such file, or where it is no YAML.
+func (p *Project) Written(name string) (text []byte, documents []*yaml.Node, err error) {
+	text, err = p.own.read(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	written := p.cache.file(name, text).written()
+	return text, written.Documents, written.Err
 }

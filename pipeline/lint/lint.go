@@ -65,7 +65,7 @@ func Run(ctx context.Context, files fs.FS, project *pipeline.Project, options Op
 	}
 	p := &pass{configPath: options.ConfigPath}
 	var reading sync.WaitGroup
-	reading.Go(func() { p.sources = loadSources(files, options.ConfigPath) })
+	reading.Go(func() { p.sources = loadSources(files, project, options.ConfigPath) })
 	err := p.compile(ctx, project, options.Events)
 	reading.Wait()
 	if err != nil {

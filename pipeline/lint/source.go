@@ -1,9 +1,6 @@
 package lint
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -28,7 +25,7 @@ type source struct {
 
 // loadSources reads the configuration, the templates for the Catalog, and what they include from the project. Files that
 // are no YAML are left out: compiling tells what is wrong with them.
-func loadSources(files fs.FS, configPath string) []*source {
+func loadSources(files fs.FS, project *pipeline.Project, configPath string) []*source {
 	var sources []*source
 	queue := []string{configPath}
 	for _, pattern := range []string{"templates/*.yml", "templates/*/template.yml"} {
@@ -40,34 +37,21 @@ func loadSources(files fs.FS, configPath string) []*source {
 		if slices.Contains(queue[:i], queue[i]) {
 			continue
 		}
-		text, err := fs.ReadFile(files, queue[i])
+		text, documents, err := project.Written(queue[i])
 		if err != nil {
 			continue
 		}
-		s, err := parseSource(queue[i], text)
-		if err != nil {
-			continue
-		}
+		s := newSource(queue[i], text, documents)
 		sources = append(sources, s)
 		queue = append(queue, s.localIncludes(files)...)
 	}
 	return sources
 }
 
-func parseSource(name string, text []byte) (*source, error) {
+func newSource(name string, text []byte, documents []*yaml.Node) *source {
 	s := &source{path: name, lines: strings.Split(string(text), "\n")}
 	s.switches = disablings(s.lines)
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	for {
-		var document yaml.Node
-		err := decoder.Decode(&document)
-		if errors.Is(err, io.EOF) {
-			s.jobs = s.findJobs()
-			return s, nil
-		}
-		if err != nil {
-			return nil, err
-		}
+	for _, document := range documents {
 		if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
 			continue
 		}
@@ -78,6 +62,8 @@ func parseSource(name string, text []byte) (*source, error) {
 		}
 		s.body = root
 	}
+	s.jobs = s.findJobs()
+	return s
 }
 
 // localIncludes are the files of the project that this one includes, as far as their names are known here.

@@ -34,12 +34,54 @@ func (e *SyntaxError) Error() string { return e.Message }
 
 // Parse reads the documents of a file that are not blank: one, or a header and a configuration.
 func Parse(file string, content []byte) ([]*Node, error) {
+	return Convert(file, Read(file, content))
+}
+
+// Written is what a file holds as it is written: the parser's nodes, with comments, styles and anchors. Lines are counted
+// from the beginning of the file.
+type Written struct {
+	// Documents are those before the error, if there is one.
+	Documents []*yaml.Node
+	Err       error
+}
+
+// Read parses the documents of a file.
+func Read(file string, content []byte) Written {
 	if len(content) > MaxBytes {
-		return nil, &SyntaxError{Position{File: file}, fmt.Sprintf("the file is bigger than %d bytes", MaxBytes)}
+		return Written{Err: &SyntaxError{Position{File: file}, fmt.Sprintf("the file is bigger than %d bytes", MaxBytes)}}
 	}
-	var documents []*Node
+	var w Written
 	for _, part := range split(content) {
-		n, err := parseDocument(file, part)
+		document := new(yaml.Node)
+		err := yaml.NewDecoder(bytes.NewReader(part.text)).Decode(document)
+		if errors.Is(err, io.EOF) {
+			continue
+		}
+		if err != nil {
+			w.Err = syntaxError(file, part.line, err)
+			break
+		}
+		if part.line > 0 {
+			moveDown(document, part.line)
+		}
+		w.Documents = append(w.Documents, document)
+	}
+	return w
+}
+
+// moveDown adds to the lines of all nodes.
+func moveDown(n *yaml.Node, lines int) {
+	n.Line += lines
+	for _, child := range n.Content {
+		moveDown(child, lines)
+	}
+}
+
+// Convert makes trees of the documents that are not blank.
+func Convert(file string, written Written) ([]*Node, error) {
+	var documents []*Node
+	for _, document := range written.Documents {
+		n, err := convertDocument(file, document)
 		if err != nil {
 			return nil, err
 		}
@@ -50,6 +92,9 @@ func Parse(file string, content []byte) ([]*Node, error) {
 			return nil, &SyntaxError{n.Position, "the file should hold a mapping of keys to values, not " + article(n.Kind)}
 		}
 		documents = append(documents, n)
+	}
+	if written.Err != nil {
+		return nil, written.Err
 	}
 	return documents, nil
 }
@@ -101,17 +146,9 @@ func divider(text []byte, from int) (start, end int) {
 	return -1, -1
 }
 
-func parseDocument(file string, p part) (*Node, error) {
-	var document yaml.Node
-	err := yaml.NewDecoder(bytes.NewReader(p.text)).Decode(&document)
-	if errors.Is(err, io.EOF) {
-		return NewScalar(Null, "", Position{File: file, Line: p.line + 1, Column: 1}), nil
-	}
-	if err != nil {
-		return nil, syntaxError(file, p.line, err)
-	}
-	c := converter{file: file, line: p.line}
-	n, err := c.convert(&document, 0)
+func convertDocument(file string, document *yaml.Node) (*Node, error) {
+	c := converter{file: file}
+	n, err := c.convert(document, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -140,12 +177,11 @@ func syntaxError(file string, before int, err error) *SyntaxError {
 // A converter makes nodes of the parser's; anchored values are converted once and shared.
 type converter struct {
 	file     string
-	line     int
 	anchored map[*yaml.Node]*Node
 }
 
 func (c *converter) position(n *yaml.Node) Position {
-	return Position{File: c.file, Line: c.line + n.Line, Column: n.Column}
+	return Position{File: c.file, Line: n.Line, Column: n.Column}
 }
 
 func (c *converter) fail(n *yaml.Node, format string, args ...any) error {
