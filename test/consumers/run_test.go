@@ -31,6 +31,8 @@ type project struct {
 	path string
 	// env has variables of the caller's environment that the jobs see beside or instead of the test's own.
 	env []string
+	// cache is the folder where jobs find their checkout at the same path in every run; empty is another one for each run.
+	cache string
 	// alone runs jobs without those that they need; what these would pass on is given as variables.
 	alone bool
 }
@@ -139,11 +141,15 @@ func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 	if p.path != "" {
 		environment = append(environment, "PATH="+p.path+":"+os.Getenv("PATH"))
 	}
+	cache := p.cache
+	if cache == "" {
+		cache = filepath.Join(p.t.TempDir(), "cache")
+	}
 	// A run of a whole pipeline takes a minute or two; one that hangs shall not take the tests with it.
 	ctx, cancel := context.WithTimeout(p.t.Context(), 8*time.Minute)
 	defer cancel()
 	result, err := runner.Run(ctx, plan, runner.Options{
-		Dir: p.dir, CacheDir: filepath.Join(p.t.TempDir(), "cache"), Tools: commands(p.t), Jobs: 2,
+		Dir: p.dir, CacheDir: cache, Tools: commands(p.t), Jobs: 2,
 		Env: environment, Supervisor: []string{os.Args[0], "supervise"}, Keep: 3, Approve: approve,
 	})
 	if err != nil {
