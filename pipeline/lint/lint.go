@@ -65,7 +65,10 @@ func Run(ctx context.Context, files fs.FS, project *pipeline.Project, options Op
 	}
 	p := &pass{configPath: options.ConfigPath}
 	var reading sync.WaitGroup
-	reading.Go(func() { p.sources = loadSources(files, project, options.ConfigPath) })
+	reading.Go(func() {
+		p.sources = loadSources(files, project, options.ConfigPath)
+		p.scripts = parseScripts(p.sources)
+	})
 	err := p.compile(ctx, project, options.Events)
 	reading.Wait()
 	if err != nil {
@@ -86,13 +89,13 @@ func Run(ctx context.Context, files fs.FS, project *pipeline.Project, options Op
 type pass struct {
 	configPath string
 	sources    []*source
+	scripts    []*script
 	plans      []*pipeline.Plan
 	// distinct are the jobs of the plans, each once.
 	distinct []*pipeline.Job
 	// branchWithMergeRequest is the pipeline of a push to a branch that has an open merge request.
 	branchWithMergeRequest *pipeline.Plan
 	rule                   Rule
-	shell                  []*script
 	findings               []Finding
 }
 

@@ -6,30 +6,28 @@ import (
 	"slices"
 	"strings"
 
-	"mvdan.cc/sh/v3/syntax"
-
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
 func checkCovermodeWithRace(p *pass) {
-	for _, s := range p.scripts() {
-		s.walk(func(_ *syntax.Stmt, call *syntax.CallExpr, words []string, _ bool) {
-			if !slices.Contains(words, "-race") {
-				return
+	for _, s := range p.scripts {
+		for _, c := range s.calls {
+			if !slices.Contains(c.words, "-race") {
+				continue
 			}
-			for i, word := range words {
+			for i, word := range c.words {
 				mode, ok := strings.CutPrefix(strings.TrimLeft(word, "-"), "covermode=")
-				if strings.TrimLeft(word, "-") == "covermode" && i+1 < len(words) {
-					mode, ok = words[i+1], true
+				if strings.TrimLeft(word, "-") == "covermode" && i+1 < len(c.words) {
+					mode, ok = c.words[i+1], true
 				}
 				if ok && (mode == "count" || mode == "set") {
-					f := s.position(call.Args[i].Pos())
+					f := s.position(c.Args[i].Pos())
 					f.Message = fmt.Sprintf("-race does not work with -covermode=%s", mode)
 					f.Hint = "use -covermode=atomic, or leave -covermode away: with -race it is atomic"
 					p.report(f)
 				}
 			}
-		})
+		}
 	}
 }
 
@@ -37,18 +35,18 @@ func checkCovermodeWithRace(p *pass) {
 var verification = pattern(`^(cosign|go (test|vet)|golangci-lint|gosec|govulncheck|gitleaks|grype|trivy|slipway gate|kubeconform|exit [1-9])`)
 
 func checkVerificationInAfterScript(p *pass) {
-	for _, s := range p.scripts() {
+	for _, s := range p.scripts {
 		if s.keyword != "after_script" {
 			continue
 		}
-		s.walk(func(_ *syntax.Stmt, call *syntax.CallExpr, words []string, _ bool) {
-			if command := strings.Join(words, " "); verification().MatchString(command) {
-				f := s.position(call.Pos())
-				f.Message = fmt.Sprintf("if `%s` fails here, the job stays green", words[0])
+		for _, c := range s.calls {
+			if command := strings.Join(c.words, " "); verification().MatchString(command) {
+				f := s.position(c.Pos())
+				f.Message = fmt.Sprintf("if `%s` fails here, the job stays green", c.words[0])
 				f.Hint = "move it to `script`"
 				p.report(f)
 			}
-		})
+		}
 	}
 }
 
@@ -66,18 +64,18 @@ func checkShallowHistory(p *pass) {
 			}
 		}
 	})
-	for _, s := range p.scripts() {
+	for _, s := range p.scripts {
 		if s.keyword != "script" || deep[s.job.name] || strings.Contains(s.text, "git fetch") || s.job.setsDepth() {
 			continue
 		}
-		s.walk(func(_ *syntax.Stmt, call *syntax.CallExpr, words []string, _ bool) {
-			if tool := comparesCommits(words); tool != "" {
-				f := s.position(call.Pos())
+		for _, c := range s.calls {
+			if tool := comparesCommits(c.words); tool != "" {
+				f := s.position(c.Pos())
 				f.Message = tool + " needs older commits than GitLab's shallow clone has"
 				f.Hint = "set the job's variable GIT_DEPTH to \"0\", or `git fetch` what it compares with"
 				p.report(f)
 			}
-		})
+		}
 	}
 }
 

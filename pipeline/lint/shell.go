@@ -17,18 +17,27 @@ type script struct {
 	text    string
 	// places[i] is where line i of the text stands in the file.
 	places []linePosition
-	parsed *syntax.File
-	err    error
+	// calls are the commands in it, none if there is an error.
+	calls []call
+	err   error
+}
+
+// A call is a command in a script.
+type call struct {
+	*syntax.CallExpr
+	// words are those of the command as far as they are plain text, "" for those that are not.
+	words []string
+	// shown says that what it prints reaches the log.
+	shown bool
 }
 
 type linePosition struct{ line, column int }
 
-// scripts are those of every job and of `default`, parsed. Scripts for other shells are left out.
-func (p *pass) scripts() []*script {
-	if p.shell != nil {
-		return p.shell
-	}
-	for _, s := range p.sources {
+// parseScripts gives the scripts of every job and of `default`. Scripts for other shells are left out.
+func parseScripts(sources []*source) []*script {
+	var scripts []*script
+	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
+	for _, s := range sources {
 		owners := slices.Clone(s.jobs)
 		if key, node := entry(s.body, "default"); node != nil && node.Kind == yaml.MappingNode {
 			owners = append(owners, sourceJob{source: s, name: "default", key: key, node: node})
@@ -39,12 +48,12 @@ func (p *pass) scripts() []*script {
 			}
 			for _, keyword := range []string{"before_script", "script", "after_script"} {
 				if node := value(job.node, keyword); node != nil {
-					p.shell = append(p.shell, parseScript(job, keyword, node))
+					scripts = append(scripts, parseScript(parser, job, keyword, node))
 				}
 			}
 		}
 	}
-	return p.shell
+	return scripts
 }
 
 // foreignShell reports whether a job runs in PowerShell or cmd, as far as its image and tags tell.
@@ -60,7 +69,7 @@ func foreignShell(job sourceJob) bool {
 	return foreign
 }
 
-func parseScript(job sourceJob, keyword string, node *yaml.Node) *script {
+func parseScript(parser *syntax.Parser, job sourceJob, keyword string, node *yaml.Node) *script {
 	s := &script{job: job, keyword: keyword}
 	var lines []string
 	flatten(node, maxScriptNesting, func(item *yaml.Node) {
@@ -70,7 +79,12 @@ func parseScript(job sourceJob, keyword string, node *yaml.Node) *script {
 		}
 	})
 	s.text = strings.Join(lines, "\n")
-	s.parsed, s.err = syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(s.text), "")
+	file, err := parser.Parse(strings.NewReader(s.text), "")
+	if err != nil {
+		s.err = err
+		return s
+	}
+	s.calls = findCalls(file)
 	return s
 }
 
@@ -96,6 +110,9 @@ func neutral(item *yaml.Node) string {
 		return ":"
 	}
 	text := item.Value
+	if !strings.Contains(text, "$[[") && !strings.Contains(text, "${{") {
+		return text
+	}
 	if whole := strings.TrimSpace(text); interpolation().FindString(whole) == whole && whole != "" {
 		return ":"
 	}
@@ -130,7 +147,7 @@ func (s *script) position(pos syntax.Pos) Finding {
 }
 
 func checkShellSyntax(p *pass) {
-	for _, s := range p.scripts() {
+	for _, s := range p.scripts {
 		var parse syntax.ParseError
 		var lang syntax.LangError
 		var f Finding
@@ -152,14 +169,14 @@ func checkShellSyntax(p *pass) {
 var secretName = pattern(`(?i)(TOKEN|PASSWORD|PASSWD|SECRET|PRIVATE_?KEY|API_?KEY|CREDENTIALS?)(_|$)`)
 
 func checkSecretEchoed(p *pass) {
-	for _, s := range p.scripts() {
-		s.walk(func(stmt *syntax.Stmt, call *syntax.CallExpr, words []string, shown bool) {
-			if !shown || len(words) == 0 {
-				return
+	for _, s := range p.scripts {
+		for _, c := range s.calls {
+			if !c.shown || len(c.words) == 0 {
+				continue
 			}
-			switch words[0] {
+			switch c.words[0] {
 			case "echo", "printf":
-				for _, arg := range call.Args[1:] {
+				for _, arg := range c.Args[1:] {
 					if name := secretIn(arg); name != "" {
 						f := s.position(arg.Pos())
 						f.Message = fmt.Sprintf("$%s is written to the log", name)
@@ -168,21 +185,21 @@ func checkSecretEchoed(p *pass) {
 					}
 				}
 			case "env", "printenv":
-				if len(words) == 1 {
-					f := s.position(call.Pos())
-					f.Message = words[0] + " writes all variables to the log, secrets included"
+				if len(c.words) == 1 {
+					f := s.position(c.Pos())
+					f.Message = c.words[0] + " writes all variables to the log, secrets included"
 					f.Hint = "print the variables that are needed by name"
 					p.report(f)
 				}
 			case "set":
-				if slices.ContainsFunc(words[1:], traces) {
-					f := s.position(call.Pos())
+				if slices.ContainsFunc(c.words[1:], traces) {
+					f := s.position(c.Pos())
 					f.Message = "tracing writes every expanded command to the log, secrets included"
 					f.Hint = "trace on the developer's machine, or in a job that has no secrets"
 					p.report(f)
 				}
 			}
-		})
+		}
 	}
 }
 
@@ -210,14 +227,10 @@ func secretIn(word *syntax.Word) (name string) {
 	return name
 }
 
-// walk visits the calls of a script with their words as far as they are plain text ("" for words that are not), and
-// whether what they print reaches the log.
-func (s *script) walk(visit func(stmt *syntax.Stmt, call *syntax.CallExpr, words []string, shown bool)) {
-	if s.err != nil {
-		return
-	}
+func findCalls(file *syntax.File) []call {
+	var calls []call
 	hidden := map[syntax.Node]bool{}
-	syntax.Walk(s.parsed, func(node syntax.Node) bool {
+	syntax.Walk(file, func(node syntax.Node) bool {
 		switch n := node.(type) {
 		case *syntax.CmdSubst, *syntax.ProcSubst:
 			hideBelow(n, hidden)
@@ -226,7 +239,7 @@ func (s *script) walk(visit func(stmt *syntax.Stmt, call *syntax.CallExpr, words
 				hidden[n.X] = true
 			}
 		case *syntax.Stmt:
-			call, ok := n.Cmd.(*syntax.CallExpr)
+			expression, ok := n.Cmd.(*syntax.CallExpr)
 			if !ok {
 				// What a block prints goes where the block is redirected to.
 				if hidden[n] || redirected(n) {
@@ -234,14 +247,15 @@ func (s *script) walk(visit func(stmt *syntax.Stmt, call *syntax.CallExpr, words
 				}
 				return true
 			}
-			words := make([]string, len(call.Args))
-			for i, arg := range call.Args {
+			words := make([]string, len(expression.Args))
+			for i, arg := range expression.Args {
 				words[i] = arg.Lit()
 			}
-			visit(n, call, words, !hidden[n] && !redirected(n))
+			calls = append(calls, call{expression, words, !hidden[n] && !redirected(n)})
 		}
 		return true
 	})
+	return calls
 }
 
 func hideBelow(node syntax.Node, hidden map[syntax.Node]bool) {

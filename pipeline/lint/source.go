@@ -267,6 +267,9 @@ var disableComment = pattern(`#\s*slipway:disable(-file)?=([a-z0-9,-]+)`)
 func disablings(lines []string) []disabling {
 	var found []disabling
 	for i, line := range lines {
+		if !strings.Contains(line, "slipway:disable") {
+			continue
+		}
 		m := disableComment().FindStringSubmatchIndex(line)
 		if m == nil {
 			continue
