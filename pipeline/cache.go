@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"regexp"
 	"sync"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
@@ -18,6 +19,7 @@ type cache struct {
 	specifications memo[*yamltree.Node, *specification]
 	expressions    memo[string, expressionResult]
 	globs          memo[string, glob.Pattern]
+	regexes        memo[string, regexResult]
 	// repositories are other projects by "path@ref". They are asked for once: a plan is of one moment.
 	repositories memo[string, repositoryResult]
 }
@@ -82,6 +84,20 @@ func (c *cache) expression(text string) (*expression.Expression, error) {
 
 func (c *cache) glob(text string) glob.Pattern {
 	return c.globs.get(text, func() glob.Pattern { return glob.Compile(text) })
+}
+
+type regexResult struct {
+	regex *regexp.Regexp
+	err   error
+}
+
+// regex compiles the pattern of an input; inputs of several files often have the same.
+func (c *cache) regex(text string) (*regexp.Regexp, error) {
+	r := c.regexes.get(text, func() (r regexResult) {
+		r.regex, r.err = regexp.Compile(text)
+		return r
+	})
+	return r.regex, r.err
 }
 
 type mergedResult struct {

@@ -54,7 +54,7 @@ func (p *planner) child(job *Job) (*Plan, error) {
 func (p *planner) forwarded(job *Job) []Variable {
 	var forwarded []Variable
 	if yes, said := job.Trigger.Forward["yaml_variables"]; yes || !said {
-		scope := newScope(newVariableSet(p.predefined, job.Variables), p.settings(""))
+		scope := newScope(newVariableSet(p.base.list, job.Variables), p.settings(""))
 		for _, v := range job.Variables {
 			v.Value, _ = scope.expandedValue(v.Key)
 			forwarded = append(forwarded, v)

@@ -15,7 +15,8 @@ type compiler struct {
 	ctx      context.Context
 	project  *Project
 	event    Event
-	scope    *scope // what includes can see: no YAML variables
+	base     *variableSet // predefined variables of the pipeline
+	scope    *scope       // what includes can see: no YAML variables
 	includes []includedFile
 	reported map[*node]bool
 	// eventful says that something else than a variable of the event has decided on what is included.
@@ -25,13 +26,14 @@ type compiler struct {
 }
 
 func (p *Project) compiler(ctx context.Context, event Event) *compiler {
-	base := newVariableSet(predefined(p.options, event))
+	base := predefined(p.options, event)
 	settings := newVariableSet(visibleVariables(p.options.Variables, "", event.RefProtected), event.Variables)
 	return &compiler{
 		checker: checker{cache: &p.cache},
 		ctx:     ctx,
 		project: p,
 		event:   event,
+		base:    base,
 		scope:   newScope(base, settings),
 	}
 }

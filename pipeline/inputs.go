@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -202,7 +201,7 @@ func (in declaredInput) validate(v, rule *node, whose string) {
 		in.fail(in.path, regex, "", "only inputs of the type string can have a regex")
 		return
 	}
-	re, err := regexp.Compile(regex.RubyText())
+	re, err := in.cache.regex(regex.RubyText())
 	if err != nil {
 		in.fail(in.path, regex, "write it without slashes, in RE2 syntax", "the regex is not valid: %v", err)
 		return

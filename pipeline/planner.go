@@ -47,23 +47,21 @@ type planner struct {
 	checker
 	spec *specification
 
-	predefined []Variable
-	base       *variableSet // predefined variables of the pipeline
-	root       []Variable   // global variables with those of the workflow
+	base *variableSet // predefined variables of the pipeline
+	root []Variable   // global variables with those of the workflow
 }
 
 func newPlanner(c *compiler, spec *specification) *planner {
 	return &planner{
-		evaluator:  evaluator{ctx: c.ctx, project: c.project, event: c.event, repository: c.project.own},
-		checker:    checker{cache: c.cache},
-		spec:       spec,
-		predefined: predefined(c.project.options, c.event),
+		evaluator: evaluator{ctx: c.ctx, project: c.project, event: c.event, repository: c.project.own},
+		checker:   checker{cache: c.cache},
+		spec:      spec,
+		base:      c.base,
 	}
 }
 
 func (p *planner) plan() *Plan {
-	plan := &Plan{Event: p.event, Predefined: p.predefined, Project: p.project.options.Variables, Run: p.event.Variables}
-	p.base = newVariableSet(p.predefined)
+	plan := &Plan{Event: p.event, Predefined: p.base.list, Project: p.project.options.Variables, Run: p.event.Variables}
 	p.root = p.spec.variables
 	if !p.workflow(plan) {
 		return plan

@@ -55,7 +55,7 @@ func (e Event) isBranch() bool { return e.Tag == "" && !e.isMergeRequest() }
 
 // predefined gives GitLab's predefined variables of a pipeline for an event
 // (https://docs.gitlab.com/ci/variables/predefined_variables/), as far as they are known before a job runs.
-func predefined(o Options, e Event) []Variable {
+func predefined(o Options, e Event) *variableSet {
 	var p predefinedVariables
 	p.server(o)
 	p.project(o)
@@ -67,7 +67,7 @@ func predefined(o Options, e Event) []Variable {
 	for _, key := range sortedKeys(e.Predefined) {
 		set.set(Variable{Key: key, Value: e.Predefined[key], Raw: true})
 	}
-	return set.list
+	return set
 }
 
 type predefinedVariables []Variable
