@@ -23,7 +23,7 @@ approve: commands ## Roll the last pipeline's image to production: the same dige
 	PATH="$$($(platform) bin):$$PATH" $(slipway) approve deploy-production
 
 test: commands ## Run all tests, with the race detector and real parts
-	$(platform) deps postgresql chromium shellcheck jq buildah
+	$(platform) deps gcc libc6-dev postgresql chromium shellcheck jq buildah
 	SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_CHROMIUM=1 go test -race -shuffle=on ./...
 	go test -run Allocations ./service/...
 	go -C platform test -race -shuffle=on ./...
@@ -40,7 +40,7 @@ run: ## Run the orders service alone, with SQLite, on http://127.0.0.1:8080
 	go run ./service/cmd/orders
 
 platform-up: commands ## Start what the pipeline talks to: registry, PostgreSQL, Kubernetes
-	$(platform) deps buildah jq
+	$(platform) deps gcc libc6-dev buildah jq
 	$(platform) up
 	@mkdir -p .slipway && umask 077 && $(platform) env >.slipway/variables.yml
 
