@@ -33,7 +33,7 @@ lint: commands ## Check the Go code and the pipeline's configuration
 	$(slipway) lint
 
 build: commands ## Build slipway, platform and the orders service into the cache folder
-	CGO_ENABLED=0 go build -trimpath -o $(bin)/ ./service/cmd/orders
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -funcalign=8" -o $(bin)/ ./service/cmd/orders
 	@ls -l $(bin)
 
 run: ## Run the orders service alone, with SQLite, on http://127.0.0.1:8080
@@ -62,7 +62,7 @@ bench-pipeline: commands ## Measure what caches are worth to the test jobs: cold
 	go test ./test/consumers -run '^$$' -bench Caches -benchtime 1x -timeout 30m
 
 bench-service: ## Measure what the service adds to net/http, as CPU time per request
-	go build -trimpath -o $(bin)/bench-service ./service/bench
+	go build -trimpath -ldflags -funcalign=8 -o $(bin)/bench-service ./service/bench
 	$(bin)/bench-service
 
 test-platform: commands ## Prove the platform: up, kill -9 of each part, healing, down without a trace

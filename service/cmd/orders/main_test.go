@@ -39,7 +39,7 @@ func (p withProgram) Run() int {
 }
 
 func build(folder, output string) error {
-	c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version=v1 -X main.commit=abc", "-o", output, "./service/cmd/orders") // #nosec G204 -- our own arguments
+	c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -funcalign=8 -X main.version=v1 -X main.commit=abc", "-o", output, "./service/cmd/orders") // #nosec G204 -- our own arguments
 	c.Dir, c.Env = folder, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
