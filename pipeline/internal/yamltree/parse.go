@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"go.yaml.in/yaml/v3"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/quickyaml"
 )
 
 // Limits of one file. GitLab's are an amount of memory (about 50,000 values) and 100 levels.
@@ -37,8 +39,8 @@ func Parse(file string, content []byte) ([]*Node, error) {
 	return Convert(file, Read(file, content))
 }
 
-// Written is what a file holds as it is written: the parser's nodes, with comments, styles and anchors. Lines are counted
-// from the beginning of the file.
+// Written is what a file holds as it is written: the parser's nodes, with styles and anchors. Comments may be left out, as
+// may the tags of plain scalars ([yaml.Node.ShortTag] gives them). Lines are counted from the beginning of the file.
 type Written struct {
 	// Documents are those before the error, if there is one.
 	Documents []*yaml.Node
@@ -52,8 +54,7 @@ func Read(file string, content []byte) Written {
 	}
 	var w Written
 	for _, part := range split(content) {
-		document := new(yaml.Node)
-		err := yaml.NewDecoder(bytes.NewReader(part.text)).Decode(document)
+		document, err := parse(part.text)
 		if errors.Is(err, io.EOF) {
 			continue
 		}
@@ -67,6 +68,15 @@ func Read(file string, content []byte) Written {
 		w.Documents = append(w.Documents, document)
 	}
 	return w
+}
+
+// parse reads one document; the error is io.EOF if there is none.
+func parse(text []byte) (*yaml.Node, error) {
+	if document, ok := quickyaml.Parse(text); ok {
+		return document, nil
+	}
+	document := new(yaml.Node)
+	return document, yaml.NewDecoder(bytes.NewReader(text)).Decode(document)
 }
 
 // moveDown adds to the lines of all nodes.
