@@ -47,7 +47,8 @@ type Event struct {
 	Inputs map[string]any
 	// SHA is the commit, 40 hexadecimal digits; a fixed one if empty.
 	SHA string
-	// CommitMessage is CI_COMMIT_MESSAGE; "change" if empty.
+	// CommitMessage is CI_COMMIT_MESSAGE; "change" if empty. Where it says [skip ci] or [ci skip], a push and a merge
+	// request have no jobs.
 	CommitMessage string
 	// Predefined adds or replaces predefined variables that depend on the machine (CI_REGISTRY, CI_PROJECT_DIR, ...).
 	Predefined map[string]string

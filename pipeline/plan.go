@@ -6,10 +6,11 @@ import "time"
 // configuration). The runner executes a Plan; nothing in it depends on the environment or the network.
 type Plan struct {
 	Event Event
-	// Created is false when GitLab would make no pipeline; Reason says why ("workflow" or "no_jobs").
+	// Created is false when GitLab would make no pipeline, or a skipped one without jobs; Reason says why: "workflow",
+	// "no_jobs" or, for a commit message that skips it, "skip_ci".
 	Created bool
 	Reason  string
-	// Decision is the rule of workflow:rules that let the pipeline in or kept it out.
+	// Decision is the rule of workflow:rules that let the pipeline in or kept it out, or the mark in the commit message.
 	Decision Decision
 	// Name is `workflow:name`, expanded.
 	Name string

@@ -22,7 +22,7 @@ type Matrix struct {
 type Column struct {
 	Event   string `json:"event"`
 	Created bool   `json:"created"`
-	// Reason is why there is no pipeline, where GitLab makes none without an error ("workflow", "no_jobs").
+	// Reason is why there is no pipeline, where GitLab makes none without an error ("workflow", "no_jobs", "skip_ci").
 	Reason string `json:"reason,omitempty"`
 	// Error is the key path of the first thing that is wrong ("jobs:deploy:needs"), where GitLab refuses.
 	Error string `json:"error,omitempty"`

@@ -79,6 +79,8 @@ func NotCreated(reason string) string {
 		return "workflow:rules leave it out"
 	case "no_jobs":
 		return "no job is left for it"
+	case "skip_ci":
+		return "the commit message skips it"
 	default:
 		return reason
 	}

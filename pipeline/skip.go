@@ -1,0 +1,28 @@
+package pipeline
+
+import (
+	"regexp"
+	"sync"
+)
+
+// skipMark is what a commit message says to have no pipeline: https://docs.gitlab.com/ci/pipelines/#skip-a-pipeline
+var skipMark = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)\[(?:ci[ _-]skip|skip[ _-]ci)\]`) })
+
+// skipMark gives the mark in the commit message of a push or a merge request, which are skipped by it; "" if there is none.
+// Pipelines that somebody or something asked for run all the same.
+func (e Event) skipMark() string {
+	if e.Source != Push && e.Source != MergeRequest {
+		return ""
+	}
+	return skipMark().FindString(e.CommitMessage)
+}
+
+// skipped is the plan of a pipeline that its commit message skips: GitLab makes it without a job, and does not even read
+// the configuration.
+func (p *Project) skipped(event Event, mark string) *Plan {
+	return &Plan{
+		Event: event, Reason: "skip_ci",
+		Decision:   Decision{Rule: -1, Text: "the commit message says " + mark},
+		Predefined: predefined(p.options, event).list, Project: p.options.Variables, Run: event.Variables,
+	}
+}
