@@ -24,11 +24,11 @@ func (p *planner) job(d *decision) *Job {
 	for _, tag := range s.tags {
 		job.Tags = append(job.Tags, expandExisting(tag, d.scope.value))
 	}
-	job.ResourceGroup = expandVariables(s.resourceGroup, d.scope.expandedValue)
+	job.ResourceGroup = expandVariables(s.resourceGroup, d.final.expandedValue)
 	if s.environment != nil {
 		e := *s.environment
-		e.Name = expandVariables(e.Name, d.scope.expandedValue)
-		e.URL = expandVariables(e.URL, d.scope.expandedValue)
+		e.Name = expandVariables(e.Name, d.final.expandedValue)
+		e.URL = expandVariables(e.URL, d.final.expandedValue)
 		job.Environment = &e
 	}
 	return job

@@ -111,7 +111,8 @@ func (p *planner) workflow(plan *Plan) bool {
 		s := newScope(p.base, newVariableSet(p.root), p.settings(""))
 		i, err := p.match(p.spec.workflow, s)
 		if err != nil {
-			p.fail(&keyPath{key: "workflow"}, nil, "", "%v", err)
+			// GitLab takes a rule that it cannot decide for one that says never.
+			plan.Reason, plan.Decision.Text = "workflow", err.Error()
 			return false
 		}
 		plan.Decision.Rule = i
@@ -203,7 +204,7 @@ func (p *planner) validate(d *decision, kept map[string]bool) {
 				"%s needs %s, which this pipeline does not have", d.spec.name, n.Job)
 		}
 	}
-	if name := cmp.Or(d.tooBig, d.scope.tooBig); name != "" {
+	if name := cmp.Or(d.tooBig, d.scope.tooBig, d.final.tooBig); name != "" {
 		p.fail(&keyPath{key: "variables"}, nil, "", "%s has more than %d bytes when it is expanded", name, maxExpanded)
 		return
 	}
@@ -220,9 +221,10 @@ type decision struct {
 	index    int   // of that rule
 	text     string
 	err      error
-	// variables are those of the job, scope all that it sees.
-	variables []Variable
-	scope     *scope
+	// variables are those of the job with those of the rule; scope is all that its rules and tags see, final all that it
+	// sees with the variables of the rule.
+	variables    []Variable
+	scope, final *scope
 	tooBig    string // a variable that grew beyond all bounds in an earlier scope
 }
 
@@ -245,9 +247,10 @@ func (p *planner) decide(j *jobSpec, common *variableSet) *decision {
 	default:
 		p.decideByPolicy(d)
 	}
+	d.final = d.scope
 	if d.rule != nil && len(d.rule.variables) > 0 {
 		d.variables = mergeVariables(d.variables, d.rule.variables)
-		d.scope = newScope(d.scope.layers[0], d.scope.layers[1], newVariableSet(d.variables), settings)
+		d.final = newScope(d.scope.layers[0], d.scope.layers[1], newVariableSet(d.variables), settings)
 	}
 	return d
 }
