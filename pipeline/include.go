@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"net/url"
@@ -116,7 +117,7 @@ func (c *compiler) includedFiles(entries *node, f *file, header bool) []inclusio
 			if opened == nil {
 				continue
 			}
-			if len(strings.TrimSpace(string(opened.content))) == 0 {
+			if len(bytes.TrimSpace(opened.content)) == 0 {
 				c.fail(includePath, entry, "", "the included file %s is empty", opened.name)
 				continue
 			}

@@ -56,7 +56,7 @@ func (e Event) isBranch() bool { return e.Tag == "" && !e.isMergeRequest() }
 // predefined gives GitLab's predefined variables of a pipeline for an event
 // (https://docs.gitlab.com/ci/variables/predefined_variables/), as far as they are known before a job runs.
 func predefined(o Options, e Event) *variableSet {
-	var p predefinedVariables
+	p := make(predefinedVariables, 0, 96)
 	p.server(o)
 	p.project(o)
 	p.pipeline(o, e)

@@ -1,19 +1,29 @@
 package pipeline
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A variableSet is a list of variables in which a later one beats an earlier one of the same name, at its place.
 type variableSet struct {
-	list  []Variable
+	list []Variable
+	// index has the places of a list that is too long for a walk.
 	index map[string]int
 }
+
+// indexFrom is the number of variables from which a lookup in a map is faster than a walk.
+const indexFrom = 9
 
 func newVariableSet(lists ...[]Variable) *variableSet {
 	n := 0
 	for _, l := range lists {
 		n += len(l)
 	}
-	s := &variableSet{list: make([]Variable, 0, n), index: make(map[string]int, n)}
+	s := &variableSet{list: make([]Variable, 0, n)}
+	if n >= indexFrom {
+		s.index = make(map[string]int, n)
+	}
 	for _, l := range lists {
 		for _, v := range l {
 			s.set(v)
@@ -23,16 +33,29 @@ func newVariableSet(lists ...[]Variable) *variableSet {
 }
 
 func (s *variableSet) set(v Variable) {
-	if i, ok := s.index[v.Key]; ok {
+	if i := s.find(v.Key); i >= 0 {
 		s.list[i] = v
 		return
 	}
-	s.index[v.Key] = len(s.list)
+	if s.index != nil {
+		s.index[v.Key] = len(s.list)
+	}
 	s.list = append(s.list, v)
 }
 
+// find gives the place of a variable, -1 if it is not there.
+func (s *variableSet) find(name string) int {
+	if s.index != nil {
+		if i, ok := s.index[name]; ok {
+			return i
+		}
+		return -1
+	}
+	return slices.IndexFunc(s.list, func(v Variable) bool { return v.Key == name })
+}
+
 func (s *variableSet) get(name string) (Variable, bool) {
-	if i, ok := s.index[name]; ok {
+	if i := s.find(name); i >= 0 {
 		return s.list[i], true
 	}
 	return Variable{}, false

@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
@@ -75,14 +78,29 @@ func Run(ctx context.Context, files fs.FS, project *pipeline.Project, options Op
 		return nil, err
 	}
 	p.distinct = distinctJobs(p.plans)
-	for _, rule := range rules {
-		if slices.Contains(options.Disable, rule.ID) {
+	p.check(options.Disable)
+	return p.sorted(), nil
+}
+
+// check asks the rules, several at once; each works on a pass of its own.
+func (p *pass) check(disabled []string) {
+	found := make([][]Finding, len(rules))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, rule := range rules {
+		if slices.Contains(disabled, rule.ID) {
 			continue
 		}
-		p.rule = rule
-		rule.check(p)
+		group.Go(func() error {
+			own := *p
+			own.rule, own.findings = rule, nil
+			rule.check(&own)
+			found[i] = own.findings
+			return nil
+		})
 	}
-	return p.sorted(), nil
+	_ = group.Wait() // no rule fails
+	p.findings = append(p.findings, slices.Concat(found...)...)
 }
 
 // A pass is one run over one configuration: what the rules look at and what they found.

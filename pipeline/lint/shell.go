@@ -15,8 +15,8 @@ type script struct {
 	job     sourceJob
 	keyword string
 	text    string
-	// places[i] is where line i of the text stands in the file.
-	places []linePosition
+	// origins[i] is where line i of the text comes from.
+	origins []origin
 	// calls are the commands in it, none if there is an error.
 	calls []call
 	err   error
@@ -31,7 +31,11 @@ type call struct {
 	shown bool
 }
 
-type linePosition struct{ line, column int }
+// An origin is a line of an item of a script's list.
+type origin struct {
+	item *yaml.Node
+	line int
+}
 
 // parseScripts gives the scripts of every job and of `default`. Scripts for other shells are left out.
 func parseScripts(sources []*source) []*script {
@@ -75,7 +79,7 @@ func parseScript(parser *syntax.Parser, job sourceJob, keyword string, node *yam
 	flatten(node, maxScriptNesting, func(item *yaml.Node) {
 		for i, line := range strings.Split(strings.TrimSuffix(neutral(item), "\n"), "\n") {
 			lines = append(lines, line)
-			s.places = append(s.places, linePlace(job.source, item, i))
+			s.origins = append(s.origins, origin{item, i})
 		}
 	})
 	s.text = strings.Join(lines, "\n")
@@ -119,19 +123,19 @@ func neutral(item *yaml.Node) string {
 	return interpolation().ReplaceAllStringFunc(text, func(s string) string { return strings.Repeat("x", len(s)) })
 }
 
-// linePlace is where line i of a text stands: below its `|`, or, for other styles, where the text begins.
-func linePlace(s *source, item *yaml.Node, i int) linePosition {
-	if item.Kind == yaml.ScalarNode && item.Style&yaml.LiteralStyle != 0 {
-		line := item.Line + 1 + i
-		if line <= len(s.lines) {
-			return linePosition{line: line, column: indent(s.lines[item.Line]) + 1}
+// place is where a line stands in its file: below the `|` of its item, or, for other styles, where the item begins.
+func (o origin) place(s *source) (line, column int) {
+	if o.item.Kind == yaml.ScalarNode && o.item.Style&yaml.LiteralStyle != 0 {
+		lines := s.lines()
+		if line = o.item.Line + 1 + o.line; line <= len(lines) {
+			return line, indent(lines[o.item.Line]) + 1
 		}
 	}
-	column := item.Column
-	if item.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+	column = o.item.Column
+	if o.item.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
 		column++
 	}
-	return linePosition{line: item.Line, column: column}
+	return o.item.Line, column
 }
 
 // position maps a place of the text to the file.
@@ -140,8 +144,9 @@ func (s *script) position(pos syntax.Pos) Finding {
 	if s.job.name == "default" {
 		f.Path = "default:" + s.keyword
 	}
-	if i := int(pos.Line()) - 1; i >= 0 && i < len(s.places) {
-		f.Position.Line, f.Position.Column = s.places[i].line, s.places[i].column+int(pos.Col())-1
+	if i := int(pos.Line()) - 1; i >= 0 && i < len(s.origins) {
+		line, column := s.origins[i].place(s.job.source)
+		f.Position.Line, f.Position.Column = line, column+int(pos.Col())-1
 	}
 	return f
 }

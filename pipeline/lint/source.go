@@ -14,8 +14,8 @@ import (
 
 // A source is a file of the project as it was written: what the merged configuration no longer shows.
 type source struct {
-	path  string
-	lines []string
+	path string
+	text string
 	// header is the document with `spec`, nil if there is none; body is the configuration, nil if the file is empty.
 	header, body *yaml.Node
 	switches     []disabling
@@ -49,8 +49,10 @@ func loadSources(files fs.FS, project *pipeline.Project, configPath string) []*s
 }
 
 func newSource(name string, text []byte, documents []*yaml.Node) *source {
-	s := &source{path: name, lines: strings.Split(string(text), "\n")}
-	s.switches = disablings(s.lines)
+	s := &source{path: name, text: string(text)}
+	if strings.Contains(s.text, disableMark) {
+		s.switches = disablings(s.lines())
+	}
 	for _, document := range documents {
 		if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
 			continue
@@ -65,6 +67,8 @@ func newSource(name string, text []byte, documents []*yaml.Node) *source {
 	s.jobs = s.findJobs()
 	return s
 }
+
+func (s *source) lines() []string { return strings.Split(s.text, "\n") }
 
 // localIncludes are the files of the project that this one includes, as far as their names are known here.
 func (s *source) localIncludes(files fs.FS) []string {
@@ -260,6 +264,8 @@ type disabling struct {
 	from, to int
 }
 
+const disableMark = "slipway:disable"
+
 var disableComment = pattern(`#\s*slipway:disable(-file)?=([a-z0-9,-]+)`)
 
 // disablings finds the comments `# slipway:disable=ID,ID`, which hold for the block that begins on their line, or on the
@@ -267,7 +273,7 @@ var disableComment = pattern(`#\s*slipway:disable(-file)?=([a-z0-9,-]+)`)
 func disablings(lines []string) []disabling {
 	var found []disabling
 	for i, line := range lines {
-		if !strings.Contains(line, "slipway:disable") {
+		if !strings.Contains(line, disableMark) {
 			continue
 		}
 		m := disableComment().FindStringSubmatchIndex(line)

@@ -51,17 +51,10 @@ func checkInputWithoutDescription(p *pass) {
 
 func checkUnusedInput(p *pass) {
 	for _, s := range p.sources {
-		// What is left after the header: includes and jobs.
-		var body strings.Builder
-		scalars(s.body, func(n *yaml.Node) { body.WriteString(n.Value + "\n") })
 		used := map[string]bool{}
-		for _, m := range inputUse().FindAllStringSubmatch(body.String(), -1) {
-			used[m[1]] = true
-		}
-		var rulesText strings.Builder
-		scalars(s.header, func(n *yaml.Node) { rulesText.WriteString(n.Value + "\n") })
+		scalars(s.body, func(n *yaml.Node) { usedInputs(n.Value, used) })
 		s.inputs(func(name string, key, _ *yaml.Node) {
-			if used[name] || strings.Contains(rulesText.String(), "inputs."+name) {
+			if used[name] || s.headerUses(name) {
 				return
 			}
 			p.report(Finding{
@@ -71,6 +64,23 @@ func checkUnusedInput(p *pass) {
 			})
 		})
 	}
+}
+
+// usedInputs notes the inputs that a text of the configuration asks for.
+func usedInputs(text string, used map[string]bool) {
+	if !strings.Contains(text, "$[[") {
+		return
+	}
+	for _, m := range inputUse().FindAllStringSubmatch(text, -1) {
+		used[m[1]] = true
+	}
+}
+
+// headerUses reports whether the rules of other inputs look at an input.
+func (s *source) headerUses(input string) bool {
+	found := false
+	scalars(s.header, func(n *yaml.Node) { found = found || strings.Contains(n.Value, "inputs."+input) })
+	return found
 }
 
 var inputUse = pattern(`\$\[\[\s*inputs\.([A-Za-z0-9_-]+)`)
