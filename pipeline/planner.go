@@ -225,7 +225,7 @@ type decision struct {
 	// sees with the variables of the rule.
 	variables    []Variable
 	scope, final *scope
-	tooBig    string // a variable that grew beyond all bounds in an earlier scope
+	tooBig       string // a variable that grew beyond all bounds in an earlier scope
 }
 
 func (p *planner) decide(j *jobSpec, common *variableSet) *decision {
