@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/interpolation"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
@@ -166,15 +165,6 @@ func splitHeader(documents []*node) (header, content *node) {
 		return documents[0], documents[len(documents)-1]
 	}
 	return nil, documents[0]
-}
-
-func (c *compiler) syntaxError(f *file, err error) {
-	var syntax *yamltree.SyntaxError
-	if errors.As(err, &syntax) {
-		c.errors = append(c.errors, &Error{Position: Position(syntax.Position), Path: "yaml", Message: syntax.Message})
-		return
-	}
-	c.errors = append(c.errors, &Error{Position: Position{File: f.name}, Path: "yaml", Message: err.Error()})
 }
 
 // expandable gives a variable to expand_vars.

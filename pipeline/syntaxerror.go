@@ -1,0 +1,195 @@
+package pipeline
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// syntaxError notes why a file is no YAML. The parser names the token that it met; where the text shows what its author
+// did, that is said instead.
+func (c *compiler) syntaxError(f *file, err error) {
+	wrong := &Error{Position: Position{File: f.name}, Path: "yaml", Message: err.Error()}
+	var syntax *yamltree.SyntaxError
+	if errors.As(err, &syntax) {
+		wrong.Position = Position(syntax.Position)
+		for _, look := range []func(*Error, []byte) bool{
+			explainEncoding, explainConflict, explainTab, explainAnchor, explainFirstCharacter, explainIndentation, explainToken,
+		} {
+			if look(wrong, f.content) {
+				break
+			}
+		}
+	}
+	c.errors = append(c.errors, wrong)
+}
+
+// explainEncoding finds what is no text.
+func explainEncoding(e *Error, content []byte) bool {
+	if e.Position.Line < 1 || bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
+		return false // too big, or UTF-16, which the parser reads
+	}
+	line, start := 1, 0
+	for i, r := range string(content) {
+		_, size := utf8.DecodeRune(content[i:])
+		invalid := r == utf8.RuneError && size == 1
+		if control := r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f; invalid || control {
+			e.Position.Line, e.Position.Column = line, utf8.RuneCount(content[start:i])+1
+			e.Message = fmt.Sprintf("the byte 0x%02x belongs to no text in UTF-8", content[i])
+			e.Hint = "save the file as UTF-8"
+			return true
+		}
+		if r == '\n' {
+			line, start = line+1, i+1
+		}
+	}
+	return false
+}
+
+func explainConflict(e *Error, content []byte) bool {
+	for i, line := range lines(content) {
+		if strings.HasPrefix(line, "<<<<<<< ") {
+			e.Position.Line, e.Position.Column = i+1, 1
+			e.Message, e.Hint = "a merge has left a conflict here", "resolve it, and remove the lines with <<<<<<<, ======= and >>>>>>>"
+			return true
+		}
+	}
+	return false
+}
+
+// explainTab looks at the line that the parser names and at the next one: it counts from where the block begins.
+func explainTab(e *Error, content []byte) bool {
+	for _, number := range []int{e.Position.Line, e.Position.Line + 1} {
+		text := line(content, number)
+		indentation := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
+		if tab := strings.IndexByte(indentation, '\t'); tab >= 0 && len(indentation) < len(text) {
+			e.Position.Line, e.Position.Column = number, tab+1
+			e.Message, e.Hint = "a tab indents this line", "YAML takes spaces only"
+			return true
+		}
+	}
+	return false
+}
+
+func explainAnchor(e *Error, content []byte) bool {
+	m := regexp.MustCompile(`^unknown anchor '(.+)' referenced$`).FindStringSubmatch(e.Message)
+	if m == nil {
+		return false
+	}
+	use := regexp.MustCompile(`(?:^|[\s\[,{])\*` + regexp.QuoteMeta(m[1]) + `(?:[\s\],}]|$)`)
+	for i, line := range lines(content) {
+		if at := use.FindStringIndex(line); at != nil && !strings.HasPrefix(strings.TrimSpace(line), "#") {
+			e.Position.Line, e.Position.Column = i+1, at[0]+strings.IndexByte(line[at[0]:], '*')+1
+			break
+		}
+	}
+	e.Message = fmt.Sprintf("no anchor &%s stands above *%s in this file", m[1], m[1])
+	e.Hint = "of other files, `extends` and `!reference` take something; a text that begins with * needs quotes"
+	return true
+}
+
+func explainFirstCharacter(e *Error, content []byte) bool {
+	if e.Message != "found character that cannot start any token" {
+		return false
+	}
+	text := line(content, e.Position.Line)
+	m := regexp.MustCompile("^\\s*(?:- +)*(?:[^\\s'\"#][^:]*:\\s+)?([@`%]|\\{%)").FindStringSubmatchIndex(text)
+	if m == nil {
+		return false
+	}
+	e.Position.Column = utf8.RuneCountInString(text[:m[2]]) + 1
+	e.Message, e.Hint = fmt.Sprintf("no value begins with %s", text[m[2]:m[3]]), "put the value in quotes"
+	return true
+}
+
+// indented are complaints about a token that stands in the wrong column; the parser names the line where the block begins.
+var indented = []string{
+	"did not find expected key", "did not find expected '-' indicator", "mapping values are not allowed in this context",
+	"block sequence entries are not allowed in this context",
+}
+
+// explainIndentation finds the first line whose indentation is that of no block around it.
+func explainIndentation(e *Error, content []byte) bool {
+	if !slices.Contains(indented, e.Message) {
+		return false
+	}
+	keyed := regexp.MustCompile(`^[^\s'"#\[{][^#]*:(?:\s|$)`)
+	opensBlock := regexp.MustCompile(`(?::|^-|\s-)(?:\s+[&!][^\s]*)*\s*(?:#.*)?$`)
+	all := lines(content)
+	var blocks []int // the columns in which the open blocks begin
+	for i := 0; i < len(all); i++ {
+		text := strings.TrimLeft(all[i], " ")
+		if text == "" || text[0] == '#' || strings.HasPrefix(all[i], "---") {
+			continue
+		}
+		column := len(all[i]) - len(text)
+		for len(blocks) > 0 && blocks[len(blocks)-1] > column {
+			blocks = blocks[:len(blocks)-1]
+			if len(blocks) == 0 || blocks[len(blocks)-1] < column {
+				e.Position.Line, e.Position.Column = i+1, column+1
+				e.Message = fmt.Sprintf("this line begins in column %d, no block around it does", column+1)
+				e.Hint = "indent the line like those that it belongs to"
+				return true
+			}
+		}
+		if len(blocks) == 0 || blocks[len(blocks)-1] < column {
+			blocks = append(blocks, column)
+		}
+		// What follows "- " begins a block, too.
+		for inner := text; strings.HasPrefix(inner, "- "); {
+			rest := strings.TrimLeft(inner[2:], " ")
+			column += len(inner) - len(rest)
+			inner = rest
+			if keyed.MatchString(inner) || strings.HasPrefix(inner, "- ") {
+				blocks = append(blocks, column)
+			}
+		}
+		// A value that begins here may go on in lines that are deeper, indented as they like.
+		if !opensBlock.MatchString(text) {
+			for i+1 < len(all) && (strings.TrimSpace(all[i+1]) == "" || indentOf(all[i+1]) > blocks[len(blocks)-1]) {
+				i++
+			}
+		}
+	}
+	return false
+}
+
+// explainToken says in other words what the parser says of a token.
+func explainToken(e *Error, _ []byte) bool {
+	for _, known := range []struct{ parser, message, hint string }{
+		{"mapping values are not allowed in this context", "a second `: ` in one value, or a key that is indented too deep", "put a value with `: ` in quotes"},
+		{"could not find expected ':'", "a line that is neither a key nor part of a text", "end a key with a colon; write text of several lines below `|`"},
+		{"found unexpected end of stream", "a quote that is opened here is not closed", "close it; in a text in quotes, double the quote"},
+		{"did not find expected ',' or ']'", "a list in [ ] is not closed, or a comma is missing", "quote items with [ ] { } or `: ` in them"},
+		{"did not find expected ',' or '}'", "a hash in { } is not closed, or a comma is missing", "quote values with [ ] { } or `: ` in them"},
+		{"did not find expected key", "this block goes on with something that is no key of it", "compare the indentation of its lines, and close its quotes"},
+		{"did not find expected '-' indicator", "this list goes on with something that is no item", "begin each item with `- `, in the same column"},
+	} {
+		if e.Message == known.parser {
+			e.Message, e.Hint = known.message, known.hint
+			return true
+		}
+	}
+	return false
+}
+
+func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+func lines(content []byte) []string {
+	return strings.Split(strings.ReplaceAll(string(content), "\r\n", "\n"), "\n")
+}
+
+// line gives a line by its number, "" if there is none.
+func line(content []byte, number int) string {
+	all := lines(content)
+	if number < 1 || number > len(all) {
+		return ""
+	}
+	return all[number-1]
+}
