@@ -22,6 +22,8 @@ var retryReasons = []string{
 	"trace_size_exceeded", "builds_disabled", "environment_creation_failure", "deployment_rejected",
 	"failed_outdated_deployment_job", "pipeline_loop_detected", "reached_max_pipeline_hierarchy_size",
 	"runner_provisioning_timeout", "job_token_expired", "runner_configuration_error", "job_router_failure",
+	// Newer than 18.11, and in use on gitlab.com.
+	"runner_external_dependency_failure", "runner_interrupted",
 }
 
 // retry validates the keyword `retry`: a number, or a hash.
