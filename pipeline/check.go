@@ -128,6 +128,19 @@ func closest(s string, words []string) string {
 	return found
 }
 
+// misspelt finds the first key of a hash that is close to one of the words and no keyword of a job itself.
+func misspelt(n *node, words ...string) (key, word string) {
+	if !n.Is(yamltree.Mapping) {
+		return "", ""
+	}
+	for _, pair := range n.Pairs {
+		if word := closest(pair.Key.Text, words); word != "" && !slices.Contains(jobKeys, pair.Key.Text) {
+			return pair.Key.Text, word
+		}
+	}
+	return "", ""
+}
+
 // distance is the number of letters to change, add or drop; at least limit for strings that differ more.
 func distance(a, b string, limit int) int {
 	if len(a) > 40 || len(a)-len(b) >= limit || len(b)-len(a) >= limit {

@@ -60,7 +60,7 @@ build:
 		t.Fatal(err)
 	}
 	want := []string{
-		".gitlab-ci.yml:3:1: jobs:unit: neither script nor trigger says what the job does (add script, or trigger)",
+		".gitlab-ci.yml:3:1: jobs:unit: neither script nor trigger says what the job does (did you mean script instead of scrpt?)",
 		"ci/a.yml:1:28: jobs:lint:retry: should be a number from 0 to 2, not the integer 5",
 		`.gitlab-ci.yml:7:9: jobs:build:when: the string "later" is not a value of when (one of on_success, on_failure, always, manual, delayed)`,
 	}

@@ -101,6 +101,8 @@ func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *inheritable, 
 			hint := "add script, or trigger"
 			if similar := closest(name, rootKeys); similar != "" {
 				hint = "did you mean " + similar + "? Else " + hint
+			} else if typo, meant := misspelt(pair.Value, "script", "trigger"); typo != "" {
+				hint = "did you mean " + meant + " instead of " + typo + "?"
 			}
 			c.fail(jobsPath.child(name), pair.Key, hint, "neither script nor trigger says what the job does")
 		case buildJob, bridgeJob:
