@@ -22,6 +22,8 @@ type compiler struct {
 	eventful bool
 	// expanded says that a block of the file that is being loaded has asked for a variable.
 	expanded bool
+	// skipped says that an include was left out.
+	skipped bool
 }
 
 func (p *Project) compiler(ctx context.Context, event Event) *compiler {
@@ -75,8 +77,11 @@ func (c *compiler) compile(f *file, inputs map[string]any) *node {
 func (c *compiler) merge(tree *node, f *file) *node {
 	for _, resolve := range []func(*node) *node{
 		func(n *node) *node { return c.include(n, f) },
+		c.pruneExtends,
 		c.extend,
+		c.pruneReferences,
 		c.resolveReferences,
+		c.pruneJobs,
 	} {
 		if tree = resolve(tree); tree == nil {
 			return nil

@@ -11,7 +11,10 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-var errNoResolver = errors.New("there is no resolver for other projects")
+var (
+	errNoResolver = errors.New("there is no resolver for other projects")
+	errNoVersion  = errors.New("the project has no tag that is a version")
+)
 
 // repository gives a project at a ref. The project itself at the pipeline's commit, or at the branch or tag that the
 // pipeline is for, is what is here; a fork and a renamed clone thus behave as on GitLab.
@@ -57,7 +60,7 @@ func (c *compiler) openComponent(n *node) *file {
 	}
 	full, ok := strings.CutPrefix(address, c.project.options.Host+"/")
 	if !ok {
-		c.fail(includePath, n, form, "the component %s is not one of %s", shorten(address), c.project.options.Host)
+		c.fail(includePath, n, form+"; --host names another instance", "the component %s is not one of %s", shorten(address), c.project.options.Host)
 		return nil
 	}
 	project, name := path.Split(full)
@@ -67,8 +70,12 @@ func (c *compiler) openComponent(n *node) *file {
 		return nil
 	}
 	ref, release, err := c.componentRef(project, version)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoVersion):
 		c.fail(includePath, n, "", "the component %s has no version %s: %v", full, version, err)
+		return nil
+	case err != nil:
+		c.elsewhere(n, "the project "+project, projectsHint, err)
 		return nil
 	}
 	r := c.repository(n, project, ref)
@@ -143,7 +150,7 @@ func (c *compiler) componentRef(project, version string) (ref, release string, e
 		return version, "", nil // a branch may be called "1"
 	}
 	if ref == "" {
-		return "", "", errors.New("the project has no tag that is a version")
+		return "", "", errNoVersion
 	}
 	return ref, ref, nil
 }

@@ -354,31 +354,29 @@ func (c *compiler) repository(n *node, project, ref string) *repository {
 	if err == nil {
 		return r
 	}
-	name := project
+	name := "the project " + project
 	if ref != "" {
 		name += " at " + ref
 	}
-	switch {
-	case errors.Is(err, errNoResolver):
-		c.fail(includePath, n, "say where other projects are", "the project %s is not here", name)
-	case errors.Is(err, fs.ErrNotExist):
-		c.fail(includePath, n, "", "there is no project %s", name)
-	default:
-		c.fail(includePath, n, "", "the project %s cannot be had: %v", name, err)
-	}
+	c.elsewhere(n, name, projectsHint, err)
 	return nil
 }
 
+const projectsHint = "--projects names a folder with other projects, --fetch a server that has them"
+
 func (c *compiler) openTemplate(n *node) *file {
 	name := n.RubyText()
-	if c.project.options.Resolver == nil {
-		c.fail(includePath, n, "say where templates are", "the template %s is not here", name)
-		return nil
-	}
-	content, err := c.project.options.Resolver.Template(c.ctx, name)
+	content, err := c.template(name)
 	if err != nil {
-		c.unreadable(n, "the template "+name, err)
+		c.elsewhere(n, "the template "+name, "--templates names a folder with GitLab's templates", err)
 		return nil
 	}
 	return &file{name: "template:" + name, content: content}
+}
+
+func (c *compiler) template(name string) ([]byte, error) {
+	if c.project.options.Resolver == nil {
+		return nil, errNoResolver
+	}
+	return c.project.options.Resolver.Template(c.ctx, name)
 }

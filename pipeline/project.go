@@ -19,6 +19,9 @@ type Options struct {
 	Variables []Variable
 	// Resolver has the files of other projects, components and URLs; without one, such includes are errors.
 	Resolver Resolver
+	// SkipMissing is asked whether something is left out that is not to be had here, as the error says: an include, and
+	// then what refers to what it would have given. Without it, that is wrong. It must be safe for concurrent use.
+	SkipMissing func(*Error) bool
 }
 
 // A Resolver has the files of other projects. Implementations must be safe for concurrent use.

@@ -25,19 +25,22 @@ func (c *compiler) openRemote(location *node) *file {
 	if _, ok := c.yamlPath(yamltree.NewString(u.Path, n.Position)); !ok {
 		return nil
 	}
-	if c.project.options.Resolver == nil {
-		c.fail(includePath, n, "allow remote files", "%s is not here", n.Text)
-		return nil
-	}
-	content, err := c.project.options.Resolver.Remote(c.ctx, n.Text)
+	content, err := c.remote(n.Text)
 	if err != nil {
-		c.fail(includePath, n, "", "%s cannot be had: %v", n.Text, err)
+		c.elsewhere(n, n.Text, "--remote-includes allows to read it", err)
 		return nil
 	}
 	if !c.hasIntegrity(location.Get("integrity"), content) {
 		return nil
 	}
 	return &file{name: n.Text, content: content}
+}
+
+func (c *compiler) remote(address string) ([]byte, error) {
+	if c.project.options.Resolver == nil {
+		return nil, errNoResolver
+	}
+	return c.project.options.Resolver.Remote(c.ctx, address)
 }
 
 func (c *compiler) hasIntegrity(n *node, content []byte) bool {

@@ -57,7 +57,10 @@ func (f *projectFlags) load(files fs.FS) (*pipeline.Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := pipeline.Options{ConfigPath: f.config, Path: f.path, Host: f.host, DefaultBranch: f.defBranch, Resolver: includes}
+	options := pipeline.Options{
+		ConfigPath: f.config, Path: f.path, Host: f.host, DefaultBranch: f.defBranch,
+		Resolver: includes, SkipMissing: f.includes.skipping(),
+	}
 	if f.variables != "" {
 		variables, err := readVariables(f.variables)
 		if err != nil {

@@ -1,0 +1,130 @@
+package pipeline_test
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+const withMissingParts = `
+include:
+  - project: platform/ci
+    ref: v1
+    file: go.yml
+  - component: $CI_SERVER_FQDN/platform/lint/go@1
+  - template: Jobs/SAST.gitlab-ci.yml
+  - remote: https://ci.example.invalid/a.yml
+.base:
+  image: golang:1.27.4
+unit:
+  extends: [.platform-go, .base]
+  before_script:
+    - !reference [.platform-go, before_script]
+  script: [go test ./...]
+  rules: !reference [.platform-rules, rules]
+sast:
+  stage: test
+scan:
+  needs: [unit, sast]
+  script: [make scan]
+deploy:
+  extends: .platform-go
+  needs: [{job: package, artifacts: true}, {job: scan}]
+  script: [make deploy]
+matrix:
+  needs: ["build: [a]"]
+  script: [x]
+build:
+  parallel: {matrix: [{A: [a, b]}]}
+  script: [x]
+`
+
+func TestMissingIncludesAreErrors(t *testing.T) {
+	t.Parallel()
+	project := load(t, pipeline.Options{}, map[string]string{".gitlab-ci.yml": withMissingParts})
+	_, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	const elsewhere = "--projects names a folder with other projects, --fetch a server that has them"
+	want := []string{
+		".gitlab-ci.yml:3:14: include: the project platform/ci at v1 is not here (" + elsewhere + ")",
+		".gitlab-ci.yml:6:16: include: the project platform/lint is not here (" + elsewhere + ")",
+		".gitlab-ci.yml:7:15: include: the template Jobs/SAST.gitlab-ci.yml is not here (--templates names a folder with GitLab's templates)",
+		".gitlab-ci.yml:8:13: include: https://ci.example.invalid/a.yml is not here (--remote-includes allows to read it)",
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSkipMissing(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var left []string
+	options := pipeline.Options{SkipMissing: func(e *pipeline.Error) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		left = append(left, e.Path+": "+e.Message)
+		return true
+	}}
+	project := load(t, options, map[string]string{".gitlab-ci.yml": withMissingParts})
+	plan, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var jobs []string
+	for _, job := range plan.Jobs {
+		line := job.Name
+		if job.Image != nil {
+			line += " in " + job.Image.Name
+		}
+		for _, need := range job.Needs {
+			line += " after " + need.Job
+		}
+		jobs = append(jobs, line)
+	}
+	slices.Sort(jobs)
+	wantJobs := []string{"build: [a]", "build: [b]", "deploy after scan", "matrix after build: [a]", "scan after unit", "unit in golang:1.27.4"}
+	if diff := cmp.Diff(wantJobs, jobs); diff != "" {
+		t.Error(diff)
+	}
+	wantLeft := []string{
+		"include: the project platform/ci at v1 is not here",
+		"include: the project platform/lint is not here",
+		"include: the template Jobs/SAST.gitlab-ci.yml is not here",
+		"include: https://ci.example.invalid/a.yml is not here",
+		"jobs:unit:extends: the job .platform-go is not here",
+		"jobs:deploy:extends: the job .platform-go is not here",
+		"jobs:unit: !reference [.platform-go, before_script] is not here",
+		"jobs:unit: !reference [.platform-rules, rules] is not here",
+		"jobs:sast: what the job sast does is not here",
+		"jobs:scan:needs: the job sast is not here",
+		"jobs:deploy:needs: the job package is not here",
+	}
+	if diff := cmp.Diff(wantLeft, left); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Without a missing include, a typo stays an error.
+func TestSkipMissingKeepsErrors(t *testing.T) {
+	t.Parallel()
+	options := pipeline.Options{SkipMissing: func(*pipeline.Error) bool { return true }}
+	for _, config := range []string{
+		"unit: {extends: .bse, script: [x]}\n.base: {image: a}\n",
+		"unit: {script: [x], needs: [biuld]}\nbuild: {script: [x]}\n",
+		"unit: {scripts: [x]}\n",
+		"include: ci/nowhere.yml\nunit: {script: [x]}\n",
+	} {
+		project := load(t, options, map[string]string{".gitlab-ci.yml": config})
+		if _, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"}); err == nil {
+			t.Errorf("accepted:\n%s", config)
+		}
+	}
+}
