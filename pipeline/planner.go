@@ -108,7 +108,7 @@ func (p *planner) workflow(plan *Plan) bool {
 	plan.AutoCancel = mergeAutoCancel(p.spec.autoCancel, nil)
 	plan.Decision = Decision{Rule: -1, Text: "there are no workflow:rules"}
 	if p.spec.workflow != nil {
-		s := newScope(p.base, newVariableSet(p.root), p.settings(""))
+		s := newScope(p.base, setOf(p.root), p.settings(""))
 		i, err := p.match(p.spec.workflow, s)
 		if err != nil {
 			// GitLab takes a rule that it cannot decide for one that says never.
@@ -132,7 +132,7 @@ func (p *planner) workflow(plan *Plan) bool {
 		plan.AutoCancel = mergeAutoCancel(plan.AutoCancel, r.autoCancel)
 	}
 	if p.spec.name != "" {
-		s := newScope(p.base, newVariableSet(p.root), p.settings(""))
+		s := newScope(p.base, setOf(p.root), p.settings(""))
 		plan.Name = strings.TrimSpace(expandVariables(strings.TrimSpace(p.spec.name), s.expandedValue))
 	}
 	return true
@@ -232,14 +232,14 @@ func (p *planner) decide(j *jobSpec, common *variableSet) *decision {
 	d := &decision{spec: j, index: -1}
 	d.variables = mergeVariables(inheritVariables(p.root, j.inherit.variables), j.variables)
 	job := &Job{Name: j.name, Stage: j.stage, When: j.when, Instance: j.instance.number, Parallel: j.instance.total}
-	own, settings := newVariableSet(d.variables), common
-	d.scope = newScope(p.base, newVariableSet(jobPredefined(job)), own, settings)
+	own, settings := setOf(d.variables), common
+	d.scope = newScope(p.base, setOf(jobPredefined(job)), own, settings)
 	if j.environment != nil {
 		e := *j.environment
 		e.Name = expandVariables(e.Name, d.scope.expandedValue)
 		e.URL = expandVariables(e.URL, d.scope.expandedValue)
 		job.Environment, settings, d.tooBig = &e, p.settings(e.Name), d.scope.tooBig
-		d.scope = newScope(p.base, newVariableSet(jobPredefined(job)), own, settings)
+		d.scope = newScope(p.base, setOf(jobPredefined(job)), own, settings)
 	}
 	switch {
 	case j.hasRules:
@@ -250,7 +250,7 @@ func (p *planner) decide(j *jobSpec, common *variableSet) *decision {
 	d.final = d.scope
 	if d.rule != nil && len(d.rule.variables) > 0 {
 		d.variables = mergeVariables(d.variables, d.rule.variables)
-		d.final = newScope(d.scope.layers[0], d.scope.layers[1], newVariableSet(d.variables), settings)
+		d.final = newScope(d.scope.layers[0], d.scope.layers[1], setOf(d.variables), settings)
 	}
 	return d
 }

@@ -242,7 +242,7 @@ func Slug(name string) string {
 
 // jobPredefined gives the predefined variables of one job.
 func jobPredefined(j *Job) []Variable {
-	var p predefinedVariables
+	p := make(predefinedVariables, 0, 12)
 	p.add("CI_JOB_NAME", j.Name)
 	p.add("CI_JOB_NAME_SLUG", Slug(j.Name))
 	p.add("CI_JOB_GROUP_NAME", groupName(j.Name))

@@ -32,6 +32,18 @@ func newVariableSet(lists ...[]Variable) *variableSet {
 	return s
 }
 
+// setOf makes a set of a list in which every name is there once, and which nobody will change.
+func setOf(list []Variable) *variableSet {
+	s := &variableSet{list: list}
+	if len(list) >= indexFrom {
+		s.index = make(map[string]int, len(list))
+		for i, v := range list {
+			s.index[v.Key] = i
+		}
+	}
+	return s
+}
+
 func (s *variableSet) set(v Variable) {
 	if i := s.find(v.Key); i >= 0 {
 		s.list[i] = v
