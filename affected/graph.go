@@ -14,13 +14,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"sort"
 	"strconv"
 	"strings"
 
 	"golang.org/x/mod/modfile"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/internal/modules"
 )
 
@@ -269,12 +269,12 @@ func isScript(file *ast.File) bool {
 	return false
 }
 
-var embedDirective = regexp.MustCompile(`(?m)^\s*//go:embed[ \t]+(.+)$`)
+var embedDirective = lazyregexp.New(`(?m)^\s*//go:embed[ \t]+(.+)$`)
 
 // embedPatterns reads the patterns of all go:embed directives; they may be quoted.
 func embedPatterns(source []byte) []string {
 	var patterns []string
-	for _, match := range embedDirective.FindAllSubmatch(source, -1) {
+	for _, match := range embedDirective().FindAllSubmatch(source, -1) {
 		for rest := bytes.TrimSpace(match[1]); len(rest) > 0; rest = bytes.TrimSpace(rest) {
 			if quoted, err := strconv.QuotedPrefix(string(rest)); err == nil {
 				if plain, err := strconv.Unquote(quoted); err == nil {

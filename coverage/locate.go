@@ -8,11 +8,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/internal/modules"
 )
 
@@ -94,7 +94,7 @@ func leaveOut(root, file string, exclude []string) (reason, error) {
 }
 
 // generatedLine is how generated Go files are marked: https://go.dev/s/generatedcode.
-var generatedLine = regexp.MustCompile(`^// Code generated .* DO NOT EDIT\.$`)
+var generatedLine = lazyregexp.New(`^// Code generated .* DO NOT EDIT\.$`)
 
 func isGenerated(file string) (bool, error) {
 	f, err := os.Open(file)
@@ -105,7 +105,7 @@ func isGenerated(file string) (bool, error) {
 	r := bufio.NewReader(f)
 	for {
 		line, err := r.ReadString('\n')
-		if generatedLine.MatchString(strings.TrimRight(line, "\r\n")) {
+		if generatedLine().MatchString(strings.TrimRight(line, "\r\n")) {
 			return true, nil
 		}
 		if strings.HasPrefix(line, "package ") || errors.Is(err, io.EOF) {

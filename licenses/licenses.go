@@ -12,11 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/google/licensecheck"
+
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 // A Module is a dependency that is built in.
@@ -40,8 +41,8 @@ const covered = 75
 
 // licenseFile is what projects call the file, ownFile the one that is about the module itself; others are about parts of it.
 var (
-	licenseFile = regexp.MustCompile(`(?i)^(un|mit-)?(licen[cs]e|copying)([-._].*)?$`)
-	ownFile     = regexp.MustCompile(`(?i)^(un|mit-)?(licen[cs]e|copying)(\.(txt|md|rst))?$`)
+	licenseFile = lazyregexp.New(`(?i)^(un|mit-)?(licen[cs]e|copying)([-._].*)?$`)
+	ownFile     = lazyregexp.New(`(?i)^(un|mit-)?(licen[cs]e|copying)(\.(txt|md|rst))?$`)
 )
 
 // Of lists the modules that packages (as the go command takes them, in dir) are built from, without the main modules and
@@ -98,7 +99,7 @@ func read(dir string) (licences, files []string, err error) {
 		return nil, nil, err
 	}
 	for _, e := range entries {
-		if e.IsDir() || !licenseFile.MatchString(e.Name()) || filepath.Ext(e.Name()) == ".go" {
+		if e.IsDir() || !licenseFile().MatchString(e.Name()) || filepath.Ext(e.Name()) == ".go" {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
@@ -109,7 +110,7 @@ func read(dir string) (licences, files []string, err error) {
 		found := licensecheck.Scan(text)
 		if found.Percent < covered {
 			// What is written about parts of the module is often prose; the module's own licence has to be one.
-			if ownFile.MatchString(e.Name()) {
+			if ownFile().MatchString(e.Name()) {
 				licences = append(licences, "unknown")
 			}
 			continue

@@ -2,11 +2,10 @@ package pipeline
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -24,7 +23,7 @@ var (
 
 const maxExposeAs = 100
 
-var exposeAs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\w[-\w ]*$`) })
+var exposeAs = lazyregexp.New(`^\w[-\w ]*$`)
 
 // artifacts validates the keyword `artifacts`.
 func (c *checker) artifacts(p *keyPath, n *node) *Artifacts {

@@ -3,10 +3,9 @@ package pipeline
 import (
 	"encoding/json"
 	"net/url"
-	"regexp"
 	"strings"
-	"sync"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -23,7 +22,7 @@ const (
 )
 
 // GitLab only looks for one of these inside the value.
-var cachePolicy = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`push|pull|\$\w`) })
+var cachePolicy = lazyregexp.New(`push|pull|\$\w`)
 
 // caches validates the keyword `cache`: one, or a list.
 func (c *checker) caches(p *keyPath, n *node) []Cache {

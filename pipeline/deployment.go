@@ -2,13 +2,12 @@ package pipeline
 
 import (
 	"encoding/json"
-	"regexp"
-	"sync"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-var environmentName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9_/${}. -]+$`) })
+var environmentName = lazyregexp.New(`^[a-zA-Z0-9_/${}. -]+$`)
 
 const maxEnvironmentURL = 255
 

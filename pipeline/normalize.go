@@ -1,9 +1,9 @@
 package pipeline
 
 import (
-	"regexp"
 	"strings"
-	"sync"
+
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 // Bounds of what `parallel` may make of a configuration, far above what GitLab could run.
@@ -112,7 +112,7 @@ func (c *checker) interpolated(j *jobSpec, n needSpec) *parallel {
 	return p
 }
 
-var matrixBlock = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\[\[\s*matrix\.([a-zA-Z0-9_-]+)\s*\]\]`) })
+var matrixBlock = lazyregexp.New(`\$\[\[\s*matrix\.([a-zA-Z0-9_-]+)\s*\]\]`)
 
 func (c *checker) matrixText(j *jobSpec, n needSpec, text string) string {
 	if !strings.Contains(text, "$[[") {

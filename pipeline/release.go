@@ -1,17 +1,16 @@
 package pipeline
 
 import (
-	"regexp"
-	"sync"
 	"time"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
 var releaseKeys = []string{"tag_name", "tag_message", "name", "description", "ref", "released_at", "milestones", "assets"}
 
 // A ref may have no blanks and none of git's special characters.
-var refName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[^\s~^:?*\[\\]+$`) })
+var refName = lazyregexp.New(`^[^\s~^:?*\[\\]+$`)
 
 // release validates the keyword `release`.
 func (c *checker) release(p *keyPath, n *node) any {

@@ -1,12 +1,11 @@
 package pipeline
 
 import (
-	"regexp"
-	"sync"
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 // skipMark is what a commit message says to have no pipeline: https://docs.gitlab.com/ci/pipelines/#skip-a-pipeline
-var skipMark = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)\[(?:ci[ _-]skip|skip[ _-]ci)\]`) })
+var skipMark = lazyregexp.New(`(?i)\[(?:ci[ _-]skip|skip[ _-]ci)\]`)
 
 // skipMark gives the mark in the commit message of a push or a merge request, which are skipped by it; "" if there is none.
 // Pipelines that somebody or something asked for run all the same.

@@ -3,10 +3,11 @@ package gate
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 // Advice is what a message needs to know beside the verdict.
@@ -78,11 +79,11 @@ func (v *Verdict) Write(w io.Writer, a Advice) {
 }
 
 // plain is what YAML reads as a text without quotes.
-var plain = regexp.MustCompile(`^[A-Za-z_.][A-Za-z0-9_./-]*$`)
+var plain = lazyregexp.New(`^[A-Za-z_.][A-Za-z0-9_./-]*$`)
 
 // scalar writes a text so that YAML reads it back.
 func scalar(text string) string {
-	if plain.MatchString(text) {
+	if plain().MatchString(text) {
 		return text
 	}
 	return strconv.Quote(text)

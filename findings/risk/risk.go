@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"sort"
 	"strings"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"gitlab.com/slipway-ci/slipway/findings"
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 // A Risk is one accepted risk.
@@ -51,7 +51,7 @@ func (r *Risk) Covers(tool findings.Tool, f *findings.Finding) bool {
 }
 
 // gosecRule is what gosec's rules look like.
-var gosecRule = regexp.MustCompile(`^G\d{3}$`)
+var gosecRule = lazyregexp.New(`^G\d{3}$`)
 
 // Concerns tells whether the risk can be about a report at all, so that one file serves all scanners.
 func (r *Risk) Concerns(report *findings.Report) bool {
@@ -63,7 +63,7 @@ func (r *Risk) Concerns(report *findings.Report) bool {
 		// The same vulnerability may be known to the one and not to the other; a GO- name is govulncheck's own.
 		return strings.HasPrefix(r.Rule, "GO-") && report.Tool.ID == "govulncheck"
 	case findings.SAST:
-		return gosecRule.MatchString(r.Rule) && report.Tool.ID == "gosec"
+		return gosecRule().MatchString(r.Rule) && report.Tool.ID == "gosec"
 	}
 	return false
 }

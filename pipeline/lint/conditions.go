@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 func checkManualWithoutAllowFailure(p *pass) {
@@ -46,7 +48,7 @@ func checkMixedRulesAndOnly(p *pass) {
 }
 
 // dotenvLine is a command that writes NAME=value.
-var dotenvLine = pattern(`(?:^|[\s"'\\n])([A-Za-z_][A-Za-z0-9_]*)=`)
+var dotenvLine = lazyregexp.New(`(?:^|[\s"'\\n])([A-Za-z_][A-Za-z0-9_]*)=`)
 
 func checkDotenvInRules(p *pass) {
 	// Which variables come from dotenv reports: those that a script with such a report writes into its file.
@@ -88,7 +90,7 @@ func checkDotenvInRules(p *pass) {
 	}
 }
 
-var variableUse = pattern(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+var variableUse = lazyregexp.New(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
 // definedVariables are those that YAML gives a value.
 func (p *pass) definedVariables() map[string]bool {
@@ -114,7 +116,7 @@ func (p *pass) definedVariables() map[string]bool {
 }
 
 // diffOnly are conditions that only pipelines with a real diff of the whole change meet.
-var diffOnly = pattern(`merge_request|CI_MERGE_REQUEST`)
+var diffOnly = lazyregexp.New(`merge_request|CI_MERGE_REQUEST`)
 
 func checkChangesAlwaysTrue(p *pass) {
 	for _, job := range p.jobs() {

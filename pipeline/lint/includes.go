@@ -5,10 +5,12 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 // pinned are versions that name one state: a SHA, or a full version.
-var pinned = pattern(`^([0-9a-f]{7,64}|v?\d+\.\d+\.\d+([-+].*)?)$`)
+var pinned = lazyregexp.New(`^([0-9a-f]{7,64}|v?\d+\.\d+\.\d+([-+].*)?)$`)
 
 func checkIncludeNotPinned(p *pass) {
 	for _, s := range p.sources {

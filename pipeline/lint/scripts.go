@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
@@ -32,7 +33,7 @@ func checkCovermodeWithRace(p *pass) {
 }
 
 // verification are commands whose failure should be seen.
-var verification = pattern(`^(cosign|go (test|vet)|golangci-lint|gosec|govulncheck|gitleaks|grype|trivy|slipway gate|kubeconform|exit [1-9])`)
+var verification = lazyregexp.New(`^(cosign|go (test|vet)|golangci-lint|gosec|govulncheck|gitleaks|grype|trivy|slipway gate|kubeconform|exit [1-9])`)
 
 func checkVerificationInAfterScript(p *pass) {
 	for _, s := range p.scripts {

@@ -8,6 +8,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"mvdan.cc/sh/v3/syntax"
+
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 // A script is a list of commands of a job, as one text: GitLab Runner feeds all items to one shell.
@@ -106,7 +108,7 @@ func flatten(node *yaml.Node, depth int, visit func(*yaml.Node)) {
 	visit(node)
 }
 
-var interpolation = pattern(`\$\[\[.*?\]\]|\$\{\{.*?\}\}`)
+var interpolation = lazyregexp.New(`\$\[\[.*?\]\]|\$\{\{.*?\}\}`)
 
 // neutral is the text of an item that the shell would see, with words of the same length for what GitLab fills in.
 func neutral(item *yaml.Node) string {
@@ -171,7 +173,7 @@ func checkShellSyntax(p *pass) {
 	}
 }
 
-var secretName = pattern(`(?i)(TOKEN|PASSWORD|PASSWD|SECRET|PRIVATE_?KEY|API_?KEY|CREDENTIALS?)(_|$)`)
+var secretName = lazyregexp.New(`(?i)(TOKEN|PASSWORD|PASSWD|SECRET|PRIVATE_?KEY|API_?KEY|CREDENTIALS?)(_|$)`)
 
 func checkSecretEchoed(p *pass) {
 	for _, s := range p.scripts {
@@ -208,7 +210,7 @@ func checkSecretEchoed(p *pass) {
 	}
 }
 
-var tracing = pattern(`^-[a-zA-Z]*x|^xtrace$`)
+var tracing = lazyregexp.New(`^-[a-zA-Z]*x|^xtrace$`)
 
 func traces(word string) bool { return tracing().MatchString(word) }
 

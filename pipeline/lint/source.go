@@ -9,6 +9,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 	"go.yaml.in/yaml/v3"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
@@ -266,7 +267,7 @@ type disabling struct {
 
 const disableMark = "slipway:disable"
 
-var disableComment = pattern(`#\s*slipway:disable(-file)?=([a-z0-9,-]+)`)
+var disableComment = lazyregexp.New(`#\s*slipway:disable(-file)?=([a-z0-9,-]+)`)
 
 // disablings finds the comments `# slipway:disable=ID,ID`, which hold for the block that begins on their line, or on the
 // next line if nothing else is on theirs, and `# slipway:disable-file=ID`.

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 // inputs are the declared inputs of a template: name, its key, its definition.
@@ -83,7 +85,7 @@ func (s *source) headerUses(input string) bool {
 	return found
 }
 
-var inputUse = pattern(`\$\[\[\s*inputs\.([A-Za-z0-9_-]+)`)
+var inputUse = lazyregexp.New(`\$\[\[\s*inputs\.([A-Za-z0-9_-]+)`)
 
 func checkComponentGlobals(p *pass) {
 	for _, s := range p.sources {

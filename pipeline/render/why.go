@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -127,7 +128,7 @@ func flow(n *pipeline.Node) string {
 	}
 }
 
-var variable = pattern(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+var variable = lazyregexp.New(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
 // asked are the variables of a condition, each once.
 func asked(condition *pipeline.Node) []string {

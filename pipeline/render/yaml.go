@@ -3,12 +3,11 @@ package render
 import (
 	"bufio"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -198,13 +197,9 @@ func blockScalar(text string, indent int) string {
 
 var (
 	// literal texts have several lines, the first of which begins with no space, and nothing that a block scalar cannot hold.
-	literal = pattern(`^[^\s\x00-\x1f\x7f-\x{9f}\x{feff}][^\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{2028}\x{2029}\x{feff}]*\n[^\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{2028}\x{2029}\x{feff}]*$`)
+	literal = lazyregexp.New(`^[^\s\x00-\x1f\x7f-\x{9f}\x{feff}][^\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{2028}\x{2029}\x{feff}]*\n[^\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{2028}\x{2029}\x{feff}]*$`)
 	// plain texts need no quotes; "#" and ":" are left to quotes where they could be read as a comment or a key.
-	plain = pattern(`^[A-Za-z_./$][A-Za-z0-9_./@+=$,;()<>!?~^%*&|'"\[\]{}\\-]*(([ ]|:)[A-Za-z0-9_./@+=$,;()<>!?~^%*&|'"\[\]{}\\-]+)*$`)
+	plain = lazyregexp.New(`^[A-Za-z_./$][A-Za-z0-9_./@+=$,;()<>!?~^%*&|'"\[\]{}\\-]*(([ ]|:)[A-Za-z0-9_./@+=$,;()<>!?~^%*&|'"\[\]{}\\-]+)*$`)
 	// ambiguous texts are something else than text in YAML 1.1.
-	ambiguous = pattern(`^(?i:y|n|yes|no|on|off|true|false|null|~|\.inf|\.nan)$|^\.[0-9]|^\.\.\.|^---`)
+	ambiguous = lazyregexp.New(`^(?i:y|n|yes|no|on|off|true|false|null|~|\.inf|\.nan)$|^\.[0-9]|^\.\.\.|^---`)
 )
-
-func pattern(expression string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
-}

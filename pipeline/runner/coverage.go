@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 var (
-	ansiSequence = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
-	percentage   = regexp.MustCompile(`\d+(?:\.\d+)?`)
+	ansiSequence = lazyregexp.New("\x1b\\[[0-9;?]*[A-Za-z]")
+	percentage   = lazyregexp.New(`\d+(?:\.\d+)?`)
 )
 
 // coverageOf finds the coverage in a log as GitLab does: the last line that the pattern matches, its last match (or, if the
@@ -23,8 +25,8 @@ func coverageOf(log io.Reader, pattern string) (string, error) {
 	lines := bufio.NewReader(log)
 	for {
 		line, err := lines.ReadString('\n')
-		for _, match := range re.FindAllStringSubmatch(ansiSequence.ReplaceAllString(line, ""), -1) {
-			if number := percentage.FindString(match[len(match)-1]); number != "" {
+		for _, match := range re.FindAllStringSubmatch(ansiSequence().ReplaceAllString(line, ""), -1) {
+			if number := percentage().FindString(match[len(match)-1]); number != "" {
 				found = number
 			}
 		}

@@ -2,9 +2,9 @@ package runner
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
@@ -15,7 +15,7 @@ const (
 	dotenvMaxVariables = 20
 )
 
-var dotenvKey = regexp.MustCompile(`^[a-zA-Z0-9_]+$`)
+var dotenvKey = lazyregexp.New(`^[a-zA-Z0-9_]+$`)
 
 // parseDotenv reads a dotenv report as GitLab does: KEY=value in each line, no quoting, no comments, no empty lines.
 func parseDotenv(name string, content []byte) ([]pipeline.Variable, error) {
@@ -37,7 +37,7 @@ func parseDotenv(name string, content []byte) ([]pipeline.Variable, error) {
 			return nil, fmt.Errorf("%s:%d: GitLab refuses comments in a dotenv report", name, number)
 		case !found:
 			return nil, fmt.Errorf("%s:%d: a line of a dotenv report is KEY=value, without line breaks in the value", name, number)
-		case !dotenvKey.MatchString(key):
+		case !dotenvKey().MatchString(key):
 			return nil, fmt.Errorf("%s:%d: %q is not a variable's name: letters, digits and _ only", name, number, key)
 		}
 		v := pipeline.Variable{Key: key, Value: strings.TrimSpace(value)}

@@ -2,10 +2,10 @@ package expression
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
-	"sync"
 	"unicode/utf8"
+
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 type kind uint8
@@ -57,11 +57,9 @@ var operators = []struct {
 }
 
 // A written pattern: its last character is no backslash, and inside a slash has one before it.
-var writtenPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^/(?:[^/]|\\/)+[^\\]/[ismU]*`) })
+var writtenPattern = lazyregexp.New(`^/(?:[^/]|\\/)+[^\\]/[ismU]*`)
 
-var writtenInput = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^\$\[\[\s*inputs\.([\w-]+)\s*\]\]`)
-})
+var writtenInput = lazyregexp.New(`^\$\[\[\s*inputs\.([\w-]+)\s*\]\]`)
 
 func tokenize(s string) ([]token, error) {
 	var tokens []token

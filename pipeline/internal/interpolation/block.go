@@ -3,12 +3,11 @@ package interpolation
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -178,9 +177,7 @@ func splitIndices(segment string) (key string, indices []int, err error) {
 
 type function func(string) (string, error)
 
-var truncateCall = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^truncate\(\s*(\d+)\s*,\s*(\d+)\s*\)$`)
-})
+var truncateCall = lazyregexp.New(`^truncate\(\s*(\d+)\s*,\s*(\d+)\s*\)$`)
 
 func (c Context) function(call string) (function, error) {
 	switch call {
@@ -216,9 +213,7 @@ func clamp(digits string, limit int) int {
 	return min(n, limit)
 }
 
-var variable = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`\$([a-zA-Z_][a-zA-Z0-9_]*)|\$\{([a-zA-Z_][a-zA-Z0-9_]*)\}|%([a-zA-Z_][a-zA-Z0-9_]*)%`)
-})
+var variable = lazyregexp.New(`\$([a-zA-Z_][a-zA-Z0-9_]*)|\$\{([a-zA-Z_][a-zA-Z0-9_]*)\}|%([a-zA-Z_][a-zA-Z0-9_]*)%`)
 
 func (c Context) expandVariables(s string) (string, error) {
 	var failed error

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 
 	"go.yaml.in/yaml/v3"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/quickyaml"
 )
 
@@ -168,7 +167,7 @@ func convertDocument(file string, document *yaml.Node) (*Node, error) {
 	return n, nil
 }
 
-var errorLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)$`) })
+var errorLine = lazyregexp.New(`^(?:yaml: )?(?:line (\d+): )?(.*)$`)
 
 func syntaxError(file string, before int, err error) *SyntaxError {
 	text, _, _ := strings.Cut(err.Error(), "\n")

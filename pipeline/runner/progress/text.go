@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner"
 )
@@ -119,7 +119,7 @@ func (t *Text) tail(path string) {
 }
 
 // marks are what GitLab's logs have for GitLab's page only: sections, and colours.
-var marks = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]|section_(start|end):[^\r\n]*\r?")
+var marks = lazyregexp.New("\x1b\\[[0-9;?]*[A-Za-z]|section_(start|end):[^\r\n]*\r?")
 
 // lastLines gives the last lines of a log, of a bar that was redrawn only the last state.
 func lastLines(r io.Reader, n int) []string {
@@ -127,7 +127,7 @@ func lastLines(r io.Reader, n int) []string {
 	reader := bufio.NewReader(r)
 	for {
 		line, err := reader.ReadString('\n')
-		if line = marks.ReplaceAllString(strings.TrimRight(line, "\r\n"), ""); line != "" {
+		if line = marks().ReplaceAllString(strings.TrimRight(line, "\r\n"), ""); line != "" {
 			lines = append(lines, line[strings.LastIndexByte(line, '\r')+1:])
 			lines = lines[max(0, len(lines)-n):]
 		}

@@ -14,11 +14,11 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 )
 
@@ -189,14 +189,14 @@ func tellNew(dir string, seen map[string]bool, begun time.Time, progress func(st
 	}
 }
 
-var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
+var majorVersion = lazyregexp.New(`^v[0-9]+$`)
 
 // programs are the names of the programs that packages become.
 func programs(packages []string) []string {
 	names := make([]string, len(packages))
 	for i, p := range packages {
 		names[i] = path.Base(p)
-		if majorVersion.MatchString(names[i]) {
+		if majorVersion().MatchString(names[i]) {
 			names[i] = path.Base(path.Dir(p))
 		}
 	}
