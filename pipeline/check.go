@@ -108,10 +108,6 @@ func (c *checker) allowedKeys(p *keyPath, n *node, allowed ...string) bool {
 		if similar := closest(pair.Key.Text, allowed); similar != "" {
 			hint = "did you mean " + similar + "?"
 		}
-		// A job that is called like a global keyword is taken for that.
-		if path := p.String(); pair.Key.Text == "script" && !strings.Contains(path, ":") {
-			hint = path + " is a keyword of GitLab: a job must have another name"
-		}
 		c.fail(p, pair.Key, hint, "unknown key %q", shorten(pair.Key.Text))
 	}
 	return ok

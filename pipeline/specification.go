@@ -29,6 +29,7 @@ func (c *checker) specification(tree *node) *specification {
 	before := len(c.errors)
 	s := &specification{}
 	jobs, rest := splitJobs(tree)
+	c.misnamedJobs(rest)
 	defaults := c.defaults(rest)
 	if v := rest.Get("include"); !v.IsNull() {
 		for _, entry := range v.Flatten() {
@@ -67,6 +68,18 @@ func splitJobs(tree *node) (jobs []yamltree.Pair, rest *node) {
 		}
 	}
 	return jobs, yamltree.NewMapping(global, tree.Position)
+}
+
+// misnamedJobs complains of jobs that are called like a keyword, which GitLab takes them for.
+func (c *checker) misnamedJobs(global *node) {
+	for _, pair := range global.Pairs {
+		name, script := pair.Key.Text, pair.Value.Get("script")
+		// A variable may well be called script.
+		if script == nil || name == "variables" && script.Kind != yamltree.Sequence {
+			continue
+		}
+		c.fail(&keyPath{key: name}, pair.Key, name+" is a keyword of GitLab: a job must have another name", "a job cannot be called %s", name)
+	}
 }
 
 func (c *checker) workflow(n *node, s *specification) {
