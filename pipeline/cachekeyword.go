@@ -22,7 +22,7 @@ const (
 )
 
 // GitLab only looks for one of these inside the value.
-var cachePolicy = lazyregexp.New(`push|pull|\$\w`)
+var cachePolicy = lazyregexp.New(`push|pull|\$`)
 
 // caches validates the keyword `cache`: one, or a list.
 func (c *checker) caches(p *keyPath, n *node) []Cache {
@@ -108,7 +108,11 @@ func (c *checker) keyFiles(p *keyPath, n *node, key string) []string {
 	if !isStrings(v) || len(v.Items) == 0 || len(v.Items) > maxKeyFiles {
 		c.fail(p.child(key), v, "", "should be an array of one or %d paths", maxKeyFiles)
 	}
-	return stringList(v)
+	files := stringList(v)
+	for i, file := range files {
+		files[i] = strings.TrimLeft(file, "/")
+	}
+	return files
 }
 
 func (c *checker) keyText(p *keyPath, n *node) {

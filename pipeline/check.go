@@ -235,6 +235,15 @@ func (c *checker) requiredString(p *keyPath, n *node, key string) {
 	}
 }
 
+// text wants a string of at least one character and at most limit, if the key is there. It complains of the mapping, as
+// GitLab does where a JSON schema decides.
+func (c *checker) text(p *keyPath, n *node, key string, limit int) {
+	v := n.Get(key)
+	if v != nil && (v.Kind != yamltree.String || v.Text == "" || len([]rune(v.Text)) > limit) {
+		c.fail(p, v, "", "%s should be a string of 1 to %d characters, not %s", key, limit, describe(v))
+	}
+}
+
 func isStrings(n *node) bool {
 	if !n.Is(yamltree.Sequence) {
 		return false

@@ -7,7 +7,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-var environmentName = lazyregexp.New(`^[a-zA-Z0-9_/${}. -]+$`)
+// A name neither begins nor ends with a slash.
+var environmentName = lazyregexp.New(`^[a-zA-Z0-9_${}. -](?:[a-zA-Z0-9_/${}. -]*[a-zA-Z0-9_${}. -])?$`)
 
 const maxEnvironmentURL = 255
 
@@ -25,13 +26,13 @@ func (c *checker) environment(p *keyPath, n *node) *Environment {
 	case name.IsBlank():
 		c.fail(p.child("name"), orElse(name, n), "", "the name is missing")
 	case !isString(name) || !environmentName().MatchString(name.Text):
-		c.fail(p.child("name"), name, "", "can have letters, digits, spaces and - _ / $ { } . only")
+		c.fail(p.child("name"), name, "", "can have letters, digits, spaces and - _ / $ { } . only, and no / at its ends")
 	}
 	if n.Kind == yamltree.String {
 		return &Environment{Name: n.Text}
 	}
 	c.allowedKeys(p, n, "name", "url", "action", "on_stop", "auto_stop_in", "kubernetes", "deployment_tier")
-	if c.optionalString(p, n, "url") && len(n.Get("url").RubyText()) > maxEnvironmentURL {
+	if c.optionalString(p, n, "url") && len([]rune(n.Get("url").RubyText())) > maxEnvironmentURL {
 		c.fail(p.child("url"), n.Get("url"), "", "longer than %d characters", maxEnvironmentURL)
 	}
 	c.optionalOneOf(p, n, "action", "start", "stop", "prepare", "verify", "access")
@@ -65,12 +66,29 @@ func (c *checker) kubernetes(p *keyPath, n *node) {
 		c.fail(p.child("agent"), n, "", "the agent is missing")
 	}
 	c.optionalString(p, n, "flux_resource_path")
-	c.optional(p, n, "managed_resources", isMapping, "a hash", "")
-	c.optional(p, n, "dashboard", isMapping, "a hash", "")
-	c.dashboard(p, n, dashboard)
+	if v := n.Get("managed_resources"); !v.IsNull() && c.mapping(p.child("managed_resources"), v) {
+		c.allowedKeys(p.child("managed_resources"), v, "enabled")
+		if enabled := v.Get("enabled"); enabled != nil && enabled.Kind != yamltree.Bool {
+			c.fail(p.child("managed_resources"), enabled, "without quotes", "enabled should be true or false, not %s", describe(enabled))
+		}
+	}
+	if !dashboard.IsBlank() && c.mapping(p.child("dashboard"), dashboard) {
+		c.dashboard(p, n, dashboard)
+	}
 }
 
+// Limits of the keyword `environment:kubernetes:dashboard`.
+const (
+	maxNamespace        = 63
+	maxFluxResourcePath = 255
+)
+
 func (c *checker) dashboard(p *keyPath, n, dashboard *node) {
+	own := p.child("dashboard")
+	c.allowedKeys(own, dashboard, "namespace", "flux_resource_path")
+	c.requiredKeys(own, dashboard, "namespace")
+	c.text(own, dashboard, "namespace", maxNamespace)
+	c.text(own, dashboard, "flux_resource_path", maxFluxResourcePath)
 	for _, key := range []string{"namespace", "flux_resource_path"} {
 		if !n.Get(key).IsBlank() && !dashboard.Get(key).IsBlank() {
 			c.fail(p.child(key), n.Get(key), "remove it here", "is set in dashboard too")

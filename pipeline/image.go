@@ -53,11 +53,13 @@ func (c *checker) imageable(p *keyPath, n *node, more ...string) *Image {
 	c.allowedKeys(p, n, append([]string{"docker", "kubernetes", "name", "entrypoint", "ports", "pull_policy"}, more...)...)
 	image := &Image{Name: n.Get("name").RubyText(), Entrypoint: stringList(n.Get("entrypoint")),
 		Docker: n.Get("docker").Any(), Kubernetes: n.Get("kubernetes").Any()}
+	if len(more) > 0 {
+		c.optionalString(p, n, "alias")
+	}
 	if v := n.Get("pull_policy"); !v.IsNull() {
 		image.PullPolicy = c.pullPolicy(p.child("pull_policy"), v)
 	}
 	if len(more) > 0 {
-		c.optionalString(p, n, "alias")
 		image.Alias = n.Get("alias").RubyText()
 		if v := n.Get("variables"); !v.IsNull() {
 			image.Variables = c.variables(p.child("variables"), v, noData)
@@ -69,20 +71,22 @@ func (c *checker) imageable(p *keyPath, n *node, more ...string) *Image {
 	return image
 }
 
+// Limits of the options of executors.
+const (
+	maxPlatform = 64
+	maxUser     = 255
+)
+
 func (c *checker) executorOptions(p *keyPath, n *node) {
-	for key, allowed := range map[string][]string{"docker": {"platform", "user"}, "kubernetes": {"user"}} {
-		v := n.Get(key)
-		if v.IsNull() {
-			continue
-		}
-		if !c.mapping(p.child(key), v) {
-			continue
-		}
-		c.allowedKeys(p.child(key), v, allowed...)
-		for _, k := range allowed {
-			if u := v.Get(k); u != nil && (!isString(u) || u.Text == "") && (key == "docker" || !isInteger(u)) {
-				c.fail(p.child(key), u, "", "%s should be a string, not %s", k, describe(u))
-			}
+	if v := n.Get("docker"); !v.IsNull() && c.mapping(p, v) {
+		c.allowedKeys(p, v, "platform", "user")
+		c.text(p, v, "platform", maxPlatform)
+		c.text(p, v, "user", maxUser)
+	}
+	if v := n.Get("kubernetes"); !v.IsNull() && c.mapping(p, v) {
+		c.allowedKeys(p, v, "user")
+		if !v.Get("user").Is(yamltree.Int) {
+			c.text(p, v, "user", maxUser)
 		}
 	}
 }

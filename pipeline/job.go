@@ -161,6 +161,10 @@ func (c *checker) jobOwn(p *keyPath, n *node, j *jobSpec) {
 	c.optionalString(p, n, "manual_confirmation")
 	j.when = When(n.Get("when").RubyText())
 	switch {
+	case j.when == Delayed && n.Has("rules") && !n.Get("start_in").IsBlank():
+		if n.Get("rules").IsNull() { // else notWithRules has said so
+			c.fail(p.child("start_in"), n.Get("start_in"), "remove rules", "start_in cannot be used with rules")
+		}
 	case j.when == Delayed:
 		j.startIn = c.startIn(p.child("start_in"), n)
 		j.startInText = n.Get("start_in").RubyText()

@@ -88,7 +88,7 @@ func (c *checker) pages(p *keyPath, n *node) any {
 	}
 	c.allowedKeys(p, n, "path_prefix", "expire_in", "publish")
 	c.optionalString(p, n, "path_prefix")
-	if v := n.Get("expire_in"); !v.IsNull() {
+	if v := n.Get("expire_in"); !v.IsNull() && len(usedVariables(v.RubyText())) == 0 {
 		c.expiry(p.child("expire_in"), v)
 	}
 	c.optionalString(p, n, "publish")

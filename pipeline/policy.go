@@ -112,7 +112,7 @@ func (p *policy) specs(e *evaluator, s *scope) []bool {
 	}
 	if p.has["changes"] {
 		paths, known := e.modified()
-		out = append(out, !known || e.anyMatch(expandAll(p.changes, s), paths))
+		out = append(out, !known || e.anyMatch(p.changes, paths)) // GitLab expands no variables here
 	}
 	return out
 }

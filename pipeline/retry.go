@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -22,6 +23,7 @@ var retryReasons = []string{
 	"trace_size_exceeded", "builds_disabled", "environment_creation_failure", "deployment_rejected",
 	"failed_outdated_deployment_job", "pipeline_loop_detected", "reached_max_pipeline_hierarchy_size",
 	"runner_provisioning_timeout", "job_token_expired", "runner_configuration_error", "job_router_failure",
+	"job_execution_server_timeout", "reached_downstream_pipeline_trigger_rate_limit", "duo_workflow_not_allowed",
 	// Newer than 18.11, and in use on gitlab.com.
 	"runner_external_dependency_failure", "runner_interrupted",
 }
@@ -62,6 +64,10 @@ func (c *checker) similar(word string, words []string) string {
 
 func (c *checker) retryMax(p *keyPath, n *node) int {
 	count, ok := n.Integer()
+	if isString(n) { // GitLab takes a number in quotes for max
+		number, err := strconv.Atoi(n.Text)
+		count, ok = number, err == nil
+	}
 	if !ok || count < 0 || count > maxRetries {
 		c.fail(p, n, "", "should be a number from 0 to %d, not %s", maxRetries, describe(n))
 		return 0
@@ -75,10 +81,14 @@ func (c *checker) exitCodes(p *keyPath, n *node) []int {
 	if v.IsNull() {
 		return nil
 	}
-	codes := make([]int, 0, 1)
-	for _, item := range v.Flatten() {
+	items := []*node{v}
+	if v.Kind == yamltree.Sequence {
+		items = v.Items
+	}
+	codes := make([]int, 0, len(items))
+	for _, item := range items {
 		code, ok := item.Integer()
-		if !ok || !isInteger(v) && !v.Is(yamltree.Sequence) {
+		if !ok {
 			c.fail(p.child("exit_codes"), item, "", "should be numbers, not %s", describe(item))
 			return nil
 		}

@@ -185,6 +185,8 @@ func (c *checker) pathList(p *keyPath, n *node) {
 
 func (c *checker) exists(p *keyPath, n *node, manyPaths bool) *exists {
 	switch {
+	case n.IsBlank():
+		return &exists{}
 	case n.Kind == yamltree.String:
 		return &exists{paths: []string{n.Text}}
 	case n.Kind == yamltree.Sequence:
@@ -204,8 +206,6 @@ func (c *checker) exists(p *keyPath, n *node, manyPaths bool) *exists {
 		c.optionalString(p, n, "project")
 		c.optionalString(p, n, "ref")
 		return &exists{paths: stringList(n.Get("paths")), project: n.Get("project").RubyText(), ref: n.Get("ref").RubyText()}
-	case n.IsBlank():
-		return &exists{}
 	}
 	c.fail(p, n, "", "should be an array of paths or a hash, not %s", describe(n))
 	return nil

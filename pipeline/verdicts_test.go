@@ -51,9 +51,86 @@ func TestVerdictsOnRules(t *testing.T) {
 		"a circle through the variables of a rule is no error": {main,
 			`unit: {script: [x], variables: {A: $B}, rules: [{if: $CI, variables: {B: $A}}]}`,
 			`[{"name":"unit","script":["x"],"stage":"test","variables":{"A":"$B","B":"$A"}}]`},
+		"only:changes expands no variables": {pipeline.Event{Source: pipeline.Push, Branch: "main", Changed: []string{"a.go"}},
+			"variables: {F: a.go}\nunit: {script: [x], only: {changes: [$F]}}\nother: {script: [x]}\n",
+			`[{"name":"other","script":["x"],"stage":"test","variables":{"F":"a.go"}}]`},
 	} {
 		if diff := cmp.Diff(test.want, verdictOn(t, test.event, map[string]string{".gitlab-ci.yml": test.config})); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
+		}
+	}
+}
+
+// onePush gives the verdict on a push to main of a configuration in one file.
+func onePush(t *testing.T, config string) string {
+	t.Helper()
+	return verdictOn(t, pipeline.Event{Source: pipeline.Push, Branch: "main"}, map[string]string{".gitlab-ci.yml": config})
+}
+
+// TestRefusedKeywords has configurations of one job with the key path of what is wrong with them.
+func TestRefusedKeywords(t *testing.T) {
+	t.Parallel()
+	for config, want := range map[string]string{
+		`u: {script: [x], environment: review/}`:                                                               "jobs:u:environment:name",
+		`u: {script: [x], environment: {name: /review}}`:                                                       "jobs:u:environment:name",
+		`u: {script: [x], environment: {name: e, kubernetes: {agent: a, managed_resources: {on: true}}}}`:      "jobs:u:environment:kubernetes:managed_resources",
+		`u: {script: [x], environment: {name: e, kubernetes: {agent: a, managed_resources: {enabled: "y"}}}}`:  "jobs:u:environment:kubernetes:managed_resources",
+		`u: {script: [x], environment: {name: e, kubernetes: {agent: a, dashboard: {flux_resource_path: p}}}}`: "jobs:u:environment:kubernetes:dashboard",
+		`u: {script: [x], environment: {name: e, kubernetes: {agent: a, dashboard: {namespace: 5}}}}`:          "jobs:u:environment:kubernetes:dashboard",
+		`u: {script: [x], environment: {name: e, kubernetes: {dashboard: {namespace: n}}}}`:                    "jobs:u:environment:kubernetes:agent",
+		`u: {script: [x], image: {name: i, docker: {user: ""}}}`:                                               "jobs:u:image",
+		`u: {script: [x], image: {name: i, docker: {privileged: true}}}`:                                       "jobs:u:image",
+		`u: {script: [x], image: {name: i, kubernetes: {user: 1.5}}}`:                                          "jobs:u:image",
+		`u: {script: [x], allow_failure: {exit_codes: [[1]]}}`:                                                 "jobs:u:allow_failure:exit_codes",
+		`u: {script: [x], allow_failure: {exit_codes: "1"}}`:                                                   "jobs:u:allow_failure:exit_codes",
+		`u: {script: [x], retry: "2"}`:                                                                         "jobs:u:retry",
+		`u: {script: [x], retry: {max: "3"}}`:                                                                  "jobs:u:retry:max",
+		`u: {script: [x], retry: {max: 1.0}}`:                                                                  "jobs:u:retry:max",
+		`u: {script: [x], when: delayed, start_in: 1 hour, rules: }`:                                           "jobs:u:start_in",
+		`u: {script: [x], release: {tag_name: v, description: d, ref: a..b}}`:                                  "jobs:u:release:ref",
+		`u: {script: [x], release: {tag_name: v, description: d, ref: HEAD}}`:                                  "jobs:u:release:ref",
+		`u: {script: [x], release: {tag_name: v, description: d, ref: a.lock}}`:                                "jobs:u:release:ref",
+		`u: {script: [x], release: {tag_name: v, description: d, assets: {links: {name: n}}}}`:                 "jobs:u:release:assets:links",
+		`u: {script: [x], pages: {expire_in: soon}}`:                                                           "jobs:u:pages:expire_in",
+	} {
+		if got := onePush(t, config); got != want {
+			t.Errorf("%s: %s, want %s", config, got, want)
+		}
+	}
+}
+
+// TestAcceptedKeywords has keywords with what they add to the JSON of a job.
+func TestAcceptedKeywords(t *testing.T) {
+	t.Parallel()
+	for keyword, want := range map[string]string{
+		`environment: {name: e, kubernetes: {agent: a, managed_resources: {enabled: true}, dashboard: {namespace: n}}}`://
+		`"environment":{"kubernetes":{"agent":"a","dashboard":{"namespace":"n"},"managed_resources":{"enabled":true}},"name":"e"}`,
+		`image: {name: i, kubernetes: {user: 1001}}`:              `"image":{"executor_opts":{"kubernetes":{"user":1001}},"name":"i"}`,
+		`cache: {key: {files: [/go.sum]}, paths: [p]}`:            `"cache":[{"key":{"files":["go.sum"]},"paths":["p"]}]`,
+		`retry: {max: "1"}`:                                       `"retry":1`,
+		`pages: {expire_in: $DAYS}, artifacts: {paths: [public]}`: `"artifacts":{"paths":["public"]},"pages":{"expire_in":"$DAYS"}`,
+		`release: {tag_name: v, description: d, ref: refs/tags/v, assets: {links: [{title: t}]}}`://
+		`"release":{"assets":{"links":[{"title":"t"}]},"description":"d","ref":"refs/tags/v","tag_name":"v"}`,
+		`release: {tag_name: v, description: d, released_at: "20260131T080000Z"}`://
+		`"release":{"description":"d","released_at":"20260131T080000Z","tag_name":"v"}`,
+		`rules: [{exists: {}}, {when: on_success}]`: "",
+	} {
+		config := "u: {script: [x], stage: test, " + keyword + "}"
+		got := []map[string]any{}
+		text := onePush(t, config)
+		if err := json.Unmarshal([]byte(text), &got); err != nil || len(got) != 1 {
+			t.Errorf("%s: %s", config, text)
+			continue
+		}
+		for _, key := range []string{"name", "script", "stage"} {
+			delete(got[0], key)
+		}
+		wanted := map[string]any{}
+		if err := json.Unmarshal([]byte("{"+want+"}"), &wanted); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(wanted, got[0]); diff != "" {
+			t.Errorf("%s:\n%s", config, diff)
 		}
 	}
 }
