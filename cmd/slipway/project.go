@@ -45,7 +45,11 @@ func (f *projectFlags) open() (*pipeline.Project, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("%s is not a folder", f.dir)
 	}
-	return f.load(f.files())
+	project, err := f.load(f.files())
+	if err == nil {
+		go project.ReadAhead() // while git is asked what happened
+	}
+	return project, err
 }
 
 // files is the project's work tree.
