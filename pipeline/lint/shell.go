@@ -3,10 +3,12 @@ package lint
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 	"mvdan.cc/sh/v3/syntax"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
@@ -41,21 +43,33 @@ type origin struct {
 
 // parseScripts gives the scripts of every job and of `default`. Scripts for other shells are left out.
 func parseScripts(sources []*source) []*script {
+	parsed := make([][]*script, len(sources))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, s := range sources {
+		group.Go(func() error {
+			parsed[i] = s.parseScripts()
+			return nil
+		})
+	}
+	_ = group.Wait() // what cannot be parsed is kept with its error
+	return slices.Concat(parsed...)
+}
+
+func (s *source) parseScripts() []*script {
+	owners := slices.Clone(s.jobs)
+	if key, node := entry(s.body, "default"); node != nil && node.Kind == yaml.MappingNode {
+		owners = append(owners, sourceJob{source: s, name: "default", key: key, node: node})
+	}
 	var scripts []*script
 	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
-	for _, s := range sources {
-		owners := slices.Clone(s.jobs)
-		if key, node := entry(s.body, "default"); node != nil && node.Kind == yaml.MappingNode {
-			owners = append(owners, sourceJob{source: s, name: "default", key: key, node: node})
+	for _, job := range owners {
+		if foreignShell(job) {
+			continue
 		}
-		for _, job := range owners {
-			if foreignShell(job) {
-				continue
-			}
-			for _, keyword := range []string{"before_script", "script", "after_script"} {
-				if node := value(job.node, keyword); node != nil {
-					scripts = append(scripts, parseScript(parser, job, keyword, node))
-				}
+		for _, keyword := range []string{"before_script", "script", "after_script"} {
+			if node := value(job.node, keyword); node != nil {
+				scripts = append(scripts, parseScript(parser, job, keyword, node))
 			}
 		}
 	}

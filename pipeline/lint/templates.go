@@ -70,12 +70,22 @@ func checkUnusedInput(p *pass) {
 
 // usedInputs notes the inputs that a text of the configuration asks for.
 func usedInputs(text string, used map[string]bool) {
-	if !strings.Contains(text, "$[[") {
-		return
+	for {
+		_, block, found := strings.Cut(text, "$[[")
+		if !found {
+			return
+		}
+		text = block
+		if name, ok := strings.CutPrefix(strings.TrimLeft(block, " \t\r\n"), "inputs."); ok {
+			used[name[:inputNameLength(name)]] = true
+		}
 	}
-	for _, m := range inputUse().FindAllStringSubmatch(text, -1) {
-		used[m[1]] = true
-	}
+}
+
+func inputNameLength(text string) int {
+	return len(text) - len(strings.TrimLeftFunc(text, func(r rune) bool {
+		return r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+	}))
 }
 
 // headerUses reports whether the rules of other inputs look at an input.
