@@ -71,11 +71,18 @@ func (c *compiler) inputValues(declared, given *node) *node {
 		in := declaredInput{compiler: c, name: pair.Key.Text, spec: pair.Value, given: given.Get(pair.Key.Text), others: given,
 			path: (&keyPath{key: "inputs"}).child(pair.Key.Text)}
 		in.resolved = yamltree.NewMapping(slices.Clip(values), pair.Key.Position)
+		if t := pair.Value.Get("type"); t != nil && t.IsNull() {
+			c.fail(in.path, t, "one of "+strings.Join(inputTypes, ", ")+"; or remove it", "the input %s has an empty type", in.name)
+			continue
+		}
 		v := in.value()
 		if v == nil {
 			v = yamltree.NewScalar(yamltree.Null, "", pair.Key.Position)
 		}
-		values = append(values, yamltree.Pair{Key: pair.Key, Value: v})
+		// A block asks for a name that is a string: nothing reads the input 1.
+		if pair.Key.Kind == yamltree.String {
+			values = append(values, yamltree.Pair{Key: pair.Key, Value: v})
+		}
 	}
 	return yamltree.NewMapping(values, declared.Position)
 }

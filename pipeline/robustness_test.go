@@ -49,7 +49,7 @@ func TestPathological(t *testing.T) {
 		"stars":             {main: "unit: {script: [x], rules: [{changes: [\"" + strings.Repeat("**/*a", 500) + "\"]}]}\nother: {script: [x]}"},
 		"expression":        {main: "unit: {script: [x], rules: [{if: '" + strings.Repeat("(", 90_000) + "'}]}", where: "jobs:unit:rules:if"},
 		"pattern":           {main: "unit: {script: [x], rules: [{if: '$CI =~ /" + strings.Repeat("(a{1,1000})", 50) + "/'}]}\nother: {script: [x]}"},
-		"input rules":       {main: "spec: {inputs: {a: {rules: [{if: '$[[ inputs.b ]] == \"x\"', default: x}]}, b: {rules: [{if: '$[[ inputs.a ]] == \"x\"', default: x}]}}}\n---\n" + job, where: "spec:inputs"},
+		"input rules":       {main: "spec: {inputs: {a: {rules: [{if: '$[[ inputs.b ]] == \"x\"', default: x}]}, b: {rules: [{if: '$[[ inputs.a ]] == \"x\"', default: x}]}}}\n---\n" + job},
 		"child of itself":   {main: "unit: {trigger: {include: [{local: .gitlab-ci.yml}]}}"},
 		"nested rules":      {main: "unit: {script: [x], rules: " + strings.Repeat("[", 40) + "{if: $CI}" + strings.Repeat("]", 40) + "}", where: "jobs:unit:rules"},
 		"no text but nulls": {main: "\x00\x00", where: "yaml"},

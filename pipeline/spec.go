@@ -16,6 +16,8 @@ const (
 )
 
 var (
+	headerIncludeKeys = []string{"local", "file", "remote", "project", "ref", "integrity"}
+
 	inputTypes     = []string{"array", "boolean", "number", "string"}
 	componentWords = [componentWordsCount]string{"name", "sha", "version", "reference"}
 )
@@ -68,6 +70,9 @@ func (c *compiler) includeInputs(f *file, p *keyPath, spec, inputs *node) *node 
 		c.fail(p, spec.Get("include"), "", "a component cannot use spec:include")
 		return inputs
 	}
+	if !c.headerInclude(p, spec.Get("include")) {
+		return inputs
+	}
 	all := yamltree.NewMapping(nil, spec.Position)
 	for _, included := range c.includedFiles(spec.Get("include"), f, true) {
 		tree := c.loadHeaderFile(p, included.file)
@@ -77,6 +82,19 @@ func (c *compiler) includeInputs(f *file, p *keyPath, spec, inputs *node) *node 
 		all = c.mergeInputs(p, all, tree.Get("inputs"))
 	}
 	return c.mergeInputs(p, all, inputs)
+}
+
+// headerInclude checks the entries of `spec:include`, which have fewer keys than those of `include`.
+func (c *compiler) headerInclude(p *keyPath, n *node) bool {
+	if !n.Is(yamltree.Sequence) && !n.Is(yamltree.String) {
+		c.fail(p, n, "write a list", "should be an array or a string, not %s", describe(n))
+		return false
+	}
+	ok := true
+	for _, entry := range n.Flatten() {
+		ok = c.allowedKeys(p, entry, headerIncludeKeys...) && ok
+	}
+	return ok
 }
 
 func (c *compiler) mergeInputs(p *keyPath, a, b *node) *node {
@@ -107,16 +125,17 @@ func (c *compiler) loadHeaderFile(p *keyPath, included *file) *node {
 	return tree
 }
 
-// validateInputs checks what is said of each input, and the rules among them.
+// validateInputs checks what is said of each input. That a rule may ask for an input that is not declared is GitLab's: such
+// an input has no value.
 func (c *compiler) validateInputs(p *keyPath, inputs *node) {
-	before := len(c.errors)
 	for _, pair := range inputs.Pairs {
-		if !pair.Value.IsNull() {
-			c.validateInput(p.child(pair.Key.Text), pair.Value, "rules")
+		q := p.child(pair.Key.Text)
+		if !isAlphanumeric(pair.Key) {
+			c.fail(q, pair.Key, "put it in quotes", "%s is no name of an input", describe(pair.Key))
 		}
-	}
-	if len(c.errors) == before {
-		c.validateInputRules(p, inputs)
+		if !pair.Value.IsNull() {
+			c.validateInput(q, pair.Value, "rules")
+		}
 	}
 }
 
@@ -151,7 +170,7 @@ func (c *checker) validateInput(p *keyPath, n *node, more ...string) {
 }
 
 func (c *checker) validateSpecRules(p *keyPath, rules *node) {
-	if !rules.Is(yamltree.Sequence) || len(rules.Items) == 0 {
+	if !rules.Is(yamltree.Sequence) {
 		c.fail(p, rules, "", "rules should be an array of rules, not %s", describe(rules))
 		return
 	}
@@ -173,36 +192,5 @@ func (c *checker) validateSpecRules(p *keyPath, rules *node) {
 		case !options.IsBlank() && !slices.ContainsFunc(options.Items, func(o *node) bool { return yamltree.Equal(o, rule.Get("default")) }):
 			c.fail(p, rule.Get("default"), "add it to the options", "the default is none of the options")
 		}
-	}
-}
-
-// validateInputRules checks that rules ask for declared inputs, and not in a circle.
-func (c *compiler) validateInputRules(p *keyPath, inputs *node) {
-	uses := make(map[string][]string, len(inputs.Pairs))
-	for _, pair := range inputs.Pairs {
-		name := pair.Key.Text
-		for _, rule := range pair.Value.Get("rules").Flatten() {
-			condition := rule.Get("if")
-			if !condition.Is(yamltree.String) {
-				continue
-			}
-			e, err := c.cache.expression(condition.Text)
-			if err != nil {
-				continue
-			}
-			for _, used := range e.Inputs() {
-				if !inputs.Has(used) {
-					c.fail(p.child(name), condition, "", "a rule asks for the input %s, which is not declared", used)
-				}
-			}
-			uses[name] = append(uses[name], e.Inputs()...)
-		}
-	}
-	names := make([]string, len(inputs.Pairs))
-	for i, pair := range inputs.Pairs {
-		names[i] = pair.Key.Text
-	}
-	if circle := findCircle(names, func(n string) []string { return uses[n] }); circle != nil {
-		c.fail(p.child(names[0]), inputs, "", "the rules of the inputs %s ask for each other", strings.Join(circle, ", "))
 	}
 }

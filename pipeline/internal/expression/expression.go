@@ -27,19 +27,6 @@ type Scope struct {
 // True evaluates the expression.
 func (e *Expression) True(s Scope) bool { return e.root.eval(s).present() }
 
-// Inputs names the inputs that the expression asks for, each once.
-func (e *Expression) Inputs() []string {
-	var names []string
-	seen := make(map[string]bool)
-	e.root.walk(func(n node) {
-		if i, ok := n.(input); ok && !seen[string(i)] {
-			seen[string(i)] = true
-			names = append(names, string(i))
-		}
-	})
-	return names
-}
-
 // Variables names the CI/CD variables that the expression asks for, each once.
 func (e *Expression) Variables() []string {
 	var names []string

@@ -69,7 +69,4 @@ func TestNames(t *testing.T) {
 	if got := e.Variables(); !slices.Equal(got, []string{"A", "C"}) {
 		t.Error(got)
 	}
-	if got := e.Inputs(); !slices.Equal(got, []string{"b", "c-d"}) {
-		t.Error(got)
-	}
 }

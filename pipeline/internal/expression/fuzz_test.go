@@ -29,7 +29,6 @@ func FuzzExpression(f *testing.F) {
 			Variable: func(string) (string, bool) { return value, true },
 			Input:    func(string) *yamltree.Node { return yamltree.NewString(value, yamltree.Position{}) },
 		})
-		e.Inputs()
 		e.Variables()
 	})
 }

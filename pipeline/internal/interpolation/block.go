@@ -86,7 +86,7 @@ func (f *finder) next(from int) int {
 // evaluate gives the value of "inputs.name[0] | function | function". Blocks of the matrix are left as they are: they are
 // replaced when the jobs of a matrix are made.
 func (c Context) evaluate(written, content string) (*yamltree.Node, error) {
-	parts := strings.Split(content, "|")
+	parts := strings.Split(strings.TrimRight(content, "|"), "|") // Ruby's split drops the empty parts at the end
 	access := strings.TrimSpace(parts[0])
 	if access == "matrix" || strings.HasPrefix(access, "matrix.") {
 		return yamltree.NewString(written, yamltree.Position{}), nil
@@ -177,7 +177,8 @@ func splitIndices(segment string) (key string, indices []int, err error) {
 
 type function func(string) (string, error)
 
-var truncateCall = lazyregexp.New(`^truncate\(\s*(\d+)\s*,\s*(\d+)\s*\)$`)
+// GitLab takes a call without the closing parenthesis.
+var truncateCall = lazyregexp.New(`^truncate\(\s*(\d+)\s*,\s*(\d+)\s*\)?$`)
 
 func (c Context) function(call string) (function, error) {
 	switch call {

@@ -1,0 +1,120 @@
+package pipeline_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// A verdictTest is a configuration, maybe with other files behind "-- name --", and the verdict on a push to main.
+type verdictTest struct {
+	name   string
+	config string
+	want   string
+}
+
+func testVerdicts(t *testing.T, tests []verdictTest) {
+	t.Helper()
+	t.Parallel()
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			archive := txtar.Parse([]byte(strings.TrimPrefix(test.config, "\n")))
+			files := map[string]string{}
+			if len(archive.Comment) > 0 {
+				files[".gitlab-ci.yml"] = string(archive.Comment)
+			}
+			for _, f := range archive.Files {
+				files[f.Name] = string(f.Data)
+			}
+			if diff := cmp.Diff(test.want, verdictOn(t, pipeline.Event{Source: pipeline.Push, Branch: "main"}, files)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// unitSays is the verdict on one job of one command.
+func unitSays(command string) string {
+	return `[{"name":"unit","script":["` + command + `"],"stage":"test"}]`
+}
+
+func TestVerdictsOnInputs(t *testing.T) {
+	testVerdicts(t, []verdictTest{
+		{"an input whose type is empty", `
+spec: {inputs: {a: {type: null, default: x}}}
+---
+unit: {script: [x]}
+`, "inputs:a"},
+		{"an input called true", `
+spec: {inputs: {true: {default: x}}}
+---
+unit: {script: [x]}
+`, "spec:inputs:true"},
+		{"a number is a name, but nothing can ask for it", `
+spec: {inputs: {1: {default: x}}}
+---
+unit: {script: ["$[[ inputs.1 ]]"]}
+`, "interpolation"},
+		{"empty rules say nothing", `
+include: [{local: a.yml, inputs: {a: b}}]
+-- a.yml --
+spec: {inputs: {a: {rules: []}}}
+---
+unit: {script: ["$[[ inputs.a ]]"]}
+`, unitSays("b")},
+		{"empty rules have no default", `
+spec: {inputs: {a: {rules: []}}}
+---
+unit: {script: [x]}
+`, "inputs:a"},
+		{"a rule asks for an input that nobody declares", `
+spec: {inputs: {a: {rules: [{if: '$[[ inputs.b ]] == "x"', default: x}, {default: y}]}}}
+---
+unit: {script: ["$[[ inputs.a ]]"]}
+`, unitSays("y")},
+		{"rules that ask for each other see what comes before", `
+spec:
+  inputs:
+    a: {rules: [{if: '$[[ inputs.b ]] == null', default: first}, {default: second}]}
+    b: {rules: [{if: '$[[ inputs.a ]] == "first"', default: x}, {default: y}]}
+---
+unit: {script: ["$[[ inputs.a ]] $[[ inputs.b ]]"]}
+`, unitSays("first x")},
+		{"a pipe at the end of a block", `
+spec: {inputs: {a: {default: x}}}
+---
+unit: {script: ["$[[ inputs.a | ]]"]}
+`, unitSays("x")},
+		{"truncate without its closing parenthesis", `
+spec: {inputs: {a: {default: abcdef}}}
+---
+unit: {script: ["$[[ inputs.a | truncate(1,3 ]]"]}
+`, unitSays("bcd")},
+		{"inputs of other files as one path", `
+spec: {include: inputs.yml}
+---
+unit: {script: ["$[[ inputs.a ]]"]}
+-- inputs.yml --
+inputs: {a: {default: x}}
+`, unitSays("x")},
+		{"inputs of other files as a hash", `
+spec: {include: {local: inputs.yml}}
+---
+unit: {script: [x]}
+-- inputs.yml --
+inputs: {a: {default: x}}
+`, "spec:include"},
+		{"inputs of other files have no rules", `
+spec: {include: [{local: inputs.yml, rules: [{if: $CI}]}]}
+---
+unit: {script: [x]}
+-- inputs.yml --
+inputs: {a: {default: x}}
+`, "spec:include"},
+	})
+}
