@@ -37,6 +37,9 @@ func (c *compiler) include(tree *node, f *file) *node {
 	before := len(c.errors)
 	merged := yamltree.NewMapping(nil, tree.Position)
 	files := c.includedFiles(yamltree.NewSequence(list, tree.Position), f, false)
+	if len(files) == 0 && len(c.errors) == before {
+		return tree // as it is, so a file that only includes what its rules leave out is not empty
+	}
 	c.parseAhead(files)
 	for _, included := range files {
 		content := c.load(included.file, included.inputs)
@@ -170,14 +173,10 @@ func isURL(s string) bool {
 // expandLocation makes one location of each file of a project and of each path that a wildcard matches. This happens
 // before variables are expanded, so a wildcard together with a variable matches nothing.
 func (c *compiler) expandLocation(location *node, f *file) []*node {
-	if project := location.Get("project"); !project.IsBlank() {
-		var out []*node
-		list := includeList(location.Get("file"))
-		for _, name := range list {
+	if project := location.Get("project"); !project.IsNull() {
+		var out []*node // none without a file, which is an error only if nothing else is included
+		for _, name := range includeList(location.Get("file")) {
 			out = append(out, yamltree.With(location, "file", name))
-		}
-		if len(list) == 0 {
-			return []*node{location}
 		}
 		return out
 	}

@@ -55,11 +55,15 @@ type planner struct {
 }
 
 func newPlanner(c *compiler, spec *specification) *planner {
+	base := c.base
+	if c.event.Source == Trigger {
+		base = newVariableSet(base.list, triggered)
+	}
 	return &planner{
 		evaluator: evaluator{ctx: c.ctx, project: c.project, event: c.event, repository: c.project.own},
 		checker:   checker{cache: c.cache},
 		spec:      spec,
-		base:      c.base,
+		base:      base,
 	}
 }
 

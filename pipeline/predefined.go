@@ -70,6 +70,9 @@ func predefined(o Options, e Event) *variableSet {
 	return set
 }
 
+// triggered is what workflow and jobs of a triggered pipeline see besides, but includes do not.
+var triggered = []Variable{{Key: "CI_PIPELINE_TRIGGERED", Value: "true", Raw: true}}
+
 type predefinedVariables []Variable
 
 func (p *predefinedVariables) add(key, value string) {
@@ -160,9 +163,6 @@ func (p *predefinedVariables) pipeline(o Options, e Event) {
 	p.add("CI_COMMIT_REF_PROTECTED", strconv.FormatBool(e.RefProtected))
 	p.add("CI_COMMIT_TIMESTAMP", createdAt)
 	p.add("CI_COMMIT_AUTHOR", "Author <author@example.com>")
-	if e.Source == Trigger {
-		p.add("CI_PIPELINE_TRIGGERED", "true")
-	}
 	if e.Source == Schedule {
 		p.add("CI_PIPELINE_SCHEDULE_DESCRIPTION", e.Name)
 	}

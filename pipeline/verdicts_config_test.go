@@ -118,3 +118,39 @@ inputs: {a: {default: x}}
 `, "spec:include"},
 	})
 }
+
+func TestVerdictsOnIncludes(t *testing.T) {
+	testVerdicts(t, []verdictTest{
+		{"a file that only includes what its rules leave out", `
+include: [a.yml]
+unit: {script: [x]}
+-- a.yml --
+include: [{local: b.yml, rules: [{if: $NOPE}]}]
+`, unitSays("x")},
+		{"an entry that its rules leave out is validated if nothing else is included", `
+include: [{local: a.yml, branch: main, rules: [{if: $NOPE}]}]
+unit: {script: [x]}
+`, "include"},
+		{"a project without a file", `
+include: [{project: platform/ci}]
+unit: {script: [x]}
+`, "include"},
+		{"a project without a file beside another include", `
+include: [{project: platform/ci}, a.yml]
+-- a.yml --
+unit: {script: [x]}
+`, unitSays("x")},
+	})
+}
+
+func TestIncludesDoNotSeeThatThePipelineIsTriggered(t *testing.T) {
+	t.Parallel()
+	got := verdictOn(t, pipeline.Event{Source: pipeline.Trigger, Branch: "main"}, map[string]string{
+		".gitlab-ci.yml": "include: [{local: a.yml, rules: [{if: $CI_PIPELINE_TRIGGERED}]}]\n" +
+			"unit: {script: [x], rules: [{if: $CI_PIPELINE_TRIGGERED}]}\n",
+		"a.yml": "other: {script: [x]}\n",
+	})
+	if diff := cmp.Diff(unitSays("x"), got); diff != "" {
+		t.Error(diff)
+	}
+}
