@@ -55,6 +55,9 @@ func (e *edgeChecker) job(j *jobSpec, stages []string) {
 func (e *edgeChecker) needs(p *keyPath, j *jobSpec, needs []needSpec) {
 	seen := make(map[string]bool, len(needs))
 	for _, n := range needs {
+		if len([]rune(n.Job)) > maxJobName && e.jobs[n.Job] != nil {
+			e.fail(p, n.node, "", "the name of the needed job is longer than %d characters: %s", maxJobName, shorten(n.Job))
+		}
 		e.dependency(p, j, n.node, n.Job, n.Optional)
 		if seen[n.Job] {
 			e.fail(p, n.node, "list it once", "%s is needed twice", n.Job)

@@ -68,7 +68,7 @@ func (c *compiler) unknownInputs(f *file, declared, given *node) {
 func (c *compiler) inputValues(declared, given *node) *node {
 	values := make([]yamltree.Pair, 0, len(declared.Pairs))
 	for _, pair := range declared.Pairs {
-		in := declaredInput{compiler: c, name: pair.Key.Text, spec: pair.Value, given: given.Get(pair.Key.Text), others: given,
+		in := declaredInput{checker: &c.checker, name: pair.Key.Text, spec: pair.Value, given: given.Get(pair.Key.Text), others: given,
 			path: (&keyPath{key: "inputs"}).child(pair.Key.Text)}
 		in.resolved = yamltree.NewMapping(slices.Clip(values), pair.Key.Position)
 		if t := pair.Value.Get("type"); t != nil && t.IsNull() {
@@ -89,7 +89,7 @@ func (c *compiler) inputValues(declared, given *node) *node {
 
 // A declaredInput is one input with the value that is given, if any.
 type declaredInput struct {
-	*compiler
+	*checker
 	name  string
 	path  *keyPath
 	spec  *node

@@ -41,6 +41,8 @@ type jobSpec struct {
 	release       any
 	pages         any
 	secrets       any
+	identity      string
+	run           any
 	confirmation  string
 	parallel      *parallel
 	instance      instance
@@ -159,6 +161,9 @@ func (c *checker) jobOwn(p *keyPath, n *node, j *jobSpec) {
 	c.optionalStrings(p, n, "dependencies")
 	c.optional(p, n, "allow_failure", func(v *node) bool { return isMapping(v) || v.Kind == yamltree.Bool }, "true, false or a hash", "")
 	c.optionalString(p, n, "manual_confirmation")
+	if v := n.Get("run"); !v.IsNull() {
+		j.run = c.run(p.child("run"), v)
+	}
 	j.when = When(n.Get("when").RubyText())
 	switch {
 	case j.when == Delayed && n.Has("rules") && !n.Get("start_in").IsBlank():
@@ -187,8 +192,9 @@ func (c *checker) bridgeOwn(p *keyPath, n *node, j *jobSpec) {
 func (c *checker) composed(p *keyPath, n *node, j *jobSpec, kind jobKind) {
 	quiet := &checker{cache: c.cache}
 	if v := n.Get("needs"); !v.IsNull() {
-		j.hasNeeds = true
 		j.needs = quiet.needs(p.child("needs"), v, bridgeNeeds)
+		// A job that mirrors another pipeline waits for the earlier stages.
+		j.hasNeeds = j.needs.bridges == 0 || len(j.needs.jobs) > 0
 	}
 	if kind == bridgeJob {
 		switch {
@@ -293,8 +299,14 @@ func (c *checker) jobParts(p *keyPath, n *node, j *jobSpec, defaults *inheritabl
 	if v := n.Get("publish"); !v.IsNull() && !isString(v) {
 		c.fail(p.child("publish"), v, "", "should be a string, not %s", describe(v))
 	}
-	if v := n.Get("secrets"); !v.IsNull() && c.mapping(p.child("secrets"), v) {
-		j.secrets = v.Any()
+	if v := n.Get("secrets"); !v.IsNull() {
+		j.secrets = c.secrets(p.child("secrets"), v)
+	}
+	if v := n.Get("identity"); !v.IsNull() {
+		j.identity = c.identity(p.child("identity"), v)
+	}
+	if v := n.Get("dast_configuration"); !v.IsNull() {
+		c.dastConfiguration(p.child("dast_configuration"), v)
 	}
 	j.confirmation = n.Get("manual_confirmation").RubyText()
 	j.publishPages(n)
@@ -332,10 +344,13 @@ func (c *checker) jobInputs(p *keyPath, n *node) {
 		c.fail(p, n, "", "more than %d inputs", maxJobInputs)
 	}
 	for _, pair := range n.Pairs {
-		q := p.child(pair.Key.Text)
+		q, before := p.child(pair.Key.Text), len(c.errors)
 		c.validateInput(q, pair.Value)
 		if isMapping(pair.Value) && pair.Value.Get("default").IsNull() {
 			c.fail(q, pair.Value, "add default", "an input of a job needs a default")
+		}
+		if len(c.errors) == before {
+			declaredInput{checker: c, name: pair.Key.Text, path: q, spec: pair.Value}.value()
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 const (
 	// maxNeeds is how many jobs a job may need.
 	maxNeeds = 50
-	// maxPipelineNeeds is how many jobs of other pipelines a job may need.
+	// maxPipelineNeeds is how many jobs of other pipelines of this project, and how many of other projects, a job may need.
 	maxPipelineNeeds = 5
 )
 
@@ -58,7 +58,7 @@ func (c *checker) needs(p *keyPath, n *node, kind needKind) needList {
 			pipelines++
 		}
 	}
-	if pipelines > maxPipelineNeeds {
+	if pipelines > maxPipelineNeeds || len(list.foreign)-pipelines > maxPipelineNeeds {
 		c.fail(p, n, "", "more than %d jobs of other pipelines", maxPipelineNeeds)
 	}
 	return list
@@ -71,7 +71,7 @@ func (c *checker) need(p *keyPath, n *node, list *needList) {
 			c.fail(p, n, "", "the name of a needed job is empty")
 		}
 		list.jobs = append(list.jobs, needSpec{Need: Need{Job: n.Text, Artifacts: true}, node: n})
-	case n.Has("project"):
+	case n.Has("project"), n.Has("ref"):
 		c.allowedKeys(p, n, "project", "ref", "job", "artifacts")
 		for _, key := range []string{"project", "ref", "job"} {
 			c.requiredString(p, n, key)

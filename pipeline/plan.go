@@ -91,8 +91,9 @@ type Job struct {
 	ManualConfirmation string
 	// Coverage is the pattern (RE2) without its slashes.
 	Coverage string
-	// Release, Hooks, IDTokens, Secrets and Pages are kept as GitLab stores them.
-	Release, Hooks, IDTokens, Secrets, Pages any
+	// Release, Hooks, IDTokens, Secrets, Pages and Run are kept as GitLab stores them.
+	Release, Hooks, IDTokens, Secrets, Pages, Run any
+	Identity                                      string
 	// Source is where the job is defined; Decision is the rule that let it in or kept it out.
 	Source   Position
 	Decision Decision

@@ -15,11 +15,11 @@ func (j *Job) MarshalJSON() ([]byte, error) {
 	set("start_in", j.StartInText, j.StartInText != "")
 	switch {
 	case j.exitCodesGiven || j.AllowFailureExitCodes != nil:
-		codes := j.AllowFailureExitCodes
-		if codes == nil {
-			codes = []int{}
+		criteria := make(map[string]any)
+		if j.AllowFailureExitCodes != nil {
+			criteria["exit_codes"] = j.AllowFailureExitCodes
 		}
-		m["allow_failure"] = map[string]any{"exit_codes": codes}
+		m["allow_failure"] = criteria
 	case j.AllowFailure:
 		m["allow_failure"] = true
 	}
@@ -48,6 +48,8 @@ func (j *Job) MarshalJSON() ([]byte, error) {
 	set("hooks", j.Hooks, j.Hooks != nil)
 	set("id_tokens", j.IDTokens, j.IDTokens != nil)
 	set("secrets", j.Secrets, j.Secrets != nil)
+	set("identity", j.Identity, j.Identity != "")
+	set("run", j.Run, j.Run != nil)
 	set("pages", j.Pages, j.Pages != nil)
 	set("manual_confirmation", j.ManualConfirmation, j.ManualConfirmation != "")
 	set("coverage", j.Coverage, j.Coverage != "")

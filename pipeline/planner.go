@@ -89,6 +89,11 @@ func (p *planner) plan() *Plan {
 		plan.Dropped = append(plan.Dropped, created...)
 		return plan
 	}
+	if len([]rune(plan.Name)) > maxPipelineName {
+		p.fail((&keyPath{key: "workflow"}).child("name"), p.spec.nameNode, "", "the name is longer than %d characters with its variables: %s",
+			maxPipelineName, shorten(plan.Name))
+		return nil
+	}
 	plan.Created = true
 	plan.Jobs = created
 	p.children(plan)

@@ -13,6 +13,7 @@ type specification struct {
 	workflow   []rule
 	hasRules   bool
 	name       string
+	nameNode   *node
 	autoCancel *AutoCancel
 	jobs       []*jobSpec
 }
@@ -92,7 +93,7 @@ func (c *checker) workflow(n *node, s *specification) {
 		if len([]rune(v.RubyText())) > maxPipelineName {
 			c.fail(p.child("name"), v, "", "longer than %d characters", maxPipelineName)
 		}
-		s.name = v.RubyText()
+		s.name, s.nameNode = v.RubyText(), v
 	}
 	s.hasRules = n.Has("rules")
 	if v := n.Get("rules"); !v.IsNull() {

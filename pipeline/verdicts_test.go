@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,6 +52,14 @@ func TestVerdictsOnRules(t *testing.T) {
 		"a circle through the variables of a rule is no error": {main,
 			`unit: {script: [x], variables: {A: $B}, rules: [{if: $CI, variables: {B: $A}}]}`,
 			`[{"name":"unit","script":["x"],"stage":"test","variables":{"A":"$B","B":"$A"}}]`},
+		"a name that is too long with its variables": {main,
+			"variables: {N: " + strings.Repeat("n", 256) + "}\nworkflow: {name: $N}\nunit: {script: [x], inherit: {variables: false}}\n", "create: workflow:name"},
+		"a need with too long a name": {main,
+			"build: {script: [x], parallel: {matrix: [{A: " + strings.Repeat("a", 250) + "}]}}\nunit: {script: [x], needs: [build]}\n", "jobs:unit:needs"},
+		"steps": {main, `unit: {run: [{name: a, script: echo, env: {B: c}}, {name: d, step: ./s, inputs: {e: 1}}, {name: f, func: {git: {url: u, rev: v}}}]}`,
+			`[{"name":"unit","run":[{"env":{"B":"c"},"name":"a","script":"echo"},{"inputs":{"e":1},"name":"d","step":"./s"},` +
+				`{"func":{"git":{"rev":"v","url":"u"}},"name":"f"}],"stage":"test"}]`},
+		"a job that mirrors a pipeline waits for its stage": {main, `status: {needs: {pipeline: other/project}}`, `[{"name":"status","stage":"test"}]`},
 		"only:changes expands no variables": {pipeline.Event{Source: pipeline.Push, Branch: "main", Changed: []string{"a.go"}},
 			"variables: {F: a.go}\nunit: {script: [x], only: {changes: [$F]}}\nother: {script: [x]}\n",
 			`[{"name":"other","script":["x"],"stage":"test","variables":{"F":"a.go"}}]`},
@@ -91,7 +100,55 @@ func TestRefusedKeywords(t *testing.T) {
 		`u: {script: [x], release: {tag_name: v, description: d, ref: HEAD}}`:                                  "jobs:u:release:ref",
 		`u: {script: [x], release: {tag_name: v, description: d, ref: a.lock}}`:                                "jobs:u:release:ref",
 		`u: {script: [x], release: {tag_name: v, description: d, assets: {links: {name: n}}}}`:                 "jobs:u:release:assets:links",
-		`u: {script: [x], pages: {expire_in: soon}}`:                                                           "jobs:u:pages:expire_in",
+		`u: {script: [x], secrets: [A]}`:                                                                       "jobs:u:secrets",
+		`u: {script: [x], secrets: {A: a/b/c}}`:                                                                "jobs:u:secrets:A",
+		`u: {script: [x], secrets: {A: {token: $T}}}`:                                                          "jobs:u:secrets:A",
+		`u: {script: [x], secrets: {A: {vault: a/b, azure_key_vault: {name: n}}}}`:                             "jobs:u:secrets:A",
+		`u: {script: [x], secrets: {A: {vault: a/b, extra: 1}}}`:                                               "jobs:u:secrets:A",
+		`u: {script: [x], secrets: {A: {vault: a/b, file: "yes"}}}`:                                            "jobs:u:secrets:A:file",
+		`u: {script: [x], secrets: {A: {vault: {path: p, field: f}}}}`:                                         "jobs:u:secrets:A:vault:engine",
+		`u: {script: [x], secrets: {A: {vault: {path: p, field: f, engine: {name: kv-v2}}}}}`:                  "jobs:u:secrets:A:vault:engine:path",
+		`u: {script: [x], secrets: {A: {vault: {engine: {name: n, path: p}, path: p}}}}`:                       "jobs:u:secrets:A:vault:field",
+		`u: {script: [x], secrets: {A: {vault: [a]}}}`:                                                         "jobs:u:secrets:A:vault",
+		`u: {script: [x], secrets: {A: {azure_key_vault: {version: "1"}}}}`:                                    "jobs:u:secrets:A:azure_key_vault:name",
+		`u: {script: [x], secrets: {A: {gcp_secret_manager: {name: n}}}}`:                                      "jobs:u:secrets:A:token",
+		`u: {script: [x], secrets: {A: {gcp_secret_manager: {name: n, version: [1]}, token: $T}}}`:             "jobs:u:secrets:A:gcp_secret_manager:version",
+		`u: {script: [x], secrets: {A: {aws_secrets_manager: a#b#c}}}`:                                         "jobs:u:secrets:A:aws_secrets_manager",
+		`u: {script: [x], secrets: {A: {aws_secrets_manager: {region: r}}}}`:                                   "jobs:u:secrets:A:aws_secrets_manager:secret_id",
+		`u: {script: [x], secrets: {A: {akeyless: {secret: n}}}}`:                                              "jobs:u:secrets:A:akeyless",
+		`u: {script: [x], secrets: {A: {gitlab_secrets_manager: {name: n, source: elsewhere}}}}`:               "jobs:u:secrets:A:gitlab_secrets_manager:source",
+		`u: {script: [x], identity: aws}`:                                                                      "jobs:u:identity",
+		`u: {script: [x], identity: {google_cloud: true}}`:                                                     "jobs:u:identity",
+		`u: {script: [x], dast_configuration: {site_profile: [s]}}`:                                            "jobs:u:dast_configuration:site_profile",
+		`u: {script: [x], dast_configuration: {profile: s}}`:                                                   "jobs:u:dast_configuration",
+		`u: {run: echo}`:                                                                 "jobs:u:run",
+		`u: {run: [echo]}`:                                                               "jobs:u:run",
+		`u: {run: [{script: echo}]}`:                                                     "jobs:u:run",
+		`u: {run: [{name: a-b, script: echo}]}`:                                          "jobs:u:run",
+		`u: {run: [{name: a}]}`:                                                          "jobs:u:run",
+		`u: {run: [{name: a, script: [echo]}]}`:                                          "jobs:u:run",
+		`u: {run: [{name: a, script: echo, step: ./s}]}`:                                 "jobs:u:run",
+		`u: {run: [{name: a, script: echo, inputs: {b: c}}]}`:                            "jobs:u:run",
+		`u: {run: [{name: a, script: echo, env: {B: 1}}]}`:                               "jobs:u:run",
+		`u: {run: [{name: a, step: 5}]}`:                                                 "jobs:u:run",
+		`u: {run: [{name: a, step: {git: {url: u}}}]}`:                                   "jobs:u:run",
+		`u: {run: [{name: a, func: {oci: {registry: r, repository: p}}}]}`:               "jobs:u:run",
+		`u: {run: [{name: a, step: ./s, inputs: [b]}]}`:                                  "jobs:u:run",
+		`u: {run: [{name: a, script: echo}], script: [x]}`:                               "jobs:u",
+		`u: {run: [{name: a, script: echo}], before_script: [x]}`:                        "jobs:u",
+		`u: {script: [x], needs: [{project: g/p, job: j}]}`:                              "jobs:u:needs:ref",
+		`u: {script: [x], needs: [{ref: main, job: j}]}`:                                 "jobs:u:needs:project",
+		`u: {script: [x], needs: [{project: g/p, job: j, ref: main, optional: true}]}`:   "jobs:u:needs",
+		`u: {script: [x], needs: [{project: g/p, job: j, ref: main, artifacts: "yes"}]}`: "jobs:u:needs:artifacts",
+		`u: {script: [x], needs: [{project: p, job: a, ref: m}, {project: p, job: b, ref: m}, {project: p, job: c, ref: m},
+			{project: p, job: d, ref: m}, {project: p, job: e, ref: m}, {project: p, job: f, ref: m}]}`: "jobs:u:needs",
+		`u: {trigger: g/p, needs: [{project: g/p, job: j, ref: main}]}`: "jobs:u:needs",
+		`u: {script: [x], inputs: {a: {default: b, options: [c]}}}`:     "jobs:u:inputs:a",
+		`u: {script: [x], inputs: {a: {default: b, type: number}}}`:     "jobs:u:inputs:a",
+		`u: {script: [x], inputs: {a: {default: b, regex: "^c"}}}`:      "jobs:u:inputs:a",
+		`u: {script: [x], inputs: {a: {type: string}}}`:                 "jobs:u:inputs:a",
+		`u: {script: [x], inputs: {a: {default: b, rules: []}}}`:        "jobs:u:inputs:a",
+		`u: {script: [x], pages: {expire_in: soon}}`:                    "jobs:u:pages:expire_in",
 	} {
 		if got := onePush(t, config); got != want {
 			t.Errorf("%s: %s, want %s", config, got, want)
@@ -114,6 +171,20 @@ func TestAcceptedKeywords(t *testing.T) {
 		`release: {tag_name: v, description: d, released_at: "20260131T080000Z"}`://
 		`"release":{"description":"d","released_at":"20260131T080000Z","tag_name":"v"}`,
 		`rules: [{exists: {}}, {when: on_success}]`: "",
+		`secrets: {A: {vault: production/db/password@ops, file: false}}`: `"secrets":{"A":{"vault":{"engine":{"name":"kv-v2","path":"ops"},` +
+			`"path":"production/db","field":"password"},"file":false}}`,
+		`secrets: {A: {vault: db/password, token: $T}}`: `"secrets":{"A":{"vault":{"engine":{"name":"kv-v2","path":"kv-v2"},"path":"db",` +
+			`"field":"password"},"token":"$T"}}`,
+		`secrets: {A: {aws_secrets_manager: id#field}}`:                        `"secrets":{"A":{"aws_secrets_manager":{"secret_id":"id","field":"field"}}}`,
+		`secrets: {A: {gcp_secret_manager: {name: n}, token: $T}}`:             `"secrets":{"A":{"gcp_secret_manager":{"name":"n","version":"latest"},"token":"$T"}}`,
+		`secrets: {A: {gcp_secret_manager: {name: n, version: 2}, token: $T}}`: `"secrets":{"A":{"gcp_secret_manager":{"name":"n","version":"2"},"token":"$T"}}`,
+		`secrets: {A: {azure_key_vault: {name: n}}, B: {akeyless: {name: n}}, C: {gitlab_secrets_manager: {name: n, source: group/a/b}}}`://
+		`"secrets":{"A":{"azure_key_vault":{"name":"n"}},"B":{"akeyless":{"name":"n"}},"C":{"gitlab_secrets_manager":{"name":"n","source":"group/a/b"}}}`,
+		`identity: google_cloud`:                `"identity":"google_cloud"`,
+		`dast_configuration: {site_profile: s}`: "",
+		`allow_failure: {}`:                     `"allow_failure":{}`,
+		`inputs: {a: {default: 5, type: number, description: d}, b: {default: c, options: [c, d]}}`: "",
+		`needs: [{project: g/p, job: j, ref: main}]`:                                                `"needs":[{"job":"j","project":"g/p","ref":"main"}]`,
 	} {
 		config := "u: {script: [x], stage: test, " + keyword + "}"
 		got := []map[string]any{}

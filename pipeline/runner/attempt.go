@@ -169,6 +169,9 @@ func (a *attempt) projectPath() string {
 // prepare makes the checkout, and puts caches and artifacts into it.
 func (a *attempt) prepare(ctx context.Context) error {
 	job := a.node.job
+	if job.Run != nil {
+		return errors.New("the keyword run takes GitLab's step runner, which is not here")
+	}
 	switch strategy := a.env.variables["GIT_STRATEGY"]; strategy {
 	case "none", "empty":
 		a.logf("No sources (GIT_STRATEGY: %s)", strategy)

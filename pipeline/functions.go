@@ -1,0 +1,90 @@
+package pipeline
+
+import (
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// functionName is the form of the names of steps, and of their inputs and variables.
+var functionName = lazyregexp.New(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+
+// run validates the keyword `run`: a list of steps, each a script or a reference to a function. GitLab has a JSON schema
+// for it, so everything that is wrong is at the keyword itself.
+func (c *checker) run(p *keyPath, n *node) any {
+	if !n.Is(yamltree.Sequence) {
+		c.fail(p, n, "write a list", "should be an array of steps, not %s", describe(n))
+		return nil
+	}
+	for _, step := range n.Items {
+		if c.mapping(p, step) {
+			c.step(p, step)
+		}
+	}
+	return n.Any()
+}
+
+func (c *checker) step(p *keyPath, n *node) {
+	if name := n.Get("name"); !isString(name) || !functionName().MatchString(name.Text) {
+		c.fail(p, orElse(name, n), "give the step a name of letters, digits and _", "%s is no name of a step", describe(name))
+	}
+	kinds := 0
+	for _, kind := range []string{"step", "func", "script"} {
+		if n.Has(kind) {
+			kinds++
+		}
+	}
+	if kinds != 1 {
+		c.fail(p, n, "", "a step needs exactly one of step, func and script")
+		return
+	}
+	c.named(p, n.Get("env"), isString, "a string")
+	if n.Has("script") {
+		c.allowedKeys(p, n, "name", "env", "script")
+		if script := n.Get("script"); !isString(script) || script.Text == "" {
+			c.fail(p, script, "write one string", "the script of a step should be a string, not %s", describe(script))
+		}
+		return
+	}
+	c.allowedKeys(p, n, "name", "env", "inputs", "step", "func")
+	c.named(p, n.Get("inputs"), func(*node) bool { return true }, "")
+	c.functionReference(p, orElse(n.Get("step"), n.Get("func")))
+}
+
+// named wants a hash whose keys are names, if there is one.
+func (c *checker) named(p *keyPath, n *node, ok func(*node) bool, what string) {
+	if n == nil || !c.mapping(p, n) {
+		return
+	}
+	for _, pair := range n.Pairs {
+		if !functionName().MatchString(pair.Key.Text) {
+			c.fail(p, pair.Key, "use letters, digits and _", "%q is no name", shorten(pair.Key.Text))
+		} else if !ok(pair.Value) {
+			c.fail(p, pair.Value, "put it in quotes", "%s should be %s, not %s", pair.Key.Text, what, describe(pair.Value))
+		}
+	}
+}
+
+// functionReference validates where a function is: a string, a place in a git repository or in a registry.
+func (c *checker) functionReference(p *keyPath, n *node) {
+	if isString(n) {
+		return
+	}
+	if !isMapping(n) || len(n.Pairs) != 1 || !n.Has("git") && !n.Has("oci") {
+		c.fail(p, n, "write a string, or a hash with git or oci", "%s is no reference to a function", describe(n))
+		return
+	}
+	place, required, keys := n.Get("git"), []string{"url", "rev"}, []string{"url", "rev", "dir", "file"}
+	if n.Has("oci") {
+		place, required, keys = n.Get("oci"), []string{"registry", "repository", "tag"}, []string{"registry", "repository", "tag", "dir", "file"}
+	}
+	if !c.mapping(p, place) {
+		return
+	}
+	c.allowedKeys(p, place, keys...)
+	c.requiredKeys(p, place, required...)
+	for _, pair := range place.Pairs {
+		if !isString(pair.Value) {
+			c.fail(p, pair.Value, "put it in quotes", "%s should be a string, not %s", pair.Key.Text, describe(pair.Value))
+		}
+	}
+}
