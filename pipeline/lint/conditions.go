@@ -115,21 +115,20 @@ func (p *pass) definedVariables() map[string]bool {
 	return names
 }
 
-// diffOnly are conditions that only pipelines with a real diff of the whole change meet.
-var diffOnly = lazyregexp.New(`merge_request|CI_MERGE_REQUEST`)
+// diffOnly are conditions that only pipelines with a real diff of the whole change meet, or pushes to the default branch,
+// where the diff of the push is the change.
+var diffOnly = lazyregexp.New(`merge_request|CI_MERGE_REQUEST|==\s*\$\{?CI_DEFAULT_BRANCH|\$\{?CI_DEFAULT_BRANCH\}?\s*==`)
 
+// checkChangesAlwaysTrue speaks once of each list of rules.
 func checkChangesAlwaysTrue(p *pass) {
 	for _, job := range p.jobs() {
-		// A rule before that ends with "never" for what has no diff makes the rest safe; such lists are left alone.
-		if slices.ContainsFunc(items(value(job.node, "rules")), func(rule *yaml.Node) bool {
-			when, cond := value(rule, "when"), value(rule, "if")
-			return when != nil && when.Value == "never" && cond != nil
-		}) {
-			continue
-		}
 		for _, rule := range items(value(job.node, "rules")) {
-			key, changes := entry(rule, "changes")
+			// A rule that ends with "never" for what has no diff makes the rest safe; such lists are left alone.
 			cond := value(rule, "if")
+			if when := value(rule, "when"); when != nil && when.Value == "never" && cond != nil {
+				break
+			}
+			key, changes := entry(rule, "changes")
 			if changes == nil || value(changes, "compare_to") != nil || cond != nil && diffOnly().MatchString(cond.Value) {
 				continue
 			}
@@ -138,6 +137,7 @@ func checkChangesAlwaysTrue(p *pass) {
 				Message: "`changes` is true for tags, schedules and new branches, and sees only the last push of others",
 				Hint:    "add `compare_to:` with the default branch, or `if: $CI_PIPELINE_SOURCE == \"merge_request_event\"`",
 			})
+			break
 		}
 	}
 }
