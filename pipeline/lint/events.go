@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
@@ -59,8 +62,9 @@ func checkProductionInMergeRequest(p *pass) {
 	for _, plan := range p.mergeRequests() {
 		for _, job := range plan.Jobs {
 			if isProduction(job) {
+				at, path := p.place(job, "environment")
 				p.report(Finding{
-					Position: p.place(job, "environment"), Path: "jobs:" + job.BaseName + ":environment",
+					Position: at, Path: path,
 					Message: fmt.Sprintf("job %s deploys to %s from a merge request pipeline", job.BaseName, job.Environment.Name),
 					Hint:    "let its rules match the default branch or tags only",
 				})
@@ -157,23 +161,48 @@ func distinctJobs(plans []*pipeline.Plan) []*pipeline.Job {
 
 func checkDeployWithoutResourceGroup(p *pass) {
 	p.compiled(func(job *pipeline.Job) {
-		// Environments of one merge request each are made by one pipeline at a time.
-		if !isDeployment(job) || job.ResourceGroup != "" || strings.HasPrefix(job.Environment.Name, "review/") {
+		if !isDeployment(job) || job.ResourceGroup != "" || strings.HasPrefix(job.Environment.Name, "review/") || p.ownEnvironment(job) {
 			return
 		}
+		at, _ := p.place(job, "environment")
 		p.report(Finding{
-			Position: p.place(job, "environment"), Path: "jobs:" + job.BaseName + ":resource_group",
+			Position: at, Path: "jobs:" + job.BaseName + ":resource_group",
 			Message: fmt.Sprintf("two pipelines can deploy to %s at once", job.Environment.Name),
 			Hint:    "add `resource_group:` with the environment's name",
 		})
 	})
 }
 
+var refVariable = lazyregexp.New(`CI_COMMIT_(REF|BRANCH|TAG|SHA|SHORT_SHA)|CI_MERGE_REQUEST_`)
+
+// ownEnvironment reports whether each branch, tag or merge request has an environment of its own: few pipelines meet there.
+func (p *pass) ownEnvironment(job *pipeline.Job) bool {
+	written, ok := p.written(job)
+	if !ok {
+		return false
+	}
+	for _, j := range p.lineage(written) {
+		environment := value(j.node, "environment")
+		if name := value(environment, "name"); name != nil {
+			environment = name
+		}
+		if environment != nil && environment.Kind == yaml.ScalarNode {
+			return refVariable().MatchString(environment.Value)
+		}
+	}
+	return false
+}
+
 func checkInterruptibleDeployment(p *pass) {
 	p.compiled(func(job *pipeline.Job) {
 		if isDeployment(job) && job.Interruptible != nil && *job.Interruptible {
+			// In a template for many jobs it may be right: then the deployment has to override it.
+			at, path := p.place(job, "interruptible")
+			if path != jobPath(job.BaseName, []string{"interruptible"}) {
+				at, path = job.Source, "jobs:"+job.BaseName
+			}
 			p.report(Finding{
-				Position: p.place(job, "interruptible"), Path: "jobs:" + job.BaseName + ":interruptible",
+				Position: at, Path: path,
 				Message: fmt.Sprintf("a newer pipeline can stop the deployment to %s half-way", job.Environment.Name),
 				Hint:    "set `interruptible: false`",
 			})
@@ -184,8 +213,9 @@ func checkInterruptibleDeployment(p *pass) {
 func checkNeedsAndDependencies(p *pass) {
 	p.compiled(func(job *pipeline.Job) {
 		if job.Needs != nil && job.Dependencies != nil && len(job.Dependencies) > 0 {
+			at, path := p.place(job, "dependencies")
 			p.report(Finding{
-				Position: p.place(job, "dependencies"), Path: "jobs:" + job.BaseName + ":dependencies",
+				Position: at, Path: path,
 				Message: "`needs` decides already which artifacts are fetched",
 				Hint:    "remove `dependencies`; write `artifacts: false` at the needs whose artifacts are not wanted",
 			})
@@ -207,8 +237,9 @@ func checkImageNotPinned(p *pass) {
 }
 
 func (p *pass) reportImage(job *pipeline.Job, keyword, name string) {
+	at, path := p.place(job, keyword)
 	p.report(Finding{
-		Position: p.place(job, keyword), Path: "jobs:" + job.BaseName + ":" + keyword,
+		Position: at, Path: path,
 		Message: fmt.Sprintf("image %q is another one tomorrow", name),
 		Hint:    "name a version, better a digest: image:1.2.3@sha256:...",
 	})
@@ -227,8 +258,9 @@ func unpinned(image string) bool {
 func checkArchivedTool(p *pass) {
 	p.compiled(func(job *pipeline.Job) {
 		if job.Image != nil && strings.Contains(job.Image.Name, "kaniko-project/executor") {
+			at, path := p.place(job, "image")
 			p.report(Finding{
-				Position: p.place(job, "image"), Path: "jobs:" + job.BaseName + ":image",
+				Position: at, Path: path,
 				Message: "kaniko is archived and gets no fixes",
 				Hint:    "build with rootless BuildKit, buildah, or ko",
 			})
@@ -242,8 +274,9 @@ func checkArtifactsLostOnFailure(p *pass) {
 		if a == nil || len(a.Reports) == 0 || len(a.Paths) == 0 || a.When == "always" || onlyDotenv(a) {
 			return
 		}
+		at, path := p.place(job, "artifacts", "paths")
 		p.report(Finding{
-			Position: p.place(job, "artifacts", "paths"), Path: "jobs:" + job.BaseName + ":artifacts:paths",
+			Position: at, Path: path,
 			Message: "if the job fails, its reports are uploaded and these paths are not",
 			Hint:    "add `when: always` to artifacts",
 		})
@@ -259,11 +292,12 @@ func onlyDotenv(a *pipeline.Artifacts) bool {
 func checkCacheOutsideProject(p *pass) {
 	p.compiled(func(job *pipeline.Job) {
 		for _, cache := range job.Cache {
-			for _, path := range cache.Paths {
-				if outside(path) {
+			for _, cached := range cache.Paths {
+				if outside(cached) {
+					at, path := p.place(job, "cache", "paths")
 					p.report(Finding{
-						Position: p.place(job, "cache"), Path: "jobs:" + job.BaseName + ":cache:paths",
-						Message: fmt.Sprintf("%s is not below the project's folder, so it is not cached", path),
+						Position: at, Path: path,
+						Message: fmt.Sprintf("%s is not below the project's folder, so it is not cached", cached),
 						Hint:    "point the tool at a folder below $CI_PROJECT_DIR, and cache that",
 					})
 				}
@@ -290,8 +324,9 @@ func outside(path string) bool {
 func checkCacheUnprotected(p *pass) {
 	p.compiled(func(job *pipeline.Job) {
 		if slices.ContainsFunc(job.Cache, func(c pipeline.Cache) bool { return c.Unprotect }) {
+			at, path := p.place(job, "cache", "unprotect")
 			p.report(Finding{
-				Position: p.place(job, "cache"), Path: "jobs:" + job.BaseName + ":cache:unprotect",
+				Position: at, Path: path,
 				Message: "protected branches restore a cache that every branch can write",
 				Hint:    "remove `unprotect`; let fallback_keys give other branches a warm start",
 			})
@@ -311,8 +346,9 @@ func checkGoCacheOutsideProject(p *pass) {
 				continue
 			}
 			if outside(v.Value) {
+				at, path := p.place(job, "variables", v.Key)
 				p.report(Finding{
-					Position: p.place(job, "variables", v.Key), Path: "jobs:" + job.BaseName + ":variables:" + v.Key,
+					Position: at, Path: path,
 					Message: fmt.Sprintf("%s is %s, which the runner cannot cache", v.Key, v.Value),
 					Hint:    fmt.Sprintf("set %s to a folder like $CI_PROJECT_DIR/.cache, and cache that", v.Key),
 				})

@@ -70,12 +70,19 @@ func Run(ctx context.Context, files fs.FS, project *pipeline.Project, options Op
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		p.sources = loadSources(files, project, options.ConfigPath)
-		p.scripts = parseScripts(p.sources)
+		p.index()
+		p.scripts = p.parseScripts(p.sources)
 	})
 	err := p.compile(ctx, project, options.Events)
 	reading.Wait()
 	if err != nil {
 		return nil, err
+	}
+	if names := compiledSources(ctx, p.sources, project, options.Events); len(names) > 0 {
+		known := len(p.sources)
+		p.sources = addSources(p.sources, files, project, names)
+		p.index()
+		p.scripts = append(p.scripts, p.parseScripts(p.sources[known:])...)
 	}
 	p.distinct = distinctJobs(p.plans)
 	p.check(options.Disable)
@@ -103,12 +110,22 @@ func (p *pass) check(disabled []string) {
 	p.findings = append(p.findings, slices.Concat(found...)...)
 }
 
+// index notes the jobs of the sources by their names.
+func (p *pass) index() {
+	p.named = map[string][]sourceJob{}
+	for _, job := range p.jobs() {
+		p.named[job.name] = append(p.named[job.name], job)
+	}
+}
+
 // A pass is one run over one configuration: what the rules look at and what they found.
 type pass struct {
 	configPath string
 	sources    []*source
 	scripts    []*script
-	plans      []*pipeline.Plan
+	// named are the jobs of the sources by their names.
+	named map[string][]sourceJob
+	plans []*pipeline.Plan
 	// distinct are the jobs of the plans, each once.
 	distinct []*pipeline.Job
 	// branchWithMergeRequest is the pipeline of a push to a branch that has an open merge request.
@@ -171,15 +188,17 @@ func (p *pass) refused(e *pipeline.Error, event pipeline.Event) {
 	})
 }
 
-// report notes a pitfall, unless it is known already or a comment in the file switches it off.
+// report notes a pitfall, unless it is known already, a comment in the file switches it off, or it is in a file of another
+// project: who reads the report cannot mend that.
 func (p *pass) report(f Finding) {
 	f.Rule, f.Severity = p.rule.ID, p.rule.Severity
 	for _, known := range p.findings {
-		if known.Rule == f.Rule && known.Position == f.Position && known.Path == f.Path && known.Message == f.Message {
+		if known.Rule == f.Rule && known.Position == f.Position && known.Message == f.Message {
 			return
 		}
 	}
-	if s := p.source(f.Position.File); s != nil && s.disabled(f.Rule, f.Position.Line) {
+	s := p.source(f.Position.File)
+	if s == nil && f.Position.File != p.configPath || s != nil && s.disabled(f.Rule, f.Position.Line) {
 		return
 	}
 	p.findings = append(p.findings, f)

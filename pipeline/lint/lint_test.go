@@ -15,6 +15,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/lint"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
+	"gitlab.com/slipway-ci/slipway/pipeline/resolver"
 )
 
 // A fixture is testdata/RULE.txtar: below bad/ the rule speaks of exactly the lines that end with "# want", below good/ of
@@ -137,6 +138,55 @@ func TestSwitches(t *testing.T) {
 				t.Errorf("places (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Warnings are about the files of the project, whatever their names come from; errors also about those of others.
+func TestFilesThatAreLookedAt(t *testing.T) {
+	t.Parallel()
+	others := fstest.MapFS{
+		"platform/ci@v1/deploy.yml": {Data: []byte("e: {image: golang, script: [x]}\n")},
+		"platform/ci@v2/deploy.yml": {Data: []byte("e: {image: golang, script: [x], needs: [nothing]}\n")},
+	}
+	for ref, want := range map[string]string{
+		"v1": ".gitlab-ci.yml:9 image-not-pinned; ci/child.yml:1 deprecated-keyword; ci/main.yml:1 image-not-pinned; " +
+			"ci/many/one.yml:1 image-not-pinned; ci/plain.yml:1 image-not-pinned",
+		"v2": "ci/child.yml:1 deprecated-keyword; platform/ci@v2:deploy.yml:1 invalid",
+	} {
+		files := configuration(`
+include:
+  - local: ci/$CI_DEFAULT_BRANCH.yml
+  - local: /ci/plain.yml
+  - local: ci/many/*.yml
+  - project: platform/ci
+    ref: ` + ref + `
+    file: deploy.yml
+own: {image: golang, script: [x]}
+child: {trigger: {include: ci/child.yml}}
+`)
+		for name, text := range map[string]string{
+			"ci/main.yml":     "a: {image: golang, script: [x]}\n",
+			"ci/plain.yml":    "b: {image: golang, script: [x]}\n",
+			"ci/many/one.yml": "c: {image: golang, script: [x]}\n",
+			"ci/child.yml":    "d: {script: [x], only: [main]}\n",
+		} {
+			files[name] = &fstest.MapFile{Data: []byte(text)}
+		}
+		project, err := pipeline.Load(files, pipeline.Options{Resolver: resolver.Folder{Files: others}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		findings, err := lint.Run(t.Context(), files, project, lint.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range findings {
+			got = append(got, place(f.Position)+" "+f.Rule)
+		}
+		if diff := cmp.Diff(want, strings.Join(got, "; ")); diff != "" {
+			t.Errorf("%s: %s", ref, diff)
+		}
 	}
 }
 

@@ -41,14 +41,15 @@ type origin struct {
 	line int
 }
 
-// parseScripts gives the scripts of every job and of `default`. Scripts for other shells are left out.
-func parseScripts(sources []*source) []*script {
+// parseScripts gives the scripts of every job and of `default` of some files. Scripts for other shells are left out.
+func (p *pass) parseScripts(sources []*source) []*script {
+	shells := p.foreignShells()
 	parsed := make([][]*script, len(sources))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, s := range sources {
 		group.Go(func() error {
-			parsed[i] = s.parseScripts()
+			parsed[i] = s.parseScripts(shells)
 			return nil
 		})
 	}
@@ -56,7 +57,7 @@ func parseScripts(sources []*source) []*script {
 	return slices.Concat(parsed...)
 }
 
-func (s *source) parseScripts() []*script {
+func (s *source) parseScripts(shells map[string]foreignShell) []*script {
 	owners := slices.Clone(s.jobs)
 	if key, node := entry(s.body, "default"); node != nil && node.Kind == yaml.MappingNode {
 		owners = append(owners, sourceJob{source: s, name: "default", key: key, node: node})
@@ -64,29 +65,73 @@ func (s *source) parseScripts() []*script {
 	var scripts []*script
 	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
 	for _, job := range owners {
-		if foreignShell(job) {
+		shell := shells[job.name]
+		if shell == foreign {
 			continue
 		}
 		for _, keyword := range []string{"before_script", "script", "after_script"} {
-			if node := value(job.node, keyword); node != nil {
-				scripts = append(scripts, parseScript(parser, job, keyword, node))
+			node := value(job.node, keyword)
+			if node == nil {
+				continue
 			}
+			parsed := parseScript(parser, job, keyword, node)
+			if parsed.err != nil && (shell == perhapsForeign || foreignText().MatchString(parsed.text)) {
+				continue
+			}
+			scripts = append(scripts, parsed)
 		}
 	}
 	return scripts
 }
 
-// foreignShell reports whether a job runs in PowerShell or cmd, as far as its image and tags tell.
-func foreignShell(job sourceJob) bool {
-	foreign := false
-	look := func(n *yaml.Node) {
-		text := strings.ToLower(n.Value)
-		foreign = foreign || strings.Contains(text, "windows") || strings.Contains(text, "powershell") ||
-			strings.Contains(text, "nanoserver") || strings.Contains(text, "pwsh")
+var (
+	// foreignName is part of the images, tags and names of jobs that do not run in a Unix shell.
+	foreignName = lazyregexp.New(`(?i)windows|powershell|nanoserver|pwsh|servercore`)
+	// foreignText is what PowerShell and cmd have and bash has not.
+	foreignText = lazyregexp.New(`(?im)\$env:|\$(LASTEXITCODE|ErrorActionPreference|ProgressPreference)\b|\$_\.|` +
+		`\b(Add|ConvertFrom|ConvertTo|Copy|Expand|Export|ForEach|Get|Import|Install|Invoke|Join|Measure|Move|New|Out|Remove|Rename|Select|Set|Start|Stop|Test|Where|Write)-[A-Z]\w+|` +
+		`%[A-Z_][A-Z0-9_]*%|%%[a-z]\b|^\s*@?(call\s|echo off|rmdir /s|if (not )?(exist|defined|errorlevel)\b)`)
+)
+
+// A foreignShell says whether a job runs in PowerShell or cmd.
+type foreignShell int
+
+const (
+	_ foreignShell = iota
+	// perhapsForeign are scripts that a job for such a shell uses, or that are called so.
+	perhapsForeign
+	foreign
+)
+
+// foreignShells tells the shells of jobs by their names, as far as images and tags say, their own or those of what they
+// extend.
+func (p *pass) foreignShells() map[string]foreignShell {
+	if !slices.ContainsFunc(p.sources, func(s *source) bool { return foreignName().MatchString(s.text) }) {
+		return nil
 	}
-	scalars(value(job.node, "image"), look)
-	scalars(value(job.node, "tags"), look)
-	return foreign
+	shells := map[string]foreignShell{}
+	for _, job := range p.jobs() {
+		if foreignName().MatchString(job.name) {
+			shells[job.name] = max(shells[job.name], perhapsForeign)
+		}
+		lineage := p.lineage(job)
+		if !slices.ContainsFunc(lineage, sourceJob.foreign) {
+			continue
+		}
+		for _, j := range lineage {
+			shells[j.name] = max(shells[j.name], perhapsForeign)
+		}
+		shells[job.name] = foreign
+	}
+	return shells
+}
+
+func (j sourceJob) foreign() bool {
+	found := false
+	for _, keyword := range []string{"image", "tags"} {
+		scalars(value(j.node, keyword), func(n *yaml.Node) { found = found || foreignName().MatchString(n.Value) })
+	}
+	return found
 }
 
 func parseScript(parser *syntax.Parser, job sourceJob, keyword string, node *yaml.Node) *script {
@@ -187,7 +232,12 @@ func checkShellSyntax(p *pass) {
 	}
 }
 
-var secretName = lazyregexp.New(`(?i)(TOKEN|PASSWORD|PASSWD|SECRET|PRIVATE_?KEY|API_?KEY|CREDENTIALS?)(_|$)`)
+const secretWords = `(TOKEN|PASSWORD|PASSWD|SECRET|PRIVATE_?KEY|API_?KEY|CREDENTIALS?)`
+
+var (
+	secretName = lazyregexp.New(`(?i)` + secretWords + `(_|$)`)
+	secretUse  = lazyregexp.New(`(?i)\$\{?\w*` + secretWords + `(_|\b)`)
+)
 
 func checkSecretEchoed(p *pass) {
 	for _, s := range p.scripts {
@@ -213,7 +263,7 @@ func checkSecretEchoed(p *pass) {
 					p.report(f)
 				}
 			case "set":
-				if slices.ContainsFunc(c.words[1:], traces) {
+				if traces(c.words[1:]) && p.usesSecret(s.job) {
 					f := s.position(c.Pos())
 					f.Message = "tracing writes every expanded command to the log, secrets included"
 					f.Hint = "trace on the developer's machine, or in a job that has no secrets"
@@ -226,7 +276,20 @@ func checkSecretEchoed(p *pass) {
 
 var tracing = lazyregexp.New(`^-[a-zA-Z]*x|^xtrace$`)
 
-func traces(word string) bool { return tracing().MatchString(word) }
+// traces reports whether the words after `set` switch tracing on. What follows -- are positional parameters.
+func traces(words []string) bool {
+	if end := slices.Index(words, "--"); end >= 0 {
+		words = words[:end]
+	}
+	return slices.ContainsFunc(words, tracing().MatchString)
+}
+
+// usesSecret reports whether a script of a job holds a variable that sounds like a secret.
+func (p *pass) usesSecret(job sourceJob) bool {
+	return slices.ContainsFunc(p.scripts, func(s *script) bool {
+		return s.job.key == job.key && secretUse().MatchString(s.text)
+	})
+}
 
 // secretIn is the name of a variable that sounds like a secret and whose value the word holds.
 func secretIn(word *syntax.Word) (name string) {

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"context"
 	"io/fs"
 	"path"
 	"slices"
@@ -27,15 +28,19 @@ type source struct {
 // loadSources reads the configuration, the templates for the Catalog, and what they include from the project. Files that
 // are no YAML are left out: compiling tells what is wrong with them.
 func loadSources(files fs.FS, project *pipeline.Project, configPath string) []*source {
-	var sources []*source
 	queue := []string{configPath}
 	for _, pattern := range []string{"templates/*.yml", "templates/*/template.yml"} {
 		if found, err := doublestar.Glob(files, pattern); err == nil {
 			queue = append(queue, found...)
 		}
 	}
+	return addSources(nil, files, project, queue)
+}
+
+// addSources reads files and what they include, those that are there already excepted.
+func addSources(sources []*source, files fs.FS, project *pipeline.Project, queue []string) []*source {
 	for i := 0; i < len(queue); i++ {
-		if slices.Contains(queue[:i], queue[i]) {
+		if slices.ContainsFunc(sources, func(s *source) bool { return s.path == queue[i] }) {
 			continue
 		}
 		text, documents, err := project.Written(queue[i])
@@ -47,6 +52,22 @@ func loadSources(files fs.FS, project *pipeline.Project, configPath string) []*s
 		queue = append(queue, s.localIncludes(files)...)
 	}
 	return sources
+}
+
+// compiledSources are the files of the project that events include by a name with variables.
+func compiledSources(ctx context.Context, sources []*source, project *pipeline.Project, events []pipeline.Event) []string {
+	if !slices.ContainsFunc(sources, func(s *source) bool {
+		return slices.ContainsFunc(s.localNames(), func(name string) bool { return strings.Contains(name, "$") })
+	}) {
+		return nil
+	}
+	var names []string
+	for _, event := range events {
+		if config, err := project.Config(ctx, event); err == nil {
+			names = append(names, config.Files...)
+		}
+	}
+	return names
 }
 
 func newSource(name string, text []byte, documents []*yaml.Node) *source {
@@ -71,18 +92,15 @@ func newSource(name string, text []byte, documents []*yaml.Node) *source {
 
 func (s *source) lines() []string { return strings.Split(s.text, "\n") }
 
-// localIncludes are the files of the project that this one includes, as far as their names are known here.
+// localIncludes are the files of the project that this one includes, or starts as child pipelines, as far as their names
+// are known here.
 func (s *source) localIncludes(files fs.FS) []string {
 	var paths []string
-	for _, item := range s.includes() {
-		name := item
-		if item.Kind == yaml.MappingNode {
-			name = value(item, "local")
-		}
-		if name == nil || name.Kind != yaml.ScalarNode || strings.Contains(name.Value, "://") || strings.Contains(name.Value, "$") {
+	for _, name := range s.localNames() {
+		if strings.Contains(name, "$") {
 			continue
 		}
-		found, err := doublestar.Glob(files, strings.TrimPrefix(path.Clean(name.Value), "/"))
+		found, err := doublestar.Glob(files, strings.TrimPrefix(path.Clean(name), "/"))
 		if err == nil {
 			paths = append(paths, found...)
 		}
@@ -90,17 +108,29 @@ func (s *source) localIncludes(files fs.FS) []string {
 	return paths
 }
 
+// localNames are the names of files of the project that are included, as they are written.
+func (s *source) localNames() []string {
+	included := s.includes()
+	for _, job := range s.jobs {
+		if child := value(value(job.node, "trigger"), "include"); child != nil {
+			included = append(included, items(child)...)
+		}
+	}
+	var names []string
+	for _, item := range included {
+		if item.Kind == yaml.MappingNode {
+			item = value(item, "local")
+		}
+		if item != nil && item.Kind == yaml.ScalarNode && !strings.Contains(item.Value, "://") {
+			names = append(names, item.Value)
+		}
+	}
+	return names
+}
+
 // includes are the items of `include`, whichever of its forms was written.
 func (s *source) includes() []*yaml.Node {
-	include := value(s.body, "include")
-	switch {
-	case include == nil:
-		return nil
-	case include.Kind == yaml.SequenceNode:
-		return resolveAll(include.Content)
-	default:
-		return []*yaml.Node{include}
-	}
+	return items(value(s.body, "include"))
 }
 
 // isTemplate reports whether the file is made to be included with inputs.
@@ -165,21 +195,112 @@ func (p *pass) written(job *pipeline.Job) (sourceJob, bool) {
 	return sourceJob{}, false
 }
 
-// place is where a keyword of a compiled job was written: at the key if the job has it itself, else at the job.
-func (p *pass) place(job *pipeline.Job, keys ...string) pipeline.Position {
-	written, ok := p.written(job)
-	if !ok {
-		return job.Source
+// place is where a keyword of a compiled job was written, and its key path: in the job, in what it extends, or in
+// `default`. It is the job itself if the keyword is in none of them.
+func (p *pass) place(job *pipeline.Job, keys ...string) (pipeline.Position, string) {
+	if written, ok := p.written(job); ok {
+		if key, path := p.owner(written, keys); key != nil {
+			return key.at(), path
+		}
 	}
-	position, node := written.source.at(written.key), written.node
+	return job.Source, jobPath(job.BaseName, keys)
+}
+
+func jobPath(name string, keys []string) string {
+	return strings.Join(append([]string{"jobs", name}, keys...), ":")
+}
+
+// A placed node knows its file.
+type placed struct {
+	source *source
+	node   *yaml.Node
+}
+
+func (n *placed) at() pipeline.Position { return n.source.at(n.node) }
+
+// owner finds the key of a keyword in a job, in what it extends, or in `default`: first one that has the whole path, else
+// one that has its beginning. It is nil if there is none.
+func (p *pass) owner(job sourceJob, keys []string) (*placed, string) {
+	lineage := p.lineage(job)
+	for _, whole := range []bool{true, false} {
+		for _, j := range lineage {
+			if key := lastKey(j.node, keys, whole); key != nil {
+				return &placed{j.source, key}, jobPath(j.name, keys)
+			}
+		}
+		for _, s := range p.sources {
+			if key := lastKey(value(s.body, "default"), keys, whole); key != nil {
+				return &placed{s, key}, "default:" + strings.Join(keys, ":")
+			}
+			if key := lastKey(s.body, keys, whole); key != nil && slices.Contains(globals, keys[0]) {
+				return &placed{s, key}, strings.Join(keys, ":")
+			}
+		}
+	}
+	return nil, ""
+}
+
+// lastKey is the deepest key of a path that a mapping has; with whole, nil unless it has all.
+func lastKey(node *yaml.Node, keys []string, whole bool) *yaml.Node {
+	var last *yaml.Node
 	for _, name := range keys {
 		key, child := entry(node, name)
 		if key == nil {
+			if whole {
+				return nil
+			}
 			break
 		}
-		position, node = written.source.at(key), child
+		last, node = key, child
 	}
-	return position
+	return last
+}
+
+// maxExtends bounds a circle of `extends`, which compiling refuses.
+const maxExtends = 12
+
+// lineage is a job and what it extends, the nearest first: what stands in one overrides the later ones.
+func (p *pass) lineage(job sourceJob) []sourceJob {
+	jobs := []sourceJob{job}
+	var climb func(j sourceJob, depth int)
+	climb = func(j sourceJob, depth int) {
+		for _, parent := range slices.Backward(items(value(j.node, "extends"))) {
+			for _, found := range p.jobsNamed(parent.Value, j.source) {
+				if depth < maxExtends && !slices.Contains(jobs, found) {
+					jobs = append(jobs, found)
+					climb(found, depth+1)
+				}
+			}
+		}
+	}
+	climb(job, 0)
+	for _, other := range p.jobsNamed(job.name, job.source) {
+		if !slices.Contains(jobs, other) {
+			jobs = append(jobs, other)
+			climb(other, 0)
+		}
+	}
+	return jobs
+}
+
+// jobsNamed are the jobs of a name, those of one file first: a child pipeline can have the same names.
+func (p *pass) jobsNamed(name string, first *source) []sourceJob {
+	jobs := p.named[name]
+	if len(jobs) > 1 {
+		jobs = slices.Clone(jobs)
+		slices.SortStableFunc(jobs, func(a, b sourceJob) int {
+			switch {
+			case a.source == b.source:
+				return 0
+			case a.source == first:
+				return -1
+			case b.source == first:
+				return 1
+			}
+			return 0
+		})
+	}
+	return jobs
 }
 
 // entry finds a key of a mapping and its value, also behind a merge key; nil if it is not there.
