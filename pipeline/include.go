@@ -318,7 +318,7 @@ func (c *compiler) openLocal(n *node, f *file, included *includedFile) *file {
 
 func (c *compiler) unreadable(n *node, name string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
-		c.fail(includePath, n, "", "there is no file %s", name)
+		c.fail(includePath, n, "paths begin at the root of the repository", "there is no file %s", name)
 		return
 	}
 	c.fail(includePath, n, "", "%s cannot be read: %v", name, err)

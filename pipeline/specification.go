@@ -107,7 +107,7 @@ func (c *checker) workflow(n *node, s *specification) {
 var jobsPath = &keyPath{key: "jobs"}
 
 func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *inheritable, s *specification) {
-	visible := false
+	visible, before := false, len(c.errors)
 	for _, pair := range jobs {
 		name := pair.Key.Text
 		switch kindOf(name, pair.Value) {
@@ -123,7 +123,7 @@ func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *inheritable, 
 			visible = true
 		}
 	}
-	if !visible {
+	if !visible && len(c.errors) == before {
 		c.fail(jobsPath, tree, "add a job whose name does not begin with a dot", "there is no visible job")
 	}
 	for _, pair := range jobs {
