@@ -1,6 +1,8 @@
 package lint
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
 // mergeRequests are the compiled pipelines of merge requests.
@@ -71,6 +74,39 @@ func checkProductionInMergeRequest(p *pass) {
 			}
 		}
 	}
+}
+
+func checkChildPipelines(p *pass) {
+	empty := map[string][]string{}
+	for _, plan := range p.plans {
+		for _, job := range plan.Jobs {
+			if job.Trigger == nil {
+				continue
+			}
+			var wrong pipeline.Errors
+			if errors.As(job.Trigger.ChildError, &wrong) {
+				for _, e := range wrong {
+					p.report(Finding{
+						Position: e.Position, Path: e.Path, Hint: cmp.Or(e.Hint, "GitLab would say so when "+job.BaseName+" runs"),
+						Message: fmt.Sprintf("in the child pipeline of %s: %s", job.BaseName, e.Message),
+					})
+				}
+			}
+			if child := job.Trigger.Child; child != nil && !child.Created {
+				empty[job.BaseName] = append(empty[job.BaseName], render.EventLabel(plan.Event))
+			}
+		}
+	}
+	p.compiled(func(job *pipeline.Job) {
+		if events := empty[job.BaseName]; events != nil {
+			at, path := p.place(job, "trigger")
+			p.report(Finding{
+				Position: at, Path: path, Events: slices.Compact(events),
+				Message: fmt.Sprintf("the child pipeline of %s has no jobs", job.BaseName),
+				Hint:    "give the job the rules of the child's jobs; in the child, $CI_PIPELINE_SOURCE is parent_pipeline",
+			})
+		}
+	})
 }
 
 // isDeployment reports whether a job changes an environment.

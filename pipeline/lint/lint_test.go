@@ -168,7 +168,7 @@ child: {trigger: {include: ci/child.yml}}
 			"ci/main.yml":     "a: {image: golang, script: [x]}\n",
 			"ci/plain.yml":    "b: {image: golang, script: [x]}\n",
 			"ci/many/one.yml": "c: {image: golang, script: [x]}\n",
-			"ci/child.yml":    "d: {script: [x], only: [main]}\n",
+			"ci/child.yml":    "d: {script: [echo $CI_BUILD_REF]}\n",
 		} {
 			files[name] = &fstest.MapFile{Data: []byte(text)}
 		}

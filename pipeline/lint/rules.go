@@ -71,6 +71,13 @@ var rules = []Rule{
 		check:    checkChangesNeverMatch,
 	},
 	{
+		ID:       "child-pipeline-invalid",
+		Severity: Error,
+		Summary:  "a child pipeline that GitLab cannot create",
+		Why:      "GitLab finds it when the job that triggers it runs: the pipeline is created, then fails",
+		check:    checkChildPipelines,
+	},
+	{
 		ID:       "component-global-keyword",
 		Severity: Warning,
 		Summary:  "a template with inputs that sets a global keyword",
@@ -118,6 +125,13 @@ var rules = []Rule{
 		Summary:  "a variable of a dotenv report in `rules:if`",
 		Why:      "rules are evaluated before any job runs: the variable is empty there",
 		check:    checkDotenvInRules,
+	},
+	{
+		ID:       "duplicate-key",
+		Severity: Warning,
+		Summary:  "a job, or a keyword of a job, that a file has twice",
+		Why:      "the last one wins, and the first one is forgotten without a word",
+		check:    checkDuplicateKeys,
 	},
 	{
 		ID:       "duplicate-pipelines",

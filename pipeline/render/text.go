@@ -2,6 +2,7 @@ package render
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -149,7 +150,7 @@ func destination(job *pipeline.Job) string {
 		if t.Project != "" {
 			parts = append(parts, "triggers "+t.Project)
 		} else {
-			parts = append(parts, "triggers a child pipeline")
+			parts = append(parts, "triggers "+child(t))
 		}
 	}
 	if job.ResourceGroup != "" {
@@ -159,6 +160,19 @@ func destination(job *pipeline.Job) string {
 		return ""
 	}
 	return "; " + strings.Join(parts, "; ")
+}
+
+func child(t *pipeline.TriggerSpec) string {
+	var wrong pipeline.Errors
+	switch {
+	case errors.As(t.ChildError, &wrong):
+		first := *wrong[0]
+		first.Hint = ""
+		return "a child pipeline, which GitLab refuses: " + first.Error()
+	case t.Child != nil && !t.Child.Created:
+		return "a child pipeline, which has no jobs and fails"
+	}
+	return "a child pipeline"
 }
 
 func leftOut(w io.Writer, plan *pipeline.Plan, color Palette) {
