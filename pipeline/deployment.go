@@ -110,7 +110,7 @@ func (e *Environment) MarshalJSON() ([]byte, error) {
 			m[key] = value
 		}
 	}
-	set("name", e.Name)
+	m["name"] = e.Name
 	set("url", e.URL)
 	set("on_stop", e.OnStop)
 	set("auto_stop_in", e.AutoStopIn)

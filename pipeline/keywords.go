@@ -67,7 +67,7 @@ func (c *checker) idTokens(p *keyPath, n *node) any {
 	stored := make(map[string]any, len(n.Pairs))
 	for _, pair := range n.Pairs {
 		q := p.child(pair.Key.Text)
-		if pair.Value.IsNull() || !c.mapping(q, pair.Value) {
+		if !pair.Value.IsNull() && !c.mapping(q, pair.Value) {
 			continue
 		}
 		c.allowedKeys(q, pair.Value, "aud")

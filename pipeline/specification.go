@@ -130,7 +130,7 @@ func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *inheritable, 
 		name, p := pair.Key.Text, jobsPath.child(pair.Key.Text)
 		switch kind := kindOf(name, pair.Value); kind {
 		case hiddenJob:
-			if pair.Value.IsBlank() && !pair.Value.IsNull() {
+			if pair.Value.IsBlank() {
 				c.fail(p, pair.Key, "remove it", "a hidden job is empty")
 			}
 		case buildJob, bridgeJob:

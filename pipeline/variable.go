@@ -30,16 +30,16 @@ func (c *checker) variables(p *keyPath, n *node, data []string) []Variable {
 func (c *checker) variable(p *keyPath, pair yamltree.Pair, data []string) (Variable, bool) {
 	v := Variable{Key: pair.Key.Text}
 	n := pair.Value
+	if !isAlphanumeric(pair.Key) {
+		c.fail(p, pair.Key, "put it in quotes", "%s is no name of a variable", describe(pair.Key))
+		return v, false
+	}
 	switch {
-	case n.IsNull():
-		return v, true
 	case n.IsScalar():
-		if !isAlphanumeric(pair.Key) {
-			c.fail(p, pair.Key, "put it in quotes", "%s is no name of a variable", describe(pair.Key))
-			return v, false
-		}
 		v.Value = n.Text
 		return v, true
+	case n.IsNull(): // GitLab takes it for an empty hash
+		n = yamltree.NewMapping(nil, pair.Key.Position)
 	case n.Kind != yamltree.Mapping:
 		c.fail(p, n, "write a string", "the value of a variable should be a string, not %s", describe(n))
 		return v, false

@@ -115,11 +115,11 @@ func (s *scope) value(name string) (string, bool) {
 
 // expandedValue gives a variable with the variables in it expanded, those that are not set to nothing.
 func (s *scope) expandedValue(name string) (string, bool) {
-	v, ok := s.lookup(name)
-	if !ok {
+	definitions := s.definitions(name)
+	if len(definitions) == 0 {
 		return "", false
 	}
-	if v.Raw || !strings.ContainsAny(v.Value, "$%") {
+	if v := definitions[0]; len(definitions) == 1 && (v.Raw || !strings.ContainsAny(v.Value, "$%")) {
 		return v.Value, true
 	}
 	if known, ok := s.expanded[name]; ok {
@@ -133,13 +133,54 @@ func (s *scope) expandedValue(name string) (string, bool) {
 		s.expanded = make(map[string]string)
 	}
 	s.visiting[name] = true
-	result := expandEscaped(v.Value, s.expandedValue)
+	result := s.resolve(definitions)
 	if len(result) > maxExpanded {
 		s.tooBig = name
 	}
 	delete(s.visiting, name)
 	s.expanded[name] = result
 	return result, true
+}
+
+// definitions gives what the layers say of a variable, the strongest last.
+func (s *scope) definitions(name string) []Variable {
+	s.asked = true
+	var found []Variable
+	for _, layer := range s.layers {
+		if v, ok := layer.get(name); ok {
+			found = append(found, v)
+		}
+	}
+	return found
+}
+
+// resolve gives the value that the definitions of one variable come to. The strongest wins, but GitLab puts a definition that
+// uses its own name behind the others, and the name in it stands for the strongest of these. Two such make a circle.
+func (s *scope) resolve(definitions []Variable) string {
+	strongest := len(definitions) - 1
+	i := slices.IndexFunc(definitions, func(v Variable) bool {
+		return !v.Raw && slices.Contains(usedVariables(v.Value), v.Key)
+	})
+	if i < 0 || strongest == 0 {
+		return s.expand(definitions[strongest], "")
+	}
+	if i == strongest {
+		strongest--
+	}
+	return s.expand(definitions[i], s.expand(definitions[strongest], ""))
+}
+
+// expand gives the value of a variable in which its own name stands for own.
+func (s *scope) expand(v Variable, own string) string {
+	if v.Raw {
+		return v.Value
+	}
+	return expandEscaped(v.Value, func(name string) (string, bool) {
+		if name == v.Key {
+			return own, true
+		}
+		return s.expandedValue(name)
+	})
 }
 
 // cycle finds variables that use each other in a circle, which GitLab refuses; one that uses itself is fine. A variable

@@ -154,3 +154,38 @@ func TestIncludesDoNotSeeThatThePipelineIsTriggered(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestVerdictsOnVariables(t *testing.T) {
+	testVerdicts(t, []verdictTest{
+		{"a variable of a rule without a value", `unit: {script: [x], rules: [{if: $CI, variables: {A: null}}]}`,
+			"jobs:unit:rules:variables:A"},
+		{"a variable called true", `
+variables: {true: null}
+unit: {script: [x]}
+`, "variables:true"},
+		{"a variable over a predefined one that it uses", `
+variables: {CI_PROJECT_NAME: "my-${CI_PROJECT_NAME}"}
+unit: {script: [x], resource_group: $CI_PROJECT_NAME}
+`, `[{"name":"unit","resource_group":"my-app","script":["x"],"stage":"test","variables":{"CI_PROJECT_NAME":"my-${CI_PROJECT_NAME}"}}]`},
+		{"an environment whose name comes to nothing", `unit: {script: [x], environment: $NOPE}`,
+			`[{"environment":{"name":""},"name":"unit","script":["x"],"stage":"test"}]`},
+	})
+}
+
+func TestAVariableThatUsesItsNameBeatsTheStrongerOnesOfTheName(t *testing.T) {
+	t.Parallel()
+	project := load(t, pipeline.Options{Variables: []pipeline.Variable{{Key: "A", Value: "project"}}}, map[string]string{
+		".gitlab-ci.yml": "unit: {script: [x], variables: {A: $A-job, B: $A}, resource_group: $B}\n",
+	})
+	plan := mustPlan(t, project, pipeline.Event{Source: pipeline.Push, Branch: "main"})
+	if got := plan.Jobs[0].ResourceGroup; got != "project-job" {
+		t.Error(got)
+	}
+}
+
+func TestVerdictsOnKeys(t *testing.T) {
+	testVerdicts(t, []verdictTest{
+		{"a hidden job without a value", ".tpl:\nunit: {script: [x]}\n", "jobs:.tpl"},
+		{"a token without a value", `unit: {script: [x], id_tokens: {TOKEN: null}}`, "jobs:unit:id_tokens:TOKEN"},
+	})
+}
