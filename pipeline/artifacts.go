@@ -112,10 +112,13 @@ func (c *checker) reports(p *keyPath, n *node) map[string]any {
 		if slices.Contains(reportKinds, kind) && kind != "codequality" && !isStringOrStrings(v) {
 			c.fail(p.child(kind), v, "", "should be a path or an array of paths, not %s", describe(v))
 		}
-		if v.Kind == yamltree.Mapping {
-			stored[kind] = v.Any()
-		} else {
+		switch {
+		case isStringOrStrings(v):
 			stored[kind] = stringList(v)
+		case v.Kind == yamltree.Mapping:
+			stored[kind] = v.Any()
+		default:
+			stored[kind] = []any{v.Any()}
 		}
 	}
 	return stored

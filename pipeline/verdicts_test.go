@@ -56,6 +56,12 @@ func TestVerdictsOnRules(t *testing.T) {
 			"variables: {N: " + strings.Repeat("n", 256) + "}\nworkflow: {name: $N}\nunit: {script: [x], inherit: {variables: false}}\n", "create: workflow:name"},
 		"a need with too long a name": {main,
 			"build: {script: [x], parallel: {matrix: [{A: " + strings.Repeat("a", 250) + "}]}}\nunit: {script: [x], needs: [build]}\n", "jobs:unit:needs"},
+		"a matrix without a value makes no job": {main, "unit: {script: [x], parallel: {matrix: }}\n", "none: no_jobs"},
+		"needs of a rule are not asked for in the pipeline": {main,
+			"a: {script: [x], rules: [{when: never}]}\nunit: {script: [x], rules: [{needs: [a]}]}\n",
+			`[{"name":"unit","needs":["a"],"script":["x"],"stage":"test"}]`},
+		"needs of the job are, even if a rule has others": {main,
+			"a: {script: [x], rules: [{when: never}]}\nb: {script: [x]}\nunit: {script: [x], needs: [a], rules: [{needs: [b]}]}\n", "create: jobs:unit:needs"},
 		"steps": {main, `unit: {run: [{name: a, script: echo, env: {B: c}}, {name: d, step: ./s, inputs: {e: 1}}, {name: f, func: {git: {url: u, rev: v}}}]}`,
 			`[{"name":"unit","run":[{"env":{"B":"c"},"name":"a","script":"echo"},{"inputs":{"e":1},"name":"d","step":"./s"},` +
 				`{"func":{"git":{"rev":"v","url":"u"}},"name":"f"}],"stage":"test"}]`},
@@ -180,9 +186,10 @@ func TestAcceptedKeywords(t *testing.T) {
 		`secrets: {A: {gcp_secret_manager: {name: n, version: 2}, token: $T}}`: `"secrets":{"A":{"gcp_secret_manager":{"name":"n","version":"2"},"token":"$T"}}`,
 		`secrets: {A: {azure_key_vault: {name: n}}, B: {akeyless: {name: n}}, C: {gitlab_secrets_manager: {name: n, source: group/a/b}}}`://
 		`"secrets":{"A":{"azure_key_vault":{"name":"n"}},"B":{"akeyless":{"name":"n"}},"C":{"gitlab_secrets_manager":{"name":"n","source":"group/a/b"}}}`,
-		`identity: google_cloud`:                `"identity":"google_cloud"`,
-		`dast_configuration: {site_profile: s}`: "",
-		`allow_failure: {}`:                     `"allow_failure":{}`,
+		`identity: google_cloud`:                               `"identity":"google_cloud"`,
+		`artifacts: {reports: {codequality: 5, junit: a.xml}}`: `"artifacts":{"reports":{"codequality":[5],"junit":["a.xml"]}}`,
+		`dast_configuration: {site_profile: s}`:                "",
+		`allow_failure: {}`:                                    `"allow_failure":{}`,
 		`inputs: {a: {default: 5, type: number, description: d}, b: {default: c, options: [c, d]}}`: "",
 		`needs: [{project: g/p, job: j, ref: main}]`:                                                `"needs":[{"job":"j","project":"g/p","ref":"main"}]`,
 	} {
