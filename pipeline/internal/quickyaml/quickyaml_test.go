@@ -34,7 +34,11 @@ func check(t *testing.T, text []byte) bool {
 		return false
 	}
 	want := new(yaml.Node)
-	if err := yaml.NewDecoder(bytes.NewReader(text)).Decode(want); err != nil {
+	err := yaml.NewDecoder(bytes.NewReader(text)).Decode(want)
+	if err != nil && bytes.Contains(text, []byte(`\/`)) && strings.Contains(err.Error(), "unknown escape character") {
+		return true // as in JSON: the YAML library of GitLab knows it, the full parser does not
+	}
+	if err != nil {
 		t.Fatalf("%q: read, but the full parser says: %v", text, err)
 	}
 	if diff := cmp.Diff(plain(want), plain(got)); diff != "" {
@@ -80,6 +84,7 @@ var readTexts = []string{
 	"ä: [ö, \"ü\", €]\nb: grün # ß\n",
 	"-a: -b\n",
 	"a: 'b:c'\n\"d:e\": f\n",
+	"a: \"b\\/c\"\n",
 }
 
 func TestDeclines(t *testing.T) {
