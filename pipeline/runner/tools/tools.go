@@ -168,14 +168,26 @@ func (g goCommand) build(ctx context.Context, target string, packages []string, 
 		return ctx.Err()
 	}
 	if err != nil {
-		said := strings.TrimSpace(log.String())
-		if strings.Contains(said, "GOTOOLCHAIN=local") {
-			said += "\nlet go fetch the toolchain that go.mod asks for: export GOTOOLCHAIN=auto"
+		if old := g.tooOld(log.String()); old != nil {
+			return old
 		}
-		return fmt.Errorf("build the tools of %s: %w\n%s", filepath.Join(g.dir, "go.mod"), err, said)
+		return fmt.Errorf("build the tools of %s: %w\n%s", filepath.Join(g.dir, "go.mod"), err, strings.TrimSpace(log.String()))
 	}
 	tellNew(temporary, seen, begun, progress)
 	return os.Rename(temporary, target)
+}
+
+var goVersions = lazyregexp.New(`requires go >= (\S+) \(running go (\S+); GOTOOLCHAIN=(\S+)\)`)
+
+// tooOld says what to do if the go command has refused a module that is for a newer one; nil if it has not.
+func (g goCommand) tooOld(said string) error {
+	m := goVersions().FindStringSubmatch(said)
+	if m == nil {
+		return nil
+	}
+	return fmt.Errorf("%s needs Go %s, this is Go %s, and GOTOOLCHAIN=%s keeps it from fetching a newer one: "+
+		"install Go %s, or export GOTOOLCHAIN=auto",
+		filepath.Join(g.dir, "go.mod"), m[1], m[2], m[3], m[1])
 }
 
 // tellNew tells which programs have come since it was called last.

@@ -114,7 +114,7 @@ func TestBuildFails(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, dir, err string }{
 		{"code that does not compile", module(t, "package main\n\nfunc main() { undefined() }\n"), "undefined: undefined"},
-		{"a Go that is not there", module(t, hello, "go 1.999"), "let go fetch the toolchain"},
+		{"a Go that is not there", module(t, hello, "go 1.999"), "and GOTOOLCHAIN=local keeps it from fetching a newer one: install Go 1.999, or export GOTOOLCHAIN=auto"},
 		{"no tools", empty, "has no tool directive: add one with `go get -tool"},
 		{"no module", t.TempDir(), "go.mod"},
 	} {
