@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,32 +10,19 @@ import (
 func TestCoverage(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	git := func(args ...string) {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=Dev", "-c", "user.email=dev@example.com", "-c", "commit.gpgsign=false"}, args...)...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-	}
 	put := func(name, content string) string {
 		t.Helper()
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		fill(t, path, []byte(content))
 		return path
 	}
-	git("init", "--quiet", "--initial-branch=main")
 	put(".gitignore", "*.out\n")
 	put("go.mod", "module example.com/m\n\ngo 1.26\n")
 	put("old.go", "package m\n\nfunc Old() int {\n\treturn 1\n}\n")
-	git("add", "--all")
-	git("commit", "--quiet", "--message=First")
-	git("checkout", "--quiet", "-b", "topic")
+	initRepository(t, dir)
+	git(t, dir, "checkout", "--quiet", "-b", "topic")
 	put("new.go", "package m\n\nfunc New() int {\n\treturn 1\n}\n\nfunc Newer() int {\n\treturn 2\n}\n")
-	git("add", "--all")
-	git("commit", "--quiet", "--message=Second")
+	commitAll(t, dir)
 	profile := put("unit.out", "mode: atomic\nexample.com/m/old.go:3.16,5.2 1 1\nexample.com/m/new.go:3.16,5.2 1 3\nexample.com/m/new.go:7.18,9.2 1 0\n")
 
 	for _, test := range []struct {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,14 +14,10 @@ func TestDiff(t *testing.T) {
 	commit := func(tag, configuration string) {
 		fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("include: [ci/jobs.yml]\n"))
 		fill(t, filepath.Join(dir, "ci", "jobs.yml"), []byte(configuration))
-		git(t, dir, "add", ".")
-		git(t, dir, "commit", "--quiet", "-m", tag)
+		commitAll(t, dir)
 		git(t, dir, "tag", tag)
 	}
-	git(t, dir, "init", "--quiet", "--initial-branch=main")
-	fill(t, filepath.Join(dir, "README"), nil)
-	git(t, dir, "add", ".")
-	git(t, dir, "commit", "--quiet", "-m", "before there was a pipeline")
+	initRepository(t, dir)
 	git(t, dir, "tag", "v0")
 	commit("v1", "test: {script: [make test]}\nold: {script: [x], rules: [{if: $CI_COMMIT_TAG}]}\n")
 	commit("v2", "test: {script: [make test], tags: [large]}\nnew: {script: [x], rules: [{if: $CI_COMMIT_TAG}]}\n")
@@ -64,10 +58,8 @@ func TestDiff(t *testing.T) {
 func TestDiffLeavesTheWorkTreeAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	git(t, dir, "init", "--quiet", "--initial-branch=main")
 	fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("a: {script: [x]}\n"))
-	git(t, dir, "add", ".")
-	git(t, dir, "commit", "--quiet", "-m", "one")
+	initRepository(t, dir)
 	fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("b: {script: [x]}\n"))
 	before := git(t, dir, "status", "--porcelain")
 	if code, stdout, stderr := command(t, "diff", "-C", dir, "HEAD"); code != 0 || !strings.Contains(stdout, "+ b") {
@@ -86,17 +78,4 @@ func TestDiffOutsideOfARepository(t *testing.T) {
 	if code != 2 || !strings.Contains(stderr, "not a git repository") {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
-}
-
-func git(t *testing.T, dir string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command("git", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
-		"GIT_AUTHOR_NAME=Test", "GIT_AUTHOR_EMAIL=test@example.com", "GIT_COMMITTER_NAME=Test", "GIT_COMMITTER_EMAIL=test@example.com")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("git %v: %v\n%s", args, err, out)
-	}
-	return string(out)
 }

@@ -49,14 +49,12 @@ func exampleProject(t *testing.T) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	git(t, dir, "init", "--quiet", "--initial-branch=main")
 	for _, file := range archive.Files {
 		if name, ok := strings.CutPrefix(file.Name, "committed/"); ok {
 			fill(t, filepath.Join(dir, name), file.Data)
 		}
 	}
-	git(t, dir, "add", ".")
-	git(t, dir, "commit", "--quiet", "-m", "Add a pipeline")
+	initRepository(t, dir)
 	for _, file := range archive.Files {
 		if !strings.HasPrefix(file.Name, "committed/") {
 			fill(t, filepath.Join(dir, file.Name), file.Data)

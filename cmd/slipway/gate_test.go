@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -93,28 +92,17 @@ func TestReport(t *testing.T) {
 func TestGateOnNewFindings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	git := func(args ...string) {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", dir, "-c", "user.name=Dev", "-c", "user.email=dev@example.com", "-c", "commit.gpgsign=false"}, args...)...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-	}
 	put := func(name, content string) string {
 		t.Helper()
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		fill(t, path, []byte(content))
 		return path
 	}
-	git("init", "--quiet", "--initial-branch=main")
 	put("a.go", "package a\n\nvar old = md5.New()\n")
-	git("add", "--all")
-	git("commit", "--quiet", "--message=First")
-	git("checkout", "--quiet", "-b", "topic")
+	initRepository(t, dir)
+	git(t, dir, "checkout", "--quiet", "-b", "topic")
 	put("a.go", "package a\n\n// More.\nvar old = md5.New()\n\nvar fresh = md5.New()\n")
-	git("commit", "--quiet", "--all", "--message=Second")
+	commitAll(t, dir)
 	issue := func(line string) string {
 		return `{"severity":"HIGH","confidence":"HIGH","rule_id":"G401","details":"weak","file":"a.go","code":"","line":"` + line + `","column":"1"}`
 	}
@@ -127,9 +115,6 @@ func TestGateOnNewFindings(t *testing.T) {
 	}
 	if code, output := slipway(t, append(both, report(issue("4")))...); code != 0 || !strings.Contains(output, "1 not new") {
 		t.Errorf("an old finding: exit code %d\n%s", code, output)
-	}
-	if err := os.Mkdir(filepath.Join(dir, ".gitlab"), 0o755); err != nil {
-		t.Fatal(err)
 	}
 	put(".gitlab/accepted-risks.yml", "- rule: G401\n  path: a.go\n  owner: me\n  reason: a name\n  expires: "+time.Now().AddDate(0, 1, 0).Format(time.DateOnly)+"\n")
 	if code, output := slipway(t, append(both, report(issue("6")))...); code != 0 || !strings.Contains(output, "accepted  gosec G401  a.go:6") {

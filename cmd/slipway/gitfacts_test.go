@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,33 +15,19 @@ import (
 func TestAddGitFacts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	git := func(args ...string) string {
-		t.Helper()
-		command := exec.Command("git", append([]string{"-c", "user.name=Ada", "-c", "user.email=ada@example.com"}, args...)...)
-		command.Dir = dir
-		out, err := command.CombinedOutput()
-		if err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
 	commit := func(name string) string {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		git("add", name)
-		git("commit", "--quiet", "--message", name)
-		return git("rev-parse", "HEAD")
+		fill(t, filepath.Join(dir, name), []byte(name))
+		return commitAll(t, dir)
 	}
-	git("init", "--quiet", "--initial-branch=main")
+	git(t, dir, "init", "--quiet", "--initial-branch=main")
 	first := commit("first.txt")
 	event := pipeline.Event{Source: pipeline.Push, Branch: "main"}
 	addGitFacts(context.Background(), dir, &event, "main", false)
 	if !event.NewBranch || event.Changed != nil {
 		t.Errorf("the first commit: %+v", event)
 	}
-	git("checkout", "--quiet", "-b", "feature")
+	git(t, dir, "checkout", "--quiet", "-b", "feature")
 	second := commit("second.txt")
 	commit("third.txt")
 	if err := os.WriteFile(filepath.Join(dir, "untracked.txt"), nil, 0o644); err != nil {

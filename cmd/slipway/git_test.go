@@ -1,0 +1,37 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// git runs git in a folder and gives what it prints, trimmed; the settings of whoever runs the tests do not count.
+func git(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// initRepository makes a folder a repository on the branch main, with what is in it, if anything, as the first commit.
+func initRepository(t *testing.T, dir string) {
+	t.Helper()
+	git(t, dir, "init", "--quiet", "--initial-branch=main")
+	commitAll(t, dir)
+}
+
+// commitAll commits whatever has changed, and gives the commit.
+func commitAll(t *testing.T, dir string) string {
+	t.Helper()
+	git(t, dir, "add", "--all")
+	git(t, dir, "commit", "--quiet", "--allow-empty", "--message=Change")
+	return git(t, dir, "rev-parse", "HEAD")
+}
