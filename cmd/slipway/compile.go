@@ -23,11 +23,7 @@ The event matters only where includes have rules. Exit codes: 0; 1 if the config
   slipway compile --event tag --tag v1.2.3 --input environment=staging`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			project, err := where.open()
-			if err != nil {
-				return err
-			}
-			event, err := what.resolve(cmd.Context(), &where)
+			project, event, err := what.load(cmd.Context(), &where)
 			if err != nil {
 				return err
 			}

@@ -54,6 +54,16 @@ func (f *eventFlags) bind(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
 }
 
+// load loads the project and makes the event that the flags describe.
+func (f *eventFlags) load(ctx context.Context, where *projectFlags) (*pipeline.Project, pipeline.Event, error) {
+	project, err := where.open()
+	if err != nil {
+		return nil, pipeline.Event{}, err
+	}
+	event, err := f.resolve(ctx, where)
+	return project, event, err
+}
+
 // resolve is the event that the flags describe, in that project.
 func (f *eventFlags) resolve(ctx context.Context, project *projectFlags) (pipeline.Event, error) {
 	event, err := f.start(ctx, project.dir, project.defBranch)

@@ -33,11 +33,7 @@ An event that gets no pipeline is an answer, not an error. Exit codes: 0; 1 if G
   slipway plan --format json | jq '.jobs[].name'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			project, err := where.open()
-			if err != nil {
-				return err
-			}
-			event, err := what.resolve(cmd.Context(), &where)
+			project, event, err := what.load(cmd.Context(), &where)
 			if err != nil {
 				return err
 			}

@@ -40,11 +40,7 @@ Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was
   slipway run --approve deploy-staging --variables .slipway/variables.yml`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			ctx := cmd.Context()
-			loaded, err := project.open()
-			if err != nil {
-				return err
-			}
-			happened, err := event.resolve(ctx, &project)
+			loaded, happened, err := event.load(ctx, &project)
 			if err != nil {
 				return err
 			}
