@@ -35,7 +35,7 @@ again. A run that failed cannot be approved, and no job twice.`,
 		},
 	}
 	flags := command.Flags()
-	flags.StringVarP(&options.Dir, "directory", "C", ".", "folder of the project")
+	flags.StringVarP(&options.Dir, "directory", "C", ".", "`FOLDER` of the project")
 	flags.IntVar(&number, "run", 0, "`NUMBER` of the run (default: the latest)")
 	_ = command.MarkFlagDirname("directory")
 	play.bind(command)

@@ -35,7 +35,7 @@ The event matters only where includes have rules. Exit codes: 0; 1 if the config
 		},
 	}
 	where.bind(cmd)
-	what.bind(cmd)
+	what.bind(cmd, &where)
 	cmd.Flags().BoolVar(&bare, "no-comments", false, "leave out where the parts come from")
 	return cmd
 }

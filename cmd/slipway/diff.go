@@ -73,10 +73,11 @@ Exit codes: 0; 1 if something differs and --exit-code is given.`,
 	where.bind(cmd)
 	format.bind(cmd)
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&names, "event", "e", nil, "only this event of `slipway events` (repeatable)")
-	flags.StringSliceVar(&changed, "changed", nil, "path that every push and merge request changes (repeatable; default: none)")
+	flags.StringArrayVarP(&names, "event", "e", nil, "only this `EVENT` of \"slipway events\" (repeatable)")
+	flags.StringSliceVar(&changed, "changed", nil, "`PATH` that every push and merge request changes (repeatable; default: none)")
 	flags.BoolVar(&exitCode, "exit-code", false, "exit with 1 if something differs")
 	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
+	cmd.ValidArgsFunction = completeRefs(&where, "heads", "remotes", "tags")
 	return cmd
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/gitevent"
-	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
 // eventFlags say what happened: a standard event by its name, or a source with what belongs to it. Without any, it is a
@@ -34,24 +33,27 @@ var sources = map[string]pipeline.Source{
 	"pipeline": pipeline.MultiProject, "parent_pipeline": pipeline.ParentPipeline,
 }
 
-func (f *eventFlags) bind(cmd *cobra.Command) {
+func (f *eventFlags) bind(cmd *cobra.Command, where *projectFlags) {
 	f.cmd = cmd
 	flags := cmd.Flags()
-	flags.StringVarP(&f.event, "event", "e", "", "what happened: push, merge_request, tag, schedule, web, api, trigger, pipeline, parent_pipeline, or a name that `slipway events` lists (default: a push of the current commit)")
-	flags.StringVar(&f.branch, "branch", "", "branch of the pipeline, or of the merge request's source")
-	flags.StringVar(&f.tag, "tag", "", "tag of the pipeline")
-	flags.StringVar(&f.target, "target", "", "target branch of the merge request (default: the default branch)")
-	flags.StringVar(&f.title, "title", "", "title of the merge request")
-	flags.StringSliceVar(&f.labels, "label", nil, "label of the merge request (repeatable)")
+	flags.StringVarP(&f.event, "event", "e", "", "the `EVENT` that happened: push, merge_request, tag, schedule, web, api, trigger, pipeline, parent_pipeline, or a name that \"slipway events\" lists (default: a push of the current commit)")
+	flags.StringVar(&f.branch, "branch", "", "`BRANCH` of the pipeline, or of the merge request's source")
+	flags.StringVar(&f.tag, "tag", "", "`TAG` of the pipeline")
+	flags.StringVar(&f.target, "target", "", "target `BRANCH` of the merge request (default: the default branch)")
+	flags.StringVar(&f.title, "title", "", "`TITLE` of the merge request")
+	flags.StringSliceVar(&f.labels, "label", nil, "`LABEL` of the merge request (repeatable)")
 	flags.BoolVar(&f.fork, "fork", false, "the merge request comes from a fork")
 	flags.BoolVar(&f.draft, "draft", false, "the merge request is a draft")
-	flags.StringSliceVar(&f.changed, "changed", nil, "path that the push or merge request changes (repeatable; default: as git tells)")
+	flags.StringSliceVar(&f.changed, "changed", nil, "`PATH` that the push or merge request changes (repeatable; default: as git tells)")
 	flags.BoolVar(&f.fresh, "new-branch", false, "the push makes the branch: there is no diff")
-	flags.StringSliceVar(&f.open, "open-merge-request", nil, "open merge request of the branch, as in group/project!1 (repeatable)")
-	flags.BoolVar(&f.protect, "protected", false, "the branch or tag is protected")
-	flags.StringArrayVar(&f.vars, "var", nil, "variable of this run, KEY=VALUE (repeatable)")
-	flags.StringArrayVar(&f.inputs, "input", nil, "input of the pipeline, NAME=VALUE (repeatable; arrays as in YAML: [a, b])")
+	flags.StringSliceVar(&f.open, "open-merge-request", nil, "open merge request of the branch, a `REFERENCE` as group/project!1 (repeatable)")
+	flags.BoolVar(&f.protect, "protected", false, "the branch or tag is protected (default: the default branch is)")
+	flags.StringArrayVar(&f.vars, "var", nil, "variable of this run, `KEY=VALUE` (repeatable)")
+	flags.StringArrayVar(&f.inputs, "input", nil, "input of the pipeline, `NAME=VALUE` (repeatable; arrays as in YAML: [a, b])")
 	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
+	_ = cmd.RegisterFlagCompletionFunc("branch", completeRefs(where, "heads"))
+	_ = cmd.RegisterFlagCompletionFunc("target", completeRefs(where, "heads"))
+	_ = cmd.RegisterFlagCompletionFunc("tag", completeRefs(where, "tags"))
 }
 
 // load loads the project and makes the event that the flags describe.
@@ -70,7 +72,7 @@ func (f *eventFlags) resolve(ctx context.Context, project *projectFlags) (pipeli
 	if err != nil {
 		return event, err
 	}
-	if err := f.refine(&event); err != nil {
+	if err := f.refine(&event, project.defBranch); err != nil {
 		return event, err
 	}
 	for _, pair := range f.vars {
@@ -160,7 +162,7 @@ func (f *eventFlags) changedSince(ctx context.Context, dir, target string) []str
 }
 
 // refine applies the flags that were given.
-func (f *eventFlags) refine(event *pipeline.Event) error {
+func (f *eventFlags) refine(event *pipeline.Event, defaultBranch string) error {
 	given := f.cmd.Flags().Changed
 	mr := event.MergeRequestInfo
 	for _, name := range []string{"target", "title", "label", "fork", "draft"} {
@@ -198,7 +200,12 @@ func (f *eventFlags) refine(event *pipeline.Event) error {
 		event.Changed, event.NewBranch = f.changed, false
 	}
 	event.NewBranch = event.NewBranch || f.fresh
-	event.RefProtected = event.RefProtected || f.protect
+	if given("protected") {
+		event.RefProtected = f.protect
+	} else if event.Name == "" && mr == nil {
+		// GitLab protects the default branch of a new project.
+		event.RefProtected = event.Tag == "" && event.Branch == defaultBranch
+	}
 	event.OpenMergeRequests = append(slices.Clone(event.OpenMergeRequests), f.open...)
 	return nil
 }
@@ -210,16 +217,4 @@ func gitLine(ctx context.Context, dir string, args ...string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(out))
-}
-
-func completeEvents(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	var names []string
-	for _, event := range pipeline.StandardEvents() {
-		names = append(names, render.EventLabel(event))
-	}
-	for name := range sources {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 }

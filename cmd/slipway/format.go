@@ -17,7 +17,7 @@ type format struct {
 func newFormat(choices ...string) *format { return &format{value: choices[0], choices: choices} }
 
 func (f *format) bind(cmd *cobra.Command) {
-	cmd.Flags().VarP(f, "format", "f", "output: "+strings.Join(f.choices, ", "))
+	cmd.Flags().VarP(f, "format", "f", "output `NAME`: "+strings.Join(f.choices, ", "))
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(f.choices, cobra.ShellCompDirectiveNoFileComp))
 }
 

@@ -27,11 +27,11 @@ type includeFlags struct {
 func (f *includeFlags) bind(cmd *cobra.Command) {
 	f.cmd = cmd
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.projects, "projects", nil, "folder with included projects: clones or plain folders named group/project, or group/project@ref (repeatable)")
-	flags.StringVar(&f.fetch, "fetch", "", "fetch included projects by git from this server, as in https://gitlab.com; what was fetched is kept")
+	flags.StringSliceVar(&f.projects, "projects", nil, "`FOLDER` with included projects: clones or plain folders named group/project, or group/project@ref (repeatable)")
+	flags.StringVar(&f.fetch, "fetch", "", "fetch included projects by git from the server at this `URL`, as in https://gitlab.com; what was fetched is kept")
 	flags.BoolVar(&f.offline, "offline", false, "with --fetch: use only what was fetched before")
 	flags.BoolVar(&f.remote, "remote-includes", false, "read include:remote over https")
-	flags.StringVar(&f.templates, "templates", "", "folder with GitLab's templates, for include:template")
+	flags.StringVar(&f.templates, "templates", "", "`FOLDER` with GitLab's templates, for include:template")
 	flags.BoolVar(&f.skip, "skip-missing", false, "leave out includes that are not to be had here, and what refers to them; say what was left out")
 	_ = cmd.MarkFlagDirname("projects")
 	_ = cmd.MarkFlagDirname("templates")

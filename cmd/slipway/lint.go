@@ -65,7 +65,7 @@ block that begins there), or by "# slipway:disable-file=ID". Exit codes: 0 no er
 	where.bind(cmd)
 	format.bind(cmd)
 	flags := cmd.Flags()
-	flags.StringSliceVar(&disable, "disable", nil, "id of a rule to switch off (repeatable)")
+	flags.StringSliceVar(&disable, "disable", nil, "`ID` of a rule to switch off (repeatable)")
 	flags.BoolVar(&strict, "strict", false, "exit with 1 on warnings, too")
 	flags.BoolVar(&listRules, "list-rules", false, "list the rules: id, what is found, why it matters")
 	_ = cmd.RegisterFlagCompletionFunc("disable", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

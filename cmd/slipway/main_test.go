@@ -1,6 +1,8 @@
 package main
 
 import (
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,6 +50,34 @@ func TestOutputThatIsNoTerminalHasNoColours(t *testing.T) {
 		_, stdout, stderr := command(t, append(args, "-C", dir)...)
 		if strings.Contains(stdout+stderr, "\x1b") {
 			t.Errorf("slipway %s: colours", strings.Join(args, " "))
+		}
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("lint: {script: [x]}\nrelease: {script: [x], rules: [{if: $CI_COMMIT_TAG}]}\n"))
+	initRepository(t, dir)
+	git(t, dir, "branch", "topic")
+	git(t, dir, "tag", "v1.0.0")
+	for line, want := range map[string]string{
+		"plan --format ":  "text json mermaid",
+		"plan --why ":     "lint release",
+		"plan --branch ":  "main topic",
+		"plan --tag ":     "v1.0.0",
+		"run ":            "lint release",
+		"run lint ":       "release",
+		"run --executor ": "shell docker podman auto",
+		"diff ":           "main topic v1.0.0",
+	} {
+		words := strings.Split(line, " ")
+		verb, last := words[0], len(words)-1
+		args := slices.Concat([]string{"__completeNoDesc", verb, "-C", dir}, words[1:last], []string{words[last]})
+		code, stdout, stderr := command(t, args...)
+		got, _, _ := strings.Cut(stdout, ":")
+		if got = strings.Join(strings.Fields(got), " "); code != 0 || got != want {
+			t.Errorf("%q: %d, %q, want %q\n%s", line, code, got, want, stderr)
 		}
 	}
 }

@@ -59,12 +59,10 @@ An event that gets no pipeline is an answer, not an error. Exit codes: 0; 1 if G
 		},
 	}
 	where.bind(cmd)
-	what.bind(cmd)
+	what.bind(cmd, &where)
 	format.bind(cmd)
-	cmd.Flags().StringVar(&why, "why", "", "tell which rule lets this job in, or keeps it out")
-	_ = cmd.RegisterFlagCompletionFunc("why", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return jobNames(cmd, &where), cobra.ShellCompDirectiveNoFileComp
-	})
+	cmd.Flags().StringVar(&why, "why", "", "tell which rule lets this `JOB` in, or keeps it out")
+	_ = cmd.RegisterFlagCompletionFunc("why", completeJobs(&where))
 	return cmd
 }
 
@@ -112,20 +110,4 @@ func planJobNames(plan *pipeline.Plan) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// jobNames are all jobs of a project, for completion in a shell; none if it does not compile.
-func jobNames(cmd *cobra.Command, where *projectFlags) []string {
-	project, err := where.open()
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for _, event := range pipeline.StandardEvents() {
-		if plan, err := project.Plan(cmd.Context(), event); err == nil {
-			names = append(names, planJobNames(plan)...)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }

@@ -25,12 +25,12 @@ type projectFlags struct {
 
 func (f *projectFlags) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVarP(&f.dir, "directory", "C", ".", "folder of the project")
-	flags.StringVar(&f.config, "config", ".gitlab-ci.yml", "configuration file, relative to the project")
-	flags.StringVar(&f.path, "project-path", "acme/app", "the project's path on GitLab (CI_PROJECT_PATH)")
-	flags.StringVar(&f.host, "host", "gitlab.example.com", "the GitLab instance (CI_SERVER_HOST)")
-	flags.StringVar(&f.defBranch, "default-branch", "main", "the project's default branch")
-	flags.StringVar(&f.variables, "variables", "", "YAML file with the project's CI/CD variables: a list of {key, value, ...}")
+	flags.StringVarP(&f.dir, "directory", "C", ".", "`FOLDER` of the project")
+	flags.StringVar(&f.config, "config", ".gitlab-ci.yml", "configuration `FILE`, relative to the project")
+	flags.StringVar(&f.path, "project-path", "acme/app", "the project's `PATH` on GitLab (CI_PROJECT_PATH)")
+	flags.StringVar(&f.host, "host", "gitlab.example.com", "the GitLab instance's `HOST` (CI_SERVER_HOST)")
+	flags.StringVar(&f.defBranch, "default-branch", "main", "the project's default `BRANCH`")
+	flags.StringVar(&f.variables, "variables", "", "YAML `FILE` with the project's CI/CD variables: a list of {key, value, ...}")
 	f.includes.bind(cmd)
 	_ = cmd.MarkFlagDirname("directory")
 	_ = cmd.MarkFlagFilename("variables", "yml", "yaml")

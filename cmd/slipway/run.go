@@ -68,17 +68,20 @@ Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was
 		},
 	}
 	project.bind(command)
-	event.bind(command)
+	event.bind(command, &project)
 	play.bind(command)
 	flags := command.Flags()
 	flags.StringArrayVar(&options.Approve, "approve", nil, "run this manual `JOB` without a question (repeatable)")
 	flags.StringVar(&options.ApproveHint, "approve-hint", "", "the `COMMAND` that a person is told to approve with (default: slipway approve JOB)")
 	flags.StringVar(&toolsDir, "tools", "", "`DIR` with a go.mod whose tools jobs can call (default: tools, if it has one; none: -)")
-	flags.StringVar(&options.Executor, "executor", "shell", "where jobs run: shell, docker, podman, or auto (containers if there are any)")
+	flags.StringVar(&options.Executor, "executor", "shell", "`NAME` of what jobs run in: shell, docker, podman, or auto (containers if there are any)")
 	flags.StringArrayVar(&options.PassEnv, "env", nil, "pass this environment `VARIABLE` on to the jobs (repeatable)")
+	command.ValidArgsFunction = completeJobs(&project)
+	_ = command.RegisterFlagCompletionFunc("approve", completeJobs(&project))
+	_ = command.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"shell", "docker", "podman", "auto"}, cobra.ShellCompDirectiveNoFileComp))
 	flags.BoolVar(&options.CommittedOnly, "committed", false, "leave uncommitted and untracked files out")
 	flags.BoolVar(&options.NoDelay, "no-delay", false, "start delayed jobs at once")
-	flags.IntVar(&options.Keep, "keep", 10, "how many runs stay in .slipway/runs")
+	flags.IntVar(&options.Keep, "keep", 10, "`NUMBER` of runs that stay in .slipway/runs")
 	return command
 }
 
