@@ -1,0 +1,27 @@
+package main
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// BenchmarkProcess runs the command as people do, on this repository's own pipeline: from the start of the process, files
+// read anew, git asked.
+func BenchmarkProcess(b *testing.B) {
+	command := filepath.Join(b.TempDir(), "slipway")
+	if out, err := exec.CommandContext(b.Context(), "go", "build", "-o", command, ".").CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
+	for _, verb := range []string{"version", "plan", "lint"} {
+		b.Run(verb, func(b *testing.B) {
+			for b.Loop() {
+				c := exec.CommandContext(b.Context(), command, verb)
+				c.Dir = filepath.Join("..", "..")
+				if out, err := c.CombinedOutput(); err != nil {
+					b.Fatalf("%v: %s", err, out)
+				}
+			}
+		})
+	}
+}
