@@ -63,9 +63,10 @@ const (
 var clockUnits = []time.Duration{time.Second, time.Minute, time.Hour, day, 30 * day, year}
 
 var numberWords = map[string]string{
-	"a": "1", "an": "1", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
-	"nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "fifteen": "15", "twenty": "20", "thirty": "30", "forty": "40",
-	"fifty": "50", "sixty": "60", "ninety": "90",
+	"a": "1", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
+	"nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "thirteen": "13", "fourteen": "14", "fifteen": "15", "sixteen": "16",
+	"seventeen": "17", "eighteen": "18", "nineteen": "19", "twenty": "20", "thirty": "30", "forty": "40", "fifty": "50",
+	"sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90",
 }
 
 var errNoDuration = errors.New("it has no number and no unit")
@@ -154,6 +155,9 @@ func clock(text string) (time.Duration, bool) {
 	if len(parts) < 2 || len(parts) > len(clockUnits) {
 		return 0, false
 	}
+	last := &parts[len(parts)-1]
+	whole, fraction, _ := strings.Cut(*last, ".")
+	*last = whole
 	var sum time.Duration
 	for i, part := range parts {
 		n, err := strconv.ParseUint(part, 10, 20)
@@ -161,6 +165,13 @@ func clock(text string) (time.Duration, bool) {
 			return 0, false
 		}
 		sum += time.Duration(n) * clockUnits[len(parts)-1-i]
+	}
+	if fraction != "" {
+		seconds, err := strconv.ParseFloat("0."+fraction, 64)
+		if err != nil {
+			return 0, false
+		}
+		sum += time.Duration(seconds * float64(time.Second))
 	}
 	return sum, sum > 0
 }
