@@ -15,7 +15,7 @@ func checkManualWithoutAllowFailure(p *pass) {
 		if value(job.node, "allow_failure") != nil {
 			continue
 		}
-		for _, rule := range items(value(job.node, "rules")) {
+		for _, rule := range ruleList(value(job.node, "rules")) {
 			key, when := entry(rule, "when")
 			if when == nil || when.Value != "manual" || value(rule, "allow_failure") != nil {
 				continue
@@ -122,14 +122,14 @@ var diffOnly = lazyregexp.New(`merge_request|CI_MERGE_REQUEST|==\s*\$\{?CI_DEFAU
 // checkChangesAlwaysTrue speaks once of each list of rules.
 func checkChangesAlwaysTrue(p *pass) {
 	for _, job := range p.jobs() {
-		for _, rule := range items(value(job.node, "rules")) {
+		for _, rule := range p.rulesOf(job) {
 			// A rule that ends with "never" for what has no diff makes the rest safe; such lists are left alone.
 			cond := value(rule, "if")
 			if when := value(rule, "when"); when != nil && when.Value == "never" && cond != nil {
 				break
 			}
 			key, changes := entry(rule, "changes")
-			if changes == nil || value(changes, "compare_to") != nil || cond != nil && diffOnly().MatchString(cond.Value) {
+			if !job.holds(rule) || changes == nil || value(changes, "compare_to") != nil || cond != nil && diffOnly().MatchString(cond.Value) {
 				continue
 			}
 			p.report(Finding{
@@ -144,7 +144,7 @@ func checkChangesAlwaysTrue(p *pass) {
 
 func checkChangesNeverMatch(p *pass) {
 	for _, job := range p.jobs() {
-		for _, rule := range items(value(job.node, "rules")) {
+		for _, rule := range ruleList(value(job.node, "rules")) {
 			for _, keyword := range []string{"changes", "exists"} {
 				node := value(rule, keyword)
 				if paths := value(node, "paths"); paths != nil {

@@ -137,7 +137,7 @@ func (j sourceJob) foreign() bool {
 func parseScript(parser *syntax.Parser, job sourceJob, keyword string, node *yaml.Node) *script {
 	s := &script{job: job, keyword: keyword}
 	var lines []string
-	flatten(node, maxScriptNesting, func(item *yaml.Node) {
+	flatten(node, maxNesting, func(item *yaml.Node) {
 		for i, line := range strings.Split(strings.TrimSuffix(neutral(item), "\n"), "\n") {
 			lines = append(lines, line)
 			s.origins = append(s.origins, origin{item, i})
@@ -153,8 +153,8 @@ func parseScript(parser *syntax.Parser, job sourceJob, keyword string, node *yam
 	return s
 }
 
-// maxScriptNesting is GitLab's limit for lists in the lists of a script.
-const maxScriptNesting = 10
+// maxNesting is GitLab's limit for lists in the lists of scripts and rules.
+const maxNesting = 10
 
 func flatten(node *yaml.Node, depth int, visit func(*yaml.Node)) {
 	node = resolve(node)

@@ -367,6 +367,39 @@ func resolveAll(nodes []*yaml.Node) []*yaml.Node {
 	return out
 }
 
+// ruleList are the rules of a list, which may have lists in it.
+func ruleList(rules *yaml.Node) []*yaml.Node {
+	var list []*yaml.Node
+	if rules != nil {
+		flatten(rules, maxNesting, func(n *yaml.Node) { list = append(list, n) })
+	}
+	return list
+}
+
+// rulesOf are the rules of a job, with those that it refers to by `!reference` in their place.
+func (p *pass) rulesOf(job sourceJob) []*yaml.Node {
+	var list []*yaml.Node
+	for _, rule := range ruleList(value(job.node, "rules")) {
+		if rule.Tag != "!reference" || len(rule.Content) == 0 {
+			list = append(list, rule)
+			continue
+		}
+		for _, other := range p.jobsNamed(rule.Content[0].Value, job.source) {
+			node := other.node
+			for _, key := range rule.Content[1:] {
+				node = value(node, key.Value)
+			}
+			list = append(list, ruleList(node)...)
+		}
+	}
+	return list
+}
+
+// holds reports whether a rule stands in the job itself.
+func (j sourceJob) holds(rule *yaml.Node) bool {
+	return slices.Contains(ruleList(value(j.node, "rules")), rule)
+}
+
 // scalars visits every text below a node once, keys included.
 func scalars(node *yaml.Node, visit func(*yaml.Node)) {
 	if node == nil {

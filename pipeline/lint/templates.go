@@ -157,7 +157,7 @@ func quotedAt(expression string, offset int) bool {
 // conditions visits every `if` of the file's rules: of workflow, includes and jobs.
 func (s *source) conditions(visit func(path string, node *yaml.Node)) {
 	list := func(path string, rules *yaml.Node) {
-		for _, rule := range items(rules) {
+		for _, rule := range ruleList(rules) {
 			if cond := value(rule, "if"); cond != nil && cond.Kind == yaml.ScalarNode {
 				visit(path+":rules:if", cond)
 			}
@@ -180,6 +180,9 @@ func checkUnusedHiddenJob(p *pass) {
 		aliases(s.body, aliased)
 		for _, job := range s.jobs {
 			for _, name := range items(value(job.node, "extends")) {
+				if strings.Contains(name.Value, "$[[") {
+					return // any may be meant
+				}
 				used[name.Value] = true
 			}
 			if containsAny(job.node, aliased) {
@@ -189,7 +192,8 @@ func checkUnusedHiddenJob(p *pass) {
 		references(s.body, used)
 	}
 	for _, job := range p.jobs() {
-		if job.hidden() && !used[job.name] {
+		// Those of templates are for whoever includes them.
+		if job.hidden() && !used[job.name] && !strings.HasPrefix(job.source.path, "templates/") {
 			p.report(Finding{
 				Position: job.source.at(job.key), Path: "jobs:" + job.name,
 				Message: fmt.Sprintf("nothing uses %s", job.name),
