@@ -32,7 +32,11 @@ func (c *checker) validateEdges(s *specification) {
 func (e *edgeChecker) job(j *jobSpec, stages []string) {
 	p := jobsPath.child(j.base)
 	if _, ok := e.stages[j.stage]; !ok {
-		e.fail(p.child("stage"), orElse(j.node.Get("stage"), j.key), "stages has "+join(stages), "there is no stage %q", j.stage)
+		message := "there is no stage %q"
+		if j.node.Get("stage").IsNull() {
+			message = "a job without a stage is in %q, which stages does not have"
+		}
+		e.fail(p.child("stage"), orElse(j.node.Get("stage"), j.key), "stages has "+join(stages), message, j.stage)
 	}
 	for _, d := range j.dependencies {
 		e.dependency(p.child("dependencies"), j, j.node.Get("dependencies"), d, false)

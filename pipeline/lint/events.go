@@ -249,7 +249,7 @@ func checkInterruptibleDeployment(p *pass) {
 func checkNeedsAndDependencies(p *pass) {
 	p.compiled(func(job *pipeline.Job) {
 		if job.Needs != nil && job.Dependencies != nil && len(job.Dependencies) > 0 {
-			at, path := p.place(job, "dependencies")
+			at, path := p.ownPlace(job, "dependencies")
 			p.report(Finding{
 				Position: at, Path: path,
 				Message: "`needs` decides already which artifacts are fetched",
@@ -273,7 +273,7 @@ func checkImageNotPinned(p *pass) {
 }
 
 func (p *pass) reportImage(job *pipeline.Job, keyword, name string) {
-	at, path := p.place(job, keyword)
+	at, path := p.ownPlace(job, keyword)
 	p.report(Finding{
 		Position: at, Path: path,
 		Message: fmt.Sprintf("image %q is another one tomorrow", name),
@@ -294,7 +294,7 @@ func unpinned(image string) bool {
 func checkArchivedTool(p *pass) {
 	p.compiled(func(job *pipeline.Job) {
 		if job.Image != nil && strings.Contains(job.Image.Name, "kaniko-project/executor") {
-			at, path := p.place(job, "image")
+			at, path := p.ownPlace(job, "image")
 			p.report(Finding{
 				Position: at, Path: path,
 				Message: "kaniko is archived and gets no fixes",
@@ -310,7 +310,7 @@ func checkArtifactsLostOnFailure(p *pass) {
 		if a == nil || len(a.Reports) == 0 || len(a.Paths) == 0 || a.When == "always" || onlyDotenv(a) {
 			return
 		}
-		at, path := p.place(job, "artifacts", "paths")
+		at, path := p.ownPlace(job, "artifacts", "paths")
 		p.report(Finding{
 			Position: at, Path: path,
 			Message: "if the job fails, its reports are uploaded and these paths are not",
@@ -330,7 +330,7 @@ func checkCacheOutsideProject(p *pass) {
 		for _, cache := range job.Cache {
 			for _, cached := range cache.Paths {
 				if outside(cached) {
-					at, path := p.place(job, "cache", "paths")
+					at, path := p.ownPlace(job, "cache", "paths")
 					p.report(Finding{
 						Position: at, Path: path,
 						Message: fmt.Sprintf("%s is not below the project's folder, so it is not cached", cached),
@@ -360,7 +360,7 @@ func outside(path string) bool {
 func checkCacheUnprotected(p *pass) {
 	p.compiled(func(job *pipeline.Job) {
 		if slices.ContainsFunc(job.Cache, func(c pipeline.Cache) bool { return c.Unprotect }) {
-			at, path := p.place(job, "cache", "unprotect")
+			at, path := p.ownPlace(job, "cache", "unprotect")
 			p.report(Finding{
 				Position: at, Path: path,
 				Message: "protected branches restore a cache that every branch can write",
@@ -382,7 +382,7 @@ func checkGoCacheOutsideProject(p *pass) {
 				continue
 			}
 			if outside(v.Value) {
-				at, path := p.place(job, "variables", v.Key)
+				at, path := p.ownPlace(job, "variables", v.Key)
 				p.report(Finding{
 					Position: at, Path: path,
 					Message: fmt.Sprintf("%s is %s, which the runner cannot cache", v.Key, v.Value),

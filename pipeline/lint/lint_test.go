@@ -145,8 +145,8 @@ func TestSwitches(t *testing.T) {
 func TestFilesThatAreLookedAt(t *testing.T) {
 	t.Parallel()
 	others := fstest.MapFS{
-		"platform/ci@v1/deploy.yml": {Data: []byte("e: {image: golang, script: [x]}\n")},
-		"platform/ci@v2/deploy.yml": {Data: []byte("e: {image: golang, script: [x], needs: [nothing]}\n")},
+		"platform/ci@v1/deploy.yml": {Data: []byte("e: {image: golang, script: [x]}\n.e: {image: alpine}\n")},
+		"platform/ci@v2/deploy.yml": {Data: []byte("e: {image: golang, script: [x], needs: [nothing]}\n.e: {image: alpine}\n")},
 	}
 	for ref, want := range map[string]string{
 		"v1": ".gitlab-ci.yml:9 image-not-pinned; ci/child.yml:1 deprecated-keyword; ci/main.yml:1 image-not-pinned; " +
@@ -162,6 +162,7 @@ include:
     ref: ` + ref + `
     file: deploy.yml
 own: {image: golang, script: [x]}
+theirs: {extends: .e, script: [x]}
 child: {trigger: {include: ci/child.yml}}
 `)
 		for name, text := range map[string]string{

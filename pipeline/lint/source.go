@@ -196,14 +196,22 @@ func (p *pass) written(job *pipeline.Job) (sourceJob, bool) {
 }
 
 // place is where a keyword of a compiled job was written, and its key path: in the job, in what it extends, or in
-// `default`. It is the job itself if the keyword is in none of them.
+// `default`; else it is the job.
 func (p *pass) place(job *pipeline.Job, keys ...string) (pipeline.Position, string) {
+	if at, path := p.ownPlace(job, keys...); at.File != "" {
+		return at, path
+	}
+	return job.Source, jobPath(job.BaseName, keys)
+}
+
+// ownPlace is like place, but nowhere if the keyword comes from a file of another project.
+func (p *pass) ownPlace(job *pipeline.Job, keys ...string) (pipeline.Position, string) {
 	if written, ok := p.written(job); ok {
 		if key, path := p.owner(written, keys); key != nil {
 			return key.at(), path
 		}
 	}
-	return job.Source, jobPath(job.BaseName, keys)
+	return pipeline.Position{}, ""
 }
 
 func jobPath(name string, keys []string) string {
