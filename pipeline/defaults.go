@@ -7,7 +7,7 @@ import (
 )
 
 var defaultKeys = []string{"before_script", "after_script", "hooks", "cache", "image", "services", "interruptible", "timeout", "retry",
-	"tags", "artifacts", "id_tokens"}
+	"tags", "artifacts", "id_tokens", "identity"}
 
 // inheritable are the keywords that a job has of its own or takes from `default`; set says which are given.
 type inheritable struct {
@@ -23,6 +23,7 @@ type inheritable struct {
 	retry                     *Retry
 	tags                      []string
 	artifacts                 *Artifacts
+	identity                  string
 }
 
 // read validates one keyword, if it is an inheritable one and has a value.
@@ -60,6 +61,8 @@ func (i *inheritable) read(c *checker, p *keyPath, key string, n *node) {
 		i.artifacts = c.artifacts(p, n)
 	case "id_tokens":
 		i.idTokens = c.idTokens(p, n)
+	case "identity":
+		i.identity = c.identity(p, n)
 	}
 }
 
@@ -92,6 +95,8 @@ func (i *inheritable) take(from *inheritable, keys []string, takes func(string) 
 			i.artifacts = from.artifacts
 		case "id_tokens":
 			i.idTokens = from.idTokens
+		case "identity":
+			i.identity = from.identity
 		}
 	}
 }

@@ -29,6 +29,8 @@ func FuzzCompile(f *testing.F) {
 		}
 		f.Add(main, other, uint8(0))
 	})
+	f.Add("a: {script: [x], identity: google_cloud, secrets: {A: {vault: a/b@c}, B: {aws_secrets_manager: d#e}}}\n"+
+		"b: {run: [{name: s, step: {git: {url: u, rev: v}}, inputs: {i: 1}}], inputs: {i: {default: 1, type: number}}}\n", "", uint8(0))
 	events := pipeline.StandardEvents()
 	f.Fuzz(func(t *testing.T, main, other string, which uint8) {
 		files := fstest.MapFS{

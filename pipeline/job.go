@@ -41,7 +41,6 @@ type jobSpec struct {
 	release       any
 	pages         any
 	secrets       any
-	identity      string
 	run           any
 	confirmation  string
 	parallel      *parallel
@@ -59,7 +58,7 @@ var (
 	bridgeKeys = append([]string{"trigger", "parallel"}, commonKeys...)
 
 	// GitLab validates default:timeout and then forgets it.
-	inheritedByJob    = []string{"before_script", "after_script", "hooks", "cache", "image", "services", "retry", "tags", "artifacts", "id_tokens"}
+	inheritedByJob    = []string{"before_script", "after_script", "hooks", "cache", "image", "services", "retry", "tags", "artifacts", "id_tokens", "identity"}
 	inheritedByBridge = []string{"interruptible"}
 )
 
@@ -272,7 +271,7 @@ func (c *checker) jobParts(p *keyPath, n *node, j *jobSpec, defaults *inheritabl
 	if v := n.Get("script"); !v.IsNull() {
 		j.script = c.commands(p.child("script"), v)
 	}
-	for _, key := range []string{"after_script", "hooks", "cache", "image", "services", "timeout", "retry", "tags", "artifacts", "id_tokens"} {
+	for _, key := range []string{"after_script", "hooks", "cache", "image", "services", "timeout", "retry", "tags", "artifacts", "id_tokens", "identity"} {
 		j.read(c, p, key, n.Get(key))
 	}
 	j.take(defaults, inheritedByJob, j.inherit.defaults.takes)
@@ -301,9 +300,6 @@ func (c *checker) jobParts(p *keyPath, n *node, j *jobSpec, defaults *inheritabl
 	}
 	if v := n.Get("secrets"); !v.IsNull() {
 		j.secrets = c.secrets(p.child("secrets"), v)
-	}
-	if v := n.Get("identity"); !v.IsNull() {
-		j.identity = c.identity(p.child("identity"), v)
 	}
 	if v := n.Get("dast_configuration"); !v.IsNull() {
 		c.dastConfiguration(p.child("dast_configuration"), v)

@@ -62,6 +62,8 @@ func TestVerdictsOnRules(t *testing.T) {
 			`[{"name":"unit","needs":["a"],"script":["x"],"stage":"test"}]`},
 		"needs of the job are, even if a rule has others": {main,
 			"a: {script: [x], rules: [{when: never}]}\nb: {script: [x]}\nunit: {script: [x], needs: [a], rules: [{needs: [b]}]}\n", "create: jobs:unit:needs"},
+		"a default identity": {main, "default: {identity: google_cloud}\na: {script: [x]}\nb: {script: [x], inherit: {default: false}}\n",
+			`[{"identity":"google_cloud","name":"a","script":["x"],"stage":"test"},{"name":"b","script":["x"],"stage":"test"}]`},
 		"steps": {main, `unit: {run: [{name: a, script: echo, env: {B: c}}, {name: d, step: ./s, inputs: {e: 1}}, {name: f, func: {git: {url: u, rev: v}}}]}`,
 			`[{"name":"unit","run":[{"env":{"B":"c"},"name":"a","script":"echo"},{"inputs":{"e":1},"name":"d","step":"./s"},` +
 				`{"func":{"git":{"rev":"v","url":"u"}},"name":"f"}],"stage":"test"}]`},
