@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,8 +75,13 @@ func parse(text []byte) (*yaml.Node, error) {
 	if document, ok := quickyaml.Parse(text); ok {
 		return document, nil
 	}
+	text, hidden := hide(text)
 	document := new(yaml.Node)
-	return document, yaml.NewDecoder(bytes.NewReader(text)).Decode(document)
+	err := yaml.NewDecoder(bytes.NewReader(text)).Decode(document)
+	if hidden && err == nil {
+		reveal(document)
+	}
+	return document, err
 }
 
 // moveDown adds to the lines of all nodes.
@@ -230,6 +236,11 @@ func (c *converter) convertValue(n *yaml.Node, depth int) (*Node, error) {
 	}
 	if n.Tag == "!reference" && n.Kind != yaml.SequenceNode {
 		return newList(Reference, nil, c.position(n)), nil
+	}
+	if n.Style&yaml.FlowStyle != 0 {
+		if i := slices.IndexFunc(n.Content, misplacedColon); i >= 0 {
+			return nil, c.fail(n.Content[i], "a blank is missing behind the colon of %s, or quotes around it", n.Content[i].Value)
+		}
 	}
 	switch n.Kind {
 	case yaml.SequenceNode:

@@ -49,6 +49,9 @@ func TestParse(t *testing.T) {
 		"blank documents are left out": {"# nothing\n---\na: 1\n---\n", "{:a=>1}"},
 		"an anchor is redefined":       {"a: &x 1\nb: &x 2\nc: *x", "{:a=>1, :b=>2, :c=>2}"},
 		"quoted words stay text":       {"a: 'yes'\nb: \"1\"\nc: !!str 1", `{:a=>"yes", :b=>"1", :c=>"1"}`},
+		"a question mark in a list":    {"a: [x?y, z?, $?, 'q?']", `{:a=>["x?y", "z?", "$?", "q?"]}`},
+		"a question mark in a hash":    {"a: {b?: c?d} # e?\n? f\n: g?", `{:a=>{:b?=>"c?d"}, :f=>"g?"}`},
+		"a slash behind a backslash":   {`{a: &x "b\/c\\/d", e: 'f\/g', h: i\/j?}`, `{:a=>"b/c\\/d", :e=>"f\\/g", :h=>"i\\/j?"}`},
 		"nothing":                      {"", ""},
 	}
 	for name, c := range tests {
@@ -79,7 +82,8 @@ func TestPositions(t *testing.T) {
 	if want := (Position{"f.yml", 7, 7}); item.Position != want {
 		t.Errorf("%v, want %v", item.Position, want)
 	}
-	for text, line := range map[string]int{"a: [1, 2\n": 1, "a: 1\n---\nb: 1\nc: [\n": 4, "a: *b": 1, "a:\n  b: 2026-01-01": 2, "text": 1} {
+	for text, line := range map[string]int{"a: [1, 2\n": 1, "a: 1\n---\nb: 1\nc: [\n": 4, "a: *b": 1, "a:\n  b: 2026-01-01": 2, "text": 1,
+		"a:\n  b: {c:}": 2, "a: [b:, c]": 1, "a: [b? : ?c]": 1} {
 		_, err := Parse("f.yml", []byte(text))
 		var syntax *SyntaxError
 		if !errors.As(err, &syntax) || syntax.Position.Line < line || syntax.Position.Line > line+1 {
