@@ -212,6 +212,16 @@ func FormatFloat(v float64) string {
 	return mantissa + "e" + exponent
 }
 
+// separatesDigits says whether a digit follows each separator.
+func separatesDigits(s string) bool {
+	for i := range len(s) {
+		if (s[i] == '_' || s[i] == ',') && (i+1 == len(s) || s[i+1] == '_' || s[i+1] == ',') {
+			return false
+		}
+	}
+	return true
+}
+
 func withoutSeparators(s string) string {
 	if !strings.ContainsAny(s, "_,") {
 		return s
@@ -237,12 +247,10 @@ func integer(s string) (string, bool) {
 		base, digits = 2, clean[2:]
 	case strings.HasPrefix(body, "0x"):
 		base, digits = 16, clean[2:]
-	case strings.HasPrefix(body, "0o"):
-		base, digits = 8, clean[2:]
 	case body[0] == '0' && len(body) > 1:
 		base, digits = 8, clean[1:]
 	default:
-		if !digitsWith(body, "_,") || strings.HasSuffix(body, "_") || strings.HasSuffix(body, ",") {
+		if !digitsWith(body, "_,") || !separatesDigits(body) {
 			return "", false
 		}
 	}

@@ -14,8 +14,8 @@ func TestScalars(t *testing.T) {
 		want string
 	}{
 		{"yes", Bool, "true"}, {"Off", Bool, "false"}, {"y", String, "y"}, {"n", String, "n"}, {"~", Null, ""}, {"NULL", Null, ""},
-		{"", Null, ""}, {"0755", Int, "493"}, {"08", String, "08"}, {"0x1F", Int, "31"}, {"0b101", Int, "5"}, {"0o17", Int, "15"},
-		{"1_000", Int, "1000"}, {"1,000", Int, "1000"}, {"+7", Int, "7"}, {"-0", Int, "0"}, {"12:30", Int, "45000"}, {"12:60", String, "12:60"},
+		{"", Null, ""}, {"0755", Int, "493"}, {"08", String, "08"}, {"0x1F", Int, "31"}, {"0b101", Int, "5"}, {"0o17", String, "0o17"},
+		{"1_000", Int, "1000"}, {"1,000", Int, "1000"}, {"1__0", String, "1__0"}, {"1_", String, "1_"}, {"+7", Int, "7"}, {"-0", Int, "0"}, {"12:30", Int, "45000"}, {"12:60", String, "12:60"},
 		{"1.50", Float, "1.5"}, {"1.", Float, "1.0"}, {".5", Float, "0.5"}, {".", String, "."}, {"1e3", String, "1e3"}, {"1.5e3", String, "1.5e3"},
 		{"1.5e+3", Float, "1500.0"}, {"1.0e+20", Float, "1.0e+20"}, {"1.2.3", String, "1.2.3"}, {"v1.2", String, "v1.2"}, {"-", String, "-"},
 		{".inf", Float, "Infinity"}, {"-.INF", Float, "-Infinity"}, {".NaN", Float, "NaN"}, {":symbol", String, "symbol"}, {":", String, ":"},
