@@ -85,6 +85,30 @@ func describe(n *node) string {
 	return fmt.Sprintf("the %s %s", n.Kind, shorten(n.Text))
 }
 
+// firstWrong finds the item of a list that is no string; n itself if there is none.
+func firstWrong(n *node) *node {
+	if !n.Is(yamltree.Sequence) {
+		return n
+	}
+	for _, item := range n.Flatten() {
+		if item.Kind != yamltree.String {
+			return item
+		}
+	}
+	return n
+}
+
+// describeItems is describe for what should hold strings.
+func describeItems(n *node) string {
+	if wrong := firstWrong(n); wrong != n {
+		return "one with " + describe(wrong)
+	}
+	if n.Is(yamltree.Sequence) && slices.ContainsFunc(n.Items, func(item *node) bool { return item.Kind == yamltree.Sequence }) {
+		return "a nested array"
+	}
+	return describe(n)
+}
+
 func shorten(s string) string {
 	const most = 60
 	if len(s) <= most {
@@ -209,7 +233,7 @@ func (c *checker) optional(p *keyPath, n *node, key string, ok func(*node) bool,
 	if v.IsNull() || ok(v) {
 		return true
 	}
-	c.fail(p.child(key), v, hint, "should be %s, not %s", what, describe(v))
+	c.fail(p.child(key), firstWrong(v), hint, "should be %s, not %s", what, describeItems(v))
 	return false
 }
 

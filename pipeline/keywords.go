@@ -14,7 +14,7 @@ const maxTags = 49
 
 func (c *checker) tags(p *keyPath, n *node) []string {
 	if !isStrings(n) {
-		c.fail(p, n, "write a list", "should be an array of strings, not %s", describe(n))
+		c.fail(p, firstWrong(n), "write a list of strings", "should be an array of strings, not %s", describeItems(n))
 		return nil
 	}
 	tags := n.Strings()

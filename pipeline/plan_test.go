@@ -240,3 +240,24 @@ func TestOwnComponents(t *testing.T) {
 		t.Error("the local include of the component is missing")
 	}
 }
+
+func TestErrorsTellWhichItemIsWrong(t *testing.T) {
+	t.Parallel()
+	project := load(t, pipeline.Options{}, map[string]string{".gitlab-ci.yml": `
+a: {script: [x], tags: [linux, 5]}
+b: {script: [x], artifacts: {paths: [{c: d}]}}
+c: {script: [x], dependencies: [[a]]}
+`})
+	_, err := project.Plan(context.Background(), pipeline.Event{Source: pipeline.Push})
+	if err == nil {
+		t.Fatal("the configuration is valid")
+	}
+	want := []string{
+		".gitlab-ci.yml:2:32: jobs:a:tags: should be an array of strings, not one with the integer 5 (write a list of strings)",
+		".gitlab-ci.yml:3:38: jobs:b:artifacts:paths: should be an array of strings, not one with a hash",
+		".gitlab-ci.yml:4:32: jobs:c:dependencies: should be an array of strings, not a nested array",
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Error(diff)
+	}
+}

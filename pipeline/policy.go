@@ -72,7 +72,7 @@ func (c *checker) policyVariables(p *keyPath, n *node, pol *policy) {
 
 func (c *checker) refs(p *keyPath, n *node) {
 	if !isStrings(n) {
-		c.fail(p, n, "", "should be an array of refs, not %s", describe(n))
+		c.fail(p, firstWrong(n), "", "should be an array of refs, not %s", describeItems(n))
 		return
 	}
 	for _, item := range n.Items {

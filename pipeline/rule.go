@@ -177,7 +177,7 @@ func (c *checker) changes(p *keyPath, n *node) *changes {
 func (c *checker) pathList(p *keyPath, n *node) {
 	switch {
 	case !isStrings(n):
-		c.fail(p, n, "", "should be an array of strings, not %s", describe(n))
+		c.fail(p, firstWrong(n), "", "should be an array of strings, not %s", describeItems(n))
 	case len(n.Items) > maxPaths:
 		c.fail(p, n, "", "more than %d paths", maxPaths)
 	}

@@ -1,12 +1,10 @@
 package pipeline
 
-import "gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
-
 // commands validates a script: a string, or a list of strings that may be nested.
 func (c *checker) commands(p *keyPath, n *node) []string {
 	if !isString(n) && !isNestedList(n, maxNesting, isString) {
-		c.fail(p, c.firstWrong(n), "put commands with a colon in quotes",
-			"should be a string or an array of strings nested up to %d levels, not %s", maxNesting, describe(c.firstWrong(n)))
+		c.fail(p, firstWrong(n), "put commands with a colon in quotes",
+			"should be a string or an array of strings nested up to %d levels, not %s", maxNesting, describe(firstWrong(n)))
 		return nil
 	}
 	items := n.Flatten()
@@ -15,19 +13,6 @@ func (c *checker) commands(p *keyPath, n *node) []string {
 		lines[i] = item.Text
 	}
 	return lines
-}
-
-// firstWrong finds the item of a list that is no string.
-func (c *checker) firstWrong(n *node) *node {
-	if !n.Is(yamltree.Sequence) {
-		return n
-	}
-	for _, item := range n.Flatten() {
-		if item.Kind != yamltree.String {
-			return item
-		}
-	}
-	return n
 }
 
 // hooks validates the keyword `hooks`.

@@ -36,7 +36,7 @@ func injectEdgeStages(tree *node) *node {
 // stages gives the names of the stages in their order, each once.
 func (c *checker) stages(p *keyPath, n *node) []string {
 	if !isNestedList(n, maxNesting, isString) {
-		c.fail(p, n, "", "should be an array of names, not %s", describe(n))
+		c.fail(p, firstWrong(n), "", "should be an array of names, not %s", describeItems(n))
 		return nil
 	}
 	var names []string
