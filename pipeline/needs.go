@@ -101,8 +101,11 @@ func (c *checker) jobNeed(p *keyPath, n *node) needSpec {
 	c.optionalBool(p, n, "artifacts")
 	c.optionalBool(p, n, "optional")
 	s := needSpec{Need: Need{Job: n.Get("job").RubyText(), Artifacts: wantsArtifacts(n), Optional: n.Get("optional").True()}, node: n}
-	if v := n.Get("parallel"); !v.IsNull() {
+	switch v := n.Get("parallel"); {
+	case !v.IsNull():
 		s.matrix = c.parallel(p.child("parallel"), v, false)
+	case v != nil:
+		s.matrix = &parallel{} // none of the jobs of a matrix
 	}
 	return s
 }

@@ -33,10 +33,14 @@ func (c *checker) policy(p *keyPath, n *node) *policy {
 			return pol
 		}
 		c.allowedKeys(p, n, "refs", "kubernetes", "variables", "changes")
+		// A key without a value asks for what never holds.
+		for _, key := range []string{"refs", "variables", "changes"} {
+			pol.has[key] = n.Has(key)
+		}
 		c.policyVariables(p, n.Get("variables"), pol)
 		if v := n.Get("refs"); !v.IsNull() {
 			c.refs(p.child("refs"), v)
-			pol.refs, pol.has["refs"] = v.Strings(), true
+			pol.refs = v.Strings()
 		}
 		if v := n.Get("kubernetes"); !v.IsNull() {
 			c.optionalOneOf(p, n, "kubernetes", "active")
@@ -44,7 +48,7 @@ func (c *checker) policy(p *keyPath, n *node) *policy {
 		}
 		c.optionalStrings(p, n, "variables")
 		if c.optionalStrings(p, n, "changes") && !n.Get("changes").IsNull() {
-			pol.changes, pol.has["changes"] = n.Get("changes").Strings(), true
+			pol.changes = n.Get("changes").Strings()
 		}
 	default:
 		c.fail(p, n, "", "should be an array of refs or a hash, not %s", describe(n))
@@ -56,7 +60,6 @@ func (c *checker) policyVariables(p *keyPath, n *node, pol *policy) {
 	if !n.Is(yamltree.Sequence) {
 		return
 	}
-	pol.has["variables"] = true
 	for _, item := range n.Items {
 		if item.Kind != yamltree.String {
 			continue
@@ -90,8 +93,8 @@ func (p *policy) withDefault(base policy) *policy {
 	merged := *p
 	merged.refs = base.refs
 	merged.has = map[string]bool{"refs": true}
-	for k := range p.has {
-		merged.has[k] = true
+	for key, asked := range p.has {
+		merged.has[key] = merged.has[key] || asked
 	}
 	return &merged
 }

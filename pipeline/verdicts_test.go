@@ -64,6 +64,12 @@ func TestVerdictsOnRules(t *testing.T) {
 			"a: {script: [x], rules: [{when: never}]}\nb: {script: [x]}\nunit: {script: [x], needs: [a], rules: [{needs: [b]}]}\n", "create: jobs:unit:needs"},
 		"a default identity": {main, "default: {identity: google_cloud}\na: {script: [x]}\nb: {script: [x], inherit: {default: false}}\n",
 			`[{"identity":"google_cloud","name":"a","script":["x"],"stage":"test"},{"name":"b","script":["x"],"stage":"test"}]`},
+		"only with keys without values": {main,
+			"a: {script: [x], only: {refs: , changes: [b]}}\nb: {script: [x], only: {variables: }}\nc: {script: [x], except: {refs: }}\n",
+			`[{"name":"c","script":["x"],"stage":"test"}]`},
+		"a need of no job of a matrix": {main, "a: {script: [x], parallel: {matrix: [{A: b}]}}\nunit: {script: [x], needs: [{job: a, parallel: }]}\n",
+			`[{"instance":1,"name":"a: [b]","parallel":1,"script":["x"],"stage":"test","variables":{"A":"b"}},` +
+				`{"name":"unit","needs":[],"script":["x"],"stage":"test"}]`},
 		"steps": {main, `unit: {run: [{name: a, script: echo, env: {B: c}}, {name: d, step: ./s, inputs: {e: 1}}, {name: f, func: {git: {url: u, rev: v}}}]}`,
 			`[{"name":"unit","run":[{"env":{"B":"c"},"name":"a","script":"echo"},{"inputs":{"e":1},"name":"d","step":"./s"},` +
 				`{"func":{"git":{"rev":"v","url":"u"}},"name":"f"}],"stage":"test"}]`},
