@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/tools"
 )
@@ -50,7 +51,7 @@ Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was
 				return fmt.Errorf("the configuration is not valid:\n%w", err)
 			}
 			if !plan.Created {
-				fmt.Fprintf(cmd.OutOrStdout(), "GitLab would create no pipeline for this event (%s): `slipway plan` says why\n", plan.Reason)
+				fmt.Fprintf(cmd.OutOrStdout(), "GitLab would run no job for this event (%s): `slipway plan` says more\n", render.NotCreated(plan.Reason))
 				return nil
 			}
 			if plan, err = runner.Select(plan, names); err != nil {
