@@ -42,6 +42,10 @@ func (c *compiler) include(tree *node, f *file) *node {
 	}
 	c.parseAhead(files)
 	for _, included := range files {
+		if included.file == nil {
+			c.errors = append(c.errors, included.errors...)
+			continue
+		}
 		content := c.load(included.file, included.inputs)
 		if content == nil {
 			continue
@@ -73,6 +77,9 @@ func (c *compiler) parseAhead(files []inclusion) {
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, f := range files {
+		if f.file == nil {
+			continue
+		}
 		group.Go(func() error {
 			_, _ = c.cache.parse(f.name, f.content) // an error is kept too
 			return nil
@@ -98,6 +105,8 @@ type inclusion struct {
 	*file
 	entry  *node
 	inputs *node
+	// errors say why the file could not be had, which is told when it is its turn; file is nil then.
+	errors Errors
 }
 
 // includedFiles finds the files of the entries of an include; those of a header may not be components or templates.
@@ -112,23 +121,26 @@ func (c *compiler) includedFiles(entries *node, f *file, header bool) []inclusio
 				return files
 			}
 			included := includedFile{}
+			before := len(c.errors)
 			opened := c.open(location, f, &included)
 			if opened != nil {
 				included.name = opened.name
 			}
 			c.includes = append(c.includes, included)
-			if opened == nil {
-				continue
-			}
-			if len(bytes.TrimSpace(opened.content)) == 0 {
+			if opened != nil && len(bytes.TrimSpace(opened.content)) == 0 {
 				c.fail(includePath, entry, "", "the included file %s is empty", opened.name)
+				opened = nil
+			}
+			if opened == nil {
+				files = append(files, inclusion{errors: slices.Clone(c.errors[before:])})
+				c.errors = c.errors[:before]
 				continue
 			}
 			inputs := location.Get("inputs")
 			if inputs == nil {
 				inputs = yamltree.NewMapping(nil, entry.Position)
 			}
-			files = append(files, inclusion{opened, entry, inputs})
+			files = append(files, inclusion{file: opened, entry: entry, inputs: inputs})
 		}
 	}
 	return files

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -35,7 +36,7 @@ func (c *compiler) spec(f *file, header *node) (inputs *node, component []string
 		return nil, nil, false
 	}
 	c.allowedKeys(p, spec, "inputs", "include", "component", "description")
-	if c.optionalString(p, spec, "description") && len(spec.Get("description").RubyText()) > maxSpecDescription {
+	if c.optionalString(p, spec, "description") && utf8.RuneCountInString(spec.Get("description").RubyText()) > maxSpecDescription {
 		c.fail(p.child("description"), spec.Get("description"), "", "longer than %d characters", maxSpecDescription)
 	}
 	inputs = c.declaredInputs(f, p, spec)
@@ -75,6 +76,10 @@ func (c *compiler) includeInputs(f *file, p *keyPath, spec, inputs *node) *node 
 	}
 	all := yamltree.NewMapping(nil, spec.Position)
 	for _, included := range c.includedFiles(spec.Get("include"), f, true) {
+		if included.file == nil {
+			c.errors = append(c.errors, included.errors...)
+			return inputs
+		}
 		tree := c.loadHeaderFile(p, included.file)
 		if tree == nil {
 			return inputs

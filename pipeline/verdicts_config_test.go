@@ -131,6 +131,14 @@ include: [{local: b.yml, rules: [{if: $NOPE}]}]
 include: [{local: a.yml, branch: main, rules: [{if: $NOPE}]}]
 unit: {script: [x]}
 `, "include"},
+		{"the first file with an error is named first", `
+include: [a.yml, gone.yml]
+unit: {script: [x]}
+-- a.yml --
+spec: {inputs: {a: {}}}
+---
+other: {script: [x]}
+`, "inputs:a"},
 		{"a project without a file", `
 include: [{project: platform/ci}]
 unit: {script: [x]}
