@@ -19,6 +19,10 @@ func (c *compiler) syntaxError(f *file, err error) {
 	var syntax *yamltree.SyntaxError
 	if errors.As(err, &syntax) {
 		wrong.Position = Position(syntax.Position)
+		// What is missing at the end is missing after the last line.
+		if all := lines(f.content); wrong.Position.Line == len(all) && len(all) > 1 && all[len(all)-1] == "" {
+			wrong.Position.Line--
+		}
 		for _, look := range []func(*Error, []byte) bool{
 			explainEncoding, explainConflict, explainTab, explainAnchor, explainFirstCharacter, explainIndentation, explainToken,
 		} {
@@ -168,6 +172,7 @@ func explainToken(e *Error, _ []byte) bool {
 		{"found unexpected end of stream", "a quote that is opened here is not closed", "close it; in a text in quotes, double the quote"},
 		{"did not find expected ',' or ']'", "a list in [ ] is not closed, or a comma is missing", "quote items with [ ] { } or `: ` in them"},
 		{"did not find expected ',' or '}'", "a hash in { } is not closed, or a comma is missing", "quote values with [ ] { } or `: ` in them"},
+		{"did not find expected node content", "a value is missing", "close the brackets that are open, or write the value"},
 		{"did not find expected key", "this block goes on with something that is no key of it", "compare the indentation of its lines, and close its quotes"},
 		{"did not find expected '-' indicator", "this list goes on with something that is no item", "begin each item with `- `, in the same column"},
 	} {

@@ -63,7 +63,15 @@ func TestSyntaxErrors(t *testing.T) {
 		},
 		"open list": {
 			"build:\n  script: [make\n",
-			"a list in [ ] is not closed, or a comma is missing",
+			".gitlab-ci.yml:2:1: yaml: a list in [ ] is not closed, or a comma is missing",
+		},
+		"open list at the end": {
+			"test: [\n",
+			".gitlab-ci.yml:1:1: yaml: a value is missing (close the brackets that are open, or write the value)",
+		},
+		"items in brackets": {
+			"spec:\n  inputs:\n    jobs: {default: x}\n---\nbuild:\n  script: [\"make\", $[[ inputs.jobs ]]]\n",
+			".gitlab-ci.yml:6:1: yaml: a list in [ ] is not closed, or a comma is missing",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,7 +35,12 @@ Exit codes: 0; 1 if something differs and --exit-code is given.`,
   slipway diff v1.4.0 v1.5.0
   slipway diff HEAD~1 HEAD --event "tag v1.2.3"
   slipway diff --exit-code origin/main HEAD`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) < 1 || len(args) > 2 {
+				return fmt.Errorf("slipway diff compares REF1 with REF2 or with the work tree, but got %d refs", len(args))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			events, err := selectEvents(names, changed)
@@ -83,7 +88,13 @@ Exit codes: 0; 1 if something differs and --exit-code is given.`,
 
 // at loads the project as it is in a commit. Call close when no more is compiled.
 func (f *projectFlags) at(ctx context.Context, ref string) (project *pipeline.Project, close func(), err error) {
+	if gitLine(ctx, f.dir, "rev-parse", "--git-dir") == "" {
+		return nil, nil, fmt.Errorf("%s is not a git repository: slipway diff compares commits", f.dir)
+	}
 	tree, err := gittree.Open(ctx, f.dir, ref)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("no commit %q in this repository", ref)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -36,7 +36,7 @@ func TestDiff(t *testing.T) {
 		{"as JSON", []string{"v1", "v2", "--format", "json"}, 0, []string{`"added": [`, `"new"`, `"keyword": "tags"`}},
 		{"no such commit", []string{"v9", "v1"}, 2, []string{`no commit "v9"`}},
 		{"no pipeline yet", []string{"v0", "v1"}, 2, []string{"no .gitlab-ci.yml in v0"}},
-		{"no ref", nil, 2, []string{"accepts between 1 and 2 arg(s)"}},
+		{"no ref", nil, 2, []string{"compares REF1 with REF2 or with the work tree, but got 0 refs"}},
 		{"a flag for a ref", []string{"--", "--output=x"}, 2, []string{`no commit "--output=x"`}},
 	}
 	for _, tt := range tests {

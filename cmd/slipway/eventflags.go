@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os/exec"
 	"slices"
 	"strings"
@@ -125,7 +126,7 @@ func (f *eventFlags) start(ctx context.Context, dir, defaultBranch string) (pipe
 	}
 	switch {
 	case !ok:
-		_, err := standardEvent(pipeline.StandardEvents(), f.event)
+		_, err := standardEvent(pipeline.StandardEvents(), f.event, slices.Sorted(maps.Keys(sources))...)
 		return pipeline.Event{}, err
 	case f.event == "tag" && f.tag == "":
 		return pipeline.Event{}, fmt.Errorf("--event tag needs --tag NAME")

@@ -54,8 +54,8 @@ func describeEvent(event pipeline.Event) string {
 	return strings.Join(words, ", ")
 }
 
-// standardEvent finds an event by its name.
-func standardEvent(all []pipeline.Event, name string) (pipeline.Event, error) {
+// standardEvent finds an event by its name; more are names that could have been meant.
+func standardEvent(all []pipeline.Event, name string, more ...string) (pipeline.Event, error) {
 	var names []string
 	for _, event := range all {
 		if event.Name == name {
@@ -63,7 +63,7 @@ func standardEvent(all []pipeline.Event, name string) (pipeline.Event, error) {
 		}
 		names = append(names, event.Name)
 	}
-	if near := nearest(name, names); near != "" {
+	if near := nearest(name, append(names, more...)); near != "" {
 		return pipeline.Event{}, fmt.Errorf("no event %q; did you mean %q?", name, near)
 	}
 	return pipeline.Event{}, fmt.Errorf("no event %q; `slipway events` lists the names", name)

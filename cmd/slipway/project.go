@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -104,6 +105,26 @@ func (f *projectFlags) inputTypes() map[string]string {
 	return types
 }
 
+// plainly is the first complaint about a file of YAML, with its line, in words that know no types of Go.
+func plainly(err error) string {
+	text := err.Error()
+	var wrong *yaml.TypeError
+	if errors.As(err, &wrong) {
+		text = wrong.Errors[0]
+	}
+	text = strings.TrimPrefix(text, "yaml: ")
+	line, message, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": ")
+	if !ok {
+		return ": " + text
+	}
+	if field, _, ok := strings.Cut(strings.TrimPrefix(message, "field "), " not found in type "); ok {
+		message = "unknown key " + field
+	} else if strings.HasPrefix(message, "cannot unmarshal") {
+		message = "a value of another kind"
+	}
+	return ":" + line + ": " + message
+}
+
 // readVariables reads a file of project variables; an unknown key is an error.
 func readVariables(path string) ([]pipeline.Variable, error) {
 	data, err := os.ReadFile(path)
@@ -114,7 +135,7 @@ func readVariables(path string) ([]pipeline.Variable, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&variables); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: want a list of {key, value, masked, protected, file, raw, environment_scope}: %w", path, err)
+		return nil, fmt.Errorf("%s%s; want a list of {key, value, masked, protected, file, raw, environment_scope}", path, plainly(err))
 	}
 	for i, v := range variables {
 		if v.Key == "" {

@@ -184,6 +184,10 @@ func syntaxError(file string, before int, err error) *SyntaxError {
 		message = m[2]
 		if line, err := strconv.Atoi(m[1]); err == nil {
 			at.Line = before + line
+			// Unlike the scanner, the parser counts from zero.
+			if strings.HasPrefix(message, "did not find expected") {
+				at.Line++
+			}
 		}
 	}
 	return &SyntaxError{at, message}
