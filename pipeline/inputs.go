@@ -117,11 +117,11 @@ func (in declaredInput) value() *node {
 		return r.Has("default")
 	}))
 	if required && given.IsNull() {
-		place := in.others
+		place, hint := in.others, "add it to the inputs of the include"
 		if place.IsNull() || place.Position.File == "" {
-			place = in.spec
+			place, hint = in.spec, "give it a default; --input gives a value to one pipeline"
 		}
-		in.fail(in.path, place, "", "the input %s has no default and is not given", in.name)
+		in.fail(in.path, place, hint, "the input %s has no default and is not given", in.name)
 		return nil
 	}
 	fallback := in.spec.Get("default")

@@ -261,3 +261,27 @@ c: {script: [x], dependencies: [[a]]}
 		t.Error(diff)
 	}
 }
+
+func TestMissingInputSaysWhoGivesIt(t *testing.T) {
+	t.Parallel()
+	const header = "spec: {inputs: {env: {description: x}}}\n---\n"
+	for name, test := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"pipeline": {
+			map[string]string{".gitlab-ci.yml": header + "a: {script: [x]}\n"},
+			"--input gives a value to one pipeline",
+		},
+		"include": {
+			map[string]string{".gitlab-ci.yml": "include: [a.yml]\n", "a.yml": header + "a: {script: [x]}\n"},
+			"add it to the inputs of the include",
+		},
+	} {
+		project := load(t, pipeline.Options{}, test.files)
+		_, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"})
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %s", name, err, test.want)
+		}
+	}
+}
