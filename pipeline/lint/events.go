@@ -55,7 +55,7 @@ func checkBlockingManual(p *pass) {
 			p.report(Finding{
 				Position: position, Path: "jobs:" + job.BaseName,
 				Message: fmt.Sprintf("manual job %s blocks merge request pipelines", job.BaseName),
-				Hint:    "add `allow_failure: true`, or leave the job out of merge request pipelines",
+				Hint:    "add `allow_failure: true`, or leave the job out of merge request pipelines; if it is meant to block: # slipway:disable=blocking-manual-in-merge-request",
 			})
 		}
 	}

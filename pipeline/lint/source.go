@@ -392,9 +392,9 @@ func (p *pass) rulesOf(job sourceJob) []*yaml.Node {
 			list = append(list, rule)
 			continue
 		}
-		for _, other := range p.jobsNamed(rule.Content[0].Value, job.source) {
-			node := other.node
-			for _, key := range rule.Content[1:] {
+		for _, s := range p.sources {
+			node := s.body
+			for _, key := range rule.Content {
 				node = value(node, key.Value)
 			}
 			list = append(list, ruleList(node)...)
