@@ -179,6 +179,7 @@ func (c *checker) validateSpecRules(p *keyPath, rules *node) {
 		c.fail(p, rules, "", "rules should be an array of rules, not %s", describe(rules))
 		return
 	}
+	p = (&keyPath{key: "inputs"}).child(p.key) // GitLab says of its rules that the input is wrong
 	for _, rule := range rules.Items {
 		if !rule.Is(yamltree.Mapping) || len(rule.Pairs) == 0 {
 			c.fail(p, rule, "", "a rule should be a hash, not %s", describe(rule))

@@ -72,6 +72,11 @@ spec: {inputs: {a: {rules: []}}}
 ---
 unit: {script: [x]}
 `, "inputs:a"},
+		{"a rule without a default", `
+spec: {inputs: {a: {rules: [{options: [x]}]}}}
+---
+unit: {script: [x]}
+`, "inputs:a"},
 		{"a rule asks for an input that nobody declares", `
 spec: {inputs: {a: {rules: [{if: '$[[ inputs.b ]] == "x"', default: x}, {default: y}]}}}
 ---
