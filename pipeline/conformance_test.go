@@ -163,6 +163,14 @@ func (c *conformanceCase) load(t *testing.T) (*Project, Event) {
 		OpenMergeRequests: e.OpenMergeRequests, RefProtected: e.RefProtected, Variables: variablesOf(e.Variables),
 		Inputs: e.Inputs, CommitMessage: e.CommitMessage,
 	}
+	if event.skipMark() != "" {
+		// The verdicts come from the engine behind GitLab's look at the message: it decides on the jobs all the same.
+		title, description, _ := strings.Cut(e.CommitMessage, "\n")
+		event.Predefined = map[string]string{
+			"CI_COMMIT_MESSAGE": e.CommitMessage, "CI_COMMIT_TITLE": title, "CI_COMMIT_DESCRIPTION": strings.TrimPrefix(description, "\n"),
+		}
+		event.CommitMessage = ""
+	}
 	if m := e.MergeRequest; m != nil {
 		event.MergeRequestInfo = &MergeRequestInfo{IID: m.IID, SourceBranch: m.SourceBranch, TargetBranch: m.TargetBranch,
 			Title: m.Title, Draft: m.Draft, Labels: m.Labels, Fork: m.Fork}
