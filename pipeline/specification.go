@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"slices"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
@@ -127,7 +128,7 @@ func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *inheritable, 
 		c.fail(jobsPath, tree, "add a job whose name does not begin with a dot", "there is no visible job")
 	}
 	for _, pair := range jobs {
-		name, p := pair.Key.Text, jobsPath.child(pair.Key.Text)
+		name, p := pair.Key.Text, jobsPath.child(cmp.Or(pair.Key.Text, "job")) // so GitLab calls a job without a name
 		switch kind := kindOf(name, pair.Value); kind {
 		case hiddenJob:
 			if pair.Value.IsBlank() {
