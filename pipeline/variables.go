@@ -115,7 +115,8 @@ func (s *scope) value(name string) (string, bool) {
 
 // expandedValue gives a variable with the variables in it expanded, those that are not set to nothing.
 func (s *scope) expandedValue(name string) (string, bool) {
-	definitions := s.definitions(name)
+	var room [8]Variable
+	definitions := s.definitions(name, room[:0])
 	if len(definitions) == 0 {
 		return "", false
 	}
@@ -142,10 +143,9 @@ func (s *scope) expandedValue(name string) (string, bool) {
 	return result, true
 }
 
-// definitions gives what the layers say of a variable, the strongest last.
-func (s *scope) definitions(name string) []Variable {
+// definitions adds to found what the layers say of a variable, the strongest last.
+func (s *scope) definitions(name string, found []Variable) []Variable {
 	s.asked = true
-	var found []Variable
 	for _, layer := range s.layers {
 		if v, ok := layer.get(name); ok {
 			found = append(found, v)
