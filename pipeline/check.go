@@ -217,7 +217,11 @@ func (c *checker) optionalString(p *keyPath, n *node, key string) bool {
 }
 
 func (c *checker) optionalBool(p *keyPath, n *node, key string) bool {
-	return c.optional(p, n, key, func(v *node) bool { return v.Kind == yamltree.Bool }, "true or false", "without quotes")
+	hint := ""
+	if n.Get(key).Is(yamltree.String) {
+		hint = "without quotes"
+	}
+	return c.optional(p, n, key, func(v *node) bool { return v.Kind == yamltree.Bool }, "true or false", hint)
 }
 
 func (c *checker) optionalStrings(p *keyPath, n *node, key string) bool {

@@ -77,11 +77,7 @@ func (e *edgeChecker) dependency(p *keyPath, j *jobSpec, at *node, name string, 
 		if optional {
 			return
 		}
-		hint := ""
-		if similar := closest(name, e.names); similar != "" {
-			hint = "did you mean " + similar + "?"
-		}
-		e.fail(p, at, hint, "there is no job %q", shorten(name))
+		e.fail(p, at, e.similar(name), "there is no job %q", shorten(name))
 		return
 	}
 	mine, known := e.stages[j.stage]
@@ -89,6 +85,19 @@ func (e *edgeChecker) dependency(p *keyPath, j *jobSpec, at *node, name string, 
 	if !theirsKnown || known && theirs > mine {
 		e.fail(p, at, "", "%s is in the stage %s, which comes after %s", name, other.stage, j.stage)
 	}
+}
+
+// similar is a hint at the jobs that may be meant: those that a parallel job becomes, or one of a similar name.
+func (e *edgeChecker) similar(name string) string {
+	for _, n := range e.names {
+		if e.jobs[n].base == name {
+			return name + " is parallel; here each of its jobs has to be named, as in " + n
+		}
+	}
+	if similar := closest(name, e.names); similar != "" {
+		return "did you mean " + similar + "?"
+	}
+	return ""
 }
 
 func (e *edgeChecker) onStop(p *keyPath, j *jobSpec) {

@@ -285,3 +285,15 @@ func TestMissingInputSaysWhoGivesIt(t *testing.T) {
 		}
 	}
 }
+
+func TestNeedOfAParallelJobInRules(t *testing.T) {
+	t.Parallel()
+	project := load(t, pipeline.Options{}, map[string]string{".gitlab-ci.yml": `
+a: {script: [x], parallel: 2}
+b: {script: [x], rules: [{if: $CI_COMMIT_BRANCH, needs: [a]}]}
+`})
+	_, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"})
+	if err == nil || !strings.Contains(err.Error(), "a is parallel; here each of its jobs has to be named, as in a 1/2") {
+		t.Error(err)
+	}
+}

@@ -176,7 +176,7 @@ func (p *pass) refused(e *pipeline.Error, event pipeline.Event) {
 	}
 	for i := range p.findings {
 		f := &p.findings[i]
-		if f.Position == position && f.Path == e.Path && f.Message == e.Message {
+		if f.Position == position && f.Message == e.Message {
 			if !slices.Contains(f.Events, label) {
 				f.Events = append(f.Events, label)
 			}

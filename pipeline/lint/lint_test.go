@@ -227,6 +227,19 @@ deploy:
 	}
 }
 
+func TestErrorOfATemplateIsToldOnce(t *testing.T) {
+	t.Parallel()
+	files := configuration(`
+.base: {when: later}
+a: {extends: .base, script: [x]}
+b: {extends: .base, script: [x]}
+`)
+	findings := run(t, files, lint.Options{})
+	if len(findings) != 1 || findings[0].Position.Line != 2 || findings[0].Path != "jobs:a:when" {
+		t.Errorf("want one error in line 2, got %+v", findings)
+	}
+}
+
 func TestRunEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
