@@ -81,3 +81,19 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 }
+
+func TestDefaultBranchOfTheClone(t *testing.T) {
+	t.Parallel()
+	origin, clone := t.TempDir(), filepath.Join(t.TempDir(), "clone")
+	fill(t, filepath.Join(origin, ".gitlab-ci.yml"), []byte("a: {script: [x], rules: [{if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH}]}\n"))
+	initRepository(t, origin)
+	git(t, origin, "branch", "--move", "main", "trunk")
+	git(t, origin, "clone", "--quiet", origin, clone)
+	const note = "slipway: the default branch of origin is trunk, here it is main; --default-branch trunk makes it that\n"
+	if code, stdout, stderr := command(t, "plan", "-C", clone); code != 0 || stderr != note || !strings.Contains(stdout, "no pipeline") {
+		t.Errorf("%d\n%s%s", code, stdout, stderr)
+	}
+	if code, stdout, stderr := command(t, "plan", "-C", clone, "--default-branch", "trunk"); code != 0 || stderr != "" || !strings.Contains(stdout, "1 job") {
+		t.Errorf("%d\n%s%s", code, stdout, stderr)
+	}
+}

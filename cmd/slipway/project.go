@@ -22,9 +22,11 @@ type projectFlags struct {
 	path, host, defBranch string
 	variables             string
 	includes              includeFlags
+	cmd                   *cobra.Command
 }
 
 func (f *projectFlags) bind(cmd *cobra.Command) {
+	f.cmd = cmd
 	flags := cmd.Flags()
 	flags.StringVarP(&f.dir, "directory", "C", ".", "`FOLDER` of the project")
 	flags.StringVar(&f.config, "config", ".gitlab-ci.yml", "configuration `FILE`, relative to the project")
@@ -46,11 +48,25 @@ func (f *projectFlags) open() (*pipeline.Project, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("%s is not a folder", f.dir)
 	}
+	f.compareDefaultBranch()
 	project, err := f.load(f.files())
 	if err == nil {
 		go project.ReadAhead() // while git is asked what happened
 	}
 	return project, err
+}
+
+// compareDefaultBranch says so if the clone knows another default branch than the one that is taken. Only the flag
+// decides: another clone may know none, and the same command has to give the same answer there.
+func (f *projectFlags) compareDefaultBranch() {
+	head, err := os.ReadFile(filepath.Join(f.dir, ".git", "refs", "remotes", "origin", "HEAD"))
+	if err != nil || f.cmd.Flags().Changed("default-branch") {
+		return
+	}
+	known, ok := strings.CutPrefix(strings.TrimSpace(string(head)), "ref: refs/remotes/origin/")
+	if ok && known != f.defBranch {
+		fmt.Fprintf(f.cmd.ErrOrStderr(), "slipway: the default branch of origin is %s, here it is %s; --default-branch %s makes it that\n", known, f.defBranch, known)
+	}
 }
 
 // files is the project's work tree.
