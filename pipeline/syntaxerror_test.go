@@ -69,6 +69,10 @@ func TestSyntaxErrors(t *testing.T) {
 			"test: [\n",
 			".gitlab-ci.yml:1:1: yaml: a value is missing (close the brackets that are open, or write the value)",
 		},
+		"command with a colon": {
+			"build:\n  script:\n    - make\n    - echo \"a: 'b'\"\n    - echo \"c\"\n",
+			".gitlab-ci.yml:4:1: yaml: this block goes on with something that is no key of it (put a command with `: ` in quotes as a whole",
+		},
 		"items in brackets": {
 			"spec:\n  inputs:\n    jobs: {default: x}\n---\nbuild:\n  script: [\"make\", $[[ inputs.jobs ]]]\n",
 			".gitlab-ci.yml:6:1: yaml: a list in [ ] is not closed, or a comma is missing",

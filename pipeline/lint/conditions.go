@@ -115,9 +115,9 @@ func (p *pass) definedVariables() map[string]bool {
 	return names
 }
 
-// diffOnly are conditions that only pipelines with a real diff of the whole change meet, or pushes to the default branch,
-// where the diff of the push is the change.
-var diffOnly = lazyregexp.New(`merge_request|CI_MERGE_REQUEST|==\s*\$\{?CI_DEFAULT_BRANCH|\$\{?CI_DEFAULT_BRANCH\}?\s*==`)
+// diffOnly are conditions that only pipelines with a real diff of the whole change meet, or pushes to the default branch
+// or one that is named, where the diff of the push is the change.
+var diffOnly = lazyregexp.New(`merge_request|CI_MERGE_REQUEST|CI_COMMIT_(BRANCH|REF_NAME)\}?\s*==\s*["']|==\s*\$\{?CI_DEFAULT_BRANCH|\$\{?CI_DEFAULT_BRANCH\}?\s*==`)
 
 // checkChangesAlwaysTrue speaks once of each list of rules.
 func checkChangesAlwaysTrue(p *pass) {

@@ -77,7 +77,11 @@ func checkProductionInMergeRequest(p *pass) {
 }
 
 func checkChildPipelines(p *pass) {
-	empty := map[string][]string{}
+	type noJobs struct {
+		job    string
+		events []string
+	}
+	empty := map[string]*noJobs{}
 	for _, plan := range p.plans {
 		for _, job := range plan.Jobs {
 			if job.Trigger == nil {
@@ -93,16 +97,19 @@ func checkChildPipelines(p *pass) {
 				}
 			}
 			if child := job.Trigger.Child; child != nil && !child.Created {
-				empty[job.BaseName] = append(empty[job.BaseName], render.EventLabel(plan.Event))
+				if empty[job.BaseName] == nil {
+					empty[job.BaseName] = &noJobs{job: job.Name}
+				}
+				empty[job.BaseName].events = append(empty[job.BaseName].events, render.EventLabel(plan.Event))
 			}
 		}
 	}
 	p.compiled(func(job *pipeline.Job) {
-		if events := empty[job.BaseName]; events != nil {
+		if child := empty[job.BaseName]; child != nil {
 			at, path := p.place(job, "trigger")
 			p.report(Finding{
-				Position: at, Path: path, Events: slices.Compact(events),
-				Message: fmt.Sprintf("the child pipeline of %s has no jobs", job.BaseName),
+				Position: at, Path: path, Events: slices.Compact(child.events),
+				Message: fmt.Sprintf("the child pipeline of %s has no jobs", child.job),
 				Hint:    "give the job the rules of the child's jobs; in the child, $CI_PIPELINE_SOURCE is parent_pipeline",
 			})
 		}
