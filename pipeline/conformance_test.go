@@ -165,9 +165,9 @@ func (c *conformanceCase) load(t *testing.T) (*Project, Event) {
 	}
 	if event.skipMark() != "" {
 		// The verdicts come from the engine behind GitLab's look at the message: it decides on the jobs all the same.
-		title, description, _ := strings.Cut(e.CommitMessage, "\n")
+		title, description := commitTitle(e.CommitMessage)
 		event.Predefined = map[string]string{
-			"CI_COMMIT_MESSAGE": e.CommitMessage, "CI_COMMIT_TITLE": title, "CI_COMMIT_DESCRIPTION": strings.TrimPrefix(description, "\n"),
+			"CI_COMMIT_MESSAGE": e.CommitMessage, "CI_COMMIT_TITLE": title, "CI_COMMIT_DESCRIPTION": description,
 		}
 		event.CommitMessage = ""
 	}

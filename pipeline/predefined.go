@@ -5,6 +5,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // DefaultSHA is the commit of an [Event] that names none.
@@ -141,7 +142,7 @@ func (p *predefinedVariables) pipeline(o Options, e Event) {
 	if message == "" {
 		message = "change"
 	}
-	title, description, _ := strings.Cut(message, "\n")
+	title, description := commitTitle(message)
 	p.add("CI_PIPELINE_IID", "1")
 	p.add("CI_PIPELINE_SOURCE", string(e.Source))
 	p.add("CI_PIPELINE_CREATED_AT", createdAt)
@@ -159,7 +160,7 @@ func (p *predefinedVariables) pipeline(o Options, e Event) {
 	}
 	p.add("CI_COMMIT_MESSAGE", message)
 	p.add("CI_COMMIT_TITLE", title)
-	p.add("CI_COMMIT_DESCRIPTION", strings.TrimLeft(description, "\n"))
+	p.add("CI_COMMIT_DESCRIPTION", description)
 	p.add("CI_COMMIT_REF_PROTECTED", strconv.FormatBool(e.RefProtected))
 	p.add("CI_COMMIT_TIMESTAMP", createdAt)
 	p.add("CI_COMMIT_AUTHOR", "Author <author@example.com>")
@@ -169,6 +170,17 @@ func (p *predefinedVariables) pipeline(o Options, e Event) {
 	if len(e.OpenMergeRequests) > 0 && e.Tag == "" {
 		p.add("CI_OPEN_MERGE_REQUESTS", strings.Join(e.OpenMergeRequests, ","))
 	}
+}
+
+// commitTitle parts a commit message. The description is the whole message where the title is long (100 characters or more),
+// else what follows the first line: with the blank line, if there is one, but without the last line break.
+func commitTitle(message string) (title, description string) {
+	title, description, _ = strings.Cut(message, "\n")
+	title, _, _ = strings.Cut(title, "\r")
+	if utf8.RuneCountInString(title) >= 100 {
+		return title, message
+	}
+	return title, strings.TrimSuffix(strings.TrimSuffix(description, "\n"), "\r")
 }
 
 func (p *predefinedVariables) mergeRequest(o Options, e Event, m *MergeRequestInfo) {
