@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
@@ -52,21 +53,22 @@ func checkVerificationInAfterScript(p *pass) {
 }
 
 func checkShallowHistory(p *pass) {
-	deep := map[string]bool{}
+	// What a template's script lacks depends on the jobs that use it.
+	shallow, deep := map[string]bool{}, map[string]bool{}
 	p.compiled(func(job *pipeline.Job) {
-		for _, v := range job.Variables {
-			if v.Key == "GIT_DEPTH" && (v.Value == "0" || strings.Contains(v.Value, "$")) {
-				deep[job.BaseName] = true
-			}
+		names := shallow
+		if hasHistory(job) {
+			names = deep
 		}
-		for _, line := range slices.Concat(job.BeforeScript, job.Script) {
-			if strings.Contains(line, "git fetch") {
-				deep[job.BaseName] = true
+		names[job.BaseName] = true
+		if written, ok := p.written(job); ok {
+			for _, j := range p.lineage(written) {
+				names[j.name] = true
 			}
 		}
 	})
 	for _, s := range p.scripts {
-		if s.keyword != "script" || deep[s.job.name] || strings.Contains(s.text, "git fetch") || s.job.setsDepth() {
+		if s.keyword != "script" || deep[s.job.name] && !shallow[s.job.name] || strings.Contains(s.text, "git fetch") || s.job.setsDepth() {
 			continue
 		}
 		for _, c := range s.calls {
@@ -80,10 +82,25 @@ func checkShallowHistory(p *pass) {
 	}
 }
 
-// setsDepth reports whether the job itself, as it is written, asks for the whole history.
+// hasHistory reports whether a job asks for more commits than GitLab clones by itself.
+func hasHistory(job *pipeline.Job) bool {
+	return slices.ContainsFunc(job.Variables, func(v pipeline.Variable) bool {
+		return v.Key == "GIT_DEPTH" && isDeep(v.Value) || v.Key == "GIT_FETCH_EXTRA_FLAGS" && strings.Contains(v.Value, "depth")
+	}) || slices.ContainsFunc(slices.Concat(job.BeforeScript, job.Script), func(line string) bool { return strings.Contains(line, "git fetch") })
+}
+
+// defaultDepth is how many commits GitLab clones in new projects.
+const defaultDepth = 20
+
+func isDeep(depth string) bool {
+	n, err := strconv.Atoi(depth)
+	return strings.Contains(depth, "$") || err == nil && (n == 0 || n > defaultDepth)
+}
+
+// setsDepth reports whether the job itself, as it is written, asks for more commits.
 func (j sourceJob) setsDepth() bool {
 	depth := value(value(j.node, "variables"), "GIT_DEPTH")
-	return depth != nil && (depth.Value == "0" || strings.Contains(depth.Value, "$"))
+	return depth != nil && isDeep(depth.Value)
 }
 
 func comparesCommits(words []string) string {
