@@ -31,6 +31,7 @@ func FuzzCompile(f *testing.F) {
 	})
 	f.Add("a: {script: [x], identity: google_cloud, secrets: {A: {vault: a/b@c}, B: {aws_secrets_manager: d#e}}}\n"+
 		"b: {run: [{name: s, step: {git: {url: u, rev: v}}, inputs: {i: 1}}], inputs: {i: {default: 1, type: number}}}\n", "", uint8(0))
+	f.Add(withMissingParts, "", uint8(0))
 	events := pipeline.StandardEvents()
 	f.Fuzz(func(t *testing.T, main, other string, which uint8) {
 		files := fstest.MapFS{
@@ -49,6 +50,14 @@ func FuzzCompile(f *testing.F) {
 			t.Fatalf("a foreign error: %v", err)
 		}
 		if err != nil {
+			// The rest of it, without what is elsewhere.
+			partly, loadErr := pipeline.Load(files, pipeline.Options{SkipMissing: func(*pipeline.Error) bool { return true }})
+			if loadErr != nil {
+				t.Fatal(loadErr)
+			}
+			if _, err := partly.Plan(context.Background(), event); err != nil && !errors.As(err, &wrong) {
+				t.Fatalf("a foreign error: %v", err)
+			}
 			return
 		}
 		for _, job := range plan.Jobs {
