@@ -23,6 +23,9 @@ func (p *planner) children(plan *Plan) {
 	}
 }
 
+// errNotHere says nothing of what GitLab would do: the configuration was left out, or a part of it.
+var errNotHere = errors.New("its configuration is not here")
+
 func (p *planner) child(job *Job) (*Plan, error) {
 	if p.event.depth >= maxChildDepth {
 		return nil, fmt.Errorf("more than %d levels of child pipelines", maxChildDepth)
@@ -43,7 +46,10 @@ func (p *planner) child(job *Job) (*Plan, error) {
 	tree := yamltree.NewMapping([]yamltree.Pair{{Key: yamltree.NewString("include", at), Value: include}}, at)
 	plan, err := c.planTree(c.merge(tree, &file{name: at.File, repository: p.project.own}))
 	var wrong Errors
-	if errors.As(err, &wrong) {
+	switch {
+	case c.skipped && (err != nil || !plan.Created):
+		return nil, errNotHere
+	case errors.As(err, &wrong):
 		return nil, wrong
 	}
 	return plan, err

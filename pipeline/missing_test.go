@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -125,6 +126,25 @@ func TestSkipMissingKeepsErrors(t *testing.T) {
 		project := load(t, options, map[string]string{".gitlab-ci.yml": config})
 		if _, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"}); err == nil {
 			t.Errorf("accepted:\n%s", config)
+		}
+	}
+}
+
+func TestSkipMissingOfAChildPipeline(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{".gitlab-ci.yml": "child: {trigger: {include: [{project: a/b, file: c.yml}]}}\n"}
+	for _, skip := range []bool{false, true} {
+		options := pipeline.Options{}
+		if skip {
+			options.SkipMissing = func(*pipeline.Error) bool { return true }
+		}
+		plan, err := load(t, options, files).Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		trigger := plan.Job("child").Trigger
+		if wrong := (pipeline.Errors)(nil); trigger.Child != nil || errors.As(trigger.ChildError, &wrong) == skip {
+			t.Errorf("skip %v: %v, %v", skip, trigger.Child, trigger.ChildError)
 		}
 	}
 }
