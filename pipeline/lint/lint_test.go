@@ -227,6 +227,29 @@ deploy:
 	}
 }
 
+func TestShellOfTheDefaultRunner(t *testing.T) {
+	t.Parallel()
+	files := configuration(`
+default:
+  tags: [windows]
+  before_script: ["if (1) { x }"]
+a:
+  script: ["if (1) { x }"]
+b:
+  tags: [linux]
+  script: ["if (1) { x }"]
+`)
+	var got []string
+	for _, f := range run(t, files, lint.Options{}) {
+		if f.Rule == "shell-syntax" {
+			got = append(got, f.Path)
+		}
+	}
+	if diff := cmp.Diff([]string{"jobs:b:script"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestErrorOfATemplateIsToldOnce(t *testing.T) {
 	t.Parallel()
 	files := configuration(`

@@ -110,12 +110,18 @@ func (p *pass) foreignShells() map[string]foreignShell {
 		return nil
 	}
 	shells := map[string]foreignShell{}
+	byDefault := slices.ContainsFunc(p.sources, func(s *source) bool {
+		return isForeign(value(s.body, "default")) || namesForeign(value(s.body, "image"))
+	})
+	if byDefault {
+		shells["default"] = foreign
+	}
 	for _, job := range p.jobs() {
 		if foreignName().MatchString(job.name) {
 			shells[job.name] = max(shells[job.name], perhapsForeign)
 		}
 		lineage := p.lineage(job)
-		if !slices.ContainsFunc(lineage, sourceJob.foreign) {
+		if !slices.ContainsFunc(lineage, sourceJob.foreign) && (!byDefault || slices.ContainsFunc(lineage, sourceJob.choosesRunner)) {
 			continue
 		}
 		for _, j := range lineage {
@@ -126,11 +132,21 @@ func (p *pass) foreignShells() map[string]foreignShell {
 	return shells
 }
 
-func (j sourceJob) foreign() bool {
+func (j sourceJob) foreign() bool { return isForeign(j.node) }
+
+// choosesRunner reports whether a job has an image or tags of its own, in the place of the default ones.
+func (j sourceJob) choosesRunner() bool {
+	return value(j.node, "image") != nil || value(j.node, "tags") != nil
+}
+
+// isForeign reports whether the image or the tags of a mapping tell of another shell.
+func isForeign(node *yaml.Node) bool {
+	return namesForeign(value(node, "image")) || namesForeign(value(node, "tags"))
+}
+
+func namesForeign(node *yaml.Node) bool {
 	found := false
-	for _, keyword := range []string{"image", "tags"} {
-		scalars(value(j.node, keyword), func(n *yaml.Node) { found = found || foreignName().MatchString(n.Value) })
-	}
+	scalars(node, func(n *yaml.Node) { found = found || foreignName().MatchString(n.Value) })
 	return found
 }
 
