@@ -112,18 +112,23 @@ func serve(p Process, source config.Source, build telemetry.Build) error {
 	}
 }
 
-// begin starts the instance. ended is true when it was told to end meanwhile, too late to give up the start.
+// begin starts the instance. ended is true when it was told to end meanwhile, too late to give up the start. Who wants the
+// configuration to be loaded anew meanwhile gets that behind the start, which may have read an older one.
 func begin(p Process, a *app.App) (ended bool, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	started := make(chan error, 1)
 	go func() { started <- a.Start(ctx) }()
-	for {
+	for reload := false; ; {
 		select {
 		case err := <-started:
+			if err == nil && reload {
+				_ = a.Reload() // it has logged the error and counted it
+			}
 			return false, err
 		case s := <-p.Signals:
 			if s == syscall.SIGHUP {
+				reload = true
 				continue
 			}
 			cancel()

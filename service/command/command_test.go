@@ -48,7 +48,12 @@ type process struct {
 
 func run(t *testing.T, environ []string, args ...string) *process {
 	t.Helper()
-	p := &process{signals: make(chan os.Signal, 2), code: make(chan int, 1)}
+	return runWith(t, make(chan os.Signal, 2), environ, args...)
+}
+
+func runWith(t *testing.T, signals chan os.Signal, environ []string, args ...string) *process {
+	t.Helper()
+	p := &process{signals: signals, code: make(chan int, 1)}
 	environ = append([]string{"ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_SHUTDOWN_DRAIN=0s",
 		"ORDERS_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "orders.db")}, environ...)
 	go func() {
@@ -85,15 +90,25 @@ func (p *process) serving(t *testing.T) (public, admin string) {
 	return "", ""
 }
 
+// says waits until the process writes a text to its log.
+func (p *process) says(t *testing.T, text string) {
+	t.Helper()
+	for range 2000 {
+		if strings.Contains(p.stdout.String(), text) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("it does not say %q\n%s%s", text, p.stdout.String(), p.stderr.String())
+}
+
 func TestServe(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"serve"}, {"--log.level=info"}} {
 		p := run(t, nil, args...)
 		_, admin := p.serving(t)
 		p.signals <- syscall.SIGHUP
-		for !strings.Contains(p.stdout.String(), "configuration loaded") {
-			time.Sleep(10 * time.Millisecond)
-		}
+		p.says(t, "configuration loaded")
 		health := run(t, []string{"ORDERS_ADMIN_ADDR=" + admin}, "healthcheck")
 		health.wait(t, 0)
 		p.signals <- syscall.SIGTERM
@@ -122,6 +137,19 @@ func TestSecondSignal(t *testing.T) {
 		t.Errorf("after %v: %s", took, p.stderr.String())
 	}
 	time.Sleep(4 * time.Second) // a process would be gone; here the drain runs to its end
+}
+
+// TestReloadWhileStarting asks for the configuration before anything serves: the request is not lost.
+func TestReloadWhileStarting(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		signals := make(chan os.Signal, 2)
+		signals <- syscall.SIGHUP
+		p := runWith(t, signals, nil)
+		p.says(t, "configuration loaded")
+		p.signals <- syscall.SIGTERM
+		p.wait(t, 0)
+	}
 }
 
 func TestSignalWhileStarting(t *testing.T) {
