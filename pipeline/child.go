@@ -47,7 +47,7 @@ func (p *planner) child(job *Job) (*Plan, error) {
 	plan, err := c.planTree(c.merge(tree, &file{name: at.File, repository: p.project.own}))
 	var wrong Errors
 	switch {
-	case c.skipped && (err != nil || !plan.Created):
+	case c.incomplete && (err != nil || !plan.Created):
 		return nil, errNotHere
 	case errors.As(err, &wrong):
 		return nil, wrong

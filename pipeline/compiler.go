@@ -22,8 +22,8 @@ type compiler struct {
 	eventful bool
 	// expanded says that a block of the file that is being loaded has asked for a variable.
 	expanded bool
-	// skipped says that an include was left out.
-	skipped bool
+	// incomplete says that an include was left out.
+	incomplete bool
 }
 
 func (p *Project) compiler(ctx context.Context, event Event) *compiler {
@@ -82,6 +82,7 @@ func (c *compiler) merge(tree *node, f *file) *node {
 		c.pruneReferences,
 		c.resolveReferences,
 		c.pruneJobs,
+		c.addStages,
 	} {
 		if tree = resolve(tree); tree == nil {
 			return nil

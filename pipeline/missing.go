@@ -18,7 +18,7 @@ func (c *compiler) elsewhere(n *node, name, hint string, err error) {
 		hint, message = "", fmt.Sprintf("%s cannot be had: %v", name, err)
 	}
 	if c.leftOut(includePath, n, message) {
-		c.skipped = true
+		c.incomplete = true
 		return
 	}
 	c.fail(includePath, n, hint, "%s", message)
@@ -32,7 +32,7 @@ func (c *compiler) leftOut(p *keyPath, n *node, message string) bool {
 
 // pruneExtends leaves out the templates of jobs that no file has.
 func (c *compiler) pruneExtends(tree *node) *node {
-	if !c.skipped {
+	if !c.incomplete {
 		return tree
 	}
 	return c.eachJob(tree, func(p *keyPath, job *node) *node {
@@ -57,86 +57,187 @@ func (c *compiler) pruneExtends(tree *node) *node {
 	})
 }
 
-// pruneReferences leaves out what no file has of what !reference names.
+// pruneReferences leaves out what no file has of what !reference names, until no reference leads to what was left out.
 func (c *compiler) pruneReferences(tree *node) *node {
-	if !c.skipped {
+	if !c.incomplete {
 		return tree
 	}
-	return c.eachJob(tree, func(p *keyPath, job *node) *node { return c.withoutDangling(p, tree, job) })
+	for {
+		pruned := c.withoutDangling(tree)
+		if pruned.Size() == tree.Size() {
+			return pruned
+		}
+		tree = pruned
+	}
 }
 
-func (c *compiler) withoutDangling(p *keyPath, tree, n *node) *node {
-	dangling := func(child *node) bool {
-		if !child.Is(yamltree.Reference) {
-			return false
+func (c *compiler) withoutDangling(tree *node) *node {
+	var pairs []yamltree.Pair
+	for _, pair := range tree.Pairs {
+		name := pair.Key.Text
+		p, isJob := jobsPath.child(name), !slices.Contains(rootKeys, name)
+		if !isJob {
+			p = &keyPath{key: name}
 		}
-		target := tree
-		for _, item := range child.Items {
-			if target.Is(yamltree.Reference) {
-				return false // what that one gives is not known yet
-			}
-			if target = target.Get(item.Text); target == nil {
-				break
-			}
+		value := c.pruneDangling(p, tree, pair.Value)
+		if value == nil && isJob && pair.Value.Is(yamltree.Mapping) && !strings.HasPrefix(name, ".") {
+			value = yamltree.NewMapping(nil, pair.Value.Position) // pruneJobs tells of the job
 		}
-		return target == nil && c.leftOut(p, child, "!reference ["+strings.Join(child.Strings(), ", ")+"] is not here")
+		if value != nil {
+			pairs = append(pairs, yamltree.Pair{Key: pair.Key, Value: value})
+		}
 	}
-	switch {
-	case n.Is(yamltree.Sequence):
-		var items []*node
+	return yamltree.NewMapping(pairs, tree.Position)
+}
+
+// pruneDangling gives a value without the references that lead nowhere, nil if it has nothing else: an empty list of
+// commands or rules would be an error.
+func (c *compiler) pruneDangling(p *keyPath, tree, n *node) *node {
+	switch n.Kind {
+	case yamltree.Reference:
+		if dangles(tree, n) && c.leftOut(p, n, "!reference ["+strings.Join(n.Strings(), ", ")+"] is not here") {
+			return nil
+		}
+	case yamltree.Sequence:
+		items := make([]*node, 0, len(n.Items))
 		for _, item := range n.Items {
-			if !dangling(item) {
-				items = append(items, c.withoutDangling(p, tree, item))
+			if item = c.pruneDangling(p, tree, item); item != nil {
+				items = append(items, item)
 			}
+		}
+		if len(items) == 0 && len(n.Items) > 0 {
+			return nil
 		}
 		return yamltree.NewSequence(items, n.Position)
-	case n.Is(yamltree.Mapping):
-		var pairs []yamltree.Pair
+	case yamltree.Mapping:
+		pairs := make([]yamltree.Pair, 0, len(n.Pairs))
 		for _, pair := range n.Pairs {
-			if !dangling(pair.Value) {
-				pairs = append(pairs, yamltree.Pair{Key: pair.Key, Value: c.withoutDangling(p, tree, pair.Value)})
+			if pair.Value = c.pruneDangling(p.child(pair.Key.Text), tree, pair.Value); pair.Value != nil {
+				pairs = append(pairs, pair)
 			}
+		}
+		if len(pairs) == 0 && len(n.Pairs) > 0 {
+			return nil
 		}
 		return yamltree.NewMapping(pairs, n.Position)
 	}
 	return n
 }
 
-// pruneJobs leaves out jobs whose script is elsewhere, then the needs of jobs that are not here.
+// dangles says whether nothing in the tree is what a reference names. What stands behind another reference is not known yet.
+func dangles(tree, reference *node) bool {
+	target := tree
+	for _, item := range reference.Items {
+		if target.Is(yamltree.Reference) {
+			return false
+		}
+		if target = target.Get(item.Text); target == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// pruneJobs leaves out jobs whose script is elsewhere, then what names jobs that are not here.
 func (c *compiler) pruneJobs(tree *node) *node {
-	if !c.skipped {
+	if !c.incomplete {
 		return tree
 	}
 	tree = c.eachJob(tree, func(p *keyPath, job *node) *node {
-		if strings.HasPrefix(p.key, ".") || slices.ContainsFunc([]string{"script", "run", "trigger"}, job.Has) ||
-			!c.leftOut(p, job, "what the job "+shorten(p.key)+" does is not here") {
+		if strings.HasPrefix(p.key, ".") || saysWhatToDo(job) || !c.leftOut(p, job, "what the job "+shorten(p.key)+" does is not here") {
 			return job
 		}
 		return nil
 	})
 	return c.eachJob(tree, func(p *keyPath, job *node) *node {
-		needs := job.Get("needs")
-		if !needs.Is(yamltree.Sequence) {
-			return job
-		}
-		var kept []*node
-		for _, need := range needs.Items {
-			name := need
-			if need.Is(yamltree.Mapping) {
-				name = need.Get("job")
-			}
-			foreign := need.Has("pipeline") || need.Has("project")
-			if name.Is(yamltree.String) && !foreign && !hasJob(tree, name.Text) &&
-				c.leftOut(p.child("needs"), need, "the job "+shorten(name.Text)+" is not here") {
-				continue
-			}
-			kept = append(kept, need)
-		}
-		if len(kept) == len(needs.Items) {
-			return job
-		}
-		return yamltree.With(job, "needs", yamltree.NewSequence(kept, needs.Position))
+		job = c.pruneNames(p.child("needs"), tree, job, "needs")
+		job = c.pruneNames(p.child("dependencies"), tree, job, "dependencies")
+		job = c.pruneOnStop(p.child("environment").child("on_stop"), tree, job)
+		return c.pruneRules(p.child("rules").child("needs"), tree, job)
 	})
+}
+
+// saysWhatToDo says whether a job runs something, starts a pipeline or mirrors one.
+func saysWhatToDo(job *node) bool {
+	return slices.ContainsFunc([]string{"script", "run", "trigger"}, job.Has) ||
+		slices.ContainsFunc(job.Get("needs").Flatten(), func(need *node) bool { return need.Has("pipeline") && !need.Has("job") })
+}
+
+// pruneNames leaves out the items of a list that name jobs which are not here.
+func (c *compiler) pruneNames(p *keyPath, tree, n *node, keyword string) *node {
+	list := n.Get(keyword)
+	if !list.Is(yamltree.Sequence) {
+		return n
+	}
+	kept := make([]*node, 0, len(list.Items))
+	for _, item := range list.Items {
+		name := item
+		if item.Is(yamltree.Mapping) {
+			name = item.Get("job")
+		}
+		foreign := item.Has("pipeline") || item.Has("project")
+		if foreign || !c.isElsewhere(p, tree, name) {
+			kept = append(kept, item)
+		}
+	}
+	if len(kept) == len(list.Items) {
+		return n
+	}
+	return yamltree.With(n, keyword, yamltree.NewSequence(kept, list.Position))
+}
+
+func (c *compiler) pruneRules(p *keyPath, tree, job *node) *node {
+	rules := job.Get("rules")
+	if !slices.ContainsFunc(rules.Flatten(), func(rule *node) bool { return rule.Has("needs") }) {
+		return job
+	}
+	var pruned []*node
+	for _, rule := range rules.Flatten() {
+		pruned = append(pruned, c.pruneNames(p, tree, rule, "needs"))
+	}
+	return yamltree.With(job, "rules", yamltree.NewSequence(pruned, rules.Position))
+}
+
+func (c *compiler) pruneOnStop(p *keyPath, tree, job *node) *node {
+	environment := job.Get("environment")
+	if !c.isElsewhere(p, tree, environment.Get("on_stop")) {
+		return job
+	}
+	return yamltree.With(job, "environment", yamltree.Without(environment, "on_stop"))
+}
+
+// isElsewhere says whether a name is that of a job which is not here, and is left out.
+func (c *compiler) isElsewhere(p *keyPath, tree, name *node) bool {
+	return name.Is(yamltree.String) && !hasJob(tree, name.Text) && c.leftOut(p, name, "the job "+shorten(name.Text)+" is not here")
+}
+
+// addStages puts the stages of jobs that no file lists behind the others, in the order of the jobs.
+func (c *compiler) addStages(tree *node) *node {
+	list := tree.Get("stages")
+	if !c.incomplete || !list.IsNull() && !list.Is(yamltree.Sequence) {
+		return tree
+	}
+	known := append([]string{preStage, postStage}, defaultStages...)
+	if !list.IsNull() {
+		known = append(list.Strings(), preStage, postStage)
+	}
+	stages := slices.Clone(known)
+	c.eachJob(tree, func(p *keyPath, job *node) *node {
+		stage := job.Get("stage")
+		if !strings.HasPrefix(p.key, ".") && stage.Is(yamltree.String) && !slices.Contains(stages, stage.Text) &&
+			c.leftOut(p.child("stage"), stage, "the place of the stage "+shorten(stage.Text)+" is not here") {
+			stages = append(stages, stage.Text)
+		}
+		return job
+	})
+	if len(stages) == len(known) {
+		return tree
+	}
+	items := make([]*node, len(stages))
+	for i, stage := range stages {
+		items[i] = yamltree.NewString(stage, tree.Position)
+	}
+	return yamltree.With(tree, "stages", yamltree.NewSequence(items, tree.Position))
 }
 
 // hasJob says whether there is a job of a name, or one whose parallel jobs have such names.

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -102,14 +103,75 @@ func TestSkipMissing(t *testing.T) {
 		"include: https://ci.example.invalid/a.yml is not here",
 		"jobs:unit:extends: the job .platform-go is not here",
 		"jobs:deploy:extends: the job .platform-go is not here",
-		"jobs:unit: !reference [.platform-go, before_script] is not here",
-		"jobs:unit: !reference [.platform-rules, rules] is not here",
+		"jobs:unit:before_script: !reference [.platform-go, before_script] is not here",
+		"jobs:unit:rules: !reference [.platform-rules, rules] is not here",
 		"jobs:sast: what the job sast does is not here",
 		"jobs:scan:needs: the job sast is not here",
 		"jobs:deploy:needs: the job package is not here",
 	}
 	if diff := cmp.Diff(wantLeft, left); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestSkipMissingLeavesOutWhatRefersToIt(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		config string
+		left   []string
+		want   string
+	}{
+		"references that are all of a list": {
+			"a: {script: [!reference [.gone, script]]}\nb: {script: [x], rules: [!reference [.gone, rules]]}\n",
+			[]string{"jobs:a:script: !reference [.gone, script]", "jobs:b:rules: !reference [.gone, rules]", "jobs:a: what the job a does"},
+			`[{"name":"b","script":["x"],"stage":"test"}]`,
+		},
+		"references outside of jobs": {
+			"default: {before_script: [!reference [.gone, script]]}\nworkflow: {rules: [!reference [.gone, rules]]}\na: {script: [x]}\n",
+			[]string{"default:before_script: !reference [.gone, script]", "workflow:rules: !reference [.gone, rules]"},
+			`[{"name":"a","script":["x"],"stage":"test"}]`,
+		},
+		"a reference to a reference": {
+			".b: {script: !reference [.gone, script]}\na: {script: [x, !reference [.b, script]]}\n",
+			[]string{"jobs:.b:script: !reference [.gone, script]", "jobs:a:script: !reference [.b, script]"},
+			`[{"name":"a","script":["x"],"stage":"test"}]`,
+		},
+		"names of jobs": {
+			"a: {script: [x], dependencies: [gone], environment: {name: e, on_stop: gone}, rules: [{if: $CI, needs: [gone]}]}\n",
+			[]string{"jobs:a:dependencies: the job gone", "jobs:a:environment:on_stop: the job gone", "jobs:a:rules:needs: the job gone"},
+			`[{"dependencies":[],"environment":{"name":"e"},"name":"a","script":["x"],"stage":"test"}]`,
+		},
+		"stages": {
+			"a: {script: [x], stage: lint}\nb: {script: [x]}\nc: {script: [x], stage: .post}\n",
+			[]string{"jobs:a:stage: the place of the stage lint"},
+			`[{"name":"b","script":["x"],"stage":"test"},{"name":"a","script":["x"],"stage":"lint"},{"name":"c","script":["x"],"stage":".post"}]`,
+		},
+		"a job that mirrors a pipeline": {
+			"a: {needs: {pipeline: other/project}}\n", nil, `[{"name":"a","stage":"test"}]`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var left []string
+			options := pipeline.Options{SkipMissing: func(e *pipeline.Error) bool {
+				if e.Path != "include" {
+					left = append(left, e.Path+": "+strings.TrimSuffix(e.Message, " is not here"))
+				}
+				return true
+			}}
+			config := "include: [{project: a/b, file: c.yml}]\n" + test.config
+			plan := mustPlan(t, load(t, options, map[string]string{".gitlab-ci.yml": config}), pipeline.Event{Source: pipeline.Push, Branch: "main"})
+			jobs, err := json.Marshal(plan.Jobs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, string(jobs)); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(test.left, left); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
