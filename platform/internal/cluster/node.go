@@ -94,12 +94,15 @@ func (c *Cluster) kubeletConfig() kube.Object {
 		"podLogsDir": c.path("podlogs"), "volumePluginDir": c.path("volumeplugins"),
 		"resolvConf": "", "clusterDomain": domain, "clusterDNS": []string{NodeAddress},
 		"nodeStatusUpdateFrequency": "5s", "syncFrequency": "10s",
-		"serializeImagePulls":     false,
-		"containerLogMaxSize":     "10Mi",
-		"containerLogMaxFiles":    2,
-		"evictionHard":            kube.Object{"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
-		"seccompDefault":          true,
-		"enableDebuggingHandlers": true,
+		"serializeImagePulls": false,
+		// 100 means never. On a disk that is 85 % full, whatever with, the kubelet would delete every image that no pod has
+		// right now, at first the one that no pod can begin without.
+		"imageGCHighThresholdPercent": 100,
+		"containerLogMaxSize":         "10Mi",
+		"containerLogMaxFiles":        2,
+		"evictionHard":                kube.Object{"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+		"seccompDefault":              true,
+		"enableDebuggingHandlers":     true,
 	}
 }
 
