@@ -203,11 +203,10 @@ func composite(nodes []*node, dag bool) Status {
 		}
 	}
 	switch {
-	case unfinished > 0:
-		return Running
-	case dag && skipped > 0:
+	case dag && skipped+ignored > 0:
+		// One need that does not run is enough, whatever the others do. A manual job that may stay unplayed counts as one.
 		return Skipped
-	case dag && ignored+blocked > 0:
+	case unfinished > 0, dag && blocked > 0:
 		return Running
 	case blocked > 0:
 		return Manual
@@ -219,6 +218,20 @@ func composite(nodes []*node, dag bool) Status {
 		return Success
 	default:
 		return Skipped
+	}
+}
+
+// resetSkipped lets the jobs that were skipped because a manual job had not been played have their turn again, as GitLab does
+// when it is.
+func (g *graph) resetSkipped(played *node) {
+	again := map[*node]bool{played: true}
+	for changed := true; changed; {
+		changed = false
+		for _, n := range g.nodes {
+			if n.state.Status == Skipped && slices.ContainsFunc(n.before, func(b *node) bool { return again[b] }) {
+				n.state.Status, again[n], changed = Created, true, true
+			}
+		}
 	}
 }
 

@@ -63,6 +63,19 @@ func TestResume(t *testing.T) {
 	p.want(third, RunSuccess, "build: success", "deploy: success", "announce: success", "optional: success")
 }
 
+func TestResumeRunsWhatWasSkippedForAManualJob(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	first := p.run(job("m", "true", when(pipeline.Manual), allowFailure()), job("other", "true", when(pipeline.Manual), allowFailure()),
+		job("n", "true", needs("m")), job("after", "true", stage("deploy"), needs("n")), job("not", "true", stage("deploy"), needs("other")))
+	p.want(first, RunSuccess, "m: manual", "other: manual", "n: skipped", "after: skipped", "not: skipped")
+	second, err := Resume(context.Background(), 0, "m", p.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.want(second, RunSuccess, "m: success", "other: manual", "n: success", "after: success", "not: skipped")
+}
+
 func TestResumeRefuses(t *testing.T) {
 	t.Parallel()
 	manual := job("deploy", "true", stage("deploy"), when(pipeline.Manual))

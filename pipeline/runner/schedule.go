@@ -133,6 +133,9 @@ func (s *schedule) startReady() error {
 
 // play starts a job, or the child pipeline that it triggers.
 func (s *schedule) play(n *node, after time.Duration) {
+	if n.state.Status == Manual {
+		n.graph.resetSkipped(n)
+	}
 	n.state.Played = n.job.When == pipeline.Manual
 	if n.job.Trigger != nil {
 		s.trigger(n)

@@ -59,9 +59,15 @@ func TestOrder(t *testing.T) {
 		{"a manual job that may be left out", []*pipeline.Job{
 			job("a", pass), job("m", pass, when(pipeline.Manual), allowFailure()), job("z", pass, stage("last"))},
 			RunSuccess, []string{"a: success", "m: manual", "z: success"}},
-		{"what needs it waits", []*pipeline.Job{
-			job("m", pass, when(pipeline.Manual), allowFailure()), job("z", pass, stage("last"), needs("m"))},
-			RunSuccess, []string{"m: manual", "z: created"}},
+		{"what needs it is skipped, and holds nothing up", []*pipeline.Job{
+			job("m", pass, when(pipeline.Manual), allowFailure()), job("n", pass, stage("deploy"), needs("m")), job("z", pass, stage("last"))},
+			RunSuccess, []string{"m: manual", "n: skipped", "z: success"}},
+		{"what always runs does not wait for it", []*pipeline.Job{
+			job("m", pass, when(pipeline.Manual), allowFailure()), job("z", pass, stage("last"), needs("m"), when(pipeline.Always))},
+			RunSuccess, []string{"m: manual", "z: success"}},
+		{"what needs a manual job that blocks waits", []*pipeline.Job{
+			job("m", pass, when(pipeline.Manual)), job("z", pass, stage("last"), needs("m"))},
+			RunWaiting, []string{"m: manual", "z: created"}},
 		{"a manual job that blocks", []*pipeline.Job{
 			job("a", pass), job("m", pass, stage("deploy"), when(pipeline.Manual)), job("z", pass, stage("last"))},
 			RunWaiting, []string{"a: success", "m: manual", "z: created"}},
