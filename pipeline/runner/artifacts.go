@@ -33,7 +33,7 @@ func wanted(when string, success bool) bool {
 
 // keepArtifacts puts the files of `artifacts:paths` and `artifacts:untracked` into the job's folder of the run.
 func (a *attempt) keepArtifacts(ctx context.Context, spec *pipeline.Artifacts) error {
-	files := a.match(a.env.expandAll(spec.Paths))
+	files, folders := a.find(a.env.expandAll(spec.Paths))
 	if spec.Untracked {
 		untracked, err := snapshot.Untracked(ctx, a.build.project, a.run.machine)
 		if err != nil {
@@ -42,21 +42,26 @@ func (a *attempt) keepArtifacts(ctx context.Context, spec *pipeline.Artifacts) e
 		files = append(files, untracked...)
 	}
 	excluded := a.env.expandAll(spec.Exclude)
-	files = slices.DeleteFunc(files, func(file string) bool {
+	isExcluded := func(file string) bool {
 		return slices.ContainsFunc(excluded, func(pattern string) bool {
-			match, _ := doublestar.Match(path.Clean(pattern), file)
-			return match
+			relative, inside := a.inside(pattern)
+			match, _ := doublestar.Match(relative, file)
+			return inside && match
 		})
-	})
+	}
+	files, folders = slices.DeleteFunc(files, isExcluded), slices.DeleteFunc(folders, isExcluded)
 	slices.Sort(files)
 	files = slices.Compact(files)
-	if len(files) == 0 {
+	if len(files)+len(folders) == 0 {
 		if len(spec.Paths) > 0 || spec.Untracked {
 			a.logf("Artifacts: there are no files to keep")
 		}
 		return nil
 	}
 	if err := a.collect(files, a.folder(artifactsFolder)); err != nil {
+		return fmt.Errorf("artifacts: %w", err)
+	}
+	if err := a.collectFolders(folders, a.folder(artifactsFolder)); err != nil {
 		return fmt.Errorf("artifacts: %w", err)
 	}
 	a.logf("Artifacts: kept %s", plural(len(files), "file"))
@@ -101,16 +106,21 @@ func (a *attempt) readDotenv(files []string) ([]pipeline.Variable, error) {
 	return variables, nil
 }
 
-// match lists the files below the checkout that the patterns name: files, folders with everything in them, and globs in
-// which ** stands for any folders. Patterns that match nothing, or leave the checkout, are reported in the log.
+// match lists the files below the checkout that the patterns name; see find.
 func (a *attempt) match(patterns []string) []string {
+	files, _ := a.find(patterns)
+	return files
+}
+
+// find lists the files and folders below the checkout that the patterns name: files, folders with everything in them, and
+// globs in which ** stands for any folders. Patterns that match nothing, or leave the checkout, are reported in the log.
+func (a *attempt) find(patterns []string) (files, folders []string) {
 	tree := os.DirFS(a.build.project)
 	seen := map[string]bool{}
-	var files []string
-	add := func(file string) {
-		if !seen[file] {
-			seen[file] = true
-			files = append(files, file)
+	add := func(to *[]string, path string) {
+		if !seen[path] {
+			seen[path] = true
+			*to = append(*to, path)
 		}
 	}
 	for _, pattern := range patterns {
@@ -132,8 +142,10 @@ func (a *attempt) match(patterns []string) []string {
 					return err
 				case e.IsDir() && file == ".git":
 					return fs.SkipDir
-				case !e.IsDir():
-					add(file)
+				case e.IsDir():
+					add(&folders, file)
+				default:
+					add(&files, file)
 				}
 				return nil
 			})
@@ -145,7 +157,7 @@ func (a *attempt) match(patterns []string) []string {
 			a.logf("WARNING: %s: no matching files", pattern)
 		}
 	}
-	return files
+	return files, folders
 }
 
 // inside makes a pattern relative to the checkout.
@@ -173,6 +185,25 @@ func (a *attempt) collect(files []string, folder string) error {
 			continue
 		}
 		if err := filetree.Copy(from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collectFolders puts folders of the checkout into a folder, empty ones too, with their permissions.
+func (a *attempt) collectFolders(folders []string, folder string) error {
+	for _, name := range folders {
+		info, err := os.Stat(filepath.Join(a.build.project, name))
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(folder, name)
+		if err := os.MkdirAll(to, 0o750); err != nil {
+			return err
+		}
+		// The owner must be able to remove them.
+		if err := os.Chmod(to, info.Mode().Perm()|0o700); err != nil {
 			return err
 		}
 	}

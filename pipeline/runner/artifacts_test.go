@@ -29,6 +29,7 @@ func TestArtifacts(t *testing.T) {
 		{"a folder", pipeline.Artifacts{Paths: []string{"out/"}}, "", []string{"out/a.txt", "out/c.log", "out/deep/b.txt", "out/link"}, "kept 4 files"},
 		{"a glob", pipeline.Artifacts{Paths: []string{"out/**/*.txt"}}, "", []string{"out/a.txt", "out/deep/b.txt"}, ""},
 		{"excluded", pipeline.Artifacts{Paths: []string{"out"}, Exclude: []string{"out/**/*.txt", "out/link"}}, "", []string{"out/c.log"}, ""},
+		{"excluded from the root", pipeline.Artifacts{Paths: []string{"out"}, Exclude: []string{"$CI_PROJECT_DIR/out/**/*.txt", "out/link"}}, "", []string{"out/c.log"}, ""},
 		{"with variables, and from the root", pipeline.Artifacts{Paths: []string{"$CI_PROJECT_DIR/$FOLDER/app"}}, "", []string{"dist/app"}, ""},
 		{"untracked", pipeline.Artifacts{Untracked: true}, "", []string{"dist/app", "out/a.txt", "out/c.log", "out/deep/b.txt", "out/link", "secret.env"}, ""},
 		{"nothing there", pipeline.Artifacts{Paths: []string{"absent/*"}}, "", nil, "WARNING: absent/*: no matching files"},
@@ -67,6 +68,16 @@ func TestArtifacts(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestArtifactsKeepFolders(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	r := p.run(job("a", "mkdir -p out/empty out/logs alone; echo x >out/logs/x.log; chmod 711 out/empty",
+		artifacts(pipeline.Artifacts{Paths: []string{"out", "alone/"}, Exclude: []string{"**/*.log"}})),
+		job("b", `[ -d alone ] && [ -d out/logs ] && [ ! -e out/logs/x.log ]; stat -c %a out/empty`, stage("next")))
+	p.want(r, RunSuccess, "a: success", "b: success")
+	p.wantLog(r, "b", "711")
 }
 
 func TestWhoGetsArtifacts(t *testing.T) {
