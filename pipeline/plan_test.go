@@ -100,14 +100,32 @@ e: {script: [x]}
 	}
 }
 
+func TestEnvironmentURLFromDotenv(t *testing.T) {
+	t.Parallel()
+	project := load(t, pipeline.Options{}, map[string]string{".gitlab-ci.yml": `
+deploy: {script: [x], environment: {name: "prod$NONE", url: "https://$HOST/$CI_COMMIT_BRANCH"}}
+`})
+	plan := mustPlan(t, project, pipeline.Event{Source: pipeline.Web, Branch: "main"})
+	// The job's own report comes after the plan, those of earlier jobs before its script.
+	if e := plan.Jobs[0].Environment; e.Name != "prod" || e.URL != "https://$HOST/main" {
+		t.Errorf("got %+v", e)
+	}
+	for _, v := range plan.Environment(plan.Jobs[0], []pipeline.Variable{{Key: "HOST", Value: "example.com"}}, nil) {
+		if v.Key == "CI_ENVIRONMENT_URL" && v.Value != "https://example.com/main" {
+			t.Errorf("%s is %q", v.Key, v.Value)
+		}
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	project := load(t, pipeline.Options{Variables: []pipeline.Variable{
 		{Key: "PROJECT", Value: "project"}, {Key: "BOTH", Value: "project"}, {Key: "DOT", Value: "project"},
 		{Key: "SECRET", Value: "s", Protected: true}, {Key: "URL", Value: "any"}, {Key: "URL", Value: "prod", EnvironmentScope: "prod/*"},
+		{Key: "PASSWORD", Value: "pa$$word", Raw: true},
 		{Key: "CONFIG", Value: "{}", File: true}, {Key: "OTHER", Value: "x", EnvironmentScope: "staging"},
 	}}, map[string]string{".gitlab-ci.yml": `
-variables: {A: "$B-$CI_COMMIT_BRANCH", B: b, BOTH: yaml, RAW: {value: $A, expand: false}, NONE: "[$UNSET]", SELF: "$SELF x", SHELL: "$$B", USE: "$CONFIG", DEEP: "$A/$PROJECT"}
+variables: {A: "$B-$CI_COMMIT_BRANCH", B: b, BOTH: yaml, RAW: {value: $A, expand: false}, NONE: "[$UNSET]", SELF: "$SELF x", SHELL: "$$B", USE: "$CONFIG", DEEP: "$A/$PROJECT", PASS: "x:$PASSWORD@$SHELL", SUBST: "$(date) ${B:-none}$1."}
 deploy: {script: [x], environment: {name: prod/eu, url: "https://x"}, variables: {B: job}}
 `})
 	plan := mustPlan(t, project, pipeline.Event{Source: pipeline.Web, Branch: "main", Variables: []pipeline.Variable{{Key: "BOTH", Value: "run"}}})

@@ -29,7 +29,8 @@ func (p *planner) job(d *decision) *Job {
 	if s.environment != nil {
 		e := *s.environment
 		e.Name = expandVariables(e.Name, d.final.expandedValue)
-		e.URL = expandVariables(e.URL, d.final.expandedValue)
+		// What is not known yet may come from a dotenv report.
+		e.URL = expandExisting(e.URL, d.final.expandedValue)
 		job.Environment = &e
 	}
 	return job

@@ -272,7 +272,8 @@ func jobPredefined(j *Job) []Variable {
 		p.add("CI_ENVIRONMENT_ACTION", e.action())
 		p.add("CI_ENVIRONMENT_TIER", e.Tier())
 		if e.URL != "" {
-			p.add("CI_ENVIRONMENT_URL", e.URL)
+			// Its variables may be those of a dotenv report.
+			p = append(p, Variable{Key: "CI_ENVIRONMENT_URL", Value: e.URL})
 		}
 	}
 	return p
