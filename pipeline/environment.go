@@ -3,7 +3,9 @@ package pipeline
 import (
 	"crypto/sha256"
 	"math/big"
+	"os"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -17,7 +19,7 @@ import (
 func (p *Plan) Environment(job *Job, dotenv, extra []Variable) []Variable {
 	all := newVariableSet(p.Predefined, jobPredefined(job), raw(extra), job.Variables, raw(dotenv),
 		p.visible(p.Project, job), p.visible(p.Run, job))
-	s := newScope(all)
+	s := newScope(escaped(all))
 	value := func(name string) (string, bool) {
 		if v, ok := all.get(name); ok && v.File {
 			folder, _ := s.expandedValue("CI_PROJECT_DIR")
@@ -35,10 +37,33 @@ func (p *Plan) Environment(job *Job, dotenv, extra []Variable) []Variable {
 				}
 				return value(name)
 			})
+			v.Value = unescape(v.Value)
 		}
 		out[i] = v
 	}
 	return out
+}
+
+// escaped doubles the dollar signs of raw variables, which unescape turns back.
+func escaped(variables *variableSet) *variableSet {
+	list := slices.Clone(variables.list)
+	for i, v := range list {
+		if v.Raw {
+			list[i].Value = strings.ReplaceAll(v.Value, "$", "$$")
+		}
+	}
+	return setOf(list)
+}
+
+// unescape does what is left for GitLab's runner when GitLab has put in the variables that it knows: "$$" becomes a dollar
+// sign, and what looks like a variable but is none, such as ${NAME:-default} or $1, nothing. $(command) stays.
+func unescape(value string) string {
+	return os.Expand(value, func(name string) string {
+		if name == "$" {
+			return name
+		}
+		return ""
+	})
 }
 
 func raw(variables []Variable) []Variable {

@@ -296,7 +296,8 @@ func (n *node) forward() {
 		if !known {
 			continue
 		}
-		forwarded := pipeline.Variable{Key: own.Key, Value: value, Raw: own.Raw}
+		// The value has been expanded here.
+		forwarded := pipeline.Variable{Key: own.Key, Value: value, Raw: true}
 		if i := slices.IndexFunc(child.Run, func(v pipeline.Variable) bool { return v.Key == own.Key }); i >= 0 {
 			child.Run[i] = forwarded
 		} else {
