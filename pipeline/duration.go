@@ -69,13 +69,13 @@ var numberWords = map[string]string{
 	"sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90",
 }
 
-var errNoDuration = errors.New("it has no number and no unit")
+var errNoDuration = errors.New("it comes to no time")
 
 // parseDuration reads durations as GitLab does: "90 minutes", "1h 30m", "2 hours and 5 min", "1:30", "3600" (seconds).
 func parseDuration(text string) (time.Duration, error) {
 	text = strings.ToLower(text)
-	if d, ok := clock(strings.ReplaceAll(text, " ", "")); ok {
-		return d, nil
+	if seconds, ok := clock(strings.ReplaceAll(text, " ", "")); ok {
+		return inSeconds(seconds), nil
 	}
 	words, err := durationWords(text)
 	if err != nil {
@@ -96,12 +96,18 @@ func parseDuration(text string) (time.Duration, error) {
 	if sum <= 0 {
 		return 0, errNoDuration
 	}
-	if sum > math.MaxInt64/float64(time.Second) {
-		return math.MaxInt64, nil
-	}
-	return time.Duration(sum * float64(time.Second)), nil
+	return inSeconds(sum), nil
 }
 
+// inSeconds gives a number of seconds, the longest duration for more than that.
+func inSeconds(n float64) time.Duration {
+	if n >= math.MaxInt64/float64(time.Second) {
+		return math.MaxInt64
+	}
+	return time.Duration(n * float64(time.Second))
+}
+
+// durationWords gives the numbers and the units of a text; a unit that begins it counts once.
 func durationWords(text string) ([]string, error) {
 	var words []string
 	for _, field := range strings.Fields(spaceNumbers(text)) {
@@ -109,10 +115,10 @@ func durationWords(text string) ([]string, error) {
 		if n, ok := numberWords[w]; ok {
 			w = n
 		}
-		_, isNumber := strconv.ParseFloat(w, 64)
+		_, err := strconv.ParseFloat(w, 64)
+		isNumber := err == nil && strings.Trim(w, "0123456789.") == "" // no exponent, no infinity
 		switch {
-		case isNumber == nil && strings.Trim(w, "0123456789.") == "":
-		case durationUnits[w] != 0:
+		case isNumber, durationUnits[w] != 0:
 		case w == "and", w == "with", w == "plus", w == "":
 			continue
 		default:
@@ -150,7 +156,8 @@ func spaceNumbers(text string) string {
 	return b.String()
 }
 
-func clock(text string) (time.Duration, bool) {
+// clock reads "1:02:03.5" as seconds; ok is false for what is nothing of the kind, or zero.
+func clock(text string) (seconds float64, ok bool) {
 	parts := strings.Split(text, ":")
 	if len(parts) < 2 || len(parts) > len(clockUnits) {
 		return 0, false
@@ -158,20 +165,19 @@ func clock(text string) (time.Duration, bool) {
 	last := &parts[len(parts)-1]
 	whole, fraction, _ := strings.Cut(*last, ".")
 	*last = whole
-	var sum time.Duration
 	for i, part := range parts {
 		n, err := strconv.ParseUint(part, 10, 20)
 		if err != nil {
 			return 0, false
 		}
-		sum += time.Duration(n) * clockUnits[len(parts)-1-i]
+		seconds += float64(n) * clockUnits[len(parts)-1-i].Seconds()
 	}
 	if fraction != "" {
-		seconds, err := strconv.ParseFloat("0."+fraction, 64)
+		f, err := strconv.ParseFloat("0."+fraction, 64)
 		if err != nil {
 			return 0, false
 		}
-		sum += time.Duration(seconds * float64(time.Second))
+		seconds += f
 	}
-	return sum, sum > 0
+	return seconds, seconds > 0
 }

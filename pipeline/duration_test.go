@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -14,6 +15,7 @@ func TestParseDuration(t *testing.T) {
 		"a week": 7 * day, "two hours and twenty minutes": 140 * time.Minute, "thirteen days": 13 * day,
 		"1:20": 80 * time.Second, "1:20.5": 80500 * time.Millisecond, "4:01:01": 4*time.Hour + 61*time.Second, "1:0:0:0": day,
 		"10m 30": 630 * time.Second, "1 2 hours": 2 * time.Hour, "1 month": 30 * day, "1 year": year,
+		"1000000:0:0:0:0:0": math.MaxInt64, "1000000 years": math.MaxInt64,
 		// What is no duration.
 		"": 0, "0": 0, "0 minutes": 0, "0:00": 0, "soon": 0, "an hour": 0, "half an hour": 0, "-5 minutes": 0, "5 fortnights": 0,
 		"1h30x": 0, "1:2:3:4:5:6:7": 0, "1:20 min": 0, "$T": 0, "1 hour.": 0,
