@@ -54,9 +54,11 @@ func checkInputWithoutDescription(p *pass) {
 func checkUnusedInput(p *pass) {
 	for _, s := range p.sources {
 		used := map[string]bool{}
-		scalars(s.body, func(n *yaml.Node) { usedInputs(n.Value, used) })
+		for _, document := range []*yaml.Node{s.header, s.body} { // rules of an input can ask for another one
+			scalars(document, func(n *yaml.Node) { usedInputs(n.Value, used) })
+		}
 		s.inputs(func(name string, key, _ *yaml.Node) {
-			if used[name] || s.headerUses(name) {
+			if used[name] {
 				return
 			}
 			p.report(Finding{
@@ -68,31 +70,14 @@ func checkUnusedInput(p *pass) {
 	}
 }
 
-// usedInputs notes the inputs that a text of the configuration asks for.
+// usedInputs notes the inputs that a text asks for.
 func usedInputs(text string, used map[string]bool) {
-	for {
-		_, block, found := strings.Cut(text, "$[[")
-		if !found {
-			return
-		}
-		text = block
-		if name, ok := strings.CutPrefix(strings.TrimLeft(block, " \t\r\n"), "inputs."); ok {
-			used[name[:inputNameLength(name)]] = true
-		}
+	if !strings.Contains(text, "$[[") {
+		return
 	}
-}
-
-func inputNameLength(text string) int {
-	return len(text) - len(strings.TrimLeftFunc(text, func(r rune) bool {
-		return r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-	}))
-}
-
-// headerUses reports whether the rules of other inputs look at an input.
-func (s *source) headerUses(input string) bool {
-	found := false
-	scalars(s.header, func(n *yaml.Node) { found = found || strings.Contains(n.Value, "inputs."+input) })
-	return found
+	for _, m := range inputUse().FindAllStringSubmatch(text, -1) {
+		used[m[1]] = true
+	}
 }
 
 var inputUse = lazyregexp.New(`\$\[\[\s*inputs\.([A-Za-z0-9_-]+)`)
