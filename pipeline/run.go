@@ -37,7 +37,9 @@ func (c *checker) step(p *keyPath, n *node) {
 		c.fail(p, n, "", "a step needs exactly one of step, func and script")
 		return
 	}
-	c.named(p, n.Get("env"), isString, "a string")
+	if env := n.Get("env"); env != nil && c.functionNames(p, env) {
+		c.stringValues(p, env)
+	}
 	if n.Has("script") {
 		c.allowedKeys(p, n, "name", "env", "script")
 		if script := n.Get("script"); !isString(script) || script.Text == "" {
@@ -46,20 +48,29 @@ func (c *checker) step(p *keyPath, n *node) {
 		return
 	}
 	c.allowedKeys(p, n, "name", "env", "inputs", "step", "func")
-	c.named(p, n.Get("inputs"), func(*node) bool { return true }, "")
+	if inputs := n.Get("inputs"); inputs != nil {
+		c.functionNames(p, inputs)
+	}
 	c.functionReference(p, orElse(n.Get("step"), n.Get("func")))
 }
 
-// named wants a hash whose keys are names, if there is one.
-func (c *checker) named(p *keyPath, n *node, ok func(*node) bool, what string) {
-	if n == nil || !c.mapping(p, n) {
-		return
+// functionNames wants a hash whose keys are names; false if it is none.
+func (c *checker) functionNames(p *keyPath, n *node) bool {
+	if !c.mapping(p, n) {
+		return false
 	}
 	for _, pair := range n.Pairs {
 		if !functionName().MatchString(pair.Key.Text) {
 			c.fail(p, pair.Key, "use letters, digits and _", "%q is no name", shorten(pair.Key.Text))
-		} else if !ok(pair.Value) {
-			c.fail(p, pair.Value, "put it in quotes", "%s should be %s, not %s", pair.Key.Text, what, describe(pair.Value))
+		}
+	}
+	return true
+}
+
+func (c *checker) stringValues(p *keyPath, n *node) {
+	for _, pair := range n.Pairs {
+		if !isString(pair.Value) {
+			c.fail(p, pair.Value, "put it in quotes", "%s should be a string, not %s", pair.Key.Text, describe(pair.Value))
 		}
 	}
 }
@@ -82,9 +93,5 @@ func (c *checker) functionReference(p *keyPath, n *node) {
 	}
 	c.allowedKeys(p, place, keys...)
 	c.requiredKeys(p, place, required...)
-	for _, pair := range place.Pairs {
-		if !isString(pair.Value) {
-			c.fail(p, pair.Value, "put it in quotes", "%s should be a string, not %s", pair.Key.Text, describe(pair.Value))
-		}
-	}
+	c.stringValues(p, place)
 }
