@@ -13,7 +13,7 @@ import (
 // Errors are [Errors]: those of the configuration, and those that only this event has ([Error.Create]).
 func (p *Project) Plan(ctx context.Context, event Event) (*Plan, error) {
 	if mark := event.skipMark(); mark != "" {
-		return p.skipped(event, mark), nil
+		return p.skippedPlan(event, mark), nil
 	}
 	c := p.compiler(ctx, event)
 	return c.planTree(c.configuration())

@@ -8,8 +8,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// Keywords of paid tiers, which are configuration only: https://docs.gitlab.com/ci/yaml/#secrets
-
+// The providers of secrets and what they are told: https://docs.gitlab.com/ci/yaml/#secrets
 var (
 	secretProviders = []string{"vault", "azure_key_vault", "gcp_secret_manager", "akeyless", "gitlab_secrets_manager", "aws_secrets_manager"}
 	secretKeys      = append([]string{"file", "token"}, secretProviders...)
@@ -58,14 +57,14 @@ func (c *checker) secret(p *keyPath, n *node) any {
 	stored := storedKeys(n)
 	for _, provider := range given {
 		if v := n.Get(provider); !v.IsNull() {
-			stored[provider] = c.provided(p.child(provider), v, provider)
+			stored[provider] = c.providerSecret(p.child(provider), v, provider)
 		}
 	}
 	return stored
 }
 
-// provided validates what one provider wants to know of a secret.
-func (c *checker) provided(p *keyPath, n *node, provider string) any {
+// providerSecret validates what one provider is told of a secret.
+func (c *checker) providerSecret(p *keyPath, n *node, provider string) any {
 	short := provider == "vault" || provider == "aws_secrets_manager"
 	switch {
 	case short && isString(n):
@@ -152,7 +151,7 @@ func (c *checker) shortSecret(p *keyPath, n *node, provider string) any {
 	return stored
 }
 
-// identity validates the keyword `identity`.
+// identity validates the keyword `identity`, of which GitLab knows one value.
 func (c *checker) identity(p *keyPath, n *node) string {
 	const known = "google_cloud"
 	if !n.Is(yamltree.String) || n.Text != known {

@@ -1,11 +1,9 @@
 package pipeline
 
-import (
-	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
-)
+import "gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 
-// skipMark is what a commit message says to have no pipeline: https://docs.gitlab.com/ci/pipelines/#skip-a-pipeline
-var skipMark = lazyregexp.New(`(?i)\[(?:ci[ _-]skip|skip[ _-]ci)\]`)
+// skipPattern is what a commit message says to have no pipeline: https://docs.gitlab.com/ci/pipelines/#skip-a-pipeline
+var skipPattern = lazyregexp.New(`(?i)\[(?:ci[ _-]skip|skip[ _-]ci)\]`)
 
 // skipMark gives the mark in the commit message of a push or a merge request, which are skipped by it; "" if there is none.
 // Pipelines that somebody or something asked for run all the same.
@@ -13,12 +11,12 @@ func (e Event) skipMark() string {
 	if e.Source != Push && e.Source != MergeRequest {
 		return ""
 	}
-	return skipMark().FindString(e.CommitMessage)
+	return skipPattern().FindString(e.CommitMessage)
 }
 
-// skipped is the plan of a pipeline that its commit message skips: GitLab makes it without a job, and does not even read
+// skippedPlan is the plan of a pipeline that its commit message skips: GitLab makes it without a job, and does not even read
 // the configuration.
-func (p *Project) skipped(event Event, mark string) *Plan {
+func (p *Project) skippedPlan(event Event, mark string) *Plan {
 	return &Plan{
 		Event: event, Reason: "skip_ci",
 		Decision:   Decision{Rule: -1, Text: "the commit message says " + mark},
