@@ -94,7 +94,7 @@ func explainAnchor(e *Error, content []byte) bool {
 		}
 	}
 	e.Message = fmt.Sprintf("no anchor &%s stands above *%s in this file", m[1], m[1])
-	e.Hint = "of other files, `extends` and `!reference` take something; a text that begins with * needs quotes"
+	e.Hint = "take parts of other files with `extends` or `!reference`; put a text that begins with * in quotes"
 	return true
 }
 
