@@ -15,5 +15,6 @@
 //   - the keywords are validated, parallel jobs are made, needs and stages are checked;
 //   - `workflow:rules`, then the rules of each job, decide for the event: this is what [Project.Plan] gives.
 //
-// What is wrong is an [Errors], in the order in which GitLab would report it.
+// A commit message that skips the pipeline comes before all of them. What is wrong is an [Errors], in the order in which
+// GitLab would report it; where files of other projects are not at hand, [Options.SkipMissing] compiles the rest.
 package pipeline

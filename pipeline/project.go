@@ -19,8 +19,9 @@ type Options struct {
 	Variables []Variable
 	// Resolver has the files of other projects, components and URLs; without one, such includes are errors.
 	Resolver Resolver
-	// SkipMissing is asked whether something is left out that is not to be had here, as the error says: an include, and
-	// then what refers to what it would have given. Without it, that is wrong. It must be safe for concurrent use.
+	// SkipMissing, if set, lets a part of the configuration be compiled. It is asked, for each include that is not to be had
+	// here and then for what refers to it, whether that is left out; the error says what it is, and where. It can be asked
+	// again for each event, and must be safe for concurrent use.
 	SkipMissing func(*Error) bool
 }
 

@@ -8,9 +8,9 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// ReadAhead reads and parses, on all processors, the configuration and the project's files that it includes by their
-// names. Planning does that as well: call it, in a goroutine, where there is something to wait for before the first plan.
-// What is wrong with the files is told by [Project.Plan].
+// ReadAhead reads and parses the configuration and the files of the project that it includes, as far as their names have no
+// variables, on all processors. [Project.Plan] does that as well, and tells what is wrong with them: call ReadAhead in a
+// goroutine while something else has to be waited for, like git.
 func (p *Project) ReadAhead() {
 	r := readAhead{project: p, seen: make(map[string]bool)}
 	r.file(p.options.ConfigPath)
