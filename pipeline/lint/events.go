@@ -90,10 +90,7 @@ func checkChildPipelines(p *pass) {
 			var wrong pipeline.Errors
 			if errors.As(job.Trigger.ChildError, &wrong) {
 				for _, e := range wrong {
-					p.report(Finding{
-						Position: e.Position, Path: e.Path, Hint: cmp.Or(e.Hint, "GitLab would say so when "+job.BaseName+" runs"),
-						Message: fmt.Sprintf("in the child pipeline of %s: %s", job.BaseName, e.Message),
-					})
+					p.reportChild(job, e)
 				}
 			}
 			if child := job.Trigger.Child; child != nil && !child.Created {
@@ -113,6 +110,22 @@ func checkChildPipelines(p *pass) {
 				Hint:    "give the job the rules of the child's jobs; in the child, $CI_PIPELINE_SOURCE is parent_pipeline",
 			})
 		}
+	})
+}
+
+// reportChild tells of an error in a child pipeline: in the file that has it, or, for files of other projects, where the child
+// is started.
+func (p *pass) reportChild(job *pipeline.Job, e *pipeline.Error) {
+	at, path, message := e.Position, e.Path, e.Message
+	if p.source(at.File) == nil {
+		at, path = p.place(job, "trigger")
+		if e.Position.File != "" {
+			message = render.Place(e.Position) + ": " + message
+		}
+	}
+	p.report(Finding{
+		Position: at, Path: path, Hint: cmp.Or(e.Hint, "GitLab would say so when "+job.BaseName+" runs"),
+		Message: fmt.Sprintf("in the child pipeline of %s: %s", job.BaseName, message),
 	})
 }
 

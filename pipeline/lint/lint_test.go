@@ -263,6 +263,26 @@ b: {extends: .base, script: [x]}
 	}
 }
 
+func TestChildPipelineOfAnotherProjectIsInvalid(t *testing.T) {
+	t.Parallel()
+	files := configuration("child:\n  trigger:\n    include: [{project: other/ci, ref: v1, file: child.yml}]\n")
+	others := fstest.MapFS{"other/ci@v1/child.yml": {Data: []byte("a: {script: [x], stage: nowhere}\n")}}
+	project, err := pipeline.Load(files, pipeline.Options{Resolver: resolver.Chain{resolver.Folder{Files: others}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	findings, err := lint.Run(t.Context(), files, project, lint.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		if f.Rule == "child-pipeline-invalid" && f.Position.Line == 2 && strings.Contains(f.Message, "other/ci@v1:child.yml:1: there is no stage") {
+			return
+		}
+	}
+	t.Errorf("no error at the trigger, but %+v", findings)
+}
+
 func TestRunEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
