@@ -59,3 +59,21 @@ func TestReadAhead(t *testing.T) {
 		t.Errorf("the plan read ci/c.yml again: %d, then %d", before, after)
 	}
 }
+
+func TestReadAheadBesideAPlan(t *testing.T) {
+	project, err := Load(fstest.MapFS{
+		".gitlab-ci.yml": {Data: []byte("include: [a.yml, b.yml]\n")},
+		"a.yml":          {Data: []byte("include: [b.yml]\na: {script: x}\n")},
+		"b.yml":          {Data: []byte("b: {script: x}\n")},
+	}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reading sync.WaitGroup
+	reading.Go(project.ReadAhead)
+	plan, err := project.Plan(t.Context(), Event{Source: Push, Branch: "main"})
+	reading.Wait()
+	if err != nil || len(plan.Jobs) != 2 {
+		t.Errorf("%v, %v", plan, err)
+	}
+}
