@@ -165,7 +165,7 @@ func (c *conformanceCase) load(t *testing.T) (*Project, Event) {
 	}
 	if event.skipMark() != "" {
 		// The verdicts come from the engine behind GitLab's look at the message: it decides on the jobs all the same.
-		title, description := commitTitle(e.CommitMessage)
+		title, description := splitCommitMessage(e.CommitMessage)
 		event.Predefined = map[string]string{
 			"CI_COMMIT_MESSAGE": e.CommitMessage, "CI_COMMIT_TITLE": title, "CI_COMMIT_DESCRIPTION": description,
 		}

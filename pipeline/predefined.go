@@ -142,7 +142,7 @@ func (p *predefinedVariables) pipeline(o Options, e Event) {
 	if message == "" {
 		message = "change"
 	}
-	title, description := commitTitle(message)
+	title, description := splitCommitMessage(message)
 	p.add("CI_PIPELINE_IID", "1")
 	p.add("CI_PIPELINE_SOURCE", string(e.Source))
 	p.add("CI_PIPELINE_CREATED_AT", createdAt)
@@ -172,9 +172,10 @@ func (p *predefinedVariables) pipeline(o Options, e Event) {
 	}
 }
 
-// commitTitle parts a commit message. The description is the whole message where the title is long (100 characters or more),
-// else what follows the first line: with the blank line, if there is one, but without the last line break.
-func commitTitle(message string) (title, description string) {
+// splitCommitMessage gives the title and the description of a commit message. The description is the whole message where the
+// title is long (100 characters or more), else what follows the first line: with the blank line, if there is one, but without
+// the last line break.
+func splitCommitMessage(message string) (title, description string) {
 	title, description, _ = strings.Cut(message, "\n")
 	title, _, _ = strings.Cut(title, "\r")
 	if utf8.RuneCountInString(title) >= 100 {

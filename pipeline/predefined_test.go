@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestCommitMessageIsPartedIntoTitleAndDescription(t *testing.T) {
+func TestSplitCommitMessage(t *testing.T) {
 	long := strings.Repeat("ä", 100)
 	for _, test := range []struct{ message, title, description string }{
 		{"fix", "fix", ""},
@@ -16,7 +16,7 @@ func TestCommitMessageIsPartedIntoTitleAndDescription(t *testing.T) {
 		{long + "\nit", long, long + "\nit"},
 		{long[2:] + "\nit", long[2:], "it"},
 	} {
-		if title, description := commitTitle(test.message); title != test.title || description != test.description {
+		if title, description := splitCommitMessage(test.message); title != test.title || description != test.description {
 			t.Errorf("%q: title %q, description %q; want %q, %q", test.message, title, description, test.title, test.description)
 		}
 	}
