@@ -77,32 +77,19 @@ func checkProductionInMergeRequest(p *pass) {
 }
 
 func checkChildPipelines(p *pass) {
-	type noJobs struct {
-		job    string
-		events []string
-	}
-	empty := map[string]*noJobs{}
 	for _, plan := range p.plans {
 		for _, job := range plan.Jobs {
-			if job.Trigger == nil {
-				continue
-			}
 			var wrong pipeline.Errors
-			if errors.As(job.Trigger.ChildError, &wrong) {
+			if job.Trigger != nil && errors.As(job.Trigger.ChildError, &wrong) {
 				for _, e := range wrong {
 					p.reportChild(job, e)
 				}
 			}
-			if child := job.Trigger.Child; child != nil && !child.Created {
-				if empty[job.BaseName] == nil {
-					empty[job.BaseName] = &noJobs{job: job.Name}
-				}
-				empty[job.BaseName].events = append(empty[job.BaseName].events, render.EventLabel(plan.Event))
-			}
 		}
 	}
+	empty := p.emptyChildren()
 	p.compiled(func(job *pipeline.Job) {
-		if child := empty[job.BaseName]; child != nil {
+		if child, ok := empty[job.BaseName]; ok {
 			at, path := p.place(job, "trigger")
 			p.report(Finding{
 				Position: at, Path: path, Events: slices.Compact(child.events),
@@ -111,6 +98,29 @@ func checkChildPipelines(p *pass) {
 			})
 		}
 	})
+}
+
+// An emptyChild is a child pipeline without jobs: the first job that starts it, and the events on which it does.
+type emptyChild struct {
+	job    string
+	events []string
+}
+
+// emptyChildren gives the child pipelines without jobs by the name of what starts them in the configuration.
+func (p *pass) emptyChildren() map[string]emptyChild {
+	empty := map[string]emptyChild{}
+	for _, plan := range p.plans {
+		for _, job := range plan.Jobs {
+			if job.Trigger == nil || job.Trigger.Child == nil || job.Trigger.Child.Created {
+				continue
+			}
+			child := empty[job.BaseName]
+			child.job = cmp.Or(child.job, job.Name)
+			child.events = append(child.events, render.EventLabel(plan.Event))
+			empty[job.BaseName] = child
+		}
+	}
+	return empty
 }
 
 // reportChild tells of an error in a child pipeline: in the file that has it, or, for files of other projects, where the child
