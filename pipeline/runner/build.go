@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
@@ -16,7 +18,17 @@ import (
 type workshop struct{ dir string }
 
 func openWorkshop(cacheDir, project string) workshop {
-	return workshop{filepath.Join(cacheDir, "projects", filepath.Base(project)+"-"+shortHash(project))}
+	return workshop{filepath.Join(cacheDir, "projects", plainName(filepath.Base(project))+"-"+shortHash(project))}
+}
+
+// plainName replaces what scripts that forget to quote a path would trip over; GitLab's paths have none of it.
+func plainName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._-", r)) {
+			return r
+		}
+		return '-'
+	}, name)
 }
 
 func (w workshop) builds() string { return filepath.Join(w.dir, "builds") }
