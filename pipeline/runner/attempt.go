@@ -41,6 +41,8 @@ type attempt struct {
 	env   jobEnvironment
 	log   *jobLog
 	out   *maskingWriter
+	// printed counts what the job's scripts have written, of which maxLog bytes are kept.
+	printed int64
 	// keys are the keys of the job's caches.
 	keys []string
 }
@@ -233,10 +235,13 @@ func (n *node) unsupported() []string {
 	for _, k := range []struct {
 		name  string
 		value any
-	}{{"id_tokens", n.job.IDTokens}, {"secrets", n.job.Secrets}, {"hooks", n.job.Hooks}, {"release", n.job.Release}, {"pages", n.job.Pages}} {
+	}{{"id_tokens", n.job.IDTokens}, {"secrets", n.job.Secrets}, {"release", n.job.Release}, {"pages", n.job.Pages}} {
 		if k.value != nil {
 			notes = append(notes, "`"+k.name+"` has no effect here: it takes a GitLab instance")
 		}
+	}
+	if n.job.Hooks != nil {
+		notes = append(notes, "`hooks:pre_get_sources_script` is not run here: the sources come from this machine")
 	}
 	return notes
 }
@@ -279,13 +284,35 @@ func (a *attempt) shell(ctx context.Context, name string, commands []string, mor
 		return supervise.Exit{}, err
 	}
 	process, err := supervise.Start(supervise.Command{
-		Supervisor: a.run.options.Supervisor, Args: args, Dir: a.build.project, Env: env, Output: a.out, Grace: leftoverGrace,
+		Supervisor: a.run.options.Supervisor, Args: args, Dir: a.build.project, Env: env, Output: scriptOutput{a}, Grace: leftoverGrace,
 	})
 	if err != nil {
 		return supervise.Exit{}, err
 	}
 	defer a.stopWhenDone(ctx, process)()
 	return process.Wait()
+}
+
+// maxLog is how much of what a job prints is kept: GitLab's default limit for the log of a job.
+const maxLog = 100 << 20
+
+// scriptOutput puts what a script prints into the log, up to maxLog. The job goes on, whatever it prints.
+type scriptOutput struct{ *attempt }
+
+func (o scriptOutput) Write(p []byte) (int, error) {
+	left := maxLog - o.printed
+	o.printed += int64(len(p))
+	if left >= int64(len(p)) {
+		return o.out.Write(p)
+	}
+	if left >= 0 {
+		if _, err := o.out.Write(p[:left]); err != nil {
+			return 0, err
+		}
+		fmt.Fprintln(o.out)
+		o.logf("WARNING: the log has %d MB, GitLab's default limit: what the job prints from here on is dropped", maxLog>>20)
+	}
+	return len(p), nil
 }
 
 // leftoverGrace is how long what a script left in the background may take to end after SIGTERM.

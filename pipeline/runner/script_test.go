@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"strings"
 	"testing"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
@@ -45,5 +46,22 @@ func TestScript(t *testing.T) {
 			}
 			p.wantLog(r, "j", tt.lines...)
 		})
+	}
+}
+
+func TestLogIsBounded(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	r := p.run(&pipeline.Job{Name: "j", Stage: "test", When: pipeline.OnSuccess,
+		Script: []string{"head -c 60000000 /dev/zero", "head -c 60000000 /dev/zero", "echo lost; touch done"}, AfterScript: []string{"echo lost, too; cat done"}})
+	p.want(r, RunSuccess, "j: success")
+	log := p.log(r, "j")
+	if len(log) < maxLog || len(log) > maxLog+1000 {
+		t.Errorf("the log has %d bytes", len(log))
+	}
+	_, end, _ := strings.Cut(log[maxLog:], "\n")
+	want := "[slipway] WARNING: the log has 100 MB, GitLab's default limit: what the job prints from here on is dropped\n[slipway] after_script\n[slipway] Job succeeded\n"
+	if !strings.HasSuffix(end, want) {
+		t.Errorf("the log ends with %q", end)
 	}
 }
