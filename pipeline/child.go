@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -18,7 +19,10 @@ func (p *planner) children(plan *Plan) {
 			continue
 		}
 		trigger := *job.Trigger
-		trigger.Child, trigger.ChildError = p.child(job)
+		trigger.Child, trigger.ChildError = p.child(p.ctx, job, nil)
+		if len(trigger.ArtifactJobs()) > 0 {
+			trigger.generate = func(ctx context.Context, read ArtifactReader) (*Plan, error) { return p.child(ctx, job, read) }
+		}
 		job.Trigger = &trigger
 	}
 }
@@ -26,13 +30,26 @@ func (p *planner) children(plan *Plan) {
 // errNotHere says nothing of what GitLab would do: the configuration was left out, or a part of it.
 var errNotHere = errors.New("its configuration is not here")
 
-func (p *planner) child(job *Job) (*Plan, error) {
+// An ArtifactReader gives a file among the artifacts of a job.
+type ArtifactReader func(job, path string) ([]byte, error)
+
+// Generate compiles a child pipeline whose configuration, or a part of it, is an artifact of [TriggerSpec.ArtifactJobs], once
+// these have run.
+func (t *TriggerSpec) Generate(ctx context.Context, read ArtifactReader) (*Plan, error) {
+	if t.generate == nil {
+		return nil, errors.New("its configuration is not known any more")
+	}
+	return t.generate(ctx, read)
+}
+
+// child compiles a child pipeline; read is nil before there are artifacts.
+func (p *planner) child(ctx context.Context, job *Job, read ArtifactReader) (*Plan, error) {
 	if p.event.depth >= maxChildDepth {
 		return nil, fmt.Errorf("more than %d levels of child pipelines", maxChildDepth)
 	}
 	include := job.Trigger.node.Get("include")
 	for _, entry := range include.Flatten() {
-		if artifact := entry.Get("artifact"); !artifact.IsNull() {
+		if artifact := entry.Get("artifact"); !artifact.IsNull() && read == nil {
 			return nil, fmt.Errorf("%s is made by the job %s when the pipeline runs", artifact.RubyText(), entry.Get("job").RubyText())
 		}
 	}
@@ -41,7 +58,8 @@ func (p *planner) child(job *Job) (*Plan, error) {
 	event.parent, event.Source, event.depth = p.event.root(), ParentPipeline, p.event.depth+1
 	event.Inputs = nil
 	event.Variables = p.forwarded(job)
-	c := p.project.compiler(p.ctx, event)
+	c := p.project.compiler(ctx, event)
+	c.artifacts = read
 	at := job.Trigger.node.Position
 	tree := yamltree.NewMapping([]yamltree.Pair{{Key: yamltree.NewString("include", at), Value: include}}, at)
 	plan, err := c.planTree(c.merge(tree, &file{name: at.File, repository: p.project.own}))

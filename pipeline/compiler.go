@@ -24,6 +24,8 @@ type compiler struct {
 	expanded bool
 	// incomplete says that an include was left out.
 	incomplete bool
+	// artifacts are there for child pipelines that jobs make; nil otherwise.
+	artifacts ArtifactReader
 }
 
 func (p *Project) compiler(ctx context.Context, event Event) *compiler {

@@ -45,7 +45,7 @@ func (e *edgeChecker) job(j *jobSpec, stages []string) {
 	for _, r := range j.rules {
 		e.needs(p.child("needs"), j, r.needs)
 	}
-	for _, job := range j.trigger.artifactJobs() {
+	for _, job := range j.trigger.ArtifactJobs() {
 		e.dependency(p, j, j.node.Get("trigger"), job, false)
 	}
 	if j.environment != nil && j.environment.OnStop != "" {

@@ -290,9 +290,22 @@ func (c *compiler) open(location *node, f *file, included *includedFile) *file {
 		return c.openTemplate(location.Get("template"))
 	case !location.Get("component").IsBlank():
 		return c.openComponent(location.Get("component"))
+	case c.artifacts != nil:
+		return c.openArtifact(location)
 	}
 	c.fail(includePath, location, "use it in trigger:include", "an artifact can be included by a child pipeline only")
 	return nil
+}
+
+// openArtifact reads what a job has made for a child pipeline. Files that it includes are those of the project.
+func (c *compiler) openArtifact(location *node) *file {
+	artifact, job := location.Get("artifact").RubyText(), location.Get("job").RubyText()
+	content, err := c.artifacts(job, artifact)
+	if err != nil {
+		c.fail(includePath, location, "", "%v", err)
+		return nil
+	}
+	return &file{name: job + ":" + artifact, content: content, repository: c.project.own}
 }
 
 // yamlPath gives the path of a location, without the leading slashes that mean the repository's root.

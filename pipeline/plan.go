@@ -1,6 +1,9 @@
 package pipeline
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // A Plan is one pipeline with everything decided: plain data, in GitLab's order (by stage, then as in the merged
 // configuration). The runner executes a Plan; nothing in it depends on the environment or the network.
@@ -217,8 +220,9 @@ type TriggerSpec struct {
 	Child      *Plan
 	ChildError error
 
-	stored map[string]any
-	node   *node
+	stored   map[string]any
+	node     *node
+	generate func(context.Context, ArtifactReader) (*Plan, error)
 }
 
 // AutoCancel is `workflow:auto_cancel`.

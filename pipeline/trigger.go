@@ -117,8 +117,8 @@ func (c *checker) includeEntry(p *keyPath, n *node) {
 	}
 }
 
-// artifactJobs are the jobs that make the files of a child pipeline.
-func (t *TriggerSpec) artifactJobs() []string {
+// ArtifactJobs are the jobs that make the files of a child pipeline.
+func (t *TriggerSpec) ArtifactJobs() []string {
 	var jobs []string
 	if t == nil {
 		return nil

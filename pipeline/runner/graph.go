@@ -42,7 +42,7 @@ func newGraph(plan *pipeline.Plan, bridge *node, prefix string, slugs map[string
 			Blocking: job.When == pipeline.Manual && !job.AllowFailure,
 		}}
 		if t := job.Trigger; t != nil && t.Child != nil && t.ChildError == nil && t.Child.Created {
-			n.child = newGraph(t.Child, n, prefix+job.Name+" / ", slugs)
+			n.child = newGraph(t.Child, n, n.state.Name+" / ", slugs)
 		}
 		g.nodes = append(g.nodes, n)
 	}

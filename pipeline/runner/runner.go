@@ -119,7 +119,9 @@ type run struct {
 	state      runState
 	graph      *graph
 	nodes      []*node
-	executor   executor
+	// slugs are the names of the jobs' folders.
+	slugs    map[string]bool
+	executor executor
 	// machine is what jobs have from the environment of the caller.
 	machine []string
 	slots   chan struct{}
@@ -199,16 +201,21 @@ func (r *run) create(ctx context.Context, plan *pipeline.Plan) (err error) {
 		return err
 	}
 	stored := *plan
-	stored.Dropped = nil
+	stored.Dropped, stored.Jobs = nil, slices.Clone(plan.Jobs)
 	r.definition = definition{
 		Plan: &stored, Sources: sources, Tools: r.options.Tools, Executor: r.options.Executor, PassEnv: r.options.PassEnv, Hint: r.options.ApproveHint,
 	}
-	if err := writeJSON(filepath.Join(r.store.run(r.number), definitionFile), r.definition); err != nil {
+	if err := r.define(); err != nil {
 		return err
 	}
 	r.state = runState{Status: RunRunning, Started: time.Now()}
 	r.link()
 	return r.save()
+}
+
+// define writes what the run consists of.
+func (r *run) define() error {
+	return writeJSON(filepath.Join(r.store.run(r.number), definitionFile), r.definition)
 }
 
 // sweep removes what killed runs of this project left.
@@ -219,7 +226,8 @@ func (r *run) sweep(ctx context.Context) {
 
 // link makes the graph of the jobs.
 func (r *run) link() {
-	r.graph = newGraph(r.definition.Plan, nil, "", map[string]bool{})
+	r.slugs = map[string]bool{}
+	r.graph = newGraph(r.definition.Plan, nil, "", r.slugs)
 	r.nodes = r.graph.all()
 }
 

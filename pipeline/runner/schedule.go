@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -259,6 +261,12 @@ func (s *schedule) trigger(n *node) {
 	t := n.job.Trigger
 	n.state.Started = time.Now()
 	finish := func(o outcome) { s.settle(n, o) }
+	if t.Child == nil && len(t.ArtifactJobs()) > 0 {
+		if err := s.run.generate(s.jobs, n); err != nil {
+			s.fail(err)
+		}
+		t = n.job.Trigger
+	}
 	switch {
 	case t.Project != "":
 		s.run.update(Note, n, "the pipeline of "+t.Project+" is not started here")
@@ -276,6 +284,32 @@ func (s *schedule) trigger(n *node) {
 			finish(outcome{status: Success})
 		}
 	}
+}
+
+// generate compiles the child pipeline that earlier jobs have made for a job, and makes it a part of the run.
+func (r *run) generate(ctx context.Context, n *node) error {
+	job, trigger := *n.job, *n.job.Trigger
+	trigger.Child, trigger.ChildError = trigger.Generate(ctx, func(job, name string) ([]byte, error) {
+		for _, source := range n.graph.named(job) {
+			root, err := os.OpenRoot(filepath.Join(r.folder(source.state.Slug), artifactsFolder))
+			if err != nil {
+				continue
+			}
+			defer root.Close()
+			if content, err := root.ReadFile(name); err == nil {
+				return content, nil
+			}
+		}
+		return nil, fmt.Errorf("the artifacts of %s have no file %s", job, name)
+	})
+	job.Trigger = &trigger
+	n.graph.plan.Jobs[slices.Index(n.graph.plan.Jobs, n.job)] = &job
+	n.job = &job
+	if child := trigger.Child; child != nil && child.Created {
+		n.child = newGraph(trigger.Child, n, n.state.Name+" / ", r.slugs)
+		r.nodes = r.graph.all()
+	}
+	return r.define()
 }
 
 // forward gives the child pipeline the triggering job's variables as they are now, dotenv reports included.

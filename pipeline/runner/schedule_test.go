@@ -320,3 +320,51 @@ func TestSelect(t *testing.T) {
 		t.Error("a job that is not there was selected")
 	}
 }
+
+func TestGeneratedChildPipeline(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{".gitlab-ci.yml": `
+variables: {NAME: gen.yml}
+generate:
+  stage: build
+  script:
+    - |
+      cat >gen.yml <<'END'
+      child: {script: ['echo "from $FROM"']}
+      later: {stage: deploy, when: manual, allow_failure: false, script: [echo later]}
+      END
+  artifacts: {paths: [gen.yml]}
+start: {variables: {FROM: the parent}, trigger: {include: [{artifact: $NAME, job: generate}, {local: more.yml}], strategy: depend}}
+missing: {trigger: {include: [{artifact: gone.yml, job: generate}]}, allow_failure: true}
+not-selected: {script: [echo]}
+end: {stage: deploy, script: [echo end]}
+`, "more.yml": "more: {script: [echo more]}\n"})
+	loaded, err := pipeline.Load(os.DirFS(p.dir), pipeline.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := loaded.Plan(context.Background(), pipeline.Event{Source: pipeline.Push, Branch: "main"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	selected, err := Select(plan, []string{"start", "missing", "end"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := p.runPlan(selected)
+	p.want(r, RunWaiting, "generate: success", "start: running", "start / child: success", "start / more: success",
+		"start / later: manual", "missing: failed (allowed)", "end: created")
+	p.wantLog(r, "start / child", "from the parent")
+	if text := state(r, "missing").Error; !strings.Contains(text, "the artifacts of generate have no file gone.yml") {
+		t.Errorf("missing: %s", text)
+	}
+	if plan.Job("start").Trigger.Child != nil {
+		t.Error("the caller's plan was changed")
+	}
+	r, err = Resume(context.Background(), 0, "", p.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.want(r, RunSuccess, "generate: success", "start: success", "start / child: success", "start / more: success",
+		"start / later: success", "missing: failed (allowed)", "end: success")
+}

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"slices"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
@@ -30,7 +31,7 @@ func Select(plan *pipeline.Plan, names []string) (*pipeline.Plan, error) {
 			for _, need := range job.Needs {
 				want(need.Job)
 			}
-			for _, dependency := range job.Dependencies {
+			for _, dependency := range slices.Concat(job.Dependencies, job.Trigger.ArtifactJobs()) {
 				want(dependency)
 			}
 		}
