@@ -79,12 +79,12 @@ func (c *compiler) compile(f *file, inputs map[string]any) *node {
 func (c *compiler) merge(tree *node, f *file) *node {
 	for _, resolve := range []func(*node) *node{
 		func(n *node) *node { return c.include(n, f) },
-		c.pruneExtends,
+		c.ifIncomplete(c.pruneExtends),
 		c.extend,
-		c.pruneReferences,
+		c.ifIncomplete(c.pruneReferences),
 		c.resolveReferences,
-		c.pruneJobs,
-		c.addStages,
+		c.ifIncomplete(c.pruneJobs),
+		c.ifIncomplete(c.addStages),
 	} {
 		if tree = resolve(tree); tree == nil {
 			return nil

@@ -30,11 +30,18 @@ func (c *compiler) leftOut(p *keyPath, n *node, message string) bool {
 	return skip != nil && skip(&Error{Position: at(n), Path: p.String(), Message: cut(message)})
 }
 
+// ifIncomplete is a step of the compilation that is taken only if an include was left out.
+func (c *compiler) ifIncomplete(step func(*node) *node) func(*node) *node {
+	return func(tree *node) *node {
+		if !c.incomplete {
+			return tree
+		}
+		return step(tree)
+	}
+}
+
 // pruneExtends leaves out the templates of jobs that no file has.
 func (c *compiler) pruneExtends(tree *node) *node {
-	if !c.incomplete {
-		return tree
-	}
 	return c.eachJob(tree, func(p *keyPath, job *node) *node {
 		if !isExtended(job) {
 			return job
@@ -59,9 +66,6 @@ func (c *compiler) pruneExtends(tree *node) *node {
 
 // pruneReferences leaves out what no file has of what !reference names, until no reference leads to what was left out.
 func (c *compiler) pruneReferences(tree *node) *node {
-	if !c.incomplete {
-		return tree
-	}
 	for {
 		pruned := c.withoutDangling(tree)
 		if pruned.Size() == tree.Size() {
@@ -140,9 +144,6 @@ func dangles(tree, reference *node) bool {
 
 // pruneJobs leaves out jobs whose script is elsewhere, then what names jobs that are not here.
 func (c *compiler) pruneJobs(tree *node) *node {
-	if !c.incomplete {
-		return tree
-	}
 	tree = c.eachJob(tree, func(p *keyPath, job *node) *node {
 		if strings.HasPrefix(p.key, ".") || saysWhatToDo(job) || !c.leftOut(p, job, "what the job "+shorten(p.key)+" does is not here") {
 			return job
@@ -214,7 +215,7 @@ func (c *compiler) isElsewhere(p *keyPath, tree, name *node) bool {
 // addStages puts the stages of jobs that no file lists behind the others, in the order of the jobs.
 func (c *compiler) addStages(tree *node) *node {
 	list := tree.Get("stages")
-	if !c.incomplete || !list.IsNull() && !list.Is(yamltree.Sequence) {
+	if !list.IsNull() && !list.Is(yamltree.Sequence) {
 		return tree
 	}
 	known := append([]string{preStage, postStage}, defaultStages...)
