@@ -17,7 +17,10 @@ const (
 	maxTimeout = 2629746 * time.Second
 )
 
-// duration validates a duration in words, shorter than limit unless that is zero.
+// limitNames are the limits as people say them.
+var limitNames = map[time.Duration]string{maxDelay: "a week", maxTimeout: "a month"}
+
+// duration validates a duration in words, shorter than limit, which is one of limitNames or zero for none.
 func (c *checker) duration(p *keyPath, n *node, limit time.Duration) time.Duration {
 	const form = "write for example 30 minutes, 2h or 1 week"
 	if !n.Is(yamltree.String) {
@@ -29,7 +32,7 @@ func (c *checker) duration(p *keyPath, n *node, limit time.Duration) time.Durati
 	case err != nil:
 		c.fail(p, n, form, "%q is no duration: %v", shorten(n.Text), err)
 	case limit > 0 && d >= limit:
-		c.fail(p, n, "", "should be less than %s", limit)
+		c.fail(p, n, "", "should be less than %s", limitNames[limit])
 	}
 	return d
 }

@@ -259,6 +259,26 @@ func TestOwnComponents(t *testing.T) {
 	}
 }
 
+func TestErrorsNameTheLimitsOfDurations(t *testing.T) {
+	t.Parallel()
+	project := load(t, pipeline.Options{}, map[string]string{".gitlab-ci.yml": `
+a: {script: [x], timeout: 2 months}
+b: {script: [x], when: delayed, start_in: 1 week}
+c: {script: [x], artifacts: {paths: [p], expire_in: 2 years}}
+`})
+	_, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push})
+	if err == nil {
+		t.Fatal("the configuration is valid")
+	}
+	want := []string{
+		".gitlab-ci.yml:2:27: jobs:a:timeout: should be less than a month",
+		".gitlab-ci.yml:3:43: jobs:b:start_in: should be less than a week",
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestErrorsTellWhichItemIsWrong(t *testing.T) {
 	t.Parallel()
 	project := load(t, pipeline.Options{}, map[string]string{".gitlab-ci.yml": `
