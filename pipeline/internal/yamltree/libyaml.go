@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 // GitLab reads YAML with libyaml 0.2.5. The full parser here is a port of an older one, which stops at a question mark in a
@@ -15,10 +17,12 @@ const (
 	hiddenSlash    = "\uE001\uE002" // two, so that columns stay what they are
 )
 
+// privateUse finds the characters that hide needs for itself, as they are or as escapes of a text in double quotes.
+var privateUse = lazyregexp.New(`[\x{E000}\x{E001}]|(?i)\\u(?:0000)?e00[01]`)
+
 // hide gives the text with what the full parser would misread hidden; ok is false if there is nothing of the kind.
 func hide(text []byte) (hidden []byte, ok bool) {
-	if !bytes.Contains(text, []byte("?")) && !bytes.Contains(text, []byte(`\/`)) || bytes.Contains(text, []byte("\uE000")) ||
-		bytes.Contains(text, []byte("\uE001")) {
+	if !bytes.Contains(text, []byte("?")) && !bytes.Contains(text, []byte(`\/`)) || privateUse().Match(text) {
 		return text, false
 	}
 	hidden = make([]byte, 0, len(text)+64)

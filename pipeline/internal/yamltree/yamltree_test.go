@@ -51,6 +51,7 @@ func TestParse(t *testing.T) {
 		"quoted words stay text":       {"a: 'yes'\nb: \"1\"\nc: !!str 1", `{:a=>"yes", :b=>"1", :c=>"1"}`},
 		"a question mark in a list":    {"a: [x?y, z?, $?, 'q?']", `{:a=>["x?y", "z?", "$?", "q?"]}`},
 		"a question mark in a hash":    {"a: {b?: c?d} # e?\n? f\n: g?", `{:a=>{:b?=>"c?d"}, :f=>"g?"}`},
+		"an escape of private use":     {`a: &x "b?\uE000\U0000e001"`, `{:a=>"b?\ue000\ue001"}`},
 		"a slash behind a backslash":   {`{a: &x "b\/c\\/d", e: 'f\/g', h: i\/j?}`, `{:a=>"b/c\\/d", :e=>"f\\/g", :h=>"i\\/j?"}`},
 		"nothing":                      {"", ""},
 	}
