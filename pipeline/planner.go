@@ -10,7 +10,8 @@ import (
 )
 
 // Plan compiles the configuration for an event: which jobs GitLab would create, with everything decided.
-// Errors are [Errors]: those of the configuration, and those that only this event has ([Error.Create]).
+// Errors are [Errors]: those of the configuration, and those that only this event has ([Error.Create]). Plans of one project
+// share lists of variables, scripts and so on: nobody may change them in place.
 func (p *Project) Plan(ctx context.Context, event Event) (*Plan, error) {
 	if mark := event.skipMark(); mark != "" {
 		return p.skippedPlan(event, mark), nil
