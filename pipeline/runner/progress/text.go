@@ -41,7 +41,9 @@ func (t *Text) Observe(u runner.Update) {
 	case runner.JobWaiting:
 		t.printf("%s %s %s", t.palette.Dim("…"), u.Job.Name, u.Message)
 	case runner.JobOutput:
-		t.printf("%s %s", t.palette.Dim(u.Job.Name+" |"), u.Message)
+		if line := plain(u.Message); line != "" || u.Message == "" {
+			t.printf("%s %s", t.palette.Dim(u.Job.Name+" |"), line)
+		}
 	case runner.JobRetried:
 		t.printf("%s %s %s: %s", t.palette.Yellow("↻"), u.Job.Name, seconds(u.Job.Duration()), u.Message)
 	case runner.JobFinished:
@@ -121,14 +123,20 @@ func (t *Text) tail(path string) {
 // marks are what GitLab's logs have for GitLab's page only: sections, and colours.
 var marks = lazyregexp.New("\x1b\\[[0-9;?]*[A-Za-z]|section_(start|end):[^\r\n]*\r?")
 
-// lastLines gives the last lines of a log, of a bar that was redrawn only the last state.
+// plain is a line of a log without marks, and of a bar that was redrawn only the last state.
+func plain(line string) string {
+	line = marks().ReplaceAllString(strings.TrimRight(line, "\r\n"), "")
+	return line[strings.LastIndexByte(line, '\r')+1:]
+}
+
+// lastLines gives the last lines of a log that are not empty.
 func lastLines(r io.Reader, n int) []string {
 	var lines []string
 	reader := bufio.NewReader(r)
 	for {
 		line, err := reader.ReadString('\n')
-		if line = marks().ReplaceAllString(strings.TrimRight(line, "\r\n"), ""); line != "" {
-			lines = append(lines, line[strings.LastIndexByte(line, '\r')+1:])
+		if line = plain(line); line != "" {
+			lines = append(lines, line)
 			lines = lines[max(0, len(lines)-n):]
 		}
 		if err != nil {

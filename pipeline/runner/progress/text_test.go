@@ -42,6 +42,10 @@ func TestText(t *testing.T) {
 		{"start", runner.Update{Kind: runner.JobStarted, Job: job("lint", runner.Running, nil)}, "▶ lint\n"},
 		{"wait", runner.Update{Kind: runner.JobWaiting, Job: job("lint", runner.Waiting, nil), Message: "starts in 5s"}, "… lint starts in 5s\n"},
 		{"output", runner.Update{Kind: runner.JobOutput, Job: job("lint", runner.Running, nil), Message: "text"}, "lint | text\n"},
+		{"an empty line of output", runner.Update{Kind: runner.JobOutput, Job: job("lint", runner.Running, nil)}, "lint | \n"},
+		{"a bar in colours", runner.Update{Kind: runner.JobOutput, Job: job("lint", runner.Running, nil), Message: "10%\r\x1b[32m100%\x1b[0m\r"}, "lint | 100%\n"},
+		{"the beginning of a section", runner.Update{Kind: runner.JobOutput, Job: job("lint", runner.Running, nil), Message: "\x1b[0Ksection_start:1:x[collapsed=true]\r\x1b[0KSetup"}, "lint | Setup\n"},
+		{"the end of a section", runner.Update{Kind: runner.JobOutput, Job: job("lint", runner.Running, nil), Message: "\x1b[0Ksection_end:1:x\r\x1b[0K"}, ""},
 		{"retry", runner.Update{Kind: runner.JobRetried, Job: job("lint", runner.Failed, nil), Message: "exit code 1; attempt 2 of 3"}, "↻ lint 12.3s: exit code 1; attempt 2 of 3\n"},
 		{"success", runner.Update{Kind: runner.JobFinished, Job: job("test", runner.Success, func(j *runner.JobState) { j.Coverage = "83.4" })}, "✔ test 12.3s, coverage 83.4 %\n"},
 		{"deployment", runner.Update{Kind: runner.JobFinished, Job: job("deploy", runner.Success, func(j *runner.JobState) {
