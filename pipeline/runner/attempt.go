@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,7 +127,9 @@ func (a *attempt) execute(ctx context.Context) (result outcome) {
 	if exit.Leftover > 0 && result.status == Success {
 		a.logf("Ended %s that the script left behind", plural(exit.Leftover, "process"))
 	}
-	a.afterScript(ctx, result.status)
+	if after := a.afterScript(ctx, result.status); after.status == Failed && result.status == Success {
+		result = after
+	}
 	if result.status == Canceled || result.fatal {
 		return result
 	}
@@ -246,26 +249,34 @@ func (n *node) unsupported() []string {
 	return notes
 }
 
-// afterScript runs `after_script` in a shell of its own. It cannot change the result. It also runs when the script was
-// canceled, but not when the job's time is over, as in GitLab.
-func (a *attempt) afterScript(ctx context.Context, status Status) {
+// afterScript runs `after_script` in a shell of its own. Its failure counts only if AFTER_SCRIPT_IGNORE_ERRORS is false. It also
+// runs when the script was canceled, but not when the job's time is over, as in GitLab.
+func (a *attempt) afterScript(ctx context.Context, status Status) outcome {
 	job := a.node.job
 	if len(job.AfterScript) == 0 || errors.Is(context.Cause(ctx), errJobTimeout) {
-		return
+		return outcome{}
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx),
 		a.env.duration("RUNNER_AFTER_SCRIPT_TIMEOUT", a.run.options.AfterScriptTimeout), errJobTimeout)
 	defer cancel()
 	a.logf("after_script")
 	exit, err := a.shell(ctx, "after_script", job.AfterScript, map[string]string{"CI_JOB_STATUS": string(status)})
+	failed := outcome{status: Failed, failure: ScriptFailure, exitCode: exit.Code}
 	switch {
 	case errors.Is(context.Cause(ctx), errJobTimeout):
-		a.logf("WARNING: after_script took too long and was stopped; the job's result stays")
+		failed.failure, failed.err = JobTimeout, errors.New("after_script took too long and was stopped")
 	case err != nil:
-		a.logf("WARNING: after_script: %v; the job's result stays", err)
+		failed.failure, failed.err = SystemFailure, fmt.Errorf("after_script: %w", err)
 	case exit.Code != 0:
-		a.logf("WARNING: after_script failed with exit code %d; the job's result stays", exit.Code)
+		failed.err = fmt.Errorf("after_script failed with exit code %d", exit.Code)
+	default:
+		return outcome{}
 	}
+	if ignore, err := strconv.ParseBool(a.env.variables["AFTER_SCRIPT_IGNORE_ERRORS"]); err == nil && !ignore {
+		return failed
+	}
+	a.logf("WARNING: %v; the job's result stays", failed.err)
+	return outcome{}
 }
 
 // shell runs commands in a shell with the job's variables and those in more.

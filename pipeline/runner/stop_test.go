@@ -117,6 +117,23 @@ func TestAfterScript(t *testing.T) {
 	}
 }
 
+func TestAfterScriptThatCounts(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	after := func(command string) func(*pipeline.Job) {
+		return func(j *pipeline.Job) { j.AfterScript = []string{command} }
+	}
+	counts := variables("AFTER_SCRIPT_IGNORE_ERRORS=false")
+	r := p.run(job("bad", "true", counts, after("exit 9")), job("good", "true", counts, after("true")), job("worse", "exit 3", counts, after("exit 9")))
+	p.want(r, RunFailed, "bad: failed", "good: success", "worse: failed")
+	if s := state(r, "bad"); s.Failure != ScriptFailure || s.ExitCode != 9 || s.Error != "after_script failed with exit code 9" {
+		t.Errorf("got %+v", s)
+	}
+	if s := state(r, "worse"); s.ExitCode != 3 {
+		t.Errorf("got %+v", s)
+	}
+}
+
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
