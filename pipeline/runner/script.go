@@ -20,6 +20,9 @@ const (
 func shellScript(commands []string) string {
 	var b strings.Builder
 	for _, c := range commands {
+		if strings.TrimSpace(c) == "" {
+			continue
+		}
 		b.WriteString("echo " + quote(shown(c)) + "\n")
 		b.WriteString(strings.TrimRight(c, "\n") + "\n")
 	}
