@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -9,43 +10,59 @@ import (
 func checkDuplicateKeys(p *pass) {
 	for _, s := range p.sources {
 		for _, document := range []*yaml.Node{s.header, s.body} {
-			s.duplicates(p, document, "")
+			s.duplicates(p, document, nil)
 		}
 	}
 }
 
 // duplicates looks at the keys of a mapping and of what is in it. Aliases are looked at where they are defined, and
 // several merge keys are a habit that GitLab obeys.
-func (s *source) duplicates(p *pass, node *yaml.Node, path string) {
-	if node == nil {
-		return
-	}
-	if node.Kind == yaml.SequenceNode {
+func (s *source) duplicates(p *pass, node *yaml.Node, path []string) {
+	switch {
+	case node == nil:
+	case node.Kind == yaml.SequenceNode:
 		for _, item := range node.Content {
 			s.duplicates(p, item, path)
 		}
+	case node.Kind == yaml.MappingNode:
+		before := keysBefore(node)
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			key := node.Content[i]
+			below := append(path, key.Value)
+			s.duplicates(p, node.Content[i+1], below)
+			if key.Value == "<<" {
+				continue
+			}
+			if first := before(i); first != nil {
+				p.report(Finding{
+					Position: s.at(key), Path: strings.Join(below, ":"),
+					Message: fmt.Sprintf("%s stands in line %d already, and what is written there is not used", key.Value, first.Line),
+					Hint:    "keep one of them, or write both into one",
+				})
+			}
+		}
 	}
-	if node.Kind != yaml.MappingNode {
-		return
+}
+
+// keysBefore gives the function that finds the last key before the one at i that is the same. It has to be asked for all
+// keys in their order.
+func keysBefore(mapping *yaml.Node) func(i int) *yaml.Node {
+	const few = 32 // so many are walked sooner than put into a map
+	if len(mapping.Content) <= few {
+		return func(i int) *yaml.Node {
+			for k := i - 2; k >= 0; k -= 2 {
+				if mapping.Content[k].Value == mapping.Content[i].Value {
+					return mapping.Content[k]
+				}
+			}
+			return nil
+		}
 	}
-	first := map[string]*yaml.Node{}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		key := node.Content[i]
-		below := key.Value
-		if path != "" {
-			below = path + ":" + below
-		}
-		s.duplicates(p, node.Content[i+1], below)
-		if key.Value == "<<" {
-			continue
-		}
-		if before := first[key.Value]; before != nil {
-			p.report(Finding{
-				Position: s.at(key), Path: below,
-				Message: fmt.Sprintf("%s stands in line %d already, and what is written there is not used", key.Value, before.Line),
-				Hint:    "keep one of them, or write both into one",
-			})
-		}
-		first[key.Value] = key
+	seen := make(map[string]*yaml.Node, len(mapping.Content)/2)
+	return func(i int) *yaml.Node {
+		key := mapping.Content[i]
+		before := seen[key.Value]
+		seen[key.Value] = key
+		return before
 	}
 }

@@ -106,17 +106,18 @@ const (
 // foreignShells tells the shells of jobs by their names, as far as images and tags say, their own or those of what they
 // extend.
 func (p *pass) foreignShells() map[string]foreignShell {
-	if !slices.ContainsFunc(p.sources, func(s *source) bool { return foreignName().MatchString(s.text) }) {
-		return nil
-	}
-	shells := map[string]foreignShell{}
 	byDefault := slices.ContainsFunc(p.sources, func(s *source) bool {
 		return isForeign(value(s.body, "default")) || namesForeign(value(s.body, "image"))
 	})
+	jobs := p.jobs()
+	if !byDefault && !slices.ContainsFunc(jobs, func(j sourceJob) bool { return foreignName().MatchString(j.name) || j.foreign() }) {
+		return nil // as nearly always
+	}
+	shells := map[string]foreignShell{}
 	if byDefault {
 		shells["default"] = foreign
 	}
-	for _, job := range p.jobs() {
+	for _, job := range jobs {
 		if foreignName().MatchString(job.name) {
 			shells[job.name] = max(shells[job.name], perhapsForeign)
 		}

@@ -2,12 +2,11 @@ package lint
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-
-	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 // inputs are the declared inputs of a template: name, its key, its definition.
@@ -55,7 +54,11 @@ func checkUnusedInput(p *pass) {
 	for _, s := range p.sources {
 		used := map[string]bool{}
 		for _, document := range []*yaml.Node{s.header, s.body} { // rules of an input can ask for another one
-			scalars(document, func(n *yaml.Node) { usedInputs(n.Value, used) })
+			scalars(document, func(n *yaml.Node) {
+				for _, name := range inputUses(n.Value) {
+					used[name] = true
+				}
+			})
 		}
 		s.inputs(func(name string, key, _ *yaml.Node) {
 			if used[name] {
@@ -70,17 +73,31 @@ func checkUnusedInput(p *pass) {
 	}
 }
 
-// usedInputs notes the inputs that a text asks for.
-func usedInputs(text string, used map[string]bool) {
-	if !strings.Contains(text, "$[[") {
-		return
-	}
-	for _, m := range inputUse().FindAllStringSubmatch(text, -1) {
-		used[m[1]] = true
+// inputUses gives the places in a text where it asks for an input, and the inputs' names. Every text of every file is looked
+// at, so this is no regular expression.
+func inputUses(text string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		for at := 0; ; {
+			i := strings.Index(text[at:], "$[[")
+			if i < 0 {
+				return
+			}
+			start := at + i
+			at = start + len("$[[")
+			name, ok := strings.CutPrefix(strings.TrimLeft(text[at:], " \t\r\n\f"), "inputs.")
+			if end := strings.IndexFunc(name, notInInputName); end >= 0 {
+				name = name[:end]
+			}
+			if ok && name != "" && !yield(start, name) {
+				return
+			}
+		}
 	}
 }
 
-var inputUse = lazyregexp.New(`\$\[\[\s*inputs\.([A-Za-z0-9_-]+)`)
+func notInInputName(r rune) bool {
+	return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+}
 
 func checkComponentGlobals(p *pass) {
 	for _, s := range p.sources {
@@ -108,11 +125,11 @@ func checkComponentGlobals(p *pass) {
 func checkUnquotedInput(p *pass) {
 	for _, s := range p.sources {
 		s.conditions(func(path string, node *yaml.Node) {
-			for _, m := range inputUse().FindAllStringIndex(node.Value, -1) {
-				if !quotedAt(node.Value, m[0]) {
+			for at := range inputUses(node.Value) {
+				if !quotedAt(node.Value, at) {
 					p.report(Finding{
 						Position: s.at(node), Path: path,
-						Message: fmt.Sprintf("%s is not quoted in the expression", interpolation().FindString(node.Value[m[0]:])),
+						Message: fmt.Sprintf("%s is not quoted in the expression", interpolation().FindString(node.Value[at:])),
 						Hint:    `quote it twice, for YAML and for the expression: '"$[[ inputs.x ]]" == "y"'`,
 					})
 				}
