@@ -7,12 +7,10 @@ import (
 	"net/url"
 	"path"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
+	"gitlab.com/slipway-ci/slipway/internal/concurrent"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -71,21 +69,11 @@ func (c *compiler) include(tree *node, f *file) *node {
 
 // parseAhead parses files on all processors; what they hold is asked for later, one by one.
 func (c *compiler) parseAhead(files []inclusion) {
-	if len(files) < 2 {
-		return
-	}
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for _, f := range files {
-		if f.file == nil {
-			continue
-		}
-		group.Go(func() error {
+	concurrent.Do(len(files), func(i int) {
+		if f := files[i].file; f != nil {
 			_, _ = c.cache.parse(f.name, f.content) // an error is kept too
-			return nil
-		})
-	}
-	_ = group.Wait()
+		}
+	})
 }
 
 // includeList gives the entries of an include, which may be a single one.

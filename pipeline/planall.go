@@ -2,8 +2,8 @@ package pipeline
 
 import (
 	"context"
-	"runtime"
-	"sync"
+
+	"gitlab.com/slipway-ci/slipway/internal/concurrent"
 )
 
 // An Outcome is what an event leads to: a Plan, or the error that [Project.Plan] gives.
@@ -28,19 +28,6 @@ func (p *Project) PlanAll(ctx context.Context, events []Event) []Outcome {
 	}
 	// The first one reads the files, the others find them read.
 	compile(0)
-	next := make(chan int)
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(events)-1) {
-		workers.Go(func() {
-			for i := range next {
-				compile(i)
-			}
-		})
-	}
-	for i := 1; i < len(events); i++ {
-		next <- i
-	}
-	close(next)
-	workers.Wait()
+	concurrent.Do(len(events)-1, func(i int) { compile(i + 1) })
 	return outcomes
 }

@@ -3,8 +3,8 @@ package pipeline
 import (
 	"path"
 	"strings"
-	"sync"
 
+	"gitlab.com/slipway-ci/slipway/internal/concurrent"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -12,46 +12,41 @@ import (
 // variables, on all processors. [Project.Plan] does that as well, and tells what is wrong with them: call ReadAhead in a
 // goroutine while something else has to be waited for, like git.
 func (p *Project) ReadAhead() {
-	r := readAhead{project: p, seen: make(map[string]bool)}
-	r.file(p.options.ConfigPath)
-	r.reading.Wait()
-}
-
-type readAhead struct {
-	project *Project
-	reading sync.WaitGroup
-	mu      sync.Mutex
-	seen    map[string]bool
-}
-
-// file reads a file and then those that it includes.
-func (r *readAhead) file(name string) {
-	if !r.isNew(name) {
-		return
-	}
-	content, err := r.project.own.read(name)
-	if err != nil {
-		return
-	}
-	documents, err := r.project.cache.parse(name, content)
-	if err != nil {
-		return
-	}
-	_, tree := splitHeader(documents)
-	for _, entry := range includeList(tree.Get("include")) {
-		if included := localName(entry); included != "" {
-			r.reading.Go(func() { r.file(included) })
+	seen := map[string]bool{p.options.ConfigPath: true}
+	// Of as many files as a configuration may include, those first that were included first.
+	for names := []string{p.options.ConfigPath}; len(names) > 0 && len(seen) <= maxIncludes; {
+		included := make([][]string, len(names))
+		concurrent.Do(len(names), func(i int) { included[i] = p.localIncludes(names[i]) })
+		names = nil
+		for _, list := range included {
+			for _, name := range list {
+				if !seen[name] {
+					seen[name] = true
+					names = append(names, name)
+				}
+			}
 		}
 	}
 }
 
-// isNew says whether a file is named for the first time. As many files as a configuration may include are enough.
-func (r *readAhead) isNew(name string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	known := r.seen[name] || len(r.seen) > maxIncludes
-	r.seen[name] = true
-	return !known
+// localIncludes reads a file and names those of the project that it includes. What is wrong with it is told by Plan.
+func (p *Project) localIncludes(name string) []string {
+	content, err := p.own.read(name)
+	if err != nil {
+		return nil
+	}
+	documents, err := p.cache.parse(name, content)
+	if err != nil {
+		return nil
+	}
+	_, tree := splitHeader(documents)
+	var names []string
+	for _, entry := range includeList(tree.Get("include")) {
+		if included := localName(entry); included != "" {
+			names = append(names, included)
+		}
+	}
+	return names
 }
 
 // localName is the path of an entry of an include that names a file of this project, "" for others.

@@ -7,13 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
+	"gitlab.com/slipway-ci/slipway/internal/concurrent"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
@@ -92,21 +90,15 @@ func Run(ctx context.Context, files fs.FS, project *pipeline.Project, options Op
 // check asks the rules, several at once; each works on a pass of its own.
 func (p *pass) check(disabled []string) {
 	found := make([][]Finding, len(rules))
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, rule := range rules {
-		if slices.Contains(disabled, rule.ID) {
-			continue
+	concurrent.Do(len(rules), func(i int) {
+		if slices.Contains(disabled, rules[i].ID) {
+			return
 		}
-		group.Go(func() error {
-			own := *p
-			own.rule, own.findings = rule, nil
-			rule.check(&own)
-			found[i] = own.findings
-			return nil
-		})
-	}
-	_ = group.Wait() // no rule fails
+		own := *p
+		own.rule, own.findings = rules[i], nil
+		own.rule.check(&own)
+		found[i] = own.findings
+	})
 	p.findings = append(p.findings, slices.Concat(found...)...)
 }
 

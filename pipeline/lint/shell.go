@@ -3,14 +3,13 @@ package lint
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-	"golang.org/x/sync/errgroup"
 	"mvdan.cc/sh/v3/syntax"
 
+	"gitlab.com/slipway-ci/slipway/internal/concurrent"
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
@@ -45,15 +44,7 @@ type origin struct {
 func (p *pass) parseScripts(sources []*source) []*script {
 	shells := p.foreignShells()
 	parsed := make([][]*script, len(sources))
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, s := range sources {
-		group.Go(func() error {
-			parsed[i] = s.parseScripts(shells)
-			return nil
-		})
-	}
-	_ = group.Wait() // what cannot be parsed is kept with its error
+	concurrent.Do(len(sources), func(i int) { parsed[i] = sources[i].parseScripts(shells) })
 	return slices.Concat(parsed...)
 }
 
@@ -85,8 +76,6 @@ func (s *source) parseScripts(shells map[string]foreignShell) []*script {
 }
 
 var (
-	// foreignName is part of the images, tags and names of jobs that do not run in a Unix shell.
-	foreignName = lazyregexp.New(`(?i)windows|powershell|nanoserver|pwsh|servercore`)
 	// foreignText is what PowerShell and cmd have and bash has not.
 	foreignText = lazyregexp.New(`(?im)\$env:|\$(LASTEXITCODE|ErrorActionPreference|ProgressPreference)\b|\$_\.|` +
 		`\b(Add|ConvertFrom|ConvertTo|Copy|Expand|Export|ForEach|Get|Import|Install|Invoke|Join|Measure|Move|New|Out|Remove|Rename|Select|Set|Start|Stop|Test|Where|Write)-[A-Z]\w+|` +
@@ -110,7 +99,7 @@ func (p *pass) foreignShells() map[string]foreignShell {
 		return isForeign(value(s.body, "default")) || namesForeign(value(s.body, "image"))
 	})
 	jobs := p.jobs()
-	if !byDefault && !slices.ContainsFunc(jobs, func(j sourceJob) bool { return foreignName().MatchString(j.name) || j.foreign() }) {
+	if !byDefault && !slices.ContainsFunc(jobs, func(j sourceJob) bool { return namesForeignShell(j.name) || j.foreign() }) {
 		return nil // as nearly always
 	}
 	shells := map[string]foreignShell{}
@@ -118,7 +107,7 @@ func (p *pass) foreignShells() map[string]foreignShell {
 		shells["default"] = foreign
 	}
 	for _, job := range jobs {
-		if foreignName().MatchString(job.name) {
+		if namesForeignShell(job.name) {
 			shells[job.name] = max(shells[job.name], perhapsForeign)
 		}
 		lineage := p.lineage(job)
@@ -145,9 +134,17 @@ func isForeign(node *yaml.Node) bool {
 	return namesForeign(value(node, "image")) || namesForeign(value(node, "tags"))
 }
 
+// foreignNames are parts of the images, tags and names of jobs that do not run in a Unix shell.
+var foreignNames = []string{"windows", "powershell", "nanoserver", "pwsh", "servercore"}
+
+func namesForeignShell(text string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(foreignNames, func(name string) bool { return strings.Contains(text, name) })
+}
+
 func namesForeign(node *yaml.Node) bool {
 	found := false
-	scalars(node, func(n *yaml.Node) { found = found || foreignName().MatchString(n.Value) })
+	scalars(node, func(n *yaml.Node) { found = found || namesForeignShell(n.Value) })
 	return found
 }
 
