@@ -25,7 +25,11 @@ func (s *source) duplicates(p *pass, node *yaml.Node, path []string) {
 			s.duplicates(p, item, path)
 		}
 	case node.Kind == yaml.MappingNode:
-		before := keysBefore(node)
+		const few = 32 // keys and values; so many are walked sooner than put into a map
+		var seen map[string]*yaml.Node
+		if len(node.Content) > few {
+			seen = make(map[string]*yaml.Node, len(node.Content)/2)
+		}
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			key := node.Content[i]
 			below := append(path, key.Value)
@@ -33,7 +37,13 @@ func (s *source) duplicates(p *pass, node *yaml.Node, path []string) {
 			if key.Value == "<<" {
 				continue
 			}
-			if first := before(i); first != nil {
+			first := seen[key.Value]
+			if seen == nil {
+				first = keyBefore(node, i)
+			} else {
+				seen[key.Value] = key
+			}
+			if first != nil {
 				p.report(Finding{
 					Position: s.at(key), Path: strings.Join(below, ":"),
 					Message: fmt.Sprintf("%s stands in line %d already, and what is written there is not used", key.Value, first.Line),
@@ -44,25 +54,12 @@ func (s *source) duplicates(p *pass, node *yaml.Node, path []string) {
 	}
 }
 
-// keysBefore gives the function that finds the last key before the one at i that is the same. It has to be asked for all
-// keys in their order.
-func keysBefore(mapping *yaml.Node) func(i int) *yaml.Node {
-	const few = 32 // so many are walked sooner than put into a map
-	if len(mapping.Content) <= few {
-		return func(i int) *yaml.Node {
-			for k := i - 2; k >= 0; k -= 2 {
-				if mapping.Content[k].Value == mapping.Content[i].Value {
-					return mapping.Content[k]
-				}
-			}
-			return nil
+// keyBefore finds the last key before the one at i that is the same.
+func keyBefore(mapping *yaml.Node, i int) *yaml.Node {
+	for k := i - 2; k >= 0; k -= 2 {
+		if mapping.Content[k].Value == mapping.Content[i].Value {
+			return mapping.Content[k]
 		}
 	}
-	seen := make(map[string]*yaml.Node, len(mapping.Content)/2)
-	return func(i int) *yaml.Node {
-		key := mapping.Content[i]
-		before := seen[key.Value]
-		seen[key.Value] = key
-		return before
-	}
+	return nil
 }

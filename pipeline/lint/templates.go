@@ -52,25 +52,40 @@ func checkInputWithoutDescription(p *pass) {
 
 func checkUnusedInput(p *pass) {
 	for _, s := range p.sources {
-		used := map[string]bool{}
-		for _, document := range []*yaml.Node{s.header, s.body} { // rules of an input can ask for another one
-			scalars(document, func(n *yaml.Node) {
-				for _, name := range inputUses(n.Value) {
-					used[name] = true
-				}
-			})
-		}
+		// What the body does not use, the rules of another input may.
+		var unused []*yaml.Node
+		used := usedInputs(s.body)
 		s.inputs(func(name string, key, _ *yaml.Node) {
-			if used[name] {
-				return
+			if !used[name] {
+				unused = append(unused, key)
+			}
+		})
+		if len(unused) == 0 {
+			continue
+		}
+		used = usedInputs(s.header)
+		for _, key := range unused {
+			if used[key.Value] {
+				continue
 			}
 			p.report(Finding{
-				Position: s.at(key), Path: "spec:inputs:" + name,
-				Message: fmt.Sprintf("input %q is never used", name),
-				Hint:    fmt.Sprintf("use it as $[[ inputs.%s ]], or remove it", name),
+				Position: s.at(key), Path: "spec:inputs:" + key.Value,
+				Message: fmt.Sprintf("input %q is never used", key.Value),
+				Hint:    fmt.Sprintf("use it as $[[ inputs.%s ]], or remove it", key.Value),
 			})
-		})
+		}
 	}
+}
+
+// usedInputs are the names of the inputs that the texts of a document ask for.
+func usedInputs(document *yaml.Node) map[string]bool {
+	used := map[string]bool{}
+	scalars(document, func(n *yaml.Node) {
+		for _, name := range inputUses(n.Value) {
+			used[name] = true
+		}
+	})
+	return used
 }
 
 // inputUses gives the places in a text where it asks for an input, and the inputs' names. Every text of every file is looked
