@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,11 @@ func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e))
 // run is the whole command: it returns the exit code, 0 for success, 1 for "no" (problems found, a job failed), 2 for
 // unusable arguments or an environment that does not work.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRoot()
+	wanted := ""
+	if len(args) > 0 {
+		wanted = args[0]
+	}
+	root := newRoot(wanted)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -51,8 +56,35 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 }
 
-// newRoot assembles the commands; each lives in the file of its name.
-func newRoot() *cobra.Command {
+// A verb is a command by its name.
+type verb struct {
+	name    string
+	command func() *cobra.Command
+}
+
+// groups are the verbs as `slipway --help` shows them; each lives in the file of its name.
+var groups = []struct {
+	id, title string
+	verbs     []verb
+}{
+	{"compile", "Know what GitLab would do:", []verb{
+		{"plan", newPlanCommand}, {"lint", newLintCommand}, {"matrix", newMatrixCommand}, {"compile", newCompileCommand},
+		{"diff", newDiffCommand}, {"events", newEventsCommand},
+	}},
+	{"run", "Run it here:", []verb{{"run", newRunCommand}, {"approve", newApproveCommand}, {superviseVerb, newSuperviseCommand}}},
+	{"gates", "Inside of jobs, what scanners and tests have found:", []verb{
+		{"report", newReportCommand}, {"gate", newGateCommand}, {"coverage", newCoverageCommand}, {"licenses", newLicensesCommand},
+		{"flaky", newFlakyCommand}, {"benchgate", newBenchgateCommand},
+	}},
+	{"tests", "Inside of jobs, what to test:", []verb{
+		{"affected", newAffectedCommand}, {"shard", newShardCommand}, {"timings", newTimingsCommand}, {"mtimes", newMtimesCommand},
+	}},
+	{"", "", []verb{{"version", newVersionCommand}}},
+}
+
+// newRoot assembles the command that is wanted, or all of them if there is none of that name: a run needs one, and making all
+// takes a quarter of a millisecond.
+func newRoot(wanted string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "slipway",
 		Short:         "Compile, test and run GitLab CI/CD pipelines on one machine",
@@ -60,20 +92,22 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	group := func(id, title string, commands ...*cobra.Command) {
-		root.AddGroup(&cobra.Group{ID: id, Title: title})
-		for _, command := range commands {
-			command.GroupID = id
-		}
-		root.AddCommand(commands...)
+	one := false
+	for _, group := range groups {
+		one = one || slices.ContainsFunc(group.verbs, func(v verb) bool { return v.name == wanted })
 	}
-	group("compile", "Know what GitLab would do:",
-		newPlanCommand(), newLintCommand(), newMatrixCommand(), newCompileCommand(), newDiffCommand(), newEventsCommand())
-	group("run", "Run it here:", newRunCommand(), newApproveCommand(), newSuperviseCommand())
-	group("gates", "Inside of jobs, what scanners and tests have found:",
-		newReportCommand(), newGateCommand(), newCoverageCommand(), newLicensesCommand(), newFlakyCommand(), newBenchgateCommand())
-	group("tests", "Inside of jobs, what to test:", newAffectedCommand(), newShardCommand(), newTimingsCommand(), newMtimesCommand())
-	root.AddCommand(newVersionCommand())
+	for _, group := range groups {
+		if group.id != "" {
+			root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+		}
+		for _, v := range group.verbs {
+			if !one || v.name == wanted {
+				command := v.command()
+				command.GroupID = group.id
+				root.AddCommand(command)
+			}
+		}
+	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; `%s --help` tells the flags", err, cmd.CommandPath())
 	})

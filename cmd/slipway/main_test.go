@@ -12,7 +12,7 @@ import (
 // Every verb that people see has a line about itself and examples.
 func TestCommandsHaveHelp(t *testing.T) {
 	t.Parallel()
-	root := newRoot()
+	root := newRoot("")
 	root.InitDefaultCompletionCmd()
 	var visit func(*cobra.Command)
 	visit = func(cmd *cobra.Command) {
@@ -30,6 +30,22 @@ func TestCommandsHaveHelp(t *testing.T) {
 		}
 	}
 	visit(root)
+}
+
+// TestRootOfOneVerb holds that each verb is made under its name, alone.
+func TestRootOfOneVerb(t *testing.T) {
+	t.Parallel()
+	all := newRoot("").Commands()
+	for _, want := range all {
+		if got := newRoot(want.Name()).Commands(); len(got) != 1 || got[0].Name() != want.Name() {
+			t.Errorf("%s is not what is made for its name", want.Name())
+		}
+	}
+	for _, args := range []string{"", "help", "--help", "plans"} {
+		if got := newRoot(args).Commands(); len(got) != len(all) {
+			t.Errorf("for %q there are %d of %d verbs", args, len(got), len(all))
+		}
+	}
 }
 
 func TestHelpAndCompletionWork(t *testing.T) {
