@@ -34,41 +34,43 @@ func (p *parser) flow() *yaml.Node {
 
 func (p *parser) flowSequence() *yaml.Node {
 	n := p.node(yaml.SequenceNode, "!!seq", p.pos)
+	return p.flowItems(n, ']', func() { p.push(p.flowValue()) })
+}
+
+func (p *parser) flowMapping() *yaml.Node {
+	n := p.node(yaml.MappingNode, "!!map", p.pos)
+	return p.flowItems(n, '}', p.flowEntry)
+}
+
+// flowItems reads the items of a flow collection from its opening bracket to behind the closing one.
+func (p *parser) flowItems(n *yaml.Node, closing byte, item func()) *yaml.Node {
 	n.Style = yaml.FlowStyle
 	from := len(p.stack)
 	p.pos++
-	for p.flowNext() != ']' {
-		p.push(p.flowValue())
-		p.comma(']')
+	for p.flowNext() != closing {
+		item()
+		p.comma(closing)
 	}
 	p.pos++
 	return p.close(n, from)
 }
 
-func (p *parser) flowMapping() *yaml.Node {
-	n := p.node(yaml.MappingNode, "!!map", p.pos)
-	n.Style = yaml.FlowStyle
-	from := len(p.stack)
-	p.pos++
-	for p.flowNext() != '}' {
-		line, at := p.line, p.pos
-		key := p.flowScalar()
-		for p.at(p.pos) == ' ' {
-			p.pos++
-		}
-		if p.line != line || p.at(p.pos) != ':' || !p.isBlankAt(p.pos+1) || p.pos-at > maxKey || key.Value == "<<" {
-			p.decline()
-		}
-		p.push(key)
+// flowEntry reads a key and its value.
+func (p *parser) flowEntry() {
+	line, at := p.line, p.pos
+	key := p.flowScalar()
+	for p.at(p.pos) == ' ' {
 		p.pos++
-		if c := p.flowNext(); c == ',' || c == '}' {
-			p.decline()
-		}
-		p.push(p.flowValue())
-		p.comma('}')
 	}
+	if p.line != line || p.at(p.pos) != ':' || !p.isBlankAt(p.pos+1) || p.pos-at > maxKey || key.Value == "<<" {
+		p.decline()
+	}
+	p.push(key)
 	p.pos++
-	return p.close(n, from)
+	if c := p.flowNext(); c == ',' || c == '}' {
+		p.decline()
+	}
+	p.push(p.flowValue())
 }
 
 // comma goes behind the comma that follows an item, or to the end of the collection.
