@@ -3,8 +3,6 @@
 // declines. Anchors, aliases, tags other than !reference, quoted scalars of several lines, directives and whatever looks
 // like an error are declined: the full parser knows what they mean, and what to say.
 //
-// One text it reads that the full parser refuses: a slash behind a backslash in double quotes, which GitLab's library takes.
-//
 // It is here because reading YAML was most of what a run of the engine did, and this takes a fifth of the time. That both
 // readers agree is what the package's fuzz target checks.
 package quickyaml

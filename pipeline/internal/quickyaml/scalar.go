@@ -117,7 +117,7 @@ func (p *parser) doubled(from int) (value string, end int) {
 }
 
 var escapes = map[byte]byte{
-	'0': 0, 'a': '\a', 'b': '\b', 't': '\t', 'n': '\n', 'v': '\v', 'f': '\f', 'r': '\r', 'e': 0x1B, ' ': ' ', '"': '"', '/': '/', '\\': '\\',
+	'0': 0, 'a': '\a', 'b': '\b', 't': '\t', 'n': '\n', 'v': '\v', 'f': '\f', 'r': '\r', 'e': 0x1B, ' ': ' ', '"': '"', '\\': '\\',
 }
 
 // escaped reads a double-quoted scalar whose first backslash is at i.
