@@ -3,11 +3,11 @@
 ARG GO_IMAGE=docker.io/library/golang:1.27.4-bookworm
 
 FROM ${GO_IMAGE} AS build
-WORKDIR /src
-COPY go.mod go.sum ./
+WORKDIR /src/service
+COPY service/go.mod service/go.sum ./
 RUN go mod download
-COPY service ./service
-ARG PACKAGE=./service/cmd/orders
+COPY service ./
+ARG PACKAGE=./cmd/orders
 ARG VERSION=dev
 ARG COMMIT=unknown
 # Functions aligned to 8 bytes instead of 32 save 0.3 MB.

@@ -25,7 +25,9 @@ approve: commands ## Roll the last pipeline's image to production: the same dige
 test: commands ## Run all tests, with the race detector and real parts
 	$(platform) deps gcc libc6-dev postgresql chromium shellcheck jq buildah
 	SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_CHROMIUM=1 go test -race -shuffle=on ./...
-	go test -run Allocations ./service/...
+	SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_CHROMIUM=1 go -C service test -race -shuffle=on ./...
+	SLIPWAY_REQUIRE_POSTGRES=1 go -C test test -race -shuffle=on ./...
+	go -C service test -run Allocations ./...
 	go -C platform test -race -shuffle=on ./...
 
 lint: commands ## Check the Go code and the pipeline's configuration
@@ -33,11 +35,11 @@ lint: commands ## Check the Go code and the pipeline's configuration
 	$(slipway) lint
 
 build: commands ## Build slipway, platform and the orders service into the cache folder
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -funcalign=8" -o $(bin)/ ./service/cmd/orders
+	CGO_ENABLED=0 go -C service build -trimpath -ldflags "-s -w -funcalign=8" -o $(bin)/ ./cmd/orders
 	@ls -l $(bin)
 
 run: ## Run the orders service alone, with SQLite, on http://127.0.0.1:8080
-	go run ./service/cmd/orders
+	go -C service run ./cmd/orders
 
 platform-up: commands ## Start what the pipeline talks to: registry, PostgreSQL, Kubernetes
 	$(platform) deps gcc libc6-dev buildah jq
@@ -48,28 +50,29 @@ platform-down: commands ## Stop it; the data stays (platform down --purge remove
 	$(platform) down
 
 e2e: commands ## Prove the delivery from outside; after make pipeline and make approve
-	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery ./test/e2e
-	PATH="$$($(platform) bin):$$PATH" SLIPWAY_PLATFORM="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery ./test/consumers
+	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go -C test test -count=1 -timeout 20m -v -run TestDelivery ./e2e
+	PATH="$$($(platform) bin):$$PATH" SLIPWAY_PLATFORM="$(CURDIR)/.slipway/variables.yml" go -C test test -count=1 -timeout 20m -v -run TestDelivery ./consumers
 
 generate: ## Make anew what is generated: the API's code, the stages' doors and reference
 	go generate ./...
-	go run ./ci/internal/doors
+	go -C service generate ./...
+	go run ./ci/internal/templates
 
 bench-engine: ## Measure slipway beside gitlab-ci-local, as processes on the same files
-	go run ./test/bench/engine
+	go -C test run ./bench/engine
 
 bench-pipeline: commands ## Measure what caches are worth to the test jobs: cold, warm, one package changed
-	go test ./test/consumers -run '^$$' -bench Caches -benchtime 1x -timeout 30m
+	go -C test test ./consumers -run '^$$' -bench Caches -benchtime 1x -timeout 30m
 
 bench-service: ## Measure what the service adds to net/http, as CPU time per request
-	go build -trimpath -ldflags -funcalign=8 -o $(bin)/bench-service ./service/bench
+	go -C service build -trimpath -ldflags -funcalign=8 -o $(bin)/bench-service ./bench
 	$(bin)/bench-service
 
 test-platform: commands ## Prove the platform: up, kill -9 of each part, healing, down without a trace
 	SLIPWAY_PLATFORM_TEST=1 go -C platform test -count=1 -timeout 20m -v -run TestMachine .
 
 bench-rollout: commands ## Measure what users notice while a new commit rolls out to staging; after make pipeline
-	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go test -count=1 -timeout 20m -v -run TestDelivery/a_new_commit ./test/e2e
+	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go -C test test -count=1 -timeout 20m -v -run TestDelivery/a_new_commit ./e2e
 
 clean: ## Remove what runs left in this clone
 	rm -rf .slipway bin

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gitlab.com/slipway-ci/slipway/affected"
-	"gitlab.com/slipway-ci/slipway/changes"
+	"gitlab.com/slipway-ci/slipway/internal/gate/affected"
+	"gitlab.com/slipway-ci/slipway/internal/gate/gitdiff"
 )
 
 // newAffectedCommand is `slipway affected`: what a change can affect, by the import graph.
@@ -41,7 +41,7 @@ packages build with a dependency whose version has changed. It needs no network.
 			if err != nil {
 				return err
 			}
-			set, err := changes.Since(cmd.Context(), dir, base)
+			set, err := gitdiff.Since(cmd.Context(), dir, base)
 			if err != nil {
 				return err
 			}

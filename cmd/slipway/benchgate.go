@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gitlab.com/slipway-ci/slipway/benchmark"
+	"gitlab.com/slipway-ci/slipway/internal/gate/benchgate"
 )
 
 // newBenchgateCommand is `slipway benchgate`: red if a benchmark got worse, and not by chance.
@@ -27,19 +27,19 @@ Exit codes: 0 no regression; 1 a regression; 2 the runs cannot be compared.`,
 		Example: "  go test -run '^$' -bench . -count 10 ./... >new.txt\n  slipway benchgate old.txt new.txt --max-regression 10",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var runs [2]benchmark.Runs
+			var runs [2]benchgate.Runs
 			for i, name := range args {
 				file, err := os.Open(name)
 				if err != nil {
 					return err
 				}
-				runs[i], err = benchmark.Read(file, name)
+				runs[i], err = benchgate.Read(file, name)
 				file.Close()
 				if err != nil {
 					return err
 				}
 			}
-			changes, err := benchmark.Compare(runs[0], runs[1], benchmark.Policy{Worse: percent / 100, Alpha: alpha, Units: units})
+			changes, err := benchgate.Compare(runs[0], runs[1], benchgate.Policy{Worse: percent / 100, Alpha: alpha, Units: units})
 			out := cmd.OutOrStdout()
 			table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 			worse := 0

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gitlab.com/slipway-ci/slipway/changes"
-	"gitlab.com/slipway-ci/slipway/coverage"
+	"gitlab.com/slipway-ci/slipway/internal/gate/coverage"
+	"gitlab.com/slipway-ci/slipway/internal/gate/gitdiff"
 )
 
 // newCoverageCommand is `slipway coverage`: profiles in, one number out, and whether it is enough.
@@ -87,7 +87,7 @@ func (c *coverageGate) run(cmd *cobra.Command, args []string) error {
 	fmt.Fprintf(out, "total:\t(statements)\t%.1f%%\n", total.Percent())
 	red := false
 	if c.base != "" {
-		set, err := changes.Since(cmd.Context(), root, c.base)
+		set, err := gitdiff.Since(cmd.Context(), root, c.base)
 		if err != nil {
 			return err
 		}

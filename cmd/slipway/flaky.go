@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gitlab.com/slipway-ci/slipway/testrun"
+	"gitlab.com/slipway-ci/slipway/internal/gate/gotest"
 )
 
 // newFlakyCommand is `slipway flaky`: which tests passed only when they were run again.
@@ -25,13 +25,13 @@ one in which each test is there once: GitLab shows the failures of all attempts 
 		Example: "  slipway flaky events.json --junit junit.xml --markdown flaky.md",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var all []testrun.Flaky
+			var all []gotest.Flaky
 			for _, name := range args {
 				events, err := os.Open(name)
 				if err != nil {
 					return err
 				}
-				list, err := testrun.FindFlaky(events)
+				list, err := gotest.FindFlaky(events)
 				events.Close()
 				if err != nil {
 					return fmt.Errorf("%s: %w", name, err)
@@ -44,7 +44,7 @@ one in which each test is there once: GitLab shows the failures of all attempts 
 				}
 			}
 			if markdown != "" {
-				if err := writeFile(markdown, func(w io.Writer) error { testrun.WriteFlaky(w, all); return nil }); err != nil {
+				if err := writeFile(markdown, func(w io.Writer) error { gotest.WriteFlaky(w, all); return nil }); err != nil {
 					return err
 				}
 			}
@@ -77,7 +77,7 @@ func repairJUnit(path string) error {
 		return err
 	}
 	var repaired bytes.Buffer
-	if err := testrun.RepairJUnit(&repaired, bytes.NewReader(data)); err != nil {
+	if err := gotest.RepairJUnit(&repaired, bytes.NewReader(data)); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return os.WriteFile(path, repaired.Bytes(), 0o644)

@@ -12,11 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gitlab.com/slipway-ci/slipway/changes"
-	"gitlab.com/slipway-ci/slipway/findings"
-	"gitlab.com/slipway-ci/slipway/findings/gate"
-	"gitlab.com/slipway-ci/slipway/findings/risk"
-	"gitlab.com/slipway-ci/slipway/findings/scanner"
+	"gitlab.com/slipway-ci/slipway/internal/gate/findings"
+	"gitlab.com/slipway-ci/slipway/internal/gate/findings/risk"
+	"gitlab.com/slipway-ci/slipway/internal/gate/findings/scanner"
+	"gitlab.com/slipway-ci/slipway/internal/gate/findings/verdict"
+	"gitlab.com/slipway-ci/slipway/internal/gate/gitdiff"
 )
 
 // gatesPage explains every gate; the last lines of a red one lead there.
@@ -45,7 +45,7 @@ Exit codes: 0 green; 1 red; 2 a report or the file of accepted risks cannot be u
   slipway gate --report govulncheck=govulncheck.json --log govulncheck.log --min-severity high --max-database-days 14`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			policy := gate.Policy{MaxDatabaseAge: time.Duration(databaseDays) * 24 * time.Hour, Now: time.Now()}
+			policy := verdict.Policy{MaxDatabaseAge: time.Duration(databaseDays) * 24 * time.Hour, Now: time.Now()}
 			var err error
 			if policy.MinSeverity, err = findings.ParseSeverity(severity); err != nil {
 				return fmt.Errorf("--min-severity: %w", err)
@@ -61,7 +61,7 @@ Exit codes: 0 green; 1 red; 2 a report or the file of accepted risks cannot be u
 				return err
 			}
 			if newFrom != "" {
-				if policy.Changed, err = changes.Since(cmd.Context(), root, newFrom); err != nil {
+				if policy.Changed, err = gitdiff.Since(cmd.Context(), root, newFrom); err != nil {
 					return fmt.Errorf("--new-from: %w", err)
 				}
 			}
@@ -80,16 +80,16 @@ Exit codes: 0 green; 1 red; 2 a report or the file of accepted risks cannot be u
 					fmt.Fprintf(cmd.ErrOrStderr(), "slipway: %s: %v\nA report that cannot be used is no proof, so the gate is red: %s#reports\n", name, err, page)
 				}
 			}
-			verdict := gate.Decide(read, policy)
+			decision := verdict.Decide(read, policy)
 			if len(read) > 0 {
-				verdict.Write(cmd.OutOrStdout(), gate.Advice{Accepted: accepted, Page: page + "#accepted-risks", Now: policy.Now})
+				decision.Write(cmd.OutOrStdout(), verdict.Advice{Accepted: accepted, Page: page + "#accepted-risks", Now: policy.Now})
 			}
 			switch {
-			case verdict.Red():
+			case decision.Red():
 				return exitError(1)
-			case invalid || len(verdict.Incomplete) > 0:
+			case invalid || len(decision.Incomplete) > 0:
 				return exitError(2)
-			case unreachable || len(verdict.Stale) > 0:
+			case unreachable || len(decision.Stale) > 0:
 				return exitError(3)
 			}
 			return nil

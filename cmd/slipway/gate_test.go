@@ -19,7 +19,7 @@ func slipway(t *testing.T, args ...string) (code int, output string) {
 
 func TestGateExitCodes(t *testing.T) {
 	t.Parallel()
-	const data = "../../findings/testdata/"
+	const data = "../../internal/gate/findings/testdata/"
 	dir := t.TempDir()
 	file := func(name, content string) string {
 		path := filepath.Join(dir, name)
@@ -66,7 +66,7 @@ func TestGateExitCodes(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	t.Parallel()
-	const data = "../../findings/testdata/"
+	const data = "../../internal/gate/findings/testdata/"
 	dir := t.TempDir()
 	out := func(name string) string { return filepath.Join(dir, "reports", name) }
 	code, output := slipway(t, "report", "gosec", data+"gosec/red.json", "--root", data+"vulnerable", "--scan-root", "/builds/acme/vulnerable",

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gitlab.com/slipway-ci/slipway/licenses"
+	"gitlab.com/slipway-ci/slipway/internal/gate/licenses"
 )
 
 const licensesPage = "https://gitlab.com/slipway-ci/slipway/-/blob/main/docs/stages/licenses.md"

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gitlab.com/slipway-ci/slipway/stamp"
+	"gitlab.com/slipway-ci/slipway/internal/gate/mtime"
 )
 
 // newMtimesCommand is `slipway mtimes`: a fresh clone that Go's test cache recognises.
@@ -21,7 +21,7 @@ they are. Files that are modified are left alone. The clone has to be in the sam
 		Example: `  slipway mtimes && go test ./...`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := stamp.Checkout(cmd.Context(), ".")
+			r, err := mtime.Checkout(cmd.Context(), ".")
 			if err != nil {
 				return err
 			}

@@ -11,10 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gitlab.com/slipway-ci/slipway/changes"
-	"gitlab.com/slipway-ci/slipway/findings"
-	"gitlab.com/slipway-ci/slipway/findings/report"
-	"gitlab.com/slipway-ci/slipway/findings/scanner"
+	"gitlab.com/slipway-ci/slipway/internal/gate/findings"
+	"gitlab.com/slipway-ci/slipway/internal/gate/findings/report"
+	"gitlab.com/slipway-ci/slipway/internal/gate/findings/scanner"
+	"gitlab.com/slipway-ci/slipway/internal/gate/gitdiff"
 )
 
 // newReportCommand is `slipway report SCANNER FILE`: what a scanner has written once, for everybody who reads it.
@@ -135,7 +135,7 @@ func repositoryRoot(ctx context.Context, dir string) (string, error) {
 	if dir != "" {
 		return filepath.Abs(dir)
 	}
-	if root, err := changes.Root(ctx, "."); err == nil {
+	if root, err := gitdiff.Root(ctx, "."); err == nil {
 		return root, nil
 	}
 	return os.Getwd()

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gitlab.com/slipway-ci/slipway/testrun"
+	"gitlab.com/slipway-ci/slipway/internal/gate/gotest"
 )
 
 // newShardCommand is `slipway shard`: the packages of one of several parallel test jobs.
@@ -37,7 +37,7 @@ if there are more jobs than packages and this one has none.`,
 			if total, err = number(cmd, "total", total, "CI_NODE_TOTAL"); err != nil {
 				return err
 			}
-			known := testrun.Timings{}
+			known := gotest.Timings{}
 			if timings != "" {
 				if known, err = loadTimings(timings); err != nil {
 					return err
@@ -48,7 +48,7 @@ if there are more jobs than packages and this one has none.`,
 					return err
 				}
 			}
-			packages, err := testrun.Shard(args, known, index, total)
+			packages, err := gotest.Shard(args, known, index, total)
 			if err != nil {
 				return err
 			}
@@ -79,8 +79,8 @@ func number(cmd *cobra.Command, flag string, value int, variable string) (int, e
 }
 
 // loadTimings reads a file of timings; there is none before the first run.
-func loadTimings(path string) (testrun.Timings, error) {
-	t := testrun.Timings{}
+func loadTimings(path string) (gotest.Timings, error) {
+	t := gotest.Timings{}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return t, nil

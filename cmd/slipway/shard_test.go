@@ -39,7 +39,7 @@ func TestShard(t *testing.T) {
 
 func TestFlaky(t *testing.T) {
 	t.Parallel()
-	const data = "../../testrun/testdata/"
+	const data = "../../internal/gate/gotest/testdata/"
 	dir := t.TempDir()
 	junit, markdown := filepath.Join(dir, "junit.xml"), filepath.Join(dir, "flaky.md")
 	report, err := os.ReadFile(data + "flaky.xml")

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gitlab.com/slipway-ci/slipway/testrun"
+	"gitlab.com/slipway-ci/slipway/internal/gate/gotest"
 )
 
 // newTimingsCommand is `slipway timings`: what `slipway shard` goes by next time.
@@ -34,7 +34,7 @@ whose result came from the cache, keep the time they had.`,
 				if err != nil {
 					return err
 				}
-				measured, err := testrun.ReadTimings(events)
+				measured, err := gotest.ReadTimings(events)
 				events.Close()
 				if err != nil {
 					return fmt.Errorf("%s: %w", name, err)

@@ -30,7 +30,7 @@ const (
 const deliveryOnly = `
 include:
   - local: /ci/image.yml
-    inputs: {package: ./service/cmd/orders}
+    inputs: {directory: service, package: ./cmd/orders}
   - local: /ci/deploy.yml
     inputs: {app: orders, needs: [build-image]}
 `

@@ -1,0 +1,26 @@
+module gitlab.com/slipway-ci/slipway/test
+
+go 1.27.0
+
+toolchain go1.27.4
+
+replace (
+	gitlab.com/slipway-ci/slipway => ../
+	gitlab.com/slipway-ci/slipway/service => ../service
+)
+
+require (
+	gitlab.com/slipway-ci/slipway v0.0.0
+	gitlab.com/slipway-ci/slipway/service v0.0.0
+	go.yaml.in/yaml/v3 v3.0.6
+	golang.org/x/mod v0.42.0
+)
+
+require (
+	github.com/bmatcuk/doublestar/v4 v4.10.4 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/pgx/v5 v5.12.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
