@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/internal/gate/findings"
+	"gitlab.com/slipway-ci/slipway/internal/report"
 )
 
 // SchemaVersion is the version of GitLab's security report format that [GitLab] writes. GitLab refuses versions that it
@@ -129,7 +130,7 @@ func GitLab(start, end time.Time) Writer {
 		for _, f := range r.Open() {
 			out.Vulnerabilities = append(out.Vulnerabilities, securityFinding(r, f))
 		}
-		return encode(w, out)
+		return report.JSON(w, out)
 	}
 }
 
@@ -149,8 +150,8 @@ func problemText(p findings.Problem) string {
 
 func securityFinding(r *findings.Report, f findings.Finding) vulnerability {
 	v := vulnerability{
-		ID: uuid(f.Fingerprint), Name: clip(f.Name, 255), Description: description(f), Severity: f.Severity.Title(),
-		Solution: clip(f.Solution, 7000), Location: location(r, f),
+		ID: uuid(f.Fingerprint), Name: report.Clip(f.Name, 255), Description: description(f), Severity: f.Severity.Title(),
+		Solution: report.Clip(f.Solution, 7000), Location: location(r, f),
 		Identifiers: []identifier{primary(r, f)},
 	}
 	for _, i := range f.Identifiers {
@@ -204,7 +205,7 @@ func description(f findings.Finding) string {
 		}
 		parts = append(parts, strings.Join(lines, "\n"))
 	}
-	return clip(strings.Join(parts, "\n\n"), 1<<20)
+	return report.Clip(strings.Join(parts, "\n\n"), 1<<20)
 }
 
 func location(r *findings.Report, f findings.Finding) any {

@@ -14,6 +14,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/internal/gate/findings"
 	"gitlab.com/slipway-ci/slipway/internal/gate/findings/scanner"
+	"gitlab.com/slipway-ci/slipway/internal/report"
 )
 
 func read(t *testing.T, name string) *findings.Report {
@@ -34,7 +35,7 @@ func read(t *testing.T, name string) *findings.Report {
 
 func schema(t *testing.T, name string) *jsonschema.Schema {
 	t.Helper()
-	s, err := jsonschema.NewCompiler().Compile(filepath.Join("testdata", "schemas", name))
+	s, err := jsonschema.NewCompiler().Compile(filepath.Join("..", "..", "..", "report", "testdata", "schemas", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func TestSchemasCanFail(t *testing.T) {
 // TestSeverities: gosec's own SARIF calls MEDIUM and HIGH the same.
 func TestSeverities(t *testing.T) {
 	t.Parallel()
-	var log sarifLog
+	var log report.Log
 	if err := json.Unmarshal(render(t, SARIF, read(t, "gosec/red.json")), &log); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +168,7 @@ func TestSuppressed(t *testing.T) {
 // TestFingerprintsSurviveMoves: code that comes or goes above a finding makes no new finding of it.
 func TestFingerprintsSurviveMoves(t *testing.T) {
 	t.Parallel()
-	report := func(shift int, snippet string) *findings.Report {
+	shifted := func(shift int, snippet string) *findings.Report {
 		r := &findings.Report{Tool: findings.Tool{ID: "gosec"}, Kind: findings.SAST}
 		for _, line := range []int{10, 20} {
 			r.Findings = append(r.Findings, findings.Finding{
@@ -180,14 +181,14 @@ func TestFingerprintsSurviveMoves(t *testing.T) {
 	prints := func(r *findings.Report) []string {
 		return []string{r.Findings[0].Fingerprint, r.Findings[1].Fingerprint}
 	}
-	before := prints(report(0, "os.Open(name)"))
+	before := prints(shifted(0, "os.Open(name)"))
 	if before[0] == before[1] {
 		t.Error("two findings with one text have one fingerprint")
 	}
-	if diff := cmp.Diff(before, prints(report(7, "  os.Open(name)  "))); diff != "" {
+	if diff := cmp.Diff(before, prints(shifted(7, "  os.Open(name)  "))); diff != "" {
 		t.Errorf("moved findings have other fingerprints:\n%s", diff)
 	}
-	if after := prints(report(0, "os.Open(other)")); after[0] == before[0] {
+	if after := prints(shifted(0, "os.Open(other)")); after[0] == before[0] {
 		t.Error("other code has the same fingerprint")
 	}
 }
@@ -217,7 +218,7 @@ func TestLimits(t *testing.T) {
 		}
 		r.Findings = append(r.Findings, f)
 	}
-	var log sarifLog
+	var log report.Log
 	if err := json.Unmarshal(render(t, SARIF, r), &log); err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +236,7 @@ func TestLimits(t *testing.T) {
 func TestSARIFIngestion(t *testing.T) {
 	t.Parallel()
 	for _, fixture := range []string{"gosec/red.json", "govulncheck/red.json", "golangci/red.json", "gitleaks/red.json", "grype/red.json"} {
-		var log sarifLog
+		var log report.Log
 		if err := json.Unmarshal(render(t, SARIF, read(t, fixture)), &log); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"gitlab.com/slipway-ci/slipway/internal/gate/findings"
+	"gitlab.com/slipway-ci/slipway/internal/report"
 )
 
 // The generic issue format since SonarQube 10.3: rules and issues. Type and severity are there for servers that run in
@@ -79,5 +80,5 @@ func Sonar(w io.Writer, r *findings.Report) error {
 		}
 		out.Issues = append(out.Issues, issue)
 	}
-	return encode(w, out)
+	return report.JSON(w, out)
 }
