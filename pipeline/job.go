@@ -17,6 +17,8 @@ type jobSpec struct {
 	base string // in the configuration: "test"
 	node *node
 	key  *node
+	// merged is the configuration that the job is part of.
+	merged *node
 
 	stage       string
 	when        When

@@ -102,6 +102,8 @@ type Job struct {
 	Decision Decision
 
 	exitCodesGiven bool
+	// written is the job in the merged configuration merged; see [Job.Position].
+	written, merged *node
 }
 
 // A Need is an edge of the graph: this job starts after Job.
@@ -246,4 +248,7 @@ type Decision struct {
 	Text string
 	// Position of that rule, or of the job.
 	Position Position
+	// AssumedChanges reports that the rule holds because GitLab takes its `changes` for true: the event has no diff, as with tags,
+	// schedules and new branches, and the rule has no compare_to.
+	AssumedChanges bool
 }

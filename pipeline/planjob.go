@@ -14,7 +14,7 @@ func (p *planner) job(d *decision) *Job {
 		Release: s.release, Hooks: s.hooks, IDTokens: s.idTokens, Secrets: s.secrets, Pages: s.pages,
 		Run: s.run, Identity: s.identity,
 		Source: at(s.key), Decision: Decision{Rule: d.index, Text: d.text, Position: at(s.key)},
-		exitCodesGiven: s.hasExitCodes,
+		exitCodesGiven: s.hasExitCodes, written: s.node, merged: s.merged,
 	}
 	if s.hasNeeds {
 		job.Needs = needList{jobs: s.needs.jobs, foreign: s.needs.foreign}.all()
@@ -51,6 +51,10 @@ func (l needList) all() []Need {
 // applyRule sets what the rule that matched says. GitLab ignores empty needs of a rule.
 func (p *planner) applyRule(job *Job, r *rule) {
 	job.Decision.Position = at(r.node)
+	if r.changes != nil && !r.changes.hasCompareTo {
+		_, known := p.modified()
+		job.Decision.AssumedChanges = !known
+	}
 	if r.startIn != "" {
 		job.StartInText = r.startIn
 		job.StartIn, _ = parseDuration(r.startIn)

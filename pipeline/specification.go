@@ -135,7 +135,9 @@ func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *inheritable, 
 				c.fail(p, pair.Key, "remove it", "a hidden job is empty")
 			}
 		case buildJob, bridgeJob:
-			s.jobs = append(s.jobs, c.job(p, pair.Key, pair.Value, kind, defaults, s.hasRules))
+			job := c.job(p, pair.Key, pair.Value, kind, defaults, s.hasRules)
+			job.merged = tree
+			s.jobs = append(s.jobs, job)
 		}
 	}
 }
