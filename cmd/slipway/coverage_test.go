@@ -20,7 +20,7 @@ func TestCoverage(t *testing.T) {
 	put("go.mod", "module example.com/m\n\ngo 1.26\n")
 	put("old.go", "package m\n\nfunc Old() int {\n\treturn 1\n}\n")
 	initRepository(t, dir)
-	git(t, dir, "checkout", "--quiet", "-b", "topic")
+	runGit(t, dir, "checkout", "--quiet", "-b", "topic")
 	put("new.go", "package m\n\nfunc New() int {\n\treturn 1\n}\n\nfunc Newer() int {\n\treturn 2\n}\n")
 	commitAll(t, dir)
 	profile := put("unit.out", "mode: atomic\nexample.com/m/old.go:3.16,5.2 1 1\nexample.com/m/new.go:3.16,5.2 1 3\nexample.com/m/new.go:7.18,9.2 1 0\n")

@@ -15,10 +15,10 @@ func TestDiff(t *testing.T) {
 		fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("include: [ci/jobs.yml]\n"))
 		fill(t, filepath.Join(dir, "ci", "jobs.yml"), []byte(configuration))
 		commitAll(t, dir)
-		git(t, dir, "tag", tag)
+		runGit(t, dir, "tag", tag)
 	}
 	initRepository(t, dir)
-	git(t, dir, "tag", "v0")
+	runGit(t, dir, "tag", "v0")
 	commit("v1", "test: {script: [make test]}\nold: {script: [x], rules: [{if: $CI_COMMIT_TAG}]}\n")
 	commit("v2", "test: {script: [make test], tags: [large]}\nnew: {script: [x], rules: [{if: $CI_COMMIT_TAG}]}\n")
 	fill(t, filepath.Join(dir, "ci", "jobs.yml"), []byte("test: {script: [make test]}\n"))
@@ -61,11 +61,11 @@ func TestDiffLeavesTheWorkTreeAlone(t *testing.T) {
 	fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("a: {script: [x]}\n"))
 	initRepository(t, dir)
 	fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("b: {script: [x]}\n"))
-	before := git(t, dir, "status", "--porcelain")
+	before := runGit(t, dir, "status", "--porcelain")
 	if code, stdout, stderr := command(t, "diff", "-C", dir, "HEAD"); code != 0 || !strings.Contains(stdout, "+ b") {
 		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	if diff := cmp.Diff(before, git(t, dir, "status", "--porcelain")); diff != "" {
+	if diff := cmp.Diff(before, runGit(t, dir, "status", "--porcelain")); diff != "" {
 		t.Errorf("status (-before +after):\n%s", diff)
 	}
 }

@@ -5,13 +5,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os/exec"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
+	"gitlab.com/slipway-ci/slipway/internal/git"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/gitevent"
 )
@@ -213,9 +213,9 @@ func (f *eventFlags) refine(event *pipeline.Event, defaultBranch string) error {
 
 // gitLine is what a git command prints, trimmed; empty if there is no repository, or no commit, to ask.
 func gitLine(ctx context.Context, dir string, args ...string) string {
-	out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).Output()
+	out, err := git.In(dir).Text(ctx, args...)
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(out)
 }

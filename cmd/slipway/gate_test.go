@@ -100,7 +100,7 @@ func TestGateOnNewFindings(t *testing.T) {
 	}
 	put("a.go", "package a\n\nvar old = md5.New()\n")
 	initRepository(t, dir)
-	git(t, dir, "checkout", "--quiet", "-b", "topic")
+	runGit(t, dir, "checkout", "--quiet", "-b", "topic")
 	put("a.go", "package a\n\n// More.\nvar old = md5.New()\n\nvar fresh = md5.New()\n")
 	commitAll(t, dir)
 	issue := func(line string) string {

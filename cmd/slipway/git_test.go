@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// git runs git in a folder and gives what it prints, trimmed; the settings of whoever runs the tests do not count.
-func git(t *testing.T, dir string, args ...string) string {
+// runGit runs git in a folder and gives what it prints, trimmed; the settings of whoever runs the tests do not count.
+func runGit(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "git", args...)
 	cmd.Dir = dir
@@ -24,14 +24,14 @@ func git(t *testing.T, dir string, args ...string) string {
 // initRepository makes a folder a repository on the branch main, with what is in it, if anything, as the first commit.
 func initRepository(t *testing.T, dir string) {
 	t.Helper()
-	git(t, dir, "init", "--quiet", "--initial-branch=main")
+	runGit(t, dir, "init", "--quiet", "--initial-branch=main")
 	commitAll(t, dir)
 }
 
 // commitAll commits whatever has changed, and gives the commit.
 func commitAll(t *testing.T, dir string) string {
 	t.Helper()
-	git(t, dir, "add", "--all")
-	git(t, dir, "commit", "--quiet", "--allow-empty", "--message=Change")
-	return git(t, dir, "rev-parse", "HEAD")
+	runGit(t, dir, "add", "--all")
+	runGit(t, dir, "commit", "--quiet", "--allow-empty", "--message=Change")
+	return runGit(t, dir, "rev-parse", "HEAD")
 }

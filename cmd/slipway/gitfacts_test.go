@@ -20,14 +20,14 @@ func TestAddGitFacts(t *testing.T) {
 		fill(t, filepath.Join(dir, name), []byte(name))
 		return commitAll(t, dir)
 	}
-	git(t, dir, "init", "--quiet", "--initial-branch=main")
+	runGit(t, dir, "init", "--quiet", "--initial-branch=main")
 	first := commit("first.txt")
 	event := pipeline.Event{Source: pipeline.Push, Branch: "main"}
 	addGitFacts(context.Background(), dir, &event, "main", false)
 	if !event.NewBranch || event.Changed != nil {
 		t.Errorf("the first commit: %+v", event)
 	}
-	git(t, dir, "checkout", "--quiet", "-b", "feature")
+	runGit(t, dir, "checkout", "--quiet", "-b", "feature")
 	second := commit("second.txt")
 	commit("third.txt")
 	if err := os.WriteFile(filepath.Join(dir, "untracked.txt"), nil, 0o644); err != nil {

@@ -75,8 +75,8 @@ func TestCompletion(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("lint: {script: [x]}\nrelease: {script: [x], rules: [{if: $CI_COMMIT_TAG}]}\n"))
 	initRepository(t, dir)
-	git(t, dir, "branch", "topic")
-	git(t, dir, "tag", "v1.0.0")
+	runGit(t, dir, "branch", "topic")
+	runGit(t, dir, "tag", "v1.0.0")
 	for line, want := range map[string]string{
 		"plan --format ":  "text json mermaid",
 		"plan --why ":     "lint release",
@@ -103,8 +103,8 @@ func TestDefaultBranchOfTheClone(t *testing.T) {
 	origin, clone := t.TempDir(), filepath.Join(t.TempDir(), "clone")
 	fill(t, filepath.Join(origin, ".gitlab-ci.yml"), []byte("a: {script: [x], rules: [{if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH}]}\n"))
 	initRepository(t, origin)
-	git(t, origin, "branch", "--move", "main", "trunk")
-	git(t, origin, "clone", "--quiet", origin, clone)
+	runGit(t, origin, "branch", "--move", "main", "trunk")
+	runGit(t, origin, "clone", "--quiet", origin, clone)
 	const note = "slipway: the default branch of origin is trunk, here it is main; --default-branch trunk makes it that\n"
 	if code, stdout, stderr := command(t, "plan", "-C", clone); code != 0 || stderr != note || !strings.Contains(stdout, "no pipeline") {
 		t.Errorf("%d\n%s%s", code, stdout, stderr)

@@ -3,13 +3,12 @@
 package gitevent
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/internal/git"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
@@ -182,13 +181,6 @@ func (r repository) line(args ...string) (string, error) {
 }
 
 func (r repository) run(args ...string) (string, error) {
-	cmd := exec.CommandContext(r.ctx, "git", args...)
-	cmd.Dir = r.dir
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("git %s: %s: %w", args[0], strings.TrimSpace(stderr.String()), err)
-	}
-	return string(out), nil
+	out, err := git.In(r.dir).Output(r.ctx, args...)
+	return string(out), err
 }

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gitlab.com/slipway-ci/slipway/internal/git"
 )
 
 // A Tree is the tree of one commit. It implements [fs.FS], [fs.ReadFileFS], [fs.ReadDirFS] and [fs.StatFS], and is safe
@@ -34,19 +36,20 @@ type Tree struct {
 // satisfies errors.Is(err, fs.ErrNotExist) if there is no such commit. Close the tree after use.
 func Open(ctx context.Context, dir, ref string) (*Tree, error) {
 	// --end-of-options keeps a ref that begins with a dash from being read as a flag.
-	sha, err := git(ctx, dir, "rev-parse", "--verify", "--quiet", "--end-of-options", ref+"^{commit}")
+	in := git.In(dir)
+	sha, err := in.Text(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", ref+"^{commit}")
 	if err != nil {
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) {
 			return nil, err
 		}
-		if _, err := git(ctx, dir, "rev-parse", "--git-dir"); err != nil {
+		if _, err := in.Text(ctx, "rev-parse", "--git-dir"); err != nil {
 			return nil, err
 		}
 		return nil, fmt.Errorf("no commit %q in this repository: %w", ref, fs.ErrNotExist)
 	}
-	t := &Tree{sha: strings.TrimSpace(string(sha))}
-	listing, err := git(ctx, dir, "ls-tree", "-r", "-z", "--long", "--full-tree", t.sha)
+	t := &Tree{sha: sha}
+	listing, err := in.Output(ctx, "ls-tree", "-r", "-z", "--long", "--full-tree", t.sha)
 	if err != nil {
 		return nil, err
 	}
@@ -144,22 +147,6 @@ func (t *Tree) read(e *entry) ([]byte, error) {
 	return t.blobs.read(e.object)
 }
 
-// git runs a command in dir; its error is what git said.
-func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir = dir
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		if said := strings.TrimSpace(stderr.String()); said != "" {
-			return nil, fmt.Errorf("git %s: %s: %w", args[0], said, err)
-		}
-		return nil, fmt.Errorf("git %s: %w", args[0], err)
-	}
-	return out, nil
-}
-
 // parseListing reads `git ls-tree -r -z --long`: "MODE TYPE OBJECT SIZE\tPATH\0".
 func parseListing(listing []byte) (map[string]*entry, error) {
 	entries := map[string]*entry{".": {path: ".", mode: fs.ModeDir | 0o555}}
@@ -205,8 +192,7 @@ type blobReader struct {
 }
 
 func startBlobReader(ctx context.Context, dir string) (*blobReader, error) {
-	cmd := exec.CommandContext(ctx, "git", "cat-file", "--batch")
-	cmd.Dir = dir
+	cmd := git.In(dir).Process(ctx, "cat-file", "--batch")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

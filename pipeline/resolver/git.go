@@ -1,17 +1,15 @@
 package resolver
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 
+	"gitlab.com/slipway-ci/slipway/internal/git"
 	"gitlab.com/slipway-ci/slipway/pipeline/gittree"
 )
 
@@ -52,7 +50,7 @@ func (c *Clones) Tags(ctx context.Context, path string) ([]string, error) {
 	if !ok {
 		return nil, missing("project", path)
 	}
-	out, err := git(ctx, dir, "tag", "--list")
+	out, err := run(ctx, dir, "tag", "--list")
 	return strings.Fields(out), err
 }
 
@@ -123,7 +121,7 @@ func (g *Git) fetch(ctx context.Context, dir, path, ref, local string) error {
 		return nil
 	}
 	if isSHA(ref) {
-		if _, err := git(ctx, dir, "cat-file", "-e", ref+"^{commit}"); err == nil {
+		if _, err := run(ctx, dir, "cat-file", "-e", ref+"^{commit}"); err == nil {
 			return nil
 		}
 	}
@@ -131,7 +129,7 @@ func (g *Git) fetch(ctx context.Context, dir, path, ref, local string) error {
 	if isSHA(ref) {
 		spec = ref
 	}
-	_, err := git(ctx, dir, "fetch", "--quiet", "--depth=1", "--no-tags", "--end-of-options", g.url(path), spec)
+	_, err := run(ctx, dir, "fetch", "--quiet", "--depth=1", "--no-tags", "--end-of-options", g.url(path), spec)
 	return err
 }
 
@@ -147,7 +145,7 @@ func (g *Git) Tags(ctx context.Context, path string) ([]string, error) {
 	var listing string
 	err = errOffline
 	if !g.Offline {
-		listing, err = git(ctx, dir, "ls-remote", "--tags", "--refs", "--end-of-options", g.url(path))
+		listing, err = run(ctx, dir, "ls-remote", "--tags", "--refs", "--end-of-options", g.url(path))
 	}
 	if err == nil {
 		if err := os.WriteFile(kept, []byte(listing), 0o600); err != nil {
@@ -200,7 +198,7 @@ func (g *Git) repository(ctx context.Context, path string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	_, err := git(ctx, dir, "init", "--quiet", "--bare", ".")
+	_, err := run(ctx, dir, "init", "--quiet", "--bare", ".")
 	return dir, err
 }
 
@@ -208,18 +206,20 @@ func isSHA(ref string) bool {
 	return len(ref) == 40 && strings.Trim(ref, "0123456789abcdef") == ""
 }
 
-// git runs a command; its error is what git said. Git never asks for a password.
-func git(ctx context.Context, dir string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_SSH_COMMAND=ssh -o BatchMode=yes")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("git %s: %s: %w", args[0], strings.TrimSpace(stderr.String()), err)
+// run returns what a git command prints. Git asks for nothing: a password that no helper knows is an error.
+func run(ctx context.Context, dir string, args ...string) (string, error) {
+	return command(dir).Text(ctx, args...)
+}
+
+// command is git as the user has set it up. Only ssh that is not configured at all is kept from asking.
+func command(dir string) git.Command {
+	c := git.In(dir)
+	if os.Getenv("GIT_SSH_COMMAND") == "" && os.Getenv("GIT_SSH") == "" {
+		if _, err := c.Text(context.Background(), "config", "--get", "core.sshCommand"); err != nil {
+			c.Set = []string{"GIT_SSH_COMMAND=ssh -o BatchMode=yes"}
+		}
 	}
-	return string(out), nil
+	return c
 }
 
 // trees are the trees that are in use.

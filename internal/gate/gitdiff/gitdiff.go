@@ -48,7 +48,7 @@ func From(ctx context.Context, dir, base string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	diff, err := git(ctx, root, "diff", "--unified=0", "--find-renames", "--no-color", "--no-ext-diff", "--no-textconv",
+	diff, err := output(ctx, root, "diff", "--unified=0", "--find-renames", "--no-color", "--no-ext-diff", "--no-textconv",
 		"--submodule=short", "--src-prefix=a/", "--dst-prefix=b/", base, "--")
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func From(ctx context.Context, dir, base string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	untracked, err := git(ctx, root, "ls-files", "-z", "--others", "--exclude-standard")
+	untracked, err := output(ctx, root, "ls-files", "-z", "--others", "--exclude-standard")
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func From(ctx context.Context, dir, base string) (*Set, error) {
 
 // Root finds the root directory of the repository that dir is in.
 func Root(ctx context.Context, dir string) (string, error) {
-	out, err := git(ctx, dir, "rev-parse", "--show-toplevel")
+	out, err := output(ctx, dir, "rev-parse", "--show-toplevel")
 	if err != nil {
 		return "", err
 	}
@@ -81,7 +81,7 @@ func Root(ctx context.Context, dir string) (string, error) {
 
 // Show reads a file as it was at a commit; ok is false if it was not there.
 func Show(ctx context.Context, root, commit, path string) (content string, ok bool) {
-	content, err := git(ctx, root, "show", commit+":"+path)
+	content, err := output(ctx, root, "show", commit+":"+path)
 	return content, err == nil
 }
 

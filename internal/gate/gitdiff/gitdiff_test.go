@@ -23,7 +23,7 @@ func repository(t *testing.T) string {
 
 func run(t *testing.T, dir string, args ...string) string {
 	t.Helper()
-	out, err := git(t.Context(), dir, args...)
+	out, err := output(t.Context(), dir, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

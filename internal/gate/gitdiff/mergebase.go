@@ -24,16 +24,16 @@ func MergeBase(ctx context.Context, dir, ref string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	head, err := git(ctx, dir, "rev-parse", "HEAD")
+	head, err := output(ctx, dir, "rev-parse", "HEAD")
 	if err != nil {
 		return "", err
 	}
 	head = strings.TrimSpace(head)
 	for step := 0; ; step++ {
-		if out, err := git(ctx, dir, "merge-base", tip, head); err == nil {
+		if out, err := output(ctx, dir, "merge-base", tip, head); err == nil {
 			return strings.TrimSpace(out), nil
 		}
-		shallow, err := git(ctx, dir, "rev-parse", "--is-shallow-repository")
+		shallow, err := output(ctx, dir, "rev-parse", "--is-shallow-repository")
 		if err != nil {
 			return "", err
 		}
@@ -47,9 +47,9 @@ func MergeBase(ctx context.Context, dir, ref string) (string, error) {
 		if step == steps {
 			depth = "--unshallow"
 		}
-		if _, err := git(ctx, dir, "fetch", "--quiet", "--no-tags", depth, "origin", tip, head); err != nil {
+		if _, err := output(ctx, dir, "fetch", "--quiet", "--no-tags", depth, "origin", tip, head); err != nil {
 			// A commit that was never pushed cannot be asked for; what the remote is set up to fetch can.
-			if _, again := git(ctx, dir, "fetch", "--quiet", "--no-tags", depth, "origin"); again != nil {
+			if _, again := output(ctx, dir, "fetch", "--quiet", "--no-tags", depth, "origin"); again != nil {
 				return "", fmt.Errorf("the clone is too shallow to find where HEAD and %s went apart, and more history cannot be fetched "+
 					"(set GIT_DEPTH: 0 in the job's variables): %w", ref, err)
 			}
@@ -60,13 +60,13 @@ func MergeBase(ctx context.Context, dir, ref string) (string, error) {
 // resolve finds the commit of a ref, in the clone or at origin.
 func resolve(ctx context.Context, dir, ref string) (string, error) {
 	for _, name := range []string{ref, "refs/remotes/origin/" + ref} {
-		if out, err := git(ctx, dir, "rev-parse", "--quiet", "--verify", name+"^{commit}"); err == nil {
+		if out, err := output(ctx, dir, "rev-parse", "--quiet", "--verify", name+"^{commit}"); err == nil {
 			return strings.TrimSpace(out), nil
 		}
 	}
-	if _, err := git(ctx, dir, "fetch", "--quiet", "--no-tags", "--depth=1", "origin", strings.TrimPrefix(ref, "origin/")); err != nil {
+	if _, err := output(ctx, dir, "fetch", "--quiet", "--no-tags", "--depth=1", "origin", strings.TrimPrefix(ref, "origin/")); err != nil {
 		return "", fmt.Errorf("%s is neither in the clone nor at origin: %w", ref, err)
 	}
-	out, err := git(ctx, dir, "rev-parse", "FETCH_HEAD")
+	out, err := output(ctx, dir, "rev-parse", "FETCH_HEAD")
 	return strings.TrimSpace(out), err
 }

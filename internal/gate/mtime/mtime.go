@@ -6,19 +6,19 @@
 package mtime
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"sort"
 	"strings"
 	"time"
+
+	"gitlab.com/slipway-ci/slipway/internal/git"
 )
 
 // The times lie between 2001-09-09 and 2017-07-14: long enough ago that Go does not take a file for one that is just being
@@ -37,27 +37,28 @@ type Result struct {
 // Checkout sets the times of the tracked files and directories around dir. Files that are modified keep theirs.
 func Checkout(ctx context.Context, dir string) (Result, error) {
 	var r Result
-	out, err := git(ctx, dir, "rev-parse", "--show-toplevel")
+	top, err := git.In(dir).Text(ctx, "rev-parse", "--show-toplevel")
 	if err != nil {
 		return r, err
 	}
-	root := filepath.FromSlash(strings.TrimRight(out, "\n"))
-	tracked, err := git(ctx, root, "ls-files", "--stage", "-z")
+	root := filepath.FromSlash(top)
+	in := git.In(root)
+	tracked, err := in.List(ctx, "ls-files", "--stage", "-z")
 	if err != nil {
 		return r, err
 	}
 	// The index has to know the present times, or git would take every file for modified.
-	_, _ = git(ctx, root, "update-index", "-q", "--refresh")
-	dirty, err := git(ctx, root, "diff-files", "--name-only", "-z")
+	_, _ = in.Output(ctx, "update-index", "-q", "--refresh")
+	dirty, err := in.List(ctx, "diff-files", "--name-only", "-z")
 	if err != nil {
 		return r, err
 	}
 	modified := map[string]bool{}
-	for _, name := range strings.Split(dirty, "\x00") {
+	for _, name := range dirty {
 		modified[name] = true
 	}
 	children := map[string][]string{} // of each directory: name and hash
-	for _, entry := range strings.Split(tracked, "\x00") {
+	for _, entry := range tracked {
 		// 100644 <hash> 0<tab>path
 		meta, name, ok := strings.Cut(entry, "\t")
 		fields := strings.Fields(meta)
@@ -80,7 +81,7 @@ func Checkout(ctx context.Context, dir string) (Result, error) {
 		return r, err
 	}
 	// Spares the next git command from reading every file.
-	_, _ = git(ctx, root, "update-index", "-q", "--refresh")
+	_, _ = in.Output(ctx, "update-index", "-q", "--refresh")
 	return r, nil
 }
 
@@ -127,15 +128,4 @@ func set(root, name, hash string) error {
 	}
 	t := time.Unix(earliest+int64(binary.BigEndian.Uint64(raw)%span), 0)
 	return os.Chtimes(filepath.Join(root, filepath.FromSlash(name)), t, t)
-}
-
-func git(ctx context.Context, dir string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir = dir
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(stderr.String()))
-	}
-	return stdout.String(), nil
 }

@@ -7,16 +7,14 @@
 package snapshot
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
+
+	"gitlab.com/slipway-ci/slipway/internal/git"
 )
 
 // A Snapshot is a frozen work tree.
@@ -44,26 +42,23 @@ var ErrNotARepository = errors.New("not a git repository: run `git init` and com
 // ErrNoCommit is what Take returns for a repository without commits.
 var ErrNoCommit = errors.New("the repository has no commit yet: commit first (`git add . && git commit`)")
 
-// ErrNoGit is what Take returns where git is not installed.
-var ErrNoGit = errors.New("git is not installed: install it (Debian, Ubuntu: apt-get install git)")
-
 // Take freezes the work tree of project into a new bare repository dir.
 func Take(ctx context.Context, project, dir string, options Options) (*Snapshot, error) {
-	work := git{dir: project, env: options.Env}
+	work := git.Command{Dir: project, Env: options.Env}
 	commit, err := Head(ctx, project, options.Env)
 	if err != nil {
 		return nil, err
 	}
-	clone := git{env: options.Env}
-	if _, err := clone.run(ctx, nil, "clone", "--quiet", "--bare", "--no-tags", project, dir); err != nil {
+	clone := git.Command{Env: options.Env}
+	if _, err := clone.Text(ctx, "clone", "--quiet", "--bare", "--no-tags", project, dir); err != nil {
 		return nil, fmt.Errorf("snapshot of the sources: %w", err)
 	}
 	s := &Snapshot{Dir: dir, Commit: commit}
-	bare := git{dir: dir, env: options.Env}
+	bare := git.Command{Dir: dir, Env: options.Env}
 	if err := mirrorRefs(ctx, work, bare, commit); err != nil {
 		return nil, fmt.Errorf("snapshot of the sources: %w", err)
 	}
-	committed, err := bare.run(ctx, nil, "rev-parse", commit+"^{tree}")
+	committed, err := bare.Text(ctx, "rev-parse", commit+"^{tree}")
 	if err != nil {
 		return nil, fmt.Errorf("snapshot of the sources: %w", err)
 	}
@@ -80,17 +75,14 @@ func Take(ctx context.Context, project, dir string, options Options) (*Snapshot,
 
 // Head gives the commit that is checked out in a work tree. Its errors say what is missing.
 func Head(ctx context.Context, project string, env []string) (string, error) {
-	if _, err := exec.LookPath("git"); err != nil {
-		return "", ErrNoGit
-	}
-	work := git{dir: project, env: env}
-	if _, err := work.run(ctx, nil, "rev-parse", "--show-toplevel"); err != nil {
-		if strings.Contains(err.Error(), "not a git repository") {
+	work := git.Command{Dir: project, Env: env}
+	if _, err := work.Text(ctx, "rev-parse", "--show-toplevel"); err != nil {
+		if errors.Is(err, git.ErrNotARepository) {
 			return "", fmt.Errorf("%s: %w", project, ErrNotARepository)
 		}
 		return "", err
 	}
-	commit, err := work.run(ctx, nil, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+	commit, err := work.Text(ctx, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", project, ErrNoCommit)
 	}
@@ -99,8 +91,8 @@ func Head(ctx context.Context, project string, env []string) (string, error) {
 
 // mirrorRefs gives the snapshot the refs that a job can fetch on GitLab: the branches and tags of the project, and, as
 // branches, what is only known from its remote. The commit itself stays reachable whatever happens to the branches.
-func mirrorRefs(ctx context.Context, work, bare git, commit string) error {
-	refs, err := work.run(ctx, nil, "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags", "refs/remotes/origin")
+func mirrorRefs(ctx context.Context, work, bare git.Command, commit string) error {
+	refs, err := work.Text(ctx, "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags", "refs/remotes/origin")
 	if err != nil {
 		return err
 	}
@@ -118,30 +110,31 @@ func mirrorRefs(ctx context.Context, work, bare git, commit string) error {
 		fmt.Fprintf(&updates, "update %s %s\n", ref, object)
 	}
 	fmt.Fprintf(&updates, "update refs/slipway/commit %s\n", commit)
-	_, err = bare.run(ctx, strings.NewReader(updates.String()), "update-ref", "--stdin")
+	bare.Stdin = strings.NewReader(updates.String())
+	_, err = bare.Output(ctx, "update-ref", "--stdin")
 	return err
 }
 
 // writeWorkTree writes the work tree as a tree object into the bare repository. It works on a copy of the index: the copy
 // knows which files are unchanged, and the project's own stays as it is.
-func writeWorkTree(ctx context.Context, work git, bare string) (string, error) {
-	index, err := work.run(ctx, nil, "rev-parse", "--git-path", "index")
+func writeWorkTree(ctx context.Context, work git.Command, bare string) (string, error) {
+	index, err := work.Text(ctx, "rev-parse", "--git-path", "index")
 	if err != nil {
 		return "", err
 	}
-	objects, err := work.run(ctx, nil, "rev-parse", "--git-path", "objects")
+	objects, err := work.Text(ctx, "rev-parse", "--git-path", "objects")
 	if err != nil {
 		return "", err
 	}
-	top, err := work.run(ctx, nil, "rev-parse", "--show-toplevel")
+	top, err := work.Text(ctx, "rev-parse", "--show-toplevel")
 	if err != nil {
 		return "", err
 	}
 	if !filepath.IsAbs(index) {
-		index = filepath.Join(work.dir, index)
+		index = filepath.Join(work.Dir, index)
 	}
 	if !filepath.IsAbs(objects) {
-		objects = filepath.Join(work.dir, objects)
+		objects = filepath.Join(work.Dir, objects)
 	}
 	if objects, err = filepath.Abs(objects); err != nil {
 		return "", err
@@ -151,34 +144,34 @@ func writeWorkTree(ctx context.Context, work git, bare string) (string, error) {
 		return "", err
 	}
 	defer os.Remove(temporary)
-	in := git{dir: top, env: work.env, own: []string{
+	in := git.Command{Dir: top, Env: work.Env, Set: []string{
 		"GIT_INDEX_FILE=" + temporary,
 		"GIT_OBJECT_DIRECTORY=" + filepath.Join(filepath.Dir(temporary), "objects"),
 		"GIT_ALTERNATE_OBJECT_DIRECTORIES=" + objects,
 	}}
 	if content, err := os.ReadFile(index); err != nil || os.WriteFile(temporary, content, 0o600) != nil {
-		if _, err := in.run(ctx, nil, "read-tree", "HEAD"); err != nil {
+		if _, err := in.Text(ctx, "read-tree", "HEAD"); err != nil {
 			return "", err
 		}
 	}
-	if _, err := in.run(ctx, nil, "-c", "advice.addEmbeddedRepo=false", "-c", "core.safecrlf=false", "add", "--all"); err != nil {
+	if _, err := in.Text(ctx, "-c", "advice.addEmbeddedRepo=false", "-c", "core.safecrlf=false", "add", "--all"); err != nil {
 		return "", err
 	}
-	return in.run(ctx, nil, "write-tree")
+	return in.Text(ctx, "write-tree")
 }
 
 // Checkout makes a repository at dir whose HEAD is the commit and whose index and files are the sources. Its remote
 // "origin" is the snapshot, so that `git fetch origin main` works as it does on GitLab, without a network.
 func (s *Snapshot) Checkout(ctx context.Context, dir string, env []string) error {
-	clone := git{env: env}
-	if _, err := clone.run(ctx, nil, "clone", "--quiet", "--shared", "--no-checkout", s.Dir, dir); err != nil {
+	clone := git.Command{Env: env}
+	if _, err := clone.Text(ctx, "clone", "--quiet", "--shared", "--no-checkout", s.Dir, dir); err != nil {
 		return fmt.Errorf("checkout: %w", err)
 	}
 	// Detached by hand: git has no command that moves HEAD and touches neither a branch nor the index.
 	if err := os.WriteFile(filepath.Join(dir, ".git", "HEAD"), []byte(s.Commit+"\n"), 0o600); err != nil {
 		return fmt.Errorf("checkout: %w", err)
 	}
-	if _, err := (git{dir: dir, env: env}).run(ctx, nil, "read-tree", "--reset", "-u", s.Tree); err != nil {
+	if _, err := (git.Command{Dir: dir, Env: env}).Text(ctx, "read-tree", "--reset", "-u", s.Tree); err != nil {
 		return fmt.Errorf("checkout: %w", err)
 	}
 	return nil
@@ -187,63 +180,23 @@ func (s *Snapshot) Checkout(ctx context.Context, dir string, env []string) error
 // Untracked lists the files of a checkout that are not among its sources, ignored ones included, as GitLab's runner
 // counts them for `untracked: true`.
 func Untracked(ctx context.Context, dir string, env []string) ([]string, error) {
-	out, err := git{dir: dir, env: env}.run(ctx, nil, "ls-files", "--others", "-z")
-	if err != nil || out == "" {
-		return nil, err
-	}
-	return strings.Split(strings.TrimSuffix(out, "\x00"), "\x00"), nil
+	return git.Command{Dir: dir, Env: env}.List(ctx, "ls-files", "--others", "-z")
 }
 
 // LastCommit gives the commit that last changed any of the paths, for cache keys; empty if none did.
 func LastCommit(ctx context.Context, dir string, env []string, paths ...string) (string, error) {
-	return git{dir: dir, env: env}.run(ctx, nil, append([]string{"log", "-1", "--format=%H", "--"}, paths...)...)
-}
-
-// git runs git in a folder.
-type git struct {
-	dir string
-	env []string
-	// own are variables that point git at other files than the folder's.
-	own []string
-}
-
-func (g git) run(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, "git", args...)
-	command.Dir = g.dir
-	command.Env = append(append(withoutGit(g.env), g.own...), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0")
-	command.Stdin = stdin
-	var stdout, stderr bytes.Buffer
-	command.Stdout, command.Stderr = &stdout, &stderr
-	if err := command.Run(); err != nil {
-		if text := strings.TrimSpace(stderr.String()); text != "" {
-			return "", fmt.Errorf("git %s: %s", args[0], text)
-		}
-		return "", fmt.Errorf("git %s: %w", args[0], err)
-	}
-	return strings.TrimSuffix(stdout.String(), "\n"), nil
-}
-
-// withoutGit drops the variables by which git, when it runs a hook, points at the repository that it works on.
-func withoutGit(env []string) []string {
-	return slices.DeleteFunc(slices.Clone(env), func(e string) bool {
-		name, _, _ := strings.Cut(e, "=")
-		switch name {
-		case "GIT_DIR", "GIT_WORK_TREE", "GIT_PREFIX", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES":
-			return true
-		}
-		return false
-	})
+	return git.Command{Dir: dir, Env: env}.Text(ctx, append([]string{"log", "-1", "--format=%H", "--"}, paths...)...)
 }
 
 // UpdateSubmodules fills the submodules of a checkout. What the project's work tree has of them is used before the network.
 func UpdateSubmodules(ctx context.Context, checkout, project string, recursive bool, env []string) error {
-	in := git{dir: checkout, env: env}
-	names, err := in.run(ctx, nil, "config", "--file", ".gitmodules", "--get-regexp", `^submodule\..*\.path$`)
+	in := git.Command{Dir: checkout, Env: env}
+	names, err := in.Text(ctx, "config", "--file", ".gitmodules", "--get-regexp", `^submodule\..*\.path$`)
 	if err != nil {
 		// No .gitmodules: nothing to do.
 		return nil
 	}
-	if _, err := in.run(ctx, nil, "submodule", "init"); err != nil {
+	if _, err := in.Text(ctx, "submodule", "init"); err != nil {
 		return err
 	}
 	for line := range strings.Lines(names) {
@@ -252,7 +205,7 @@ func UpdateSubmodules(ctx context.Context, checkout, project string, recursive b
 		if _, err := os.Stat(filepath.Join(local, ".git")); err != nil {
 			continue
 		}
-		if _, err := in.run(ctx, nil, "config", strings.TrimSuffix(key, ".path")+".url", local); err != nil {
+		if _, err := in.Text(ctx, "config", strings.TrimSuffix(key, ".path")+".url", local); err != nil {
 			return err
 		}
 	}
@@ -260,6 +213,6 @@ func UpdateSubmodules(ctx context.Context, checkout, project string, recursive b
 	if recursive {
 		args = append(args, "--init", "--recursive")
 	}
-	_, err = in.run(ctx, nil, args...)
+	_, err = in.Text(ctx, args...)
 	return err
 }
