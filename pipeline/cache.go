@@ -101,8 +101,9 @@ func (c *cache) regex(text string) (*regexp.Regexp, error) {
 }
 
 type mergedResult struct {
-	tree     *yamltree.Node
-	includes []includedFile
+	tree      *yamltree.Node
+	includes  []includedFile
+	decisions []Include
 }
 
 // A memo gives one value per key; where several compute one at once, the first that is ready stays.

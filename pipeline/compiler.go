@@ -17,7 +17,9 @@ type compiler struct {
 	base     *variableSet // predefined variables of the pipeline
 	scope    *scope       // what includes can see: no YAML variables
 	includes []includedFile
-	reported map[*node]bool
+	// decisions are those of the rules of includes.
+	decisions []Include
+	reported  map[*node]bool
 	// eventful says that something else than a variable of the event has decided on what is included.
 	eventful bool
 	// expanded says that a block of the file that is being loaded has asked for a variable.
@@ -44,7 +46,7 @@ func (p *Project) compiler(ctx context.Context, event Event) *compiler {
 // configuration gives the merged configuration, nil if there are errors.
 func (c *compiler) configuration() *node {
 	if kept, ok := c.cache.merged.find(c.project.options.ConfigPath); ok && len(c.event.Inputs) == 0 {
-		c.includes = kept.includes
+		c.includes, c.decisions = kept.includes, kept.decisions
 		return kept.tree
 	}
 	own := c.project.own
@@ -56,7 +58,7 @@ func (c *compiler) configuration() *node {
 	}
 	tree := c.compile(&file{name: name, content: content, repository: own}, c.event.Inputs)
 	if tree != nil && len(c.event.Inputs) == 0 && !c.eventful && !c.scope.asked {
-		c.cache.merged.put(name, mergedResult{tree, c.includes})
+		c.cache.merged.put(name, mergedResult{tree, c.includes, c.decisions})
 	}
 	return tree
 }

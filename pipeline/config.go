@@ -18,7 +18,19 @@ type Config struct {
 	Files []string
 }
 
-// Config gives the merged configuration for an event, as "View full configuration" on GitLab. It is not validated
+// Jobs returns the names of the jobs, hidden ones not included, in their order.
+func (c *Config) Jobs() []string {
+	jobs, _ := splitJobs(c.Root)
+	var names []string
+	for _, pair := range jobs {
+		if kind := kindOf(pair.Key.Text, pair.Value); kind == buildJob || kind == bridgeJob {
+			names = append(names, pair.Key.Text)
+		}
+	}
+	return names
+}
+
+// Config returns the merged configuration for an event, as "View full configuration" on GitLab. It is not validated
 // beyond what merging needs; [Project.Plan] does that. Errors are [Errors].
 func (p *Project) Config(ctx context.Context, event Event) (*Config, error) {
 	c := p.compiler(ctx, event)

@@ -19,24 +19,44 @@ type evaluator struct {
 	project    *Project
 	event      Event
 	repository *repository // where `exists` looks
+	mask       mask
 }
 
-// match gives the index of the first rule that holds, -1 if none does.
-func (e *evaluator) match(rules []rule, s *scope) (int, error) {
-	for i := range rules {
-		holds, err := e.holds(&rules[i], s)
-		if err != nil {
-			return -1, err
-		}
-		if holds {
-			return i, nil
-		}
+func (c *compiler) evaluator(r *repository) evaluator {
+	return evaluator{
+		ctx: c.ctx, project: c.project, event: c.event, repository: r,
+		mask: newMask(c.project.options.Variables, c.event.Variables),
 	}
-	return -1, nil
 }
 
-// holds says whether all that a rule asks for is so.
-func (e *evaluator) holds(r *rule, s *scope) (bool, error) {
+// match returns the index of the first rule that holds, -1 if none does, and the record of each rule.
+func (e *evaluator) match(keyword string, rules []rule, s *scope) (int, []Check, error) {
+	matched, failed := -1, error(nil)
+	checks := make([]Check, len(rules))
+	for i := range rules {
+		checks[i] = Check{Keyword: keyword, Index: i, Text: rules[i].summary, Position: at(rules[i].node), Result: NotEvaluated}
+		if matched >= 0 || failed != nil {
+			continue
+		}
+		v := &view{scope: s, mask: e.mask}
+		holds, err := e.holds(&rules[i], v)
+		switch {
+		case err != nil:
+			failed = err
+			checks[i].Result = Failed
+		case holds:
+			matched = i
+			checks[i].Result = Matched
+		default:
+			checks[i].Result = NotMatched
+		}
+		checks[i].Variables = v.seen
+	}
+	return matched, checks, failed
+}
+
+// holds reports whether all conditions of a rule hold.
+func (e *evaluator) holds(r *rule, s *view) (bool, error) {
 	if r.condition != nil && !r.condition.True(expression.Scope{Variable: s.value}) {
 		return false, nil
 	}
@@ -58,13 +78,13 @@ func (e *evaluator) modified() (paths []string, known bool) {
 	return e.event.Changed, isPush || e.event.isMergeRequest()
 }
 
-func (e *evaluator) changed(ch *changes, s *scope) (bool, error) {
+func (e *evaluator) changed(ch *changes, s *view) (bool, error) {
 	paths, known := e.modified()
 	if ch.hasCompareTo {
 		ref := expandExisting(ch.compareTo, s.expandedValue)
 		compared, ok := e.compareTo(ref)
 		if !ok {
-			return false, fmt.Errorf("rules:changes:compare_to: there is no ref %q", ref)
+			return false, fmt.Errorf("rules:changes:compare_to: there is no ref %q", e.mask.hide(ref))
 		}
 		paths, known = compared, true
 	}
@@ -91,7 +111,7 @@ func (e *evaluator) compareTo(ref string) ([]string, bool) {
 	return e.event.Changed, e.event.AnyRef
 }
 
-func expandAll(globs []string, s *scope) []string {
+func expandAll(globs []string, s *view) []string {
 	out := make([]string, len(globs))
 	for i, g := range globs {
 		out[i] = expandExisting(g, s.expandedValue)
@@ -114,7 +134,7 @@ func (e *evaluator) anyMatch(globs, paths []string) bool {
 	return false
 }
 
-func (e *evaluator) exists(ex *exists, s *scope) (bool, error) {
+func (e *evaluator) exists(ex *exists, s *view) (bool, error) {
 	r := e.repository
 	if ex.project != "" {
 		if len(ex.paths) == 0 {
@@ -123,7 +143,7 @@ func (e *evaluator) exists(ex *exists, s *scope) (bool, error) {
 		var err error
 		project, ref := expandExisting(ex.project, s.expandedValue), expandExisting(ex.ref, s.expandedValue)
 		if r, err = e.project.repository(e.ctx, project, ref, e.event); err != nil {
-			return false, fmt.Errorf("rules:exists:project: %s %s: %w", project, ref, err)
+			return false, fmt.Errorf("rules:exists:project: %s %s: %w", e.mask.hide(project), e.mask.hide(ref), err)
 		}
 	}
 	if r == nil {
@@ -150,8 +170,9 @@ func (e *evaluator) exists(ex *exists, s *scope) (bool, error) {
 	return e.anyMatch(patterns, paths), nil
 }
 
-// includeRules says whether the rules of an include let it in.
-func (c *compiler) includeRules(n *node, f *file) bool {
+// includeRules reports whether the rules of an entry of an include let it in.
+func (c *compiler) includeRules(entry *node, f *file) bool {
+	n := entry.Get("rules")
 	if n.IsNull() {
 		return true
 	}
@@ -163,14 +184,36 @@ func (c *compiler) includeRules(n *node, f *file) bool {
 	if len(c.errors) > before {
 		return false
 	}
-	e := &evaluator{ctx: c.ctx, project: c.project, event: c.event, repository: f.repository}
 	for _, r := range rules {
 		c.eventful = c.eventful || r.changes != nil
 	}
-	i, err := e.match(rules, c.scope)
+	e := c.evaluator(f.repository)
+	i, checks, err := e.match("include:rules", rules, c.scope)
 	if err != nil {
 		c.fail(includePath, n, "", "%v", err)
 		return false
 	}
-	return i >= 0 && rules[i].when != Never
+	d := Decision{Rule: i, Text: fmt.Sprintf("none of %d include:rules matched", len(rules)), Position: at(entry), Checks: checks}
+	included := i >= 0 && rules[i].when != Never
+	if i >= 0 {
+		d.Text, d.Position = fmt.Sprintf("include:rules[%d] matched: %s", i, rules[i].summary), at(rules[i].node)
+	}
+	c.decisions = append(c.decisions, Include{Name: includeName(entry), Position: at(entry), Included: included, Decision: d})
+	return included
+}
+
+// includeName is what an entry of an include names, as written.
+func includeName(entry *node) string {
+	for _, key := range []string{"local", "project", "remote", "template", "component", "artifact"} {
+		v := entry.Get(key)
+		if v.IsNull() {
+			continue
+		}
+		name := inline(v)
+		if file := entry.Get("file"); key == "project" && !file.IsNull() {
+			name += ": " + inline(file)
+		}
+		return name
+	}
+	return inline(entry)
 }

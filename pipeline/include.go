@@ -152,7 +152,7 @@ func (c *compiler) locations(entry *node, f *file, header bool) []*node {
 			"an entry should be a string or a hash, not %s", describe(entry))
 		return nil
 	}
-	if !c.includeRules(location.Get("rules"), f) {
+	if !c.includeRules(location, f) {
 		return nil
 	}
 	var expanded []*node

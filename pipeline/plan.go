@@ -27,6 +27,8 @@ type Plan struct {
 	Predefined []Variable
 	Project    []Variable
 	Run        []Variable
+	// Includes are the entries of `include` that have rules, with what these decided.
+	Includes []Include
 	// Dropped are the jobs of the configuration that this event leaves out, with the decision that did it.
 	Dropped []*Job
 }
@@ -238,17 +240,4 @@ type Position struct {
 	// File is the path as the project knows it ("ci/lint.yml", "platform/ci@v1:lint.yml").
 	File         string
 	Line, Column int
-}
-
-// A Decision tells which rule let a job in or kept it out.
-type Decision struct {
-	// Rule is the 0-based index of the rule that matched; -1 if none did, or there are no rules.
-	Rule int
-	// Text is one line for people: "rules[1] matched: if $CI_COMMIT_TAG".
-	Text string
-	// Position of that rule, or of the job.
-	Position Position
-	// AssumedChanges reports that the rule holds because GitLab takes its `changes` for true: the event has no diff, as with tags,
-	// schedules and new branches, and the rule has no compare_to.
-	AssumedChanges bool
 }

@@ -13,7 +13,7 @@ func (p *planner) job(d *decision) *Job {
 		Cache: s.cache, Artifacts: s.artifacts, Trigger: s.trigger, ManualConfirmation: s.confirmation, Coverage: s.coverage,
 		Release: s.release, Hooks: s.hooks, IDTokens: s.idTokens, Secrets: s.secrets, Pages: s.pages,
 		Run: s.run, Identity: s.identity,
-		Source: at(s.key), Decision: Decision{Rule: d.index, Text: d.text, Position: at(s.key)},
+		Source: at(s.key), Decision: Decision{Rule: d.index, Text: d.text, Position: at(s.key), Checks: d.checks},
 		exitCodesGiven: s.hasExitCodes, written: s.node, merged: s.merged,
 	}
 	if s.hasNeeds {

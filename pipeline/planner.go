@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-
-	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
 // Plan compiles the configuration for an event: which jobs GitLab would create, with everything decided.
@@ -49,7 +47,8 @@ func (c *compiler) planTree(tree *node) (*Plan, error) {
 type planner struct {
 	evaluator
 	checker
-	spec *specification
+	spec     *specification
+	includes []Include
 
 	base *variableSet // predefined variables of the pipeline
 	root []Variable   // global variables with those of the workflow
@@ -61,15 +60,18 @@ func newPlanner(c *compiler, spec *specification) *planner {
 		base = newVariableSet(base.list, triggered)
 	}
 	return &planner{
-		evaluator: evaluator{ctx: c.ctx, project: c.project, event: c.event, repository: c.project.own},
+		evaluator: c.evaluator(c.project.own),
 		checker:   checker{cache: c.cache},
 		spec:      spec,
+		includes:  c.decisions,
 		base:      base,
 	}
 }
 
 func (p *planner) plan() *Plan {
-	plan := &Plan{Event: p.event, Predefined: p.base.list, Project: p.project.options.Variables, Run: p.event.Variables}
+	plan := &Plan{
+		Event: p.event, Predefined: p.base.list, Project: p.project.options.Variables, Run: p.event.Variables, Includes: p.includes,
+	}
 	p.root = p.spec.variables
 	if !p.workflow(plan) {
 		return plan
@@ -119,7 +121,8 @@ func (p *planner) workflow(plan *Plan) bool {
 	plan.Decision = Decision{Rule: -1, Text: "there are no workflow:rules"}
 	if p.spec.workflow != nil {
 		s := newScope(p.base, setOf(p.root), p.settings(""))
-		i, err := p.match(p.spec.workflow, s)
+		i, checks, err := p.match("workflow:rules", p.spec.workflow, s)
+		plan.Decision.Checks = checks
 		if err != nil {
 			// GitLab takes a rule that it cannot decide for one that says never.
 			plan.Reason, plan.Decision.Text = "workflow", err.Error()
@@ -130,7 +133,7 @@ func (p *planner) workflow(plan *Plan) bool {
 			plan.Decision.Text = fmt.Sprintf("none of %d workflow:rules matched", len(p.spec.workflow))
 		} else {
 			r := p.spec.workflow[i]
-			plan.Decision.Text = fmt.Sprintf("workflow:rules[%d] matched: %s", i, r.text())
+			plan.Decision.Text = fmt.Sprintf("workflow:rules[%d] matched: %s", i, r.summary)
 			plan.Decision.Position = at(r.node)
 		}
 		if i < 0 || p.spec.workflow[i].when == Never {
@@ -230,6 +233,7 @@ type decision struct {
 	rule     *rule // that matched
 	index    int   // of that rule
 	text     string
+	checks   []Check
 	err      error
 	// variables are those of the job with those of the rule; scope is all that its rules and tags see, final all that it
 	// sees with the variables of the rule.
@@ -266,7 +270,8 @@ func (p *planner) decide(j *jobSpec, common *variableSet) *decision {
 }
 
 func (p *planner) decideByRules(d *decision) {
-	i, err := p.match(d.spec.rules, d.scope)
+	i, checks, err := p.match("rules", d.spec.rules, d.scope)
+	d.checks = checks
 	if err != nil {
 		d.err, d.text = err, err.Error()
 		return
@@ -277,57 +282,35 @@ func (p *planner) decideByRules(d *decision) {
 	}
 	d.index, d.rule = i, &d.spec.rules[i]
 	d.included = p.when(d) != Never
-	d.text = fmt.Sprintf("rules[%d] matched: %s", i, d.rule.text())
-}
-
-// text says in one line what a rule asks for and what it does.
-func (r *rule) text() string {
-	var parts []string
-	for _, key := range []string{"if", "changes", "exists", "when"} {
-		v := r.node.Get(key)
-		if v.IsNull() {
-			continue
-		}
-		parts = append(parts, key+" "+strings.Join(strings.Fields(inline(v)), " "))
-	}
-	if len(parts) == 0 {
-		return "always"
-	}
-	return strings.Join(parts, ", ")
-}
-
-func inline(n *node) string {
-	switch n.Kind {
-	case yamltree.Sequence:
-		texts := make([]string, len(n.Items))
-		for i, item := range n.Items {
-			texts[i] = inline(item)
-		}
-		return "[" + strings.Join(texts, ", ") + "]"
-	case yamltree.Mapping:
-		texts := make([]string, len(n.Pairs))
-		for i, pair := range n.Pairs {
-			texts[i] = pair.Key.Text + ": " + inline(pair.Value)
-		}
-		return "{" + strings.Join(texts, ", ") + "}"
-	}
-	return n.Text
+	d.text = fmt.Sprintf("rules[%d] matched: %s", i, d.rule.summary)
 }
 
 func (p *planner) decideByPolicy(d *decision) {
 	j := d.spec
 	switch {
-	case j.only != nil && !j.only.holdsAll(&p.evaluator, d.scope):
-		d.text = "left out by " + j.only.text
+	case j.only != nil && !p.matchPolicy(d, j.only, allHold):
+		d.text = "left out by only"
 		if j.only == &defaultOnly {
 			d.text = "a job without rules is only for branches and tags"
 		}
-	case j.except != nil && j.except.holdsAny(&p.evaluator, d.scope):
+	case j.except != nil && p.matchPolicy(d, j.except, anyHolds):
 		d.text = "left out by except"
 	default:
 		d.included = true
 		d.text = "no rules keep it out"
 	}
+}
+
+// matchPolicy evaluates an only or except, and records the check.
+func (p *planner) matchPolicy(d *decision, pol *policy, holds func([]bool) bool) bool {
+	v := &view{scope: d.scope, mask: p.mask}
+	matched := holds(pol.specs(&p.evaluator, v))
+	check := Check{Keyword: pol.keyword, Text: pol.summary, Position: at(pol.node), Result: NotMatched, Variables: v.seen}
+	if matched {
+		check.Result = Matched
+	}
+	d.checks = append(d.checks, check)
+	return matched
 }
 
 func (p *planner) when(d *decision) When {

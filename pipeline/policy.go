@@ -15,14 +15,18 @@ type policy struct {
 	changes    []string
 	kubernetes bool
 	has        map[string]bool // which of the four are asked for
-	text       string
+	keyword    string          // "only" or "except"
+	summary    string          // on one line
+	node       *node
 }
 
 // defaultOnly is `only` of a job without it, `rules` and `workflow:rules`.
-var defaultOnly = policy{refs: []string{"branches", "tags"}, has: map[string]bool{"refs": true}, text: "only: branches, tags (the default)"}
+var defaultOnly = policy{
+	refs: []string{"branches", "tags"}, has: map[string]bool{"refs": true}, keyword: "only", summary: "[branches, tags], the default",
+}
 
 func (c *checker) policy(p *keyPath, n *node) *policy {
-	pol := &policy{has: make(map[string]bool), text: p.key}
+	pol := &policy{has: make(map[string]bool), keyword: p.key, summary: inline(n), node: n}
 	switch n.Kind {
 	case yamltree.Sequence:
 		c.refs(p, n)
@@ -100,7 +104,7 @@ func (p *policy) withDefault(base policy) *policy {
 }
 
 // specs are the four questions of a policy, those that it asks answered.
-func (p *policy) specs(e *evaluator, s *scope) []bool {
+func (p *policy) specs(e *evaluator, s *view) []bool {
 	var out []bool
 	if p.has["refs"] {
 		out = append(out, slices.ContainsFunc(p.refs, func(ref string) bool { return e.matchesRef(ref) }))
@@ -120,9 +124,9 @@ func (p *policy) specs(e *evaluator, s *scope) []bool {
 	return out
 }
 
-// holdsAll is the question of `only`, holdsAny that of `except`.
-func (p *policy) holdsAll(e *evaluator, s *scope) bool { return !slices.Contains(p.specs(e, s), false) }
-func (p *policy) holdsAny(e *evaluator, s *scope) bool { return slices.Contains(p.specs(e, s), true) }
+// allHold is the question of `only`, anyHolds that of `except`.
+func allHold(specs []bool) bool  { return !slices.Contains(specs, false) }
+func anyHolds(specs []bool) bool { return slices.Contains(specs, true) }
 
 // matchesRef says whether the pipeline is of a ref of `only:refs`: a keyword, a name or a pattern, for one project if it
 // ends in @group/project.

@@ -16,6 +16,7 @@ const maxNesting = 10
 // A rule is an entry of `rules`.
 type rule struct {
 	node          *node
+	summary       string
 	condition     *expression.Expression
 	changes       *changes
 	exists        *exists
@@ -89,7 +90,7 @@ func describeEmpty(n *node) string {
 }
 
 func (c *checker) rule(p *keyPath, n *node, kind ruleKind) rule {
-	r := rule{node: n}
+	r := rule{node: n, summary: ruleSummary(n)}
 	if !n.Is(yamltree.Mapping) || len(n.Pairs) == 0 {
 		c.fail(p, n, "write if, changes, exists or when", "a rule should be a hash with keys, not %s", describeEmptyHash(n))
 		return r

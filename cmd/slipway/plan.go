@@ -46,7 +46,7 @@ An event that gets no pipeline is an answer, not an error. Exit codes: 0; 1 if G
 				if err != nil {
 					return err
 				}
-				return writeWhy(cmd.OutOrStdout(), plan, config, why)
+				return writeWhy(cmd.OutOrStdout(), plan, config.Jobs(), why)
 			}
 			switch format.value {
 			case "json":
@@ -85,8 +85,8 @@ func refused(cmd *cobra.Command, err error, format string) error {
 	return exitError(1)
 }
 
-func writeWhy(w io.Writer, plan *pipeline.Plan, config *pipeline.Config, job string) error {
-	found, err := render.Why(w, plan, config, job, palette(w))
+func writeWhy(w io.Writer, plan *pipeline.Plan, jobs []string, job string) error {
+	found, err := render.Why(w, plan, jobs, job, palette(w))
 	if err != nil || found {
 		return err
 	}

@@ -10,8 +10,10 @@ import (
 
 // JSON writes a plan in the form of GitLab's verdict: valid, created, reason, stages, jobs, name and auto_cancel, where a
 // job holds only what differs from GitLab's default; and beside them what GitLab does not tell: event (its name, source,
-// branch and tag), decisions (why each job is there, by name) and left_out (the jobs that are not, with the decision). The
-// form is stable: keys are added, never changed or taken away.
+// branch and tag), decisions (why each job is there, by name), left_out (the jobs that are not, with the decision), workflow
+// (the decision of workflow:rules) and includes (the entries of include that have rules). A decision lists its checks: the
+// rules that were evaluated, each with its result and the variables that it saw, masked ones as [MASKED]. The form is stable:
+// keys are added, never changed or taken away.
 func JSON(w io.Writer, plan *pipeline.Plan) error { return encodeJSON(w, document(plan)) }
 
 // ErrorJSON writes the verdict on a configuration that was refused: valid, where (the key path of the first error), phase
@@ -30,9 +32,19 @@ func document(plan *pipeline.Plan) map[string]any {
 	d["event"] = event(plan.Event)
 	leftOut := []any{}
 	for _, job := range plan.Dropped {
-		leftOut = append(leftOut, with(decision(job), "name", job.Name))
+		leftOut = append(leftOut, with(jobDecision(job), "name", job.Name))
 	}
 	d["left_out"] = leftOut
+	if plan.Decision.Rule >= 0 || len(plan.Decision.Checks) > 0 {
+		d["workflow"] = decision(plan.Decision)
+	}
+	includes := []any{}
+	for _, i := range plan.Includes {
+		includes = append(includes, with(with(decision(i.Decision), "name", i.Name), "included", i.Included))
+	}
+	if len(includes) > 0 {
+		d["includes"] = includes
+	}
 	if !plan.Created {
 		d["reason"] = plan.Reason
 		if plan.Reason == "workflow" {
@@ -43,7 +55,7 @@ func document(plan *pipeline.Plan) map[string]any {
 	jobs, decisions := []any{}, map[string]any{}
 	for _, job := range plan.Jobs {
 		jobs = append(jobs, job)
-		decisions[job.Name] = decision(job)
+		decisions[job.Name] = jobDecision(job)
 	}
 	d["jobs"], d["decisions"] = jobs, decisions
 	d["stages"] = plan.Stages
@@ -85,14 +97,42 @@ func event(e pipeline.Event) map[string]any {
 	return d
 }
 
-func decision(job *pipeline.Job) map[string]any {
-	d := position(job.Decision.Position)
-	d["text"] = job.Decision.Text
-	if job.Decision.Rule >= 0 {
-		d["rule"] = job.Decision.Rule
-	}
+func jobDecision(job *pipeline.Job) map[string]any {
+	d := decision(job.Decision)
 	if job.Source.File != "" {
 		d["defined"] = position(job.Source)
+	}
+	return d
+}
+
+func decision(decided pipeline.Decision) map[string]any {
+	d := position(decided.Position)
+	d["text"] = decided.Text
+	if decided.Rule >= 0 {
+		d["rule"] = decided.Rule
+	}
+	all := []any{}
+	for _, c := range decided.Checks {
+		check := position(c.Position)
+		check["keyword"], check["text"], check["result"] = c.Keyword, c.Text, c.Result
+		if c.Keyword != "only" && c.Keyword != "except" {
+			check["index"] = c.Index
+		}
+		variables := []any{}
+		for _, v := range c.Variables {
+			variable := map[string]any{"name": v.Name, "value": nil}
+			if v.Set {
+				variable["value"] = v.Value
+			}
+			variables = append(variables, variable)
+		}
+		if len(variables) > 0 {
+			check["variables"] = variables
+		}
+		all = append(all, check)
+	}
+	if len(all) > 0 {
+		d["checks"] = all
 	}
 	return d
 }

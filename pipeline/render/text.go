@@ -113,11 +113,13 @@ func Traits(job *pipeline.Job) string {
 	return strings.Join(traits, ", ")
 }
 
-// waitsFor says in words after which jobs a job starts.
+const startsImmediately = "starts immediately"
+
+// waitsFor describes after which jobs a job starts.
 func waitsFor(plan *pipeline.Plan, job *pipeline.Job) string {
 	if len(job.Needs) == 0 {
 		if job.Needs != nil || len(plan.Stages) == 0 || plan.Stages[0] == job.Stage {
-			return "at once"
+			return startsImmediately
 		}
 		return "after the stages above"
 	}
@@ -131,7 +133,7 @@ func waitsFor(plan *pipeline.Plan, job *pipeline.Job) string {
 		}
 	}
 	if len(names) == 0 {
-		return "at once"
+		return startsImmediately
 	}
 	return "after " + strings.Join(names, ", ")
 }

@@ -1,0 +1,159 @@
+package pipeline
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// A Decision says why a job, an include or the pipeline itself is part of an event's pipeline, or is not.
+type Decision struct {
+	// Rule is the 0-based index of the rule that matched; -1 if none did, or there are no rules.
+	Rule int
+	// Text is one line for people: "rules[1] matched: if $CI_COMMIT_TAG".
+	Text string
+	// Position of that rule, or of the job.
+	Position Position
+	// AssumedChanges reports that the rule holds because GitLab takes its `changes` for true: the event has no diff, as with tags,
+	// schedules and new branches, and the rule has no compare_to.
+	AssumedChanges bool
+	// Checks are the rules, or the `only` and `except`, that decided, in their order.
+	Checks []Check
+}
+
+// A Check is one entry of `rules`, or an `only` or `except`, as it was evaluated for an event.
+type Check struct {
+	// Keyword is "rules", "workflow:rules", "include:rules", "only" or "except"; Index is the 0-based index among the rules.
+	Keyword string
+	Index   int
+	// Text is the condition on one line: "if $CI_COMMIT_TAG, when manual".
+	Text     string
+	Position Position
+	Result   CheckResult
+	// Variables are those that were looked up, in that order, each once. What a condition does not get to is not among them:
+	// of `$A && $B` only A, if A is not set.
+	Variables []SeenVariable
+}
+
+// A CheckResult is the outcome of a [Check].
+type CheckResult string
+
+// The results of checks. NotEvaluated are the rules after one that matched; Failed is a rule that cannot be decided, such as
+// one that compares with a ref that does not exist.
+const (
+	Matched      CheckResult = "matched"
+	NotMatched   CheckResult = "not_matched"
+	NotEvaluated CheckResult = "not_evaluated"
+	Failed       CheckResult = "failed"
+)
+
+// A SeenVariable is a variable as a rule saw it: after precedence, environment scopes and protection.
+type SeenVariable struct {
+	Name string
+	// Value is empty if the variable is not set. The values of masked variables are replaced by [MASKED].
+	Value string
+	Set   bool
+}
+
+// An Include is an entry of `include` that has rules, with what they decided.
+type Include struct {
+	// Name is the file, project, component, template or URL as written.
+	Name     string
+	Position Position
+	Included bool
+	Decision Decision
+}
+
+// maskedValue stands for the values of masked variables, as in GitLab's job logs.
+const maskedValue = "[MASKED]"
+
+// A mask hides the values of masked variables in texts.
+type mask struct{ replacer *strings.Replacer }
+
+func newMask(lists ...[]Variable) mask {
+	var values []string
+	for _, list := range lists {
+		for _, v := range list {
+			if v.Masked && v.Value != "" {
+				values = append(values, v.Value)
+			}
+		}
+	}
+	if len(values) == 0 {
+		return mask{}
+	}
+	// Of values that begin alike, the longest one is replaced.
+	slices.SortFunc(values, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	pairs := make([]string, 0, 2*len(values))
+	for _, v := range values {
+		pairs = append(pairs, v, maskedValue)
+	}
+	return mask{strings.NewReplacer(pairs...)}
+}
+
+func (m mask) hide(text string) string {
+	if m.replacer == nil {
+		return text
+	}
+	return m.replacer.Replace(text)
+}
+
+// A view is a scope that a rule looks variables up in; it records which ones.
+type view struct {
+	*scope
+	mask mask
+	seen []SeenVariable
+}
+
+func (v *view) value(name string) (string, bool) {
+	value, ok := v.scope.value(name)
+	v.record(name, value, ok)
+	return value, ok
+}
+
+func (v *view) expandedValue(name string) (string, bool) {
+	value, ok := v.scope.expandedValue(name)
+	v.record(name, value, ok)
+	return value, ok
+}
+
+func (v *view) record(name, value string, set bool) {
+	if !slices.ContainsFunc(v.seen, func(s SeenVariable) bool { return s.Name == name }) {
+		v.seen = append(v.seen, SeenVariable{Name: name, Value: v.mask.hide(value), Set: set})
+	}
+}
+
+// ruleSummary is the condition of a rule, and what it sets, on one line.
+func ruleSummary(n *node) string {
+	var parts []string
+	for _, key := range []string{"if", "changes", "exists", "when"} {
+		if v := n.Get(key); !v.IsNull() {
+			parts = append(parts, key+" "+strings.Join(strings.Fields(inline(v)), " "))
+		}
+	}
+	if len(parts) == 0 {
+		return "always"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// inline writes a value on one line.
+func inline(n *node) string {
+	switch n.Kind {
+	case yamltree.Sequence:
+		texts := make([]string, len(n.Items))
+		for i, item := range n.Items {
+			texts[i] = inline(item)
+		}
+		return "[" + strings.Join(texts, ", ") + "]"
+	case yamltree.Mapping:
+		texts := make([]string, len(n.Pairs))
+		for i, pair := range n.Pairs {
+			texts[i] = pair.Key.Text + ": " + inline(pair.Value)
+		}
+		return "{" + strings.Join(texts, ", ") + "}"
+	}
+	return n.Text
+}
