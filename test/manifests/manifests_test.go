@@ -1,0 +1,241 @@
+// Package manifests applies what is in k8s/ to a real API server: every overlay, every component, and what administrators apply once.
+package manifests
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const k8s = "../../k8s"
+
+// crds are where the kinds of other projects come from: their Go modules.
+var crds = []struct{ module, files string }{
+	{"github.com/argoproj/argo-rollouts@v1.10.2", "manifests/crds/*-crd.yaml"},
+	{"github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds/*.yaml"},
+	{"github.com/kedacore/keda/v2@v2.21.0", "config/crd/bases/*.yaml"},
+	{"github.com/kyverno/kyverno@v1.19.1", "config/crds/kyverno/*.yaml"},
+	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "example/prometheus-operator-crd/*.yaml"},
+	{"istio.io/api@v1.32.0", "kubernetes/customresourcedefinitions.gen.yaml"},
+	{"sigs.k8s.io/gateway-api@v1.7.0", "config/crd/standard/*.yaml"},
+}
+
+// companions are the components that another one builds on.
+var companions = map[string][]string{
+	"ingress-tls": {"ingress"},
+}
+
+func TestManifests(t *testing.T) {
+	s := startAPIServer(t)
+	for _, c := range crds {
+		files, err := filepath.Glob(filepath.Join(moduleDir(t, c.module), c.files))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s has no %s: %v", c.module, c.files, err)
+		}
+		for _, f := range files {
+			if out, err := s.kubectl(t, nil, "apply", "--server-side", "--filename", f); err != nil {
+				t.Fatalf("%s: %v\n%s", f, err, out)
+			}
+		}
+	}
+	if out, err := s.kubectl(t, nil, "wait", "--for", "condition=Established", "crd", "--all", "--timeout", "60s"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+
+	t.Run("overlays", func(t *testing.T) {
+		for _, name := range folders(t, "overlays") {
+			t.Run(name, func(t *testing.T) {
+				s.namespace(t, "orders-"+name)
+				s.apply(t, render(t, s, filepath.Join(k8s, "overlays", name)))
+			})
+		}
+	})
+	t.Run("components", func(t *testing.T) {
+		for _, name := range folders(t, "components") {
+			t.Run(name, func(t *testing.T) {
+				s.namespace(t, "try-"+name)
+				s.apply(t, render(t, s, kustomization(t, "try-"+name, append(companions[name], name)...)))
+			})
+		}
+	})
+	t.Run("cluster", func(t *testing.T) {
+		for _, name := range folders(t, "cluster") {
+			t.Run(name, func(t *testing.T) {
+				manifests := render(t, s, filepath.Join(k8s, "cluster", name))
+				if name == "rbac" {
+					s.namespace(t, "try-rbac")
+					s.apply(t, manifests, "--namespace", "try-rbac")
+					return
+				}
+				s.namespace(t, "kyverno")
+				s.namespace(t, name)
+				s.apply(t, manifests)
+			})
+		}
+	})
+	t.Run("admission", func(t *testing.T) { testAdmission(t, s) })
+	t.Run("rbac", func(t *testing.T) { testDeployer(t, s) })
+}
+
+// folders lists the kustomizations below k8s/kind.
+func folders(t *testing.T, kind string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(k8s, kind, "*", "kustomization.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no %s: %v", kind, err)
+	}
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = filepath.Base(filepath.Dir(f))
+	}
+	return names
+}
+
+// kustomization writes one with the base and components, and returns its folder.
+func kustomization(t *testing.T, namespace string, components ...string) string {
+	t.Helper()
+	root, err := filepath.Abs(k8s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	relative, err := filepath.Rel(dir, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: %s\nresources: [%s/base]\ncomponents:\n", namespace, relative)
+	for _, c := range components {
+		fmt.Fprintf(&b, "  - %s/components/%s\n", relative, c)
+	}
+	write(t, filepath.Join(dir, "kustomization.yaml"), b.String())
+	return dir
+}
+
+func (s *apiServer) namespace(t *testing.T, name string, labels ...string) {
+	t.Helper()
+	if _, err := s.kubectl(t, nil, "create", "namespace", name); err != nil && len(labels) == 0 {
+		return // it is there
+	}
+	for _, l := range labels {
+		if out, err := s.kubectl(t, nil, "label", "--overwrite", "namespace", name, l); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+}
+
+// pod is one that every policy accepts, with one line replaced.
+func pod(old, replacement string) []byte {
+	text := `apiVersion: v1
+kind: Pod
+metadata:
+  name: attempt
+spec:
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 65532
+    seccompProfile: {type: RuntimeDefault}
+  containers:
+    - name: main
+      image: registry.gitlab.com/slipway-ci/slipway@sha256:` + strings.Repeat("a", 64) + `
+      securityContext:
+        allowPrivilegeEscalation: false
+        capabilities: {drop: [ALL]}
+`
+	return []byte(strings.Replace(text, old, replacement, 1))
+}
+
+// testAdmission tries pods that break one rule each.
+func testAdmission(t *testing.T, s *apiServer) {
+	s.namespace(t, "guarded", "slipway.dev/admission=enforce")
+	s.namespace(t, "free")
+	digest := "@sha256:" + strings.Repeat("a", 64)
+	for _, c := range []struct{ name, old, replacement, refusal string }{
+		{"a good pod", "", "", ""},
+		{"a tag", digest, ":1.2.3", "is not pinned by digest"},
+		{"latest", "slipway" + digest, "slipway:latest", "is not pinned by digest"},
+		{"a foreign registry", "registry.gitlab.com", "docker.io", "is from none of the registries"},
+		{"a registry whose name begins alike", "registry.gitlab.com/", "registry.gitlab.com.example.net/", "is from none of the registries"},
+		{"root by number", "runAsUser: 65532", "runAsUser: 0", "must not run as root"},
+		{"root by omission", "runAsNonRoot: true", "runAsNonRoot: false", "must not run as root"},
+		{"no seccomp", "seccompProfile: {type: RuntimeDefault}", "seccompProfile: {type: Unconfined}", "seccompProfile"},
+		{"privilege escalation", "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "must drop all capabilities"},
+		{"capabilities", "drop: [ALL]", "drop: [NET_RAW]", "must drop all capabilities"},
+		{"the node's network", "  containers:", "  hostNetwork: true\n  containers:", "must not use the node's"},
+		{"the node's files", "  containers:", "  volumes: [{name: node, hostPath: {path: /}}]\n  containers:", "must not use the node's"},
+		{"an init container", "  containers:", "  initContainers: [{name: first, image: \"docker.io/library/busybox:1\"}]\n  containers:", "is not pinned by digest"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			manifest := pod(c.old, c.replacement)
+			out, err := s.kubectl(t, manifest, "--namespace", "guarded", "create", "--dry-run=server", "--filename", "-")
+			if c.refusal == "" {
+				if err != nil {
+					t.Errorf("refused: %s", out)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(out, c.refusal) {
+				t.Errorf("want a refusal with %q, got %v: %s", c.refusal, err, out)
+			}
+			if out, err := s.kubectl(t, manifest, "--namespace", "free", "create", "--dry-run=server", "--filename", "-"); err != nil {
+				t.Errorf("refused in a namespace without the label: %s", out)
+			}
+		})
+	}
+}
+
+// testDeployer asks what the deployer may do, by what it must not, too.
+func testDeployer(t *testing.T, s *apiServer) {
+	const account = "system:serviceaccount:try-rbac:deployer"
+	for _, c := range []struct {
+		verb, resource, namespace string
+		want                      bool
+	}{
+		{"patch", "deployments.apps", "try-rbac", true},
+		{"create", "services", "try-rbac", true},
+		{"get", "services/proxy", "try-rbac", true},
+		{"create", "jobs.batch", "try-rbac", true},
+		{"watch", "pods", "try-rbac", true},
+		{"get", "secrets", "try-rbac", false},
+		{"list", "secrets", "try-rbac", false},
+		{"create", "secrets", "try-rbac", false},
+		{"create", "pods", "try-rbac", false},
+		{"create", "pods/exec", "try-rbac", false},
+		{"create", "pods/attach", "try-rbac", false},
+		{"create", "pods/ephemeralcontainers", "try-rbac", false},
+		{"create", "serviceaccounts/token", "try-rbac", false},
+		{"create", "roles.rbac.authorization.k8s.io", "try-rbac", false},
+		{"create", "rolebindings.rbac.authorization.k8s.io", "try-rbac", false},
+		{"escalate", "roles.rbac.authorization.k8s.io", "try-rbac", false},
+		{"impersonate", "users", "", false},
+		{"patch", "namespaces", "", false},
+		{"get", "nodes", "", false},
+		{"patch", "deployments.apps", "default", false},
+		{"get", "pods", "kube-system", false},
+		{"create", "validatingadmissionpolicies.admissionregistration.k8s.io", "", false},
+	} {
+		args := []string{"auth", "can-i", c.verb, c.resource, "--as", account}
+		if resource, sub, ok := strings.Cut(c.resource, "/"); ok {
+			args = []string{"auth", "can-i", c.verb, resource, "--subresource", sub, "--as", account}
+		}
+		if c.namespace != "" {
+			args = append(args, "--namespace", c.namespace)
+		} else {
+			args = append(args, "--all-namespaces")
+		}
+		t.Run(c.verb+" "+c.resource+" in "+c.namespace, func(t *testing.T) {
+			out, err := s.kubectl(t, nil, args...)
+			if allowed := strings.HasSuffix(strings.TrimSpace(out), "yes"); allowed != c.want {
+				t.Errorf("allowed is %v, want %v (%v): %s", allowed, c.want, err, out)
+			}
+		})
+	}
+}
+
+func TestMain(m *testing.M) {
+	// kubectl reads it, and a test must not reach a real cluster.
+	_ = os.Unsetenv("KUBECONFIG")
+	os.Exit(m.Run())
+}
