@@ -84,7 +84,7 @@ func (p *Platform) ownVariables(ctx context.Context) ([]Variable, error) {
 	return variables, nil
 }
 
-// Kubectl gives kubectl's path and the kubeconfig of the cluster's administrator, or the user's own.
+// Kubectl returns kubectl's path and the kubeconfig of the cluster's administrator, or the user's own.
 func (p *Platform) Kubectl() (path, kubeconfig string, err error) {
 	path, kubeconfig = p.path("bin", "kubectl"), p.cluster().AdminConfig()
 	if p.Config.Kubeconfig != "" {

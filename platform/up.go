@@ -207,7 +207,7 @@ func (p *Platform) startPolicy(ctx context.Context, c *cluster.Cluster, self str
 	return p.table.Up(ctx, spec, 20*time.Second, c.Probe("http://"+cluster.PolicyAddress))
 }
 
-// inside completes the specification of a part that holds on to the cluster's network namespace: it is started anew when
+// inside completes the specification of a part that holds on to the cluster's network namespace: it is restarted when
 // the namespace is another one, though its path is the same.
 func (p *Platform) inside(c *cluster.Cluster, s daemon.Spec) daemon.Spec {
 	var st syscall.Stat_t

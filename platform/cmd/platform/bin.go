@@ -10,7 +10,7 @@ import (
 func newBinCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "bin",
-		Short: "Write the folder with kubectl, for PATH",
+		Short: "Print the folder with kubectl, for PATH",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			p, err := load(nil, os.Stderr)

@@ -11,7 +11,7 @@ import (
 func newDepsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "deps [PACKAGE...]",
-		Short: "Install the system packages that the platform needs, and those named, where this may be done",
+		Short: "Install the system packages that the platform needs, and those named",
 		RunE: func(c *cobra.Command, args []string) error {
 			return platform.InstallAll(c.Context(), args, os.Stdout)
 		},

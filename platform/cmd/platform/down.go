@@ -10,7 +10,7 @@ func newDownCommand() *cobra.Command {
 	var purge bool
 	c := &cobra.Command{
 		Use:   "down",
-		Short: "End everything; data stays unless --purge is given",
+		Short: "Stop everything; data stays unless --purge is given",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			p, err := load(nil, os.Stdout)
@@ -20,6 +20,6 @@ func newDownCommand() *cobra.Command {
 			return p.Down(c.Context(), purge)
 		},
 	}
-	c.Flags().BoolVar(&purge, "purge", false, "delete images, databases and the cluster's objects, too")
+	c.Flags().BoolVar(&purge, "purge", false, "also delete images, databases and the cluster's objects")
 	return c
 }

@@ -10,7 +10,7 @@ import (
 func newEnvCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "env",
-		Short: "Write the CI/CD variables that let a pipeline use the platform, as YAML",
+		Short: "Print the CI/CD variables that let a pipeline use the platform, as YAML",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			p, err := load(nil, os.Stderr)

@@ -14,7 +14,7 @@ import (
 func newLogsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "logs PART",
-		Short: "Write the log of a part, such as kubelet",
+		Short: "Print the log of a part, such as kubelet",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			p, err := load(nil, os.Stderr)

@@ -18,7 +18,7 @@ func newStatusCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Say of each part whether it is healthy; exit 0 only if all are",
+		Short: "Report whether each part is healthy; exit 0 only if all are",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			p, err := load(nil, os.Stderr)

@@ -48,7 +48,7 @@ func FindSource() (Source, error) {
 	}
 }
 
-// Binaries gives the folder with the compiled binaries below cache, and compiles them if they are not there. Progress goes
+// Binaries returns the folder with the compiled binaries below cache, and compiles them if they are not there. Progress goes
 // to log, one line now and then.
 func (s Source) Binaries(ctx context.Context, cache string, log io.Writer) (dir string, compiled bool, err error) {
 	sum, err := s.sum()

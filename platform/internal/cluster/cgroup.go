@@ -18,7 +18,7 @@ import (
 
 const cgroupMount = "/sys/fs/cgroup"
 
-// unified tells whether the machine has cgroup v2 only; with v1, also when v2 is mounted beside it, the controllers are v1's.
+// unified reports whether the machine has cgroup v2 only; with v1, also when v2 is mounted beside it, the controllers are v1's.
 func unified() bool {
 	var s unix.Statfs_t
 	return unix.Statfs(cgroupMount, &s) == nil && s.Type == unix.CGROUP2_SUPER_MAGIC

@@ -181,7 +181,7 @@ func (c *Cluster) Dialer() func(context.Context, string, string) (net.Conn, erro
 	return netns.Dialer(c.NetNS())
 }
 
-// Ready tells whether the API server and the node say that they are.
+// Ready reports whether the API server and the node say that they are.
 func (c *Cluster) Ready(ctx context.Context) error {
 	if err := c.APIReady(ctx); err != nil {
 		return err

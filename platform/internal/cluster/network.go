@@ -14,7 +14,7 @@ import (
 )
 
 // network makes the namespace: loopback, and a veth pair whose one end has the node's address. Nothing leads out of it; a
-// pod that tries the internet is told so at once.
+// pod that tries the internet is told so immediately.
 func (c *Cluster) network(ctx context.Context) (bool, error) {
 	if netns.Exists(c.NetNS()) {
 		return false, nil

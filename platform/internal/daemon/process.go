@@ -41,7 +41,7 @@ func Observe(pid int) (Process, error) {
 	return Process{PID: pid, Ticks: ticks, Boot: BootID()}, nil
 }
 
-// Alive tells whether this very process still runs; a zombie does not.
+// Alive reports whether this very process still runs; a zombie does not.
 func (p Process) Alive() bool {
 	if p.PID <= 1 || p.Boot != BootID() {
 		return false
@@ -50,7 +50,7 @@ func (p Process) Alive() bool {
 	return err == nil && ticks == p.Ticks && state != 'Z' && state != 'X'
 }
 
-// Signal sends a signal if the process still runs; a process that is gone is no error.
+// Signal sends a signal if the process still runs; a process that is gone is not an error.
 func (p Process) Signal(sig syscall.Signal) error {
 	if !p.Alive() {
 		return nil
@@ -130,7 +130,7 @@ func Find(match func(pid int) bool) []Process {
 	return found
 }
 
-// HasEnv tells whether a process was started with the variable assignment ("KEY=value") in its environment.
+// HasEnv reports whether a process was started with the variable assignment ("KEY=value") in its environment.
 func HasEnv(pid int, assignment string) bool {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 	if err != nil {

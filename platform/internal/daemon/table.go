@@ -32,7 +32,7 @@ type Spec struct {
 	NetNS string
 	// User is who runs it; nil is the caller.
 	User *syscall.Credential
-	// Inputs are files whose content the part reads at its start: it is started anew when one has changed.
+	// Inputs are files whose content the part reads at its start: it is restarted when one has changed.
 	Inputs []string
 	// Stop is the signal that ends it (default SIGTERM), Grace how long it may take (default 5 s).
 	Stop  syscall.Signal
@@ -74,7 +74,7 @@ func (t Table) Lookup(name string) (r Record, ok bool) {
 	return r, true
 }
 
-// Running tells whether the part runs.
+// Running reports whether the part runs.
 func (t Table) Running(name string) bool {
 	r, ok := t.Lookup(name)
 	return ok && r.Alive()
@@ -91,7 +91,7 @@ func (t Table) Names() []string {
 }
 
 // Up sees to it that the part runs with this very specification and is ready: one that does not run is started, one that
-// runs with another specification is stopped first, and one that runs but does not answer is started anew. The limit is
+// runs with another specification is stopped first, and one that runs but does not answer is restarted. The limit is
 // for the time from the start to ready.
 func (t Table) Up(ctx context.Context, s Spec, limit time.Duration, ready func(context.Context) error) (started bool, err error) {
 	started, err = t.Ensure(s)
@@ -153,7 +153,7 @@ func (t Table) start(s Spec, print string) error {
 		return fmt.Errorf("start %s: %w", s.Name, err)
 	}
 	process, err := Observe(cmd.Process.Pid)
-	go func() { _ = cmd.Wait() }() // reaps it should it end while we live; Wait tells how it went
+	go func() { _ = cmd.Wait() }() // reaps it should it end while we live; Wait returns its result
 	if err != nil {
 		return t.failure(s.Name, "ended right after its start", err)
 	}

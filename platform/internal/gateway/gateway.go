@@ -37,7 +37,7 @@ func Parse(text string, out bool) (Forward, error) {
 	return Forward{Listen: listen, Dial: dial, Out: out}, nil
 }
 
-// Serve forwards until ctx ends. It fails at once if one of the addresses cannot be listened at. If proxy is not empty, it
+// Serve forwards until ctx ends. It fails immediately if one of the addresses cannot be listened at. If proxy is not empty, it
 // is the address inside of the namespace of an HTTP proxy to the outside.
 func Serve(ctx context.Context, ns string, forwards []Forward, proxy string) error {
 	ctx, cancel := context.WithCancel(ctx)

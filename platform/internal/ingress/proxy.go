@@ -25,7 +25,7 @@ type Proxy struct {
 	proxy *httputil.ReverseProxy
 
 	mu sync.Mutex
-	// transports are per endpoint, so that the idle connections to one that goes away can be closed at once.
+	// transports are per endpoint, so that the idle connections to one that goes away can be closed immediately.
 	transports map[string]*http.Transport
 }
 
@@ -111,7 +111,7 @@ func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, errors.Join(errs...)
 }
 
-// repeatable tells whether a request may be sent again after it might have arrived.
+// repeatable reports whether a request may be sent again after it might have arrived.
 func repeatable(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:

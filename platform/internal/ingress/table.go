@@ -54,7 +54,7 @@ func NewTable(class string) *Table {
 	return t
 }
 
-// Follow keeps the table equal to the cluster until ctx ends. After every change it tells which addresses are in use.
+// Follow keeps the table equal to the cluster until ctx ends. After every change it passes on which addresses are in use.
 func (t *Table) Follow(ctx context.Context, client *kube.Client, changed func(addresses map[string]bool)) {
 	refresh := func() { changed(t.refresh().addresses) }
 	var wait sync.WaitGroup
@@ -64,7 +64,7 @@ func (t *Table) Follow(ctx context.Context, client *kube.Client, changed func(ad
 	wait.Wait()
 }
 
-// Complete tells whether the cluster's objects are known.
+// Complete reports whether the cluster's objects are known.
 func (t *Table) Complete() bool {
 	return t.ingresses.Listed() && t.services.Listed() && t.slices.Listed()
 }
@@ -148,7 +148,7 @@ func (s *snapshot) add(r *route) {
 	}
 }
 
-// route resolves a path's backend to the addresses of its ready endpoints; nil for a backend that is no service.
+// route resolves a path's backend to the addresses of its ready endpoints; nil for a backend that is not a Service.
 func (o objects) route(namespace, host string, p path, turns map[string]*atomic.Uint64) *route {
 	if p.Backend.Service == nil {
 		return nil

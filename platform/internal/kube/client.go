@@ -35,7 +35,7 @@ func (s *Status) Error() string {
 	return fmt.Sprintf("API server: %d %s: %s", s.Code, s.Reason, s.Message)
 }
 
-// NotFound tells whether an error is the API server's 404.
+// NotFound reports whether an error is the API server's 404.
 func NotFound(err error) bool {
 	var s *Status
 	return errors.As(err, &s) && s.Code == http.StatusNotFound
@@ -93,7 +93,7 @@ func (c *Client) Apply(ctx context.Context, path string, o Object) error {
 	return resp.Body.Close()
 }
 
-// Delete removes an object; one that is not there is no error.
+// Delete removes an object; one that does not exist is not an error.
 func (c *Client) Delete(ctx context.Context, path string) error {
 	resp, err := c.do(ctx, http.MethodDelete, path, "", nil)
 	if NotFound(err) {

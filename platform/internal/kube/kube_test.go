@@ -39,7 +39,7 @@ func TestClientTellsWhatTheServerSays(t *testing.T) {
 			fmt.Fprint(w, `{"reason": "NotFound", "message": "pods \"x\" not found"}`)
 			return
 		}
-		http.Error(w, "no such door", http.StatusBadGateway)
+		http.Error(w, "no such route", http.StatusBadGateway)
 	})
 	err := c.Get(t.Context(), "/missing", nil)
 	if !NotFound(err) || err.Error() != `API server: 404 NotFound: pods "x" not found` {
@@ -48,7 +48,7 @@ func TestClientTellsWhatTheServerSays(t *testing.T) {
 	if err := c.Delete(t.Context(), "/missing"); err != nil {
 		t.Errorf("delete what is not there: %v", err)
 	}
-	if err := c.Get(t.Context(), "/other", nil); NotFound(err) || !strings.Contains(err.Error(), "no such door") {
+	if err := c.Get(t.Context(), "/other", nil); NotFound(err) || !strings.Contains(err.Error(), "no such route") {
 		t.Errorf("%v", err)
 	}
 }

@@ -27,14 +27,14 @@ type Mirror[T any] struct {
 	listed  bool
 }
 
-// Objects gives the objects by "namespace/name".
+// Objects returns the objects by "namespace/name".
 func (m *Mirror[T]) Objects() map[string]T {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return maps.Clone(m.objects)
 }
 
-// Listed tells whether the mirror was complete at least once.
+// Listed reports whether the mirror was complete at least once.
 func (m *Mirror[T]) Listed() bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

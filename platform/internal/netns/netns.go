@@ -18,7 +18,7 @@ import (
 // nsfs is the magic number of the file system of namespace files (NSFS_MAGIC).
 const nsfs = 0x6e736673
 
-// Exists tells whether path holds a network namespace; a plain file, as a reboot leaves it, does not.
+// Exists reports whether path holds a network namespace; a plain file, as a reboot leaves it, does not.
 func Exists(path string) bool {
 	var s unix.Statfs_t
 	return unix.Statfs(path, &s) == nil && s.Type == nsfs
@@ -49,7 +49,7 @@ func Create(path string) error {
 	return <-done
 }
 
-// Delete removes the namespace; one that is not there is no error.
+// Delete removes the namespace; one that does not exist is not an error.
 func Delete(path string) error {
 	for Exists(path) {
 		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {

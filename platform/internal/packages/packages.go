@@ -122,8 +122,8 @@ func Install(ctx context.Context, missing []string, log io.Writer) error {
 	return nil
 }
 
-func apt(ctx context.Context, log io.Writer, verb string, args ...string) error {
-	options := []string{"-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0", verb}
+func apt(ctx context.Context, log io.Writer, command string, args ...string) error {
+	options := []string{"-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0", command}
 	cmd := exec.CommandContext(ctx, "apt-get", append(options, args...)...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=l", "LC_ALL=C.UTF-8")
 	var tail lastBytes
@@ -131,7 +131,7 @@ func apt(ctx context.Context, log io.Writer, verb string, args ...string) error 
 	// On Ctrl-C dpkg finishes the package it is at: a half-configured one would be ours to repair.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("apt-get %s: %w:\n%s", verb, err, strings.TrimSpace(string(tail)))
+		return fmt.Errorf("apt-get %s: %w:\n%s", command, err, strings.TrimSpace(string(tail)))
 	}
 	return nil
 }

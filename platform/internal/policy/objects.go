@@ -102,7 +102,7 @@ func (s selector) matches(labels map[string]string) bool {
 	return true
 }
 
-// onNetwork tells whether the pod has an address of its own that may send or receive.
+// onNetwork reports whether the pod has an address of its own that may send or receive.
 func (p pod) onNetwork() bool {
 	return p.Status.PodIP != "" && !p.Spec.HostNetwork && p.Status.Phase != "Succeeded" && p.Status.Phase != "Failed"
 }
@@ -126,7 +126,7 @@ func orTCP(protocol string) string {
 	return protocol
 }
 
-// isolates tells whether the policy limits a direction: ingress always, unless policyTypes says otherwise, and egress
+// isolates reports whether the policy limits a direction: ingress always, unless policyTypes says otherwise, and egress
 // where there are rules for it.
 func (n networkPolicy) isolates(direction string) bool {
 	if len(n.Spec.PolicyTypes) > 0 {

@@ -38,7 +38,7 @@ type Server struct {
 	user    *syscall.Credential
 }
 
-// FindBin gives the newest installed version's folder, or "".
+// FindBin returns the newest installed version's folder, or "".
 func FindBin() string {
 	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 	slices.SortFunc(dirs, func(a, b string) int { return cmp.Compare(version(b), version(a)) })
@@ -187,7 +187,7 @@ func (s *Server) write(path, text string) error {
 }
 
 // forgetStale removes the lock file of a server that was killed. PostgreSQL does so itself, unless the pid in the file
-// belongs to another process by now, such as after a reboot. Who works in the data folder tells for sure.
+// belongs to another process by now, such as after a reboot. Only the owner of the data folder proves it.
 func (s *Server) forgetStale() error {
 	others := daemon.Find(func(pid int) bool {
 		dir, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "cwd"))
@@ -204,7 +204,7 @@ func (s *Server) forgetStale() error {
 	return nil
 }
 
-// Password gives the password of a role, made at the first call.
+// Password returns the password of a role, made at the first call.
 func (s *Server) Password(role string) (string, error) {
 	path := filepath.Join(s.Secrets, "postgres-"+role)
 	if b, err := os.ReadFile(path); err == nil && len(b) > 0 {
@@ -217,7 +217,7 @@ func (s *Server) Password(role string) (string, error) {
 	return password, os.WriteFile(path, []byte(password+"\n"), 0o600)
 }
 
-// EnsureDatabase makes a role with the password that [Server.Password] gives, and a database of the same name that it
+// EnsureDatabase makes a role with the password of [Server.Password], and a database of the same name that it
 // owns and others may not enter. The name has letters, digits and underscores only.
 func (s *Server) EnsureDatabase(ctx context.Context, name string) error {
 	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" || name == "" || name == "postgres" {
