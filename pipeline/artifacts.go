@@ -1,7 +1,7 @@
 package pipeline
 
 import (
-	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -68,9 +68,9 @@ func (c *checker) artifacts(p *keyPath, n *node) *Artifacts {
 	if v := n.Get("reports"); v.Is(yamltree.Mapping) {
 		a.Reports = c.reports(p.child("reports"), v)
 	}
-	a.stored = storedKeys(n)
+	a.Stored = storedKeys(n)
 	if a.Reports != nil {
-		a.stored["reports"] = a.Reports
+		a.Stored["reports"] = a.Reports
 	}
 	if a.When == "" {
 		a.When = string(OnSuccess)
@@ -114,7 +114,7 @@ func (c *checker) reports(p *keyPath, n *node) map[string]any {
 		}
 		switch {
 		case isStringOrStrings(v):
-			stored[kind] = stringList(v)
+			stored[kind] = anys(stringList(v))
 		case v.Kind == yamltree.Mapping:
 			stored[kind] = v.Any()
 		default:
@@ -144,29 +144,26 @@ func orElse(n, parent *node) *node {
 	return n
 }
 
-// MarshalJSON writes artifacts as GitLab keeps them: the keys that were given.
-func (a *Artifacts) MarshalJSON() ([]byte, error) {
-	if a.stored != nil {
-		return json.Marshal(a.stored)
-	}
-	type plain Artifacts
-	return json.Marshal((*plain)(a))
-}
-
 // publish adds the folder of a Pages site to the paths, where it is not among them.
 func (a *Artifacts) publish(folder string) *Artifacts {
 	if a == nil {
-		a = &Artifacts{When: string(OnSuccess), stored: make(map[string]any)}
+		a = &Artifacts{When: string(OnSuccess), Stored: make(map[string]any)}
 	}
 	if slices.Contains(a.Paths, folder) {
 		return a
 	}
 	copied := *a
 	copied.Paths = append(slices.Clip(a.Paths), folder)
-	copied.stored = make(map[string]any, len(a.stored)+1)
-	for k, v := range a.stored {
-		copied.stored[k] = v
-	}
-	copied.stored["paths"] = copied.Paths
+	copied.Stored = maps.Clone(a.Stored)
+	copied.Stored["paths"] = anys(copied.Paths)
 	return &copied
+}
+
+// anys returns strings as the plain data of a plan has them.
+func anys(list []string) []any {
+	out := make([]any, len(list))
+	for i, s := range list {
+		out[i] = s
+	}
+	return out
 }

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"encoding/json"
 	"net/url"
 	"strings"
 
@@ -72,7 +71,7 @@ func (c *checker) oneCache(p *keyPath, n *node) Cache {
 	c.optionalStrings(p, n, "fallback_keys")
 	cache.Unprotect = n.Get("unprotect").True()
 	cache.Untracked = n.Get("untracked").True()
-	cache.untrackedGiven = !n.Get("untracked").IsNull()
+	cache.UntrackedSet = !n.Get("untracked").IsNull()
 	cache.Paths = stringList(n.Get("paths"))
 	cache.FallbackKeys = stringList(fallback)
 	return cache
@@ -130,44 +129,4 @@ func (c *checker) keyText(p *keyPath, n *node) {
 	case text == ".", text == "..":
 		c.fail(p, n, "", "a key cannot be %q", text)
 	}
-}
-
-// MarshalJSON writes a cache without what is GitLab's default.
-func (c Cache) MarshalJSON() ([]byte, error) {
-	m := make(map[string]any)
-	switch {
-	case c.KeyFiles != nil, c.KeyFilesCommits != nil:
-		key := make(map[string]any)
-		if c.KeyFiles != nil {
-			key["files"] = c.KeyFiles
-		}
-		if c.KeyFilesCommits != nil {
-			key["files_commits"] = c.KeyFilesCommits
-		}
-		if c.KeyPrefix != "" {
-			key["prefix"] = c.KeyPrefix
-		}
-		m["key"] = key
-	case c.Key != defaultCacheKey:
-		m["key"] = c.Key
-	}
-	if len(c.FallbackKeys) > 0 {
-		m["fallback_keys"] = c.FallbackKeys
-	}
-	if c.Paths != nil {
-		m["paths"] = c.Paths
-	}
-	if c.Untracked || c.untrackedGiven {
-		m["untracked"] = c.Untracked
-	}
-	if c.Unprotect {
-		m["unprotect"] = true
-	}
-	if c.When != "" && c.When != string(OnSuccess) {
-		m["when"] = c.When
-	}
-	if c.Policy != "" && c.Policy != defaultCachePolicy {
-		m["policy"] = c.Policy
-	}
-	return json.Marshal(m)
 }

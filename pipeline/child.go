@@ -12,80 +12,94 @@ import (
 const maxChildDepth = 2
 
 // children compiles the child pipelines that the jobs of a plan start. One that is wrong fails its job only when that
-// runs, so errors stay with the job.
-func (p *planner) children(plan *Plan) {
+// runs, so errors stay with the job. triggers are the keywords of the jobs as written.
+func (p *Project) children(ctx context.Context, plan *Plan, triggers map[*Job]*node) {
 	for _, job := range plan.Jobs {
 		if job.Trigger == nil || job.Trigger.Include == nil {
 			continue
 		}
 		trigger := *job.Trigger
-		trigger.Child, trigger.ChildError = p.child(p.ctx, job, nil)
-		if len(trigger.ArtifactJobs()) > 0 {
-			trigger.generate = func(ctx context.Context, read ArtifactReader) (*Plan, error) { return p.child(ctx, job, read) }
-		}
+		child, err := p.child(ctx, plan, job, triggers[job].Get("include"), nil)
+		trigger.set(child, err)
 		job.Trigger = &trigger
 	}
 }
 
-// errNotHere says nothing of what GitLab would do: the configuration was left out, or a part of it.
-var errNotHere = errors.New("its configuration is not here")
+func (t *TriggerSpec) set(child *Plan, err error) {
+	t.Child, t.ChildErrors, t.ChildUnknown = child, nil, ""
+	if err != nil && !errors.As(err, &t.ChildErrors) {
+		t.ChildUnknown = err.Error()
+	}
+}
 
-// An ArtifactReader gives a file among the artifacts of a job.
+// errSkipped is no statement on what GitLab would do: the configuration, or a part of it, was skipped.
+var errSkipped = errors.New("its configuration is not available here")
+
+// An ArtifactReader returns a file among the artifacts of a job.
 type ArtifactReader func(job, path string) ([]byte, error)
 
-// Generate compiles a child pipeline whose configuration, or a part of it, is an artifact of [TriggerSpec.ArtifactJobs], once
-// these have run.
-func (t *TriggerSpec) Generate(ctx context.Context, read ArtifactReader) (*Plan, error) {
-	if t.generate == nil {
-		return nil, errors.New("its configuration is not known any more")
+// ChildPlan compiles a child pipeline whose configuration, or a part of it, is an artifact of [TriggerSpec.ArtifactJobs], once
+// these have run. job is a job of the plan that triggers it; the result is its trigger with the child pipeline, or with the
+// reason why there is none.
+func (p *Project) ChildPlan(ctx context.Context, plan *Plan, job *Job, read ArtifactReader) (*TriggerSpec, error) {
+	at := job.Position("trigger", "include")
+	include, err := yamltree.FromAny(job.Trigger.Include, yamltree.Position(at))
+	if err != nil {
+		return nil, err
 	}
-	return t.generate(ctx, read)
+	trigger := *job.Trigger
+	child, err := p.child(ctx, plan, job, include, read)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	trigger.set(child, err)
+	return &trigger, nil
 }
 
 // child compiles a child pipeline; read is nil before there are artifacts.
-func (p *planner) child(ctx context.Context, job *Job, read ArtifactReader) (*Plan, error) {
-	if p.event.depth >= maxChildDepth {
+func (p *Project) child(ctx context.Context, parent *Plan, job *Job, include *node, read ArtifactReader) (*Plan, error) {
+	if parent.Event.Depth >= maxChildDepth {
 		return nil, fmt.Errorf("more than %d levels of child pipelines", maxChildDepth)
 	}
-	include := job.Trigger.node.Get("include")
 	for _, entry := range include.Flatten() {
 		if artifact := entry.Get("artifact"); !artifact.IsNull() && read == nil {
-			return nil, fmt.Errorf("%s is made by the job %s when the pipeline runs", artifact.RubyText(), entry.Get("job").RubyText())
+			return nil, fmt.Errorf("the job %s makes %s when the pipeline runs", entry.Get("job").RubyText(), artifact.RubyText())
 		}
 	}
-	event := p.event
+	event := parent.Event
 	event.Name = job.Name
-	event.parent, event.Source, event.depth = p.event.root(), ParentPipeline, p.event.depth+1
+	event.RootSource, event.Source, event.Depth = parent.Event.root(), ParentPipeline, parent.Event.Depth+1
 	event.Inputs = nil
-	event.Variables = p.forwarded(job)
-	c := p.project.compiler(ctx, event)
+	event.Variables = parent.forwarded(job)
+	c := p.compiler(ctx, event)
 	c.artifacts = read
-	at := job.Trigger.node.Position
+	at := include.Position
 	tree := yamltree.NewMapping([]yamltree.Pair{{Key: yamltree.NewString("include", at), Value: include}}, at)
-	plan, err := c.planTree(c.merge(tree, &file{name: at.File, repository: p.project.own}))
+	plan, err := c.planTree(c.merge(tree, &file{name: at.File, repository: p.own}))
 	var wrong Errors
 	switch {
 	case c.incomplete && (err != nil || !plan.Created):
-		return nil, errNotHere
+		return nil, errSkipped
 	case errors.As(err, &wrong):
 		return nil, wrong
 	}
 	return plan, err
 }
 
-// forwarded are the variables that a child pipeline is given: those of the job's YAML unless it says otherwise, and those
+// forwarded returns the variables that a child pipeline is given: those of the job's YAML unless it says otherwise, and those
 // of this run only if it says so.
-func (p *planner) forwarded(job *Job) []Variable {
+func (p *Plan) forwarded(job *Job) []Variable {
 	var forwarded []Variable
-	if yes, said := job.Trigger.Forward["yaml_variables"]; yes || !said {
-		scope := newScope(newVariableSet(p.base.list, job.Variables), p.settings(""))
+	if yes, given := job.Trigger.Forward["yaml_variables"]; yes || !given {
+		settings := newVariableSet(visibleVariables(p.Project, "", p.Event.RefProtected), visibleVariables(p.Run, "", p.Event.RefProtected))
+		scope := newScope(newVariableSet(p.Predefined, job.Variables), settings)
 		for _, v := range job.Variables {
 			v.Value, _ = scope.expandedValue(v.Key)
 			forwarded = append(forwarded, v)
 		}
 	}
 	if job.Trigger.Forward["pipeline_variables"] {
-		forwarded = mergeVariables(forwarded, p.event.Variables)
+		forwarded = mergeVariables(forwarded, p.Run)
 	}
 	return forwarded
 }

@@ -1,4 +1,4 @@
-package pipeline
+package pipeline_test
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
 // TestConformance compares the verdict on every case with GitLab's. CONFORMANCE_DIR names another folder of cases.
@@ -126,7 +130,7 @@ func readCase(t *testing.T, file string) *conformanceCase {
 
 // caseEvent is the form of event.json.
 type caseEvent struct {
-	Source            Source
+	Source            pipeline.Source
 	Branch, Tag       string
 	DefaultBranch     string              `json:"default_branch"`
 	BeforeSHAZero     bool                `json:"before_sha_zero"`
@@ -149,7 +153,7 @@ type caseEvent struct {
 	} `json:"merge_request"`
 }
 
-func (c *conformanceCase) load(t *testing.T) (*Project, Event) {
+func (c *conformanceCase) load(t *testing.T) (*pipeline.Project, pipeline.Event) {
 	t.Helper()
 	var e caseEvent
 	decoder := json.NewDecoder(bytes.NewReader(c.event))
@@ -158,34 +162,34 @@ func (c *conformanceCase) load(t *testing.T) (*Project, Event) {
 	if err := decoder.Decode(&e); err != nil {
 		t.Fatalf("event.json: %v", err)
 	}
-	event := Event{
+	event := pipeline.Event{
 		Source: e.Source, Branch: e.Branch, Tag: e.Tag, NewBranch: e.BeforeSHAZero, Changed: e.Changed, CompareTo: e.CompareTo,
 		OpenMergeRequests: e.OpenMergeRequests, RefProtected: e.RefProtected, Variables: variablesOf(e.Variables),
 		Inputs: e.Inputs, CommitMessage: e.CommitMessage,
 	}
-	if event.skipMark() != "" {
+	if pipeline.SkipMark(event) != "" {
 		// The verdicts come from the engine behind GitLab's look at the message: it decides on the jobs all the same.
-		title, description := splitCommitMessage(e.CommitMessage)
+		title, description := pipeline.SplitCommitMessage(e.CommitMessage)
 		event.Predefined = map[string]string{
 			"CI_COMMIT_MESSAGE": e.CommitMessage, "CI_COMMIT_TITLE": title, "CI_COMMIT_DESCRIPTION": description,
 		}
 		event.CommitMessage = ""
 	}
 	if m := e.MergeRequest; m != nil {
-		event.MergeRequestInfo = &MergeRequestInfo{IID: m.IID, SourceBranch: m.SourceBranch, TargetBranch: m.TargetBranch,
+		event.MergeRequestInfo = &pipeline.MergeRequestInfo{IID: m.IID, SourceBranch: m.SourceBranch, TargetBranch: m.TargetBranch,
 			Title: m.Title, Draft: m.Draft, Labels: m.Labels, Fork: m.Fork}
 	}
-	project, err := Load(c.files, Options{DefaultBranch: e.DefaultBranch, Variables: variablesOf(e.ProjectVariables), Resolver: &c.projects})
+	project, err := pipeline.Load(c.files, pipeline.Options{DefaultBranch: e.DefaultBranch, Variables: variablesOf(e.ProjectVariables), Resolver: &c.projects})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return project, event
 }
 
-func variablesOf(m map[string]string) []Variable {
-	var list []Variable
-	for _, key := range sortedKeys(m) {
-		list = append(list, Variable{Key: key, Value: m[key]})
+func variablesOf(m map[string]string) []pipeline.Variable {
+	var list []pipeline.Variable
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, pipeline.Variable{Key: key, Value: m[key]})
 	}
 	return list
 }
@@ -196,7 +200,7 @@ func (c *conformanceCase) verdict(t *testing.T) (verdict any, where string) {
 	project, event := c.load(t)
 	plan, err := project.Plan(context.Background(), event)
 	m := map[string]any{"valid": err == nil}
-	var wrong Errors
+	var wrong pipeline.Errors
 	switch {
 	case errors.As(err, &wrong):
 		where = wrong[0].Path
@@ -208,7 +212,7 @@ func (c *conformanceCase) verdict(t *testing.T) (verdict any, where string) {
 	case !plan.Created:
 		m["created"], m["reason"] = false, plan.Reason
 	default:
-		m["created"], m["stages"], m["jobs"] = true, plan.Stages, plan.Jobs
+		m["created"], m["stages"], m["jobs"] = true, plan.Stages, render.GitLabJobs(plan.Jobs)
 		if plan.Name != "" {
 			m["name"] = plan.Name
 		}

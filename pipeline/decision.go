@@ -11,30 +11,30 @@ import (
 // A Decision says why a job, an include or the pipeline itself is part of an event's pipeline, or is not.
 type Decision struct {
 	// Rule is the 0-based index of the rule that matched; -1 if none did, or there are no rules.
-	Rule int
+	Rule int `json:"rule,omitzero"`
 	// Text is one line for people: "rules[1] matched: if $CI_COMMIT_TAG".
-	Text string
+	Text string `json:"text,omitzero"`
 	// Position of that rule, or of the job.
-	Position Position
+	Position Position `json:"position,omitzero"`
 	// AssumedChanges reports that the rule holds because GitLab takes its `changes` for true: the event has no diff, as with tags,
 	// schedules and new branches, and the rule has no compare_to.
-	AssumedChanges bool
+	AssumedChanges bool `json:"assumed_changes,omitzero"`
 	// Checks are the rules, or the `only` and `except`, that decided, in their order.
-	Checks []Check
+	Checks []Check `json:"checks,omitzero"`
 }
 
 // A Check is one entry of `rules`, or an `only` or `except`, as it was evaluated for an event.
 type Check struct {
 	// Keyword is "rules", "workflow:rules", "include:rules", "only" or "except"; Index is the 0-based index among the rules.
-	Keyword string
-	Index   int
+	Keyword string `json:"keyword,omitzero"`
+	Index   int    `json:"index,omitzero"`
 	// Text is the condition on one line: "if $CI_COMMIT_TAG, when manual".
-	Text     string
-	Position Position
-	Result   CheckResult
+	Text     string      `json:"text,omitzero"`
+	Position Position    `json:"position,omitzero"`
+	Result   CheckResult `json:"result,omitzero"`
 	// Variables are those that were looked up, in that order, each once. What a condition does not get to is not among them:
 	// of `$A && $B` only A, if A is not set.
-	Variables []SeenVariable
+	Variables []SeenVariable `json:"variables,omitzero"`
 }
 
 // A CheckResult is the outcome of a [Check].
@@ -51,19 +51,19 @@ const (
 
 // A SeenVariable is a variable as a rule saw it: after precedence, environment scopes and protection.
 type SeenVariable struct {
-	Name string
+	Name string `json:"name,omitzero"`
 	// Value is empty if the variable is not set. The values of masked variables are replaced by [MASKED].
-	Value string
-	Set   bool
+	Value string `json:"value,omitzero"`
+	Set   bool   `json:"set,omitzero"`
 }
 
 // An Include is an entry of `include` that has rules, with what they decided.
 type Include struct {
 	// Name is the file, project, component, template or URL as written.
-	Name     string
-	Position Position
-	Included bool
-	Decision Decision
+	Name     string   `json:"name,omitzero"`
+	Position Position `json:"position,omitzero"`
+	Included bool     `json:"included,omitzero"`
+	Decision Decision `json:"decision,omitzero"`
 }
 
 // maskedValue stands for the values of masked variables, as in GitLab's job logs.

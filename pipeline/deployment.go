@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"encoding/json"
-
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -46,7 +44,7 @@ func (c *checker) environment(p *keyPath, n *node) *Environment {
 	return &Environment{
 		Name: name.RubyText(), URL: n.Get("url").RubyText(), OnStop: n.Get("on_stop").RubyText(), Action: n.Get("action").RubyText(),
 		AutoStopIn: n.Get("auto_stop_in").RubyText(), DeploymentTier: n.Get("deployment_tier").RubyText(),
-		Kubernetes: n.Get("kubernetes").Any(), stored: n.Any().(map[string]any),
+		Kubernetes: n.Get("kubernetes").Any(),
 	}
 }
 
@@ -94,33 +92,4 @@ func (c *checker) dashboard(p *keyPath, n, dashboard *node) {
 			c.fail(p.child(key), n.Get(key), "remove it here", "is set in dashboard too")
 		}
 	}
-}
-
-// MarshalJSON writes an environment as it was given, with name and url expanded and without GitLab's default action.
-func (e *Environment) MarshalJSON() ([]byte, error) {
-	m := make(map[string]any)
-	for k, v := range e.stored {
-		if v != nil {
-			m[k] = v
-		}
-	}
-	set := func(key, value string) {
-		delete(m, key)
-		if value != "" {
-			m[key] = value
-		}
-	}
-	m["name"] = e.Name
-	set("url", e.URL)
-	set("on_stop", e.OnStop)
-	set("auto_stop_in", e.AutoStopIn)
-	set("deployment_tier", e.DeploymentTier)
-	set("action", e.Action)
-	if e.Action == "start" {
-		delete(m, "action")
-	}
-	if e.Kubernetes != nil {
-		m["kubernetes"] = e.Kubernetes
-	}
-	return json.Marshal(m)
 }

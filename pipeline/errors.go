@@ -7,14 +7,14 @@ import (
 
 // An Error is one thing that is wrong with a configuration: where, what, and what would be right.
 type Error struct {
-	Position Position
+	Position Position `json:"position,omitzero"`
 	// Path is the key path of the place, as in "jobs:build:needs".
-	Path string
+	Path string `json:"path,omitzero"`
 	// Message says what is wrong; Hint, where there is one, what would be right.
-	Message string
-	Hint    string
+	Message string `json:"message,omitzero"`
+	Hint    string `json:"hint,omitzero"`
 	// Create says that the configuration as such is fine, but this event's pipeline cannot be created.
-	Create bool
+	Create bool `json:"create,omitzero"`
 }
 
 func (e *Error) Error() string {

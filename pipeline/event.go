@@ -19,60 +19,60 @@ const (
 // configuration, which jobs there are. The zero value of every field but Source means "GitLab's default".
 type Event struct {
 	// Name is a label for people ("merge request from a fork"); it has no effect.
-	Name   string
-	Source Source
+	Name   string `json:"name,omitzero"`
+	Source Source `json:"source,omitzero"`
 	// Branch is the pipeline's branch; empty for tags. For merge requests the source branch is used.
-	Branch string
+	Branch string `json:"branch,omitzero"`
 	// Tag is the pipeline's tag; with it Branch is empty.
-	Tag string
+	Tag string `json:"tag,omitzero"`
 	// NewBranch says that the push made the branch (CI_COMMIT_BEFORE_SHA is zero): there is no diff, and
 	// `rules:changes` is true.
-	NewBranch bool
+	NewBranch bool `json:"new_branch,omitzero"`
 	// Changed holds the paths that the push or the merge request changes, relative to the project's root.
-	Changed []string
+	Changed []string `json:"changed,omitzero"`
 	// CompareTo gives the paths that differ from a ref, for `rules:changes:compare_to`. Refs named here exist.
-	CompareTo map[string][]string
+	CompareTo map[string][]string `json:"compare_to,omitzero"`
 	// AnyRef says that the refs that CompareTo does not name exist, too, and differ by Changed: for events that are looked
 	// at without the repository's refs.
-	AnyRef bool
+	AnyRef bool `json:"any_ref,omitzero"`
 	// MergeRequestInfo is set for the source merge_request_event.
-	MergeRequestInfo *MergeRequestInfo
+	MergeRequestInfo *MergeRequestInfo `json:"merge_request_info,omitzero"`
 	// OpenMergeRequests is the list in CI_OPEN_MERGE_REQUESTS of a branch pipeline.
-	OpenMergeRequests []string
+	OpenMergeRequests []string `json:"open_merge_requests,omitzero"`
 	// RefProtected is CI_COMMIT_REF_PROTECTED.
-	RefProtected bool
+	RefProtected bool `json:"ref_protected,omitzero"`
 	// Variables are given to this run (web form, API, trigger, schedule); they beat project variables.
-	Variables []Variable
+	Variables []Variable `json:"variables,omitzero"`
 	// Inputs are the pipeline's inputs, by name.
-	Inputs map[string]any
+	Inputs map[string]any `json:"inputs,omitzero"`
 	// SHA is the commit, 40 hexadecimal digits; a fixed one if empty.
-	SHA string
+	SHA string `json:"sha,omitzero"`
 	// CommitMessage is CI_COMMIT_MESSAGE; "change" if empty. Where it says [skip ci] or [ci skip], a push and a merge
 	// request have no jobs.
-	CommitMessage string
+	CommitMessage string `json:"commit_message,omitzero"`
 	// Predefined adds or replaces predefined variables that depend on the machine (CI_REGISTRY, CI_PROJECT_DIR, ...).
-	Predefined map[string]string
+	Predefined map[string]string `json:"predefined,omitzero"`
 
-	// parent is the source of the first pipeline above a child pipeline, whose diff and merge request the child has;
-	// depth is how many pipelines are above.
-	parent Source
-	depth  int
+	// RootSource is set for child pipelines: the source of the first pipeline above, whose diff and merge request the child has.
+	// Depth is how many pipelines are above.
+	RootSource Source `json:"root_source,omitzero"`
+	Depth      int    `json:"depth,omitzero"`
 }
 
 // MergeRequestInfo describes the merge request of an [Event].
 type MergeRequestInfo struct {
-	IID          int
-	SourceBranch string
+	IID          int    `json:"iid,omitzero"`
+	SourceBranch string `json:"source_branch,omitzero"`
 	// TargetBranch is the project's default branch if empty.
-	TargetBranch string
-	Title        string
-	Draft        bool
-	Labels       []string
+	TargetBranch string   `json:"target_branch,omitzero"`
+	Title        string   `json:"title,omitzero"`
+	Draft        bool     `json:"draft,omitzero"`
+	Labels       []string `json:"labels,omitzero"`
 	// Fork says that the source project is another one, whose path is SourceProject ("contributor/app" if empty).
-	Fork          bool
-	SourceProject string
+	Fork          bool   `json:"fork,omitzero"`
+	SourceProject string `json:"source_project,omitzero"`
 	// Kind is CI_MERGE_REQUEST_EVENT_TYPE: "detached" (if empty), "merged_result" or "merge_train".
-	Kind string
+	Kind string `json:"kind,omitzero"`
 }
 
 // A Variable is a CI/CD variable with what GitLab's settings page knows of it.

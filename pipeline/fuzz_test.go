@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
 // FuzzCompile compiles any two files for any event: the result is a plan or [pipeline.Errors], never a panic.
@@ -62,7 +64,7 @@ func FuzzCompile(f *testing.F) {
 		}
 		for _, job := range plan.Jobs {
 			plan.Environment(job, nil, nil)
-			if _, err := job.MarshalJSON(); err != nil {
+			if _, err := json.Marshal(render.NewGitLabJob(job)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"encoding/json"
 	"slices"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
@@ -98,48 +97,4 @@ func (c *checker) pullPolicy(p *keyPath, n *node) []string {
 		return nil
 	}
 	return list
-}
-
-// stored gives an image as GitLab keeps it.
-func (i Image) stored() map[string]any {
-	m := map[string]any{"name": i.Name}
-	if i.Entrypoint != nil {
-		m["entrypoint"] = i.Entrypoint
-	}
-	if i.Command != nil {
-		m["command"] = i.Command
-	}
-	if i.Alias != "" {
-		m["alias"] = i.Alias
-	}
-	if len(i.PullPolicy) > 0 {
-		m["pull_policy"] = i.PullPolicy
-	}
-	executor := make(map[string]any)
-	if i.Docker != nil {
-		executor["docker"] = i.Docker
-	}
-	if i.Kubernetes != nil {
-		executor["kubernetes"] = i.Kubernetes
-	}
-	if len(executor) > 0 {
-		m["executor_opts"] = executor
-	}
-	if i.Variables != nil {
-		values := make(map[string]string, len(i.Variables))
-		for _, v := range i.Variables {
-			values[v.Key] = v.Value
-		}
-		m["variables"] = values
-	}
-	return m
-}
-
-// MarshalJSON writes an image that has only a name as a string, and others as GitLab keeps them.
-func (i Image) MarshalJSON() ([]byte, error) {
-	stored := i.stored()
-	if len(stored) == 1 {
-		return json.Marshal(i.Name)
-	}
-	return json.Marshal(stored)
 }

@@ -17,8 +17,8 @@ type jobSpec struct {
 	base string // in the configuration: "test"
 	node *node
 	key  *node
-	// merged is the configuration that the job is part of.
-	merged *node
+	// keywords are the places of the keywords, by key path.
+	keywords map[string]Position
 
 	stage       string
 	when        When

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
 const withMissingParts = `
@@ -161,7 +162,7 @@ func TestSkipMissingLeavesOutWhatRefersToIt(t *testing.T) {
 			}}
 			config := "include: [{project: a/b, file: c.yml}]\n" + test.config
 			plan := mustPlan(t, load(t, options, map[string]string{".gitlab-ci.yml": config}), pipeline.Event{Source: pipeline.Push, Branch: "main"})
-			jobs, err := json.Marshal(plan.Jobs)
+			jobs, err := json.Marshal(render.GitLabJobs(plan.Jobs))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,8 +206,8 @@ func TestSkipMissingOfAChildPipeline(t *testing.T) {
 			t.Fatal(err)
 		}
 		trigger := plan.Job("child").Trigger
-		if wrong := (pipeline.Errors)(nil); trigger.Child != nil || errors.As(trigger.ChildError, &wrong) == skip {
-			t.Errorf("skip %v: %v, %v", skip, trigger.Child, trigger.ChildError)
+		if wrong := (pipeline.Errors)(nil); trigger.Child != nil || errors.As(trigger.ChildError(), &wrong) == skip {
+			t.Errorf("skip %v: %v, %v", skip, trigger.Child, trigger.ChildError())
 		}
 	}
 }

@@ -1,36 +1,36 @@
 package pipeline
 
 import (
-	"context"
+	"errors"
 	"time"
 )
 
 // A Plan is one pipeline with everything decided: plain data, in GitLab's order (by stage, then as in the merged
 // configuration). The runner executes a Plan; nothing in it depends on the environment or the network.
 type Plan struct {
-	Event Event
+	Event Event `json:"event,omitzero"`
 	// Created is false when GitLab would make no pipeline, or a skipped one without jobs; Reason says why: "workflow",
 	// "no_jobs" or, for a commit message that skips it, "skip_ci".
-	Created bool
-	Reason  string
+	Created bool   `json:"created,omitzero"`
+	Reason  string `json:"reason,omitzero"`
 	// Decision is the rule of workflow:rules that let the pipeline in or kept it out, or the mark in the commit message.
-	Decision Decision
+	Decision Decision `json:"decision,omitzero"`
 	// Name is `workflow:name`, expanded.
-	Name string
+	Name string `json:"name,omitzero"`
 	// AutoCancel is `workflow:auto_cancel` as written, nil if not given.
-	AutoCancel *AutoCancel
+	AutoCancel *AutoCancel `json:"auto_cancel,omitzero"`
 	// Stages are those that have jobs, in order.
-	Stages []string
-	Jobs   []*Job
+	Stages []string `json:"stages,omitzero"`
+	Jobs   []*Job   `json:"jobs,omitzero"`
 	// Predefined, Project and Run are the pipeline's variables outside of YAML, in ascending precedence:
 	// Predefined < YAML (Job.Variables) < dotenv reports < Project < Run. See [Plan.Environment].
-	Predefined []Variable
-	Project    []Variable
-	Run        []Variable
+	Predefined []Variable `json:"predefined,omitzero"`
+	Project    []Variable `json:"project,omitzero"`
+	Run        []Variable `json:"run,omitzero"`
 	// Includes are the entries of `include` that have rules, with what these decided.
-	Includes []Include
+	Includes []Include `json:"includes,omitzero"`
 	// Dropped are the jobs of the configuration that this event leaves out, with the decision that did it.
-	Dropped []*Job
+	Dropped []*Job `json:"dropped,omitzero"`
 }
 
 // Job finds a job by its name; nil if there is none.
@@ -60,130 +60,137 @@ const (
 // the runner; names of environments, resource groups and tags are.
 type Job struct {
 	// Name is unique in the plan: "lint", "test: [1.27, amd64]" for a matrix, "test 1/3" for `parallel: 3`.
-	Name string
+	Name string `json:"name,omitzero"`
 	// BaseName is the name in the configuration.
-	BaseName string
-	Stage    string
-	When     When
+	BaseName string `json:"base_name,omitzero"`
+	Stage    string `json:"stage,omitzero"`
+	When     When   `json:"when,omitzero"`
 	// StartIn is the delay of a delayed job, StartInText as written.
-	StartIn     time.Duration
-	StartInText string
+	StartIn     time.Duration `json:"start_in,omitzero"`
+	StartInText string        `json:"start_in_text,omitzero"`
 	// AllowFailure without exit codes allows every failure.
-	AllowFailure          bool
-	AllowFailureExitCodes []int
+	AllowFailure          bool  `json:"allow_failure,omitzero"`
+	AllowFailureExitCodes []int `json:"allow_failure_exit_codes,omitzero"`
+	// AllowFailureCriteria reports that `allow_failure` is a hash, be it without exit_codes.
+	AllowFailureCriteria bool `json:"allow_failure_criteria,omitzero"`
 	// Needs is nil if the job has no `needs` (then it waits for all earlier stages), and empty for `needs: []`.
-	Needs []Need
+	Needs []Need `json:"needs,omitzero"`
 	// Dependencies names the jobs whose artifacts are fetched; nil means: by needs, else all of earlier stages.
-	Dependencies  []string
-	Environment   *Environment
-	ResourceGroup string
-	Interruptible *bool
-	Retry         *Retry
+	Dependencies  []string     `json:"dependencies,omitzero"`
+	Environment   *Environment `json:"environment,omitzero"`
+	ResourceGroup string       `json:"resource_group,omitzero"`
+	Interruptible *bool        `json:"interruptible,omitzero"`
+	Retry         *Retry       `json:"retry,omitzero"`
 	// Timeout is zero if not given.
-	Timeout time.Duration
+	Timeout time.Duration `json:"timeout,omitzero"`
 	// Parallel and Instance are the total and the 1-based number of a parallel job; zero if it is not one.
-	Parallel, Instance int
-	Tags               []string
-	Image              *Image
-	Services           []Image
+	Parallel int      `json:"parallel,omitzero"`
+	Instance int      `json:"instance,omitzero"`
+	Tags     []string `json:"tags,omitzero"`
+	Image    *Image   `json:"image,omitzero"`
+	Services []Image  `json:"services,omitzero"`
 	// Variables are the job's YAML variables after global, workflow, job, matrix and rule variables and `inherit`.
-	Variables                         []Variable
-	Script, BeforeScript, AfterScript []string
-	Cache                             []Cache
-	Artifacts                         *Artifacts
+	Variables    []Variable `json:"variables,omitzero"`
+	Script       []string   `json:"script,omitzero"`
+	BeforeScript []string   `json:"before_script,omitzero"`
+	AfterScript  []string   `json:"after_script,omitzero"`
+	Cache        []Cache    `json:"cache,omitzero"`
+	Artifacts    *Artifacts `json:"artifacts,omitzero"`
 	// Trigger is set for jobs that start another pipeline; they have no scripts.
-	Trigger            *TriggerSpec
-	ManualConfirmation string
+	Trigger            *TriggerSpec `json:"trigger,omitzero"`
+	ManualConfirmation string       `json:"manual_confirmation,omitzero"`
 	// Coverage is the pattern (RE2) without its slashes.
-	Coverage string
+	Coverage string `json:"coverage,omitzero"`
 	// Release, Hooks, IDTokens, Secrets, Pages and Run are kept as GitLab stores them.
-	Release, Hooks, IDTokens, Secrets, Pages, Run any
-	Identity                                      string
+	Release  any    `json:"release,omitzero"`
+	Hooks    any    `json:"hooks,omitzero"`
+	IDTokens any    `json:"id_tokens,omitzero"`
+	Secrets  any    `json:"secrets,omitzero"`
+	Pages    any    `json:"pages,omitzero"`
+	Run      any    `json:"run,omitzero"`
+	Identity string `json:"identity,omitzero"`
 	// Source is where the job is defined; Decision is the rule that let it in or kept it out.
-	Source   Position
-	Decision Decision
-
-	exitCodesGiven bool
-	// written is the job in the merged configuration merged; see [Job.Position].
-	written, merged *node
+	Source   Position `json:"source,omitzero"`
+	Decision Decision `json:"decision,omitzero"`
+	// Keywords are the places of the job's keywords, by key path ("artifacts:paths"); see [Job.Position].
+	Keywords map[string]Position `json:"keywords,omitzero"`
 }
 
 // A Need is an edge of the graph: this job starts after Job.
 type Need struct {
-	Job string
+	Job string `json:"job,omitzero"`
 	// Artifacts says that the needed job's artifacts are fetched (GitLab's default).
-	Artifacts bool
-	Optional  bool
+	Artifacts bool `json:"artifacts,omitzero"`
+	Optional  bool `json:"optional,omitzero"`
 	// Project, Ref and Pipeline are set for needs across projects or pipelines; the runner leaves those out.
-	Project, Ref, Pipeline string
+	Project  string `json:"project,omitzero"`
+	Ref      string `json:"ref,omitzero"`
+	Pipeline string `json:"pipeline,omitzero"`
 }
 
 // An Environment is the keyword `environment` of a job.
 type Environment struct {
-	Name           string
-	URL            string
-	OnStop         string
-	Action         string // "start" (default), "prepare", "stop", "verify", "access"
-	AutoStopIn     string
-	DeploymentTier string
-	Kubernetes     any
-
-	stored map[string]any
+	Name           string `json:"name,omitzero"`
+	URL            string `json:"url,omitzero"`
+	OnStop         string `json:"on_stop,omitzero"`
+	Action         string `json:"action,omitzero"` // "start" (default), "prepare", "stop", "verify", "access"
+	AutoStopIn     string `json:"auto_stop_in,omitzero"`
+	DeploymentTier string `json:"deployment_tier,omitzero"`
+	Kubernetes     any    `json:"kubernetes,omitzero"`
 }
 
 // Retry is the keyword `retry`: Max is 0 to 2; When and ExitCodes limit it to kinds of failures.
 type Retry struct {
-	Max       int
-	When      []string
-	ExitCodes []int
-
-	// given says that the keyword was a hash, maxGiven that it had max.
-	given, maxGiven bool
+	Max       int      `json:"max,omitzero"`
+	When      []string `json:"when,omitzero"`
+	ExitCodes []int    `json:"exit_codes,omitzero"`
+	// NoMax reports that the keyword is a hash without max.
+	NoMax bool `json:"no_max,omitzero"`
 }
 
 // An Image is the keyword `image`, or an item of `services`.
 type Image struct {
-	Name       string
-	Alias      string
-	Entrypoint []string
-	Command    []string
-	PullPolicy []string
-	Docker     any
-	Kubernetes any
-	Variables  []Variable
+	Name       string     `json:"name,omitzero"`
+	Alias      string     `json:"alias,omitzero"`
+	Entrypoint []string   `json:"entrypoint,omitzero"`
+	Command    []string   `json:"command,omitzero"`
+	PullPolicy []string   `json:"pull_policy,omitzero"`
+	Docker     any        `json:"docker,omitzero"`
+	Kubernetes any        `json:"kubernetes,omitzero"`
+	Variables  []Variable `json:"variables,omitzero"`
 }
 
 // A Cache is an item of the keyword `cache`.
 type Cache struct {
 	// Key is the given key; with KeyFiles it is computed from those files, after KeyPrefix.
-	Key             string
-	KeyFiles        []string
-	KeyFilesCommits []string
-	KeyPrefix       string
-	FallbackKeys    []string
-	Paths           []string
-	Untracked       bool
-	Unprotect       bool
-	When            string // "on_success" (default), "on_failure", "always"
-	Policy          string // "pull-push" (default), "pull", "push", or a variable
-
-	untrackedGiven bool
+	Key             string   `json:"key,omitzero"`
+	KeyFiles        []string `json:"key_files,omitzero"`
+	KeyFilesCommits []string `json:"key_files_commits,omitzero"`
+	KeyPrefix       string   `json:"key_prefix,omitzero"`
+	FallbackKeys    []string `json:"fallback_keys,omitzero"`
+	Paths           []string `json:"paths,omitzero"`
+	Untracked       bool     `json:"untracked,omitzero"`
+	// UntrackedSet reports that the key untracked is given, be it false.
+	UntrackedSet bool   `json:"untracked_set,omitzero"`
+	Unprotect    bool   `json:"unprotect,omitzero"`
+	When         string `json:"when,omitzero"`   // "on_success" (default), "on_failure", "always"
+	Policy       string `json:"policy,omitzero"` // "pull-push" (default), "pull", "push", or a variable
 }
 
 // Artifacts is the keyword `artifacts`. Reports maps a kind (junit, dotenv, coverage_report, ...) to its paths.
 type Artifacts struct {
-	Paths     []string
-	Exclude   []string
-	Untracked bool
-	ExpireIn  string
-	ExposeAs  string
-	Name      string
-	When      string // "on_success" (default), "on_failure", "always"
-	Public    *bool
-	Access    string
-	Reports   map[string]any
-
-	stored map[string]any
+	Paths     []string       `json:"paths,omitzero"`
+	Exclude   []string       `json:"exclude,omitzero"`
+	Untracked bool           `json:"untracked,omitzero"`
+	ExpireIn  string         `json:"expire_in,omitzero"`
+	ExposeAs  string         `json:"expose_as,omitzero"`
+	Name      string         `json:"name,omitzero"`
+	When      string         `json:"when,omitzero"` // "on_success" (default), "on_failure", "always"
+	Public    *bool          `json:"public,omitzero"`
+	Access    string         `json:"access,omitzero"`
+	Reports   map[string]any `json:"reports,omitzero"`
+	// Stored is the keyword as GitLab stores it: the keys that are given.
+	Stored map[string]any `json:"stored,omitzero"`
 }
 
 // ReportPaths gives the paths of a kind of report, whichever of its forms was written.
@@ -214,19 +221,32 @@ func (a *Artifacts) ReportPaths(kind string) []string {
 // A TriggerSpec is the keyword `trigger`.
 type TriggerSpec struct {
 	// Project and Branch name the downstream project; empty for child pipelines.
-	Project, Branch string
-	Strategy        string
+	Project  string `json:"project,omitzero"`
+	Branch   string `json:"branch,omitzero"`
+	Strategy string `json:"strategy,omitzero"`
 	// Include is the child pipeline's include as written.
-	Include []any
-	Inputs  map[string]any
-	Forward map[string]bool
-	// Child is the compiled child pipeline where its configuration can be had at compile time, and ChildError why not.
-	Child      *Plan
-	ChildError error
+	Include []any           `json:"include,omitzero"`
+	Inputs  map[string]any  `json:"inputs,omitzero"`
+	Forward map[string]bool `json:"forward,omitzero"`
+	// Stored is the keyword as GitLab stores it: the keys that are given.
+	Stored map[string]any `json:"stored,omitzero"`
+	// Child is the compiled child pipeline. Where there is none, ChildErrors are the reasons for which GitLab would refuse it, or
+	// ChildUnknown is why it is not known: its configuration is skipped, or is an artifact of [TriggerSpec.ArtifactJobs], from
+	// which [Project.ChildPlan] makes it.
+	Child        *Plan  `json:"child,omitzero"`
+	ChildErrors  Errors `json:"child_errors,omitzero"`
+	ChildUnknown string `json:"child_unknown,omitzero"`
+}
 
-	stored   map[string]any
-	node     *node
-	generate func(context.Context, ArtifactReader) (*Plan, error)
+// ChildError returns why there is no child pipeline: ChildErrors, or ChildUnknown as an error; nil if neither is set.
+func (t *TriggerSpec) ChildError() error {
+	switch {
+	case len(t.ChildErrors) > 0:
+		return t.ChildErrors
+	case t.ChildUnknown != "":
+		return errors.New(t.ChildUnknown)
+	}
+	return nil
 }
 
 // AutoCancel is `workflow:auto_cancel`.
@@ -238,6 +258,7 @@ type AutoCancel struct {
 // A Position is a place in a configuration file. Line and Column are 1-based; zero means unknown.
 type Position struct {
 	// File is the path as the project knows it ("ci/lint.yml", "platform/ci@v1:lint.yml").
-	File         string
-	Line, Column int
+	File   string `json:"file,omitzero"`
+	Line   int    `json:"line,omitzero"`
+	Column int    `json:"column,omitzero"`
 }

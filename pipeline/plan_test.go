@@ -168,15 +168,15 @@ other: {script: [x], rules: [{changes: [b.go]}]}
 	plan := mustPlan(t, project, pipeline.Event{Source: pipeline.Push, Branch: "main", Changed: []string{"a.go"}})
 	child := plan.Job("child").Trigger.Child
 	if child == nil || len(child.Jobs) != 1 || child.Jobs[0].Name != "zed" {
-		t.Errorf("child: %+v, %v", child, plan.Job("child").Trigger.ChildError)
+		t.Errorf("child: %+v, %v", child, plan.Job("child").Trigger.ChildError())
 	}
 	for _, name := range []string{"broken", "later"} {
-		if err := plan.Job(name).Trigger.ChildError; err == nil {
+		if err := plan.Job(name).Trigger.ChildError(); err == nil {
 			t.Errorf("%s has no error", name)
 		}
 	}
 	deep := plan.Job("self").Trigger.Child.Job("self").Trigger.Child.Job("self").Trigger
-	if deep.Child != nil || deep.ChildError == nil {
+	if deep.Child != nil || deep.ChildError() == nil {
 		t.Error("child pipelines go down without end")
 	}
 }

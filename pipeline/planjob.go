@@ -14,7 +14,7 @@ func (p *planner) job(d *decision) *Job {
 		Release: s.release, Hooks: s.hooks, IDTokens: s.idTokens, Secrets: s.secrets, Pages: s.pages,
 		Run: s.run, Identity: s.identity,
 		Source: at(s.key), Decision: Decision{Rule: d.index, Text: d.text, Position: at(s.key), Checks: d.checks},
-		exitCodesGiven: s.hasExitCodes, written: s.node, merged: s.merged,
+		AllowFailureCriteria: s.hasExitCodes, Keywords: s.keywords,
 	}
 	if s.hasNeeds {
 		job.Needs = needList{jobs: s.needs.jobs, foreign: s.needs.foreign}.all()
@@ -61,7 +61,7 @@ func (p *planner) applyRule(job *Job, r *rule) {
 	}
 	if r.allowFailure != nil {
 		job.AllowFailure = *r.allowFailure
-		job.AllowFailureExitCodes, job.exitCodesGiven = nil, false
+		job.AllowFailureExitCodes, job.AllowFailureCriteria = nil, false
 	}
 	if r.interruptible != nil {
 		job.Interruptible = r.interruptible

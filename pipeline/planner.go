@@ -50,6 +50,8 @@ type planner struct {
 	spec     *specification
 	includes []Include
 
+	triggers map[*Job]*node // the keyword of jobs that start a child pipeline
+
 	base *variableSet // predefined variables of the pipeline
 	root []Variable   // global variables with those of the workflow
 }
@@ -63,14 +65,17 @@ func newPlanner(c *compiler, spec *specification) *planner {
 		evaluator: c.evaluator(c.project.own),
 		checker:   checker{cache: c.cache},
 		spec:      spec,
+		triggers:  make(map[*Job]*node),
 		includes:  c.decisions,
 		base:      base,
 	}
 }
 
 func (p *planner) plan() *Plan {
+	event := p.event
+	event.Inputs = plainInputs(event.Inputs)
 	plan := &Plan{
-		Event: p.event, Predefined: p.base.list, Project: p.project.options.Variables, Run: p.event.Variables, Includes: p.includes,
+		Event: event, Predefined: p.base.list, Project: p.project.options.Variables, Run: p.event.Variables, Includes: p.includes,
 	}
 	p.root = p.spec.variables
 	if !p.workflow(plan) {
@@ -99,7 +104,7 @@ func (p *planner) plan() *Plan {
 	}
 	plan.Created = true
 	plan.Jobs = created
-	p.children(plan)
+	p.project.children(p.ctx, plan, p.triggers)
 	for _, j := range created {
 		if len(plan.Stages) == 0 || plan.Stages[len(plan.Stages)-1] != j.Stage {
 			plan.Stages = append(plan.Stages, j.Stage)
@@ -189,6 +194,9 @@ func (p *planner) jobs(plan *Plan) []*Job {
 			p.validate(d, kept)
 			if d.included {
 				created = append(created, job)
+				if job.Trigger != nil {
+					p.triggers[job] = d.spec.node.Get("trigger")
+				}
 			} else {
 				plan.Dropped = append(plan.Dropped, job)
 			}

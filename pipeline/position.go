@@ -1,23 +1,47 @@
 package pipeline
 
+import (
+	"slices"
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
 // Position returns where a keyword of the job is written: Position("artifacts", "paths") is the place of that key in the job, in
 // a job that it extends, in `default`, or among the global keywords. If only a part of the path is written, it is the place of
 // the last key that is; the zero Position means that the first key is written nowhere.
 func (j *Job) Position(keys ...string) Position {
-	var best *node
-	depth := 0
-	for _, tree := range []*node{j.written, j.merged.Get("default"), j.merged} {
-		var last *node
-		n := 0
-		for ; n < len(keys) && tree.Has(keys[n]); n++ {
-			last, tree = tree.Key(keys[n]), tree.Get(keys[n])
-		}
-		if n > depth {
-			best, depth = last, n
+	for n := len(keys); n > 0; n-- {
+		if at, ok := j.Keywords[strings.Join(keys[:n], ":")]; ok {
+			return at
 		}
 	}
-	if best == nil {
-		return Position{}
+	return Position{}
+}
+
+// keywordPositions returns the places of the keywords of a job in the merged configuration tree, by key path. What a job says
+// itself comes before `default`, and that before the global keywords.
+func keywordPositions(tree, job *node) map[string]Position {
+	found := make(map[string]Position, len(job.Pairs))
+	var add func(prefix string, n *node)
+	add = func(prefix string, n *node) {
+		if n == nil {
+			return
+		}
+		for _, pair := range n.Pairs {
+			path := prefix + pair.Key.Text
+			if _, ok := found[path]; !ok {
+				found[path] = at(pair.Key)
+			}
+			add(path+":", pair.Value)
+		}
 	}
-	return at(best)
+	add("", job)
+	add("", tree.Get("default"))
+	for _, key := range rootKeys {
+		if !slices.Contains([]string{"default", "include", "stages", "workflow"}, key) && tree.Has(key) {
+			add("", yamltree.NewMapping([]yamltree.Pair{{Key: tree.Key(key), Value: tree.Get(key)}}, tree.Position))
+		}
+	}
+	return found
 }

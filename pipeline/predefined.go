@@ -43,8 +43,8 @@ func (e Event) sha() string {
 
 // root is the source of the pipeline, of a child pipeline that of the first one above it.
 func (e Event) root() Source {
-	if e.parent != "" {
-		return e.parent
+	if e.RootSource != "" {
+		return e.RootSource
 	}
 	return e.Source
 }

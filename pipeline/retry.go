@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"encoding/json"
 	"slices"
 	"strconv"
 
@@ -38,10 +37,10 @@ func (c *checker) retry(p *keyPath, n *node) *Retry {
 		c.fail(p, n, "", "should be a number or a hash, not %s", describe(n))
 		return nil
 	}
-	r := &Retry{given: true}
+	r := &Retry{NoMax: true}
 	c.allowedKeys(p, n, "max", "when", "exit_codes")
 	if v := n.Get("max"); !v.IsNull() {
-		r.Max, r.maxGiven = c.retryMax(p.child("max"), v), true
+		r.Max, r.NoMax = c.retryMax(p.child("max"), v), false
 	}
 	if c.optionalStringOrStrings(p, n, "when") {
 		r.When = stringList(n.Get("when"))
@@ -95,25 +94,4 @@ func (c *checker) exitCodes(p *keyPath, n *node) []int {
 		codes = append(codes, code)
 	}
 	return codes
-}
-
-// MarshalJSON writes a number if only the maximum is given.
-func (r *Retry) MarshalJSON() ([]byte, error) {
-	if !r.given && r.When == nil && r.ExitCodes == nil {
-		return json.Marshal(r.Max)
-	}
-	m := make(map[string]any)
-	if r.maxGiven || !r.given {
-		m["max"] = r.Max
-	}
-	if r.When != nil {
-		m["when"] = r.When
-	}
-	if r.ExitCodes != nil {
-		m["exit_codes"] = r.ExitCodes
-	}
-	if len(m) == 1 && (r.maxGiven || !r.given) {
-		return json.Marshal(r.Max)
-	}
-	return json.Marshal(m)
 }

@@ -22,7 +22,7 @@ func (c *checker) hooks(p *keyPath, n *node) any {
 	}
 	stored := make(map[string]any)
 	if v := n.Get("pre_get_sources_script"); !v.IsNull() {
-		stored["pre_get_sources_script"] = c.commands(p.child("pre_get_sources_script"), v)
+		stored["pre_get_sources_script"] = anys(c.commands(p.child("pre_get_sources_script"), v))
 	}
 	return stored
 }

@@ -136,7 +136,7 @@ func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *inheritable, 
 			}
 		case buildJob, bridgeJob:
 			job := c.job(p, pair.Key, pair.Value, kind, defaults, s.hasRules)
-			job.merged = tree
+			job.keywords = keywordPositions(tree, pair.Value)
 			s.jobs = append(s.jobs, job)
 		}
 	}

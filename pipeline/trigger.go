@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"encoding/json"
 	"slices"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
@@ -20,7 +19,7 @@ func (c *checker) trigger(p *keyPath, n *node) *TriggerSpec {
 		if n.IsBlank() {
 			c.fail(p, n, "", "the project is missing")
 		}
-		return &TriggerSpec{Project: n.Text, stored: map[string]any{"project": n.Text}}
+		return &TriggerSpec{Project: n.Text, Stored: map[string]any{"project": n.Text}}
 	case !n.Is(yamltree.Mapping):
 		c.fail(p, n, "", "should be a project or a hash, not %s", describe(n))
 		return nil
@@ -28,7 +27,7 @@ func (c *checker) trigger(p *keyPath, n *node) *TriggerSpec {
 		c.fail(p, n, "write project or include", "is empty")
 		return nil
 	}
-	t := &TriggerSpec{stored: storedKeys(n), node: n}
+	t := &TriggerSpec{Stored: storedKeys(n)}
 	if n.Has("include") {
 		c.allowedKeys(p, n, "strategy", "include", "forward")
 		c.strategy(p, n)
@@ -131,27 +130,4 @@ func (t *TriggerSpec) ArtifactJobs() []string {
 		}
 	}
 	return jobs
-}
-
-// MarshalJSON writes a trigger as GitLab keeps it.
-func (t *TriggerSpec) MarshalJSON() ([]byte, error) {
-	if t.stored != nil {
-		return json.Marshal(t.stored)
-	}
-	m := make(map[string]any)
-	for key, value := range map[string]string{"project": t.Project, "branch": t.Branch, "strategy": t.Strategy} {
-		if value != "" {
-			m[key] = value
-		}
-	}
-	if t.Include != nil {
-		m["include"] = t.Include
-	}
-	if t.Inputs != nil {
-		m["inputs"] = t.Inputs
-	}
-	if t.Forward != nil {
-		m["forward"] = t.Forward
-	}
-	return json.Marshal(m)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
 // These verdicts follow from GitLab's code and documentation; the conformance cases have those of GitLab itself.
@@ -29,7 +30,7 @@ func verdictOn(t *testing.T, event pipeline.Event, files map[string]string) stri
 	case !plan.Created:
 		return "none: " + plan.Reason
 	}
-	text, err := json.Marshal(plan.Jobs)
+	text, err := json.Marshal(render.GitLabJobs(plan.Jobs))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was
 			if plan, err = runner.Select(plan, names); err != nil {
 				return err
 			}
-			options.Dir = project.dir
+			options.Dir, options.ChildPlan = project.dir, loaded.ChildPlan
 			if err := play.apply(cmd, &options); err != nil {
 				return err
 			}

@@ -80,7 +80,7 @@ func checkChildPipelines(p *pass) {
 	for _, plan := range p.plans {
 		for _, job := range plan.Jobs {
 			var wrong pipeline.Errors
-			if job.Trigger != nil && errors.As(job.Trigger.ChildError, &wrong) {
+			if job.Trigger != nil && errors.As(job.Trigger.ChildError(), &wrong) {
 				for _, e := range wrong {
 					p.reportChild(job, e)
 				}

@@ -52,12 +52,11 @@ func document(plan *pipeline.Plan) map[string]any {
 		}
 		return d
 	}
-	jobs, decisions := []any{}, map[string]any{}
+	decisions := map[string]any{}
 	for _, job := range plan.Jobs {
-		jobs = append(jobs, job)
 		decisions[job.Name] = jobDecision(job)
 	}
-	d["jobs"], d["decisions"] = jobs, decisions
+	d["jobs"], d["decisions"] = GitLabJobs(plan.Jobs), decisions
 	d["stages"] = plan.Stages
 	put(d, "name", plan.Name)
 	if plan.AutoCancel != nil {

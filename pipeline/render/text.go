@@ -2,7 +2,6 @@ package render
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -165,10 +164,9 @@ func destination(job *pipeline.Job) string {
 }
 
 func child(t *pipeline.TriggerSpec) string {
-	var wrong pipeline.Errors
 	switch {
-	case errors.As(t.ChildError, &wrong):
-		first := *wrong[0]
+	case len(t.ChildErrors) > 0:
+		first := *t.ChildErrors[0]
 		first.Hint = ""
 		return "a child pipeline, which GitLab refuses: " + first.Error()
 	case t.Child != nil && !t.Child.Created:

@@ -179,7 +179,7 @@ func TestYAMLKeepsAnyText(t *testing.T) {
 // jobs are those of a plan as GitLab would tell them.
 func jobs(t *testing.T, plan *pipeline.Plan) string {
 	t.Helper()
-	text, err := json.MarshalIndent(plan.Jobs, "", " ")
+	text, err := json.MarshalIndent(render.GitLabJobs(plan.Jobs), "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}

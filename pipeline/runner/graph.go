@@ -41,7 +41,7 @@ func newGraph(plan *pipeline.Plan, bridge *node, prefix string, slugs map[string
 			Name: prefix + job.Name, Slug: uniqueSlug(prefix+job.Name, slugs), Stage: job.Stage, Status: Created,
 			Blocking: job.When == pipeline.Manual && !job.AllowFailure,
 		}}
-		if t := job.Trigger; t != nil && t.Child != nil && t.ChildError == nil && t.Child.Created {
+		if t := job.Trigger; t != nil && t.Child != nil && t.Child.Created {
 			n.child = newGraph(t.Child, n, n.state.Name+" / ", slugs)
 		}
 		g.nodes = append(g.nodes, n)

@@ -53,6 +53,9 @@ type Options struct {
 	Keep int
 	// Approve names manual jobs that run without a question.
 	Approve []string
+	// ChildPlan compiles a child pipeline whose configuration is an artifact, as [pipeline.Project.ChildPlan] does. Without it, the
+	// jobs that start such pipelines fail.
+	ChildPlan func(ctx context.Context, plan *pipeline.Plan, job *pipeline.Job, read pipeline.ArtifactReader) (*pipeline.TriggerSpec, error)
 	// Confirm asks a person about a manual job that blocks the pipeline; if it is nil, nobody is there and the run stops.
 	Confirm func(context.Context, JobState) (bool, error)
 	// ApproveHint is the command that a person is told to approve with; "slipway approve JOB" if empty.

@@ -271,8 +271,8 @@ func (s *schedule) trigger(n *node) {
 	case t.Project != "":
 		s.run.update(Note, n, "the pipeline of "+t.Project+" is not started here")
 		finish(outcome{status: Success})
-	case t.ChildError != nil:
-		finish(outcome{status: Failed, failure: TriggerFailure, err: fmt.Errorf("the child pipeline cannot be compiled: %w", t.ChildError)})
+	case t.ChildError() != nil:
+		finish(outcome{status: Failed, failure: TriggerFailure, err: fmt.Errorf("the child pipeline cannot be compiled: %w", t.ChildError())})
 	case n.child == nil:
 		finish(outcome{status: Failed, failure: TriggerFailure, err: errors.New("the child pipeline has no jobs for this event")})
 	default:
@@ -288,8 +288,8 @@ func (s *schedule) trigger(n *node) {
 
 // generate compiles the child pipeline that earlier jobs have made for a job, and makes it a part of the run.
 func (r *run) generate(ctx context.Context, n *node) error {
-	job, trigger := *n.job, *n.job.Trigger
-	trigger.Child, trigger.ChildError = trigger.Generate(ctx, func(job, name string) ([]byte, error) {
+	job := *n.job
+	read := func(job, name string) ([]byte, error) {
 		for _, source := range n.graph.named(job) {
 			root, err := os.OpenRoot(filepath.Join(r.folder(source.state.Slug), artifactsFolder))
 			if err != nil {
@@ -301,7 +301,15 @@ func (r *run) generate(ctx context.Context, n *node) error {
 			}
 		}
 		return nil, fmt.Errorf("the artifacts of %s have no file %s", job, name)
-	})
+	}
+	trigger := *n.job.Trigger
+	if r.options.ChildPlan == nil {
+		trigger.ChildUnknown = "its configuration is an artifact, and the project is not known here"
+	} else if compiled, err := r.options.ChildPlan(ctx, n.graph.plan, n.job, read); err != nil {
+		return err
+	} else {
+		trigger = *compiled
+	}
 	job.Trigger = &trigger
 	n.graph.plan.Jobs[slices.Index(n.graph.plan.Jobs, n.job)] = &job
 	n.job = &job

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -258,9 +257,9 @@ func TestAutoCancel(t *testing.T) {
 
 func TestChildPipeline(t *testing.T) {
 	t.Parallel()
-	trigger := func(strategy string, child *pipeline.Plan, err error) func(*pipeline.Job) {
+	trigger := func(strategy string, child *pipeline.Plan, unknown string) func(*pipeline.Job) {
 		return func(j *pipeline.Job) {
-			j.Script, j.Trigger = nil, &pipeline.TriggerSpec{Strategy: strategy, Child: child, ChildError: err}
+			j.Script, j.Trigger = nil, &pipeline.TriggerSpec{Strategy: strategy, Child: child, ChildUnknown: unknown}
 		}
 	}
 	for _, tt := range []struct {
@@ -269,11 +268,11 @@ func TestChildPipeline(t *testing.T) {
 		status RunStatus
 		want   []string
 	}{
-		{"not waited for", trigger("", planOf(job("c", "sleep 0.1; false")), nil), RunSuccess, []string{"t: success", "t / c: failed", "z: success"}},
-		{"waited for", trigger("mirror", planOf(job("c", "true")), nil), RunSuccess, []string{"t: success", "t / c: success", "z: success"}},
-		{"waited for, and it fails", trigger("depend", planOf(job("c", "false")), nil), RunFailed, []string{"t: failed", "t / c: failed", "z: skipped"}},
-		{"waited for, and it waits", trigger("depend", planOf(job("c", "true", when(pipeline.Manual))), nil), RunWaiting, []string{"t: running", "t / c: manual", "z: created"}},
-		{"no child", trigger("depend", nil, errors.New("ci/child.yml is not there")), RunFailed, []string{"t: failed", "z: skipped"}},
+		{"not waited for", trigger("", planOf(job("c", "sleep 0.1; false")), ""), RunSuccess, []string{"t: success", "t / c: failed", "z: success"}},
+		{"waited for", trigger("mirror", planOf(job("c", "true")), ""), RunSuccess, []string{"t: success", "t / c: success", "z: success"}},
+		{"waited for, and it fails", trigger("depend", planOf(job("c", "false")), ""), RunFailed, []string{"t: failed", "t / c: failed", "z: skipped"}},
+		{"waited for, and it waits", trigger("depend", planOf(job("c", "true", when(pipeline.Manual))), ""), RunWaiting, []string{"t: running", "t / c: manual", "z: created"}},
+		{"no child", trigger("depend", nil, "ci/child.yml is not there"), RunFailed, []string{"t: failed", "z: skipped"}},
 		{"another project", func(j *pipeline.Job) { j.Trigger = &pipeline.TriggerSpec{Project: "acme/other"} }, RunSuccess, []string{"t: success", "z: success"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -288,7 +287,7 @@ func TestChildPipeline(t *testing.T) {
 		p := newProject(t, nil)
 		plan := planOf(
 			job("build", "echo V=1.2 >v.env", artifacts(pipeline.Artifacts{Reports: map[string]any{"dotenv": "v.env"}})),
-			job("t", "", stage("deploy"), needs("build"), variables("VERSION=v$V"), trigger("mirror", planOf(job("c", "echo got $VERSION")), nil)))
+			job("t", "", stage("deploy"), needs("build"), variables("VERSION=v$V"), trigger("mirror", planOf(job("c", "echo got $VERSION")), "")))
 		r := p.runPlan(plan)
 		p.wantLog(r, "t / c", "got v1.2")
 	})
@@ -351,6 +350,7 @@ end: {stage: deploy, script: [echo end]}
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.options.ChildPlan = loaded.ChildPlan
 	r := p.runPlan(selected)
 	p.want(r, RunWaiting, "generate: success", "start: running", "start / child: success", "start / more: success",
 		"start / later: manual", "missing: failed (allowed)", "end: created")

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
-	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/fieldjson"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
@@ -199,7 +199,7 @@ func readJSON(path string, into any) error {
 	if err != nil {
 		return err
 	}
-	if err := fieldjson.Unmarshal(content, into); err != nil {
+	if err := json.Unmarshal(content, into); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
@@ -207,7 +207,7 @@ func readJSON(path string, into any) error {
 
 // writeJSON replaces a file so that a crash leaves the old or the new one. Only the owner may read it: it can hold secrets.
 func writeJSON(path string, value any) error {
-	content, err := fieldjson.Marshal(value)
+	content, err := json.MarshalIndent(value, "", "\t")
 	if err != nil {
 		return err
 	}

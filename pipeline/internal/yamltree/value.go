@@ -77,7 +77,8 @@ func fromMap(m map[string]any, at Position) (*Node, error) {
 	return NewMapping(pairs, at), nil
 }
 
-// Any gives a node as plain Go values: nil, bool, int, float64, string, []any and map[string]any.
+// Any returns a node as plain Go values: nil, bool, int, float64, string, []any and map[string]any. What it returns equals what
+// encoding/json makes of its JSON, but for ints.
 func (n *Node) Any() any {
 	if n == nil {
 		return nil
@@ -91,7 +92,7 @@ func (n *Node) Any() any {
 		}
 		return n.number()
 	case Float:
-		return n.number()
+		return plainFloat(n)
 	case String:
 		return n.Text
 	case Sequence, Reference:
@@ -108,6 +109,18 @@ func (n *Node) Any() any {
 		return m
 	}
 	return nil
+}
+
+// plainFloat returns a float as JSON can hold it: an int if it is one, and a text for infinities and NaN.
+func plainFloat(n *Node) any {
+	f := n.number()
+	switch {
+	case math.IsInf(f, 0) || math.IsNaN(f):
+		return n.Text
+	case f == math.Trunc(f) && math.Abs(f) < 1<<53:
+		return int(f)
+	}
+	return f
 }
 
 func (n *Node) number() float64 {
