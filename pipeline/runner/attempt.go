@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/executor"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
 )
@@ -46,6 +47,8 @@ type attempt struct {
 	printed int64
 	// keys are the keys of the job's caches.
 	keys []string
+	// session is where the job's scripts run; nil before it is prepared.
+	session executor.Session
 }
 
 // An outcome is how an attempt ended.
@@ -104,7 +107,11 @@ func (a *attempt) execute(ctx context.Context) (result outcome) {
 	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout(), errJobTimeout)
 	defer cancel()
 
-	defer a.run.executor.stop(a)
+	defer func() {
+		if a.session != nil {
+			a.session.Cleanup()
+		}
+	}()
 	if err := a.prepare(ctx); err != nil {
 		return a.stopped(ctx, a.broken(err))
 	}
@@ -203,7 +210,8 @@ func (a *attempt) prepare(ctx context.Context) error {
 	for _, name := range a.node.unsupported() {
 		a.logf("%s", name)
 	}
-	if err := a.run.executor.start(ctx, a); err != nil {
+	var err error
+	if a.session, err = a.run.executor.Prepare(ctx, a.executorJob()); err != nil {
 		return err
 	}
 	if err := a.restoreCaches(ctx); err != nil {
@@ -286,22 +294,7 @@ func (a *attempt) shell(ctx context.Context, name string, commands []string, mor
 	}
 	variables := maps.Clone(a.env.variables)
 	maps.Copy(variables, more)
-	script := filepath.Join(a.build.temporaryProject(), name+".sh")
-	if err := os.WriteFile(script, []byte(a.run.executor.prologue(a, variables)+shellScript(commands)), 0o600); err != nil {
-		return supervise.Exit{}, err
-	}
-	args, env, err := a.run.executor.command(a, name, script, variables)
-	if err != nil {
-		return supervise.Exit{}, err
-	}
-	process, err := supervise.Start(supervise.Command{
-		Supervisor: a.run.options.Supervisor, Args: args, Dir: a.build.project, Env: env, Output: scriptOutput{a}, Grace: leftoverGrace,
-	})
-	if err != nil {
-		return supervise.Exit{}, err
-	}
-	defer a.stopWhenDone(ctx, process)()
-	return process.Wait()
+	return a.session.Run(ctx, executor.Script{Name: name, Text: shellScript(commands), Variables: variables, Output: scriptOutput{a}})
 }
 
 // maxLog is how much of what a job prints is kept: GitLab's default limit for the log of a job.
@@ -324,37 +317,6 @@ func (o scriptOutput) Write(p []byte) (int, error) {
 		o.logf("WARNING: the log has %d MB, GitLab's default limit: what the job prints from here on is dropped", maxLog>>20)
 	}
 	return len(p), nil
-}
-
-// leftoverGrace is how long what a script left in the background may take to end after SIGTERM.
-const leftoverGrace = time.Second
-
-// stopWhenDone ends a process when the context does: first kindly, after the run's grace, or on its second Ctrl-C, by force.
-// The returned function ends the watch.
-func (a *attempt) stopWhenDone(ctx context.Context, process *supervise.Process) func() {
-	over := make(chan struct{})
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		select {
-		case <-over:
-			return
-		case <-a.run.options.Kill:
-		case <-ctx.Done():
-			process.Terminate()
-			select {
-			case <-over:
-				return
-			case <-a.run.options.Kill:
-			case <-time.After(a.run.options.Grace):
-			}
-		}
-		process.Kill()
-	}()
-	return func() {
-		close(over)
-		<-watched
-	}
 }
 
 // stopped replaces an outcome by the reason for which the attempt was stopped, if it was.

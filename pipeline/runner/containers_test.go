@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
@@ -129,21 +127,5 @@ func TestNoEngine(t *testing.T) {
 	_, err := Run(context.Background(), planOf(job("a", "true")), p.options)
 	if err == nil || !strings.Contains(err.Error(), "podman is not installed: install it, or run jobs on this machine with --executor shell") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestAliases(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name, given string
-		want        []string
-	}{
-		{"postgres:16", "", []string{"postgres"}},
-		{"registry.example.com:5000/group/db@sha256:0a", "", []string{"registry.example.com-group-db", "registry.example.com__group__db"}},
-		{"redis", "cache, store", []string{"cache", "redis", "store"}},
-	} {
-		if diff := cmp.Diff(tt.want, aliases(tt.name, tt.given)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
-		}
 	}
 }

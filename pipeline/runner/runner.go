@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/executor"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
 )
@@ -124,7 +124,7 @@ type run struct {
 	nodes      []*node
 	// slugs are the names of the jobs' folders.
 	slugs    map[string]bool
-	executor executor
+	executor executor.Executor
 	// machine is what jobs have from the environment of the caller.
 	machine []string
 	slots   chan struct{}
@@ -159,18 +159,14 @@ func newRun(ctx context.Context, options Options) (*run, error) {
 		return nil, err
 	}
 	r := &run{options: options, slots: make(chan struct{}, options.Jobs)}
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		return nil, errors.New("bash is not installed: jobs run in it (Debian, Ubuntu: apt-get install bash)")
-	}
 	r.machine = withPath(machineEnvironment(options.Env, options.PassEnv), options.Tools)
-	if r.executor, err = newExecutor(ctx, options, bash, r.machine); err != nil {
-		return nil, err
-	}
 	if r.project, err = filepath.Abs(options.Dir); err != nil {
 		return nil, err
 	}
 	if r.project, err = filepath.EvalSymlinks(r.project); err != nil {
+		return nil, err
+	}
+	if r.executor, err = executor.New(ctx, r.executorConfig()); err != nil {
 		return nil, err
 	}
 	r.workshop = openWorkshop(options.CacheDir, r.project)
@@ -224,7 +220,7 @@ func (r *run) define() error {
 // sweep removes what killed runs of this project left.
 func (r *run) sweep(ctx context.Context) {
 	r.workshop.sweep()
-	r.executor.sweep(ctx, r.project, r.store.alive)
+	r.executor.Sweep(ctx, r.store.alive)
 }
 
 // link makes the graph of the jobs.

@@ -3,13 +3,8 @@ package runner
 import (
 	"fmt"
 	"strings"
-)
 
-// bashPrologue and shPrologue make a shell stop at the first failure, in a pipeline too where it can. The trap lets the shell
-// wait for its commands, which SIGTERM reaches as well, and pass their exit code on; in them it is not in force.
-const (
-	bashPrologue = "set -eo pipefail\ntrap : TERM\n"
-	shPrologue   = "set -e\nif (set -o pipefail) 2>/dev/null; then set -o pipefail; fi\ntrap : TERM\n"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/executor"
 )
 
 // shellScript makes of a job's commands the text that GitLab's runner gives to bash: each command is shown before it runs, the
@@ -23,10 +18,10 @@ func shellScript(commands []string) string {
 		if strings.TrimSpace(c) == "" {
 			continue
 		}
-		b.WriteString("echo " + quote(shown(c)) + "\n")
+		b.WriteString("echo " + executor.Quote(shown(c)) + "\n")
 		b.WriteString(strings.TrimRight(c, "\n") + "\n")
 	}
-	return "set +o noclobber\n: | eval " + quote(b.String()) + "\nexit 0\n"
+	return "set +o noclobber\n: | eval " + executor.Quote(b.String()) + "\nexit 0\n"
 }
 
 // shown is how a command appears in the log.
@@ -47,6 +42,3 @@ func plural(n int, noun string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
-
-// quote makes a shell word of any text, for every POSIX shell.
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -1,0 +1,145 @@
+// Package executor runs the scripts of jobs: as processes of this machine, or in containers of their images.
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
+)
+
+// The names of executors, for [Config.Name].
+const (
+	Auto   = "auto"
+	Shell  = "shell"
+	Docker = "docker"
+	Podman = "podman"
+)
+
+// An Executor is a place in which jobs run.
+type Executor interface {
+	// Prepare readies what the scripts of a job need, such as images and services. After an error nothing is left behind.
+	Prepare(ctx context.Context, job Job) (Session, error)
+	// Sweep removes what killed runs of the project left; alive reports whether a run is in progress.
+	Sweep(ctx context.Context, alive func(run int) bool)
+}
+
+// A Session is a job that is prepared. Its scripts run one after the other.
+type Session interface {
+	// Run runs a script and returns when all its processes are gone. When the context ends, the script gets SIGTERM, and
+	// SIGKILL after [Config.Grace]. The error is of the machine, not of the script.
+	Run(ctx context.Context, script Script) (supervise.Exit, error)
+	// Cleanup removes what Prepare made.
+	Cleanup()
+}
+
+// A Job is what an executor knows of a job. All texts have their variables expanded.
+type Job struct {
+	// Run is the number of the run, ID the number of the job in it.
+	Run, ID int
+	// Image is the job's image; nil if it names none.
+	Image    *Image
+	Services []Image
+	// Variables are the job's variables, which services get as well.
+	Variables map[string]string
+	// Root is a folder of the job's own, Project the checkout below it, Scripts a folder for the scripts; Temporary is the
+	// job's TMPDIR, Sources the repository that the checkout borrows its objects from.
+	Root, Project, Scripts, Temporary, Sources string
+	// Logf writes a line to the job's log.
+	Logf func(format string, args ...any)
+}
+
+// An Image is the image of a job or of a service.
+type Image struct {
+	Name       string
+	Alias      string
+	Entrypoint []string
+	Command    []string
+	PullPolicy []string
+	// User and Platform are options of the container engine.
+	User, Platform string
+	// Variables are a service's own.
+	Variables map[string]string
+}
+
+// A Script is the commands that one shell runs.
+type Script struct {
+	// Name names the script's file, and its container.
+	Name string
+	// Text is the script, for a POSIX shell; the executor puts before it what the shell needs.
+	Text      string
+	Variables map[string]string
+	// Output gets what the script writes to standard output and error.
+	Output io.Writer
+}
+
+// Config is what an executor needs.
+type Config struct {
+	// Name is the executor: [Auto] if empty.
+	Name string
+	// Engine is the path of docker or podman, if it is not the one in the PATH.
+	Engine string
+	// Project is the project's folder: containers of several projects differ by it.
+	Project string
+	// CallerEnv is the environment of the caller, for docker and podman; JobEnv what jobs on this machine get of it.
+	CallerEnv, JobEnv []string
+	// Supervisor is the command line that calls [supervise.Main].
+	Supervisor []string
+	// Grace is how long a script may take to end after SIGTERM. Kill, when closed, ends scripts immediately.
+	Grace time.Duration
+	Kill  <-chan struct{}
+}
+
+// ErrNoEngine is the error of jobs that need a container engine where there is none.
+var ErrNoEngine = errors.New("neither docker nor podman works here")
+
+// New returns the executor that the configuration names.
+func New(ctx context.Context, c Config) (Executor, error) {
+	switch c.Name {
+	case Shell:
+		return newShell(c)
+	case Docker, Podman:
+		return newContainers(ctx, c, c.Name)
+	case Auto, "":
+		machine, err := newShell(c)
+		if err != nil {
+			return nil, err
+		}
+		a := automatic{machine: machine}
+		for _, engine := range []string{Docker, Podman} {
+			if engines, err := newContainers(ctx, c, engine); err == nil {
+				a.containers = engines
+				break
+			}
+		}
+		return a, nil
+	}
+	return nil, fmt.Errorf("there is no executor %q: shell, docker, podman or auto", c.Name)
+}
+
+// automatic runs jobs that name an image in containers, and others as processes of this machine.
+type automatic struct {
+	machine *shell
+	// containers is nil where no container engine works.
+	containers *containers
+}
+
+func (a automatic) Prepare(ctx context.Context, job Job) (Session, error) {
+	switch {
+	case job.Image == nil:
+		return a.machine.Prepare(ctx, job)
+	case a.containers == nil:
+		return nil, ErrNoEngine
+	default:
+		return a.containers.Prepare(ctx, job)
+	}
+}
+
+func (a automatic) Sweep(ctx context.Context, alive func(run int) bool) {
+	if a.containers != nil {
+		a.containers.Sweep(ctx, alive)
+	}
+}
