@@ -4,7 +4,7 @@ import (
 	"context"
 	"io/fs"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // Options say what GitLab would know of the project.

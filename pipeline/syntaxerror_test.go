@@ -35,7 +35,7 @@ func TestSyntaxErrors(t *testing.T) {
 		},
 		"key too deep": {
 			"build:\n  stage: build\n    image: alpine\n",
-			".gitlab-ci.yml:3:1: yaml: a second `: ` in one value, or a key that is indented too deep",
+			".gitlab-ci.yml:3:10: yaml: a second `: ` in one value, or a key that is indented too deep",
 		},
 		"first character": {
 			"build:\n  script:\n    - @make\n",
@@ -71,11 +71,11 @@ func TestSyntaxErrors(t *testing.T) {
 		},
 		"command with a colon": {
 			"build:\n  script:\n    - make\n    - echo \"a: 'b'\"\n    - echo \"c\"\n",
-			".gitlab-ci.yml:4:1: yaml: this block goes on with something that is no key of it (put a command with `: ` in quotes as a whole",
+			".gitlab-ci.yml:4:19: yaml: this block goes on with something that is no key of it (put a command with `: ` in quotes as a whole",
 		},
 		"items in brackets": {
 			"spec:\n  inputs:\n    jobs: {default: x}\n---\nbuild:\n  script: [\"make\", $[[ inputs.jobs ]]]\n",
-			".gitlab-ci.yml:6:1: yaml: a list in [ ] is not closed, or a comma is missing",
+			".gitlab-ci.yml:6:21: yaml: a list in [ ] is not closed, or a comma is missing",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

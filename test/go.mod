@@ -12,7 +12,7 @@ replace (
 require (
 	gitlab.com/slipway-ci/slipway v0.0.0
 	gitlab.com/slipway-ci/slipway/service v0.0.0
-	go.yaml.in/yaml/v3 v3.0.6
+	go.yaml.in/yaml/v4 v4.0.0
 	golang.org/x/mod v0.42.0
 )
 

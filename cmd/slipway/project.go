@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
@@ -121,24 +121,28 @@ func (f *projectFlags) inputTypes() map[string]string {
 	return types
 }
 
-// plainly is the first complaint about a file of YAML, with its line, in words that know no types of Go.
-func plainly(err error) string {
-	text := err.Error()
-	var wrong *yaml.TypeError
-	if errors.As(err, &wrong) {
-		text = wrong.Errors[0]
+// yamlErrorText returns the line and the text of the first problem of a YAML file, without Go type names.
+func yamlErrorText(err error) string {
+	var load *yaml.LoadError
+	if !errors.As(err, &load) {
+		return ": " + err.Error()
 	}
-	text = strings.TrimPrefix(text, "yaml: ")
-	line, message, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": ")
-	if !ok {
-		return ": " + text
-	}
+	message := load.Message
 	if field, _, ok := strings.Cut(strings.TrimPrefix(message, "field "), " not found in type "); ok {
 		message = "unknown key " + field
-	} else if strings.HasPrefix(message, "cannot unmarshal") {
-		message = "a value of another kind"
+	} else if _, goType, ok := strings.Cut(message, " into "); ok && strings.HasPrefix(message, "cannot construct ") {
+		switch {
+		case strings.HasPrefix(goType, "[]"):
+			message = "expected a list"
+		case goType == "bool":
+			message = "expected true or false"
+		case goType == "string":
+			message = "expected a string"
+		default:
+			message = "expected a mapping"
+		}
 	}
-	return ":" + line + ": " + message
+	return fmt.Sprintf(":%d: %s", load.Mark.Line, message)
 }
 
 // readVariables reads a file of project variables; an unknown key is an error.
@@ -151,7 +155,7 @@ func readVariables(path string) ([]pipeline.Variable, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&variables); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s%s; want a list of {key, value, masked, protected, file, raw, environment_scope}", path, plainly(err))
+		return nil, fmt.Errorf("%s%s; want a list of {key, value, masked, protected, file, raw, environment_scope}", path, yamlErrorText(err))
 	}
 	for i, v := range variables {
 		if v.Key == "" {

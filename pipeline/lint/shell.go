@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 	"mvdan.cc/sh/v3/syntax"
 
 	"gitlab.com/slipway-ci/slipway/internal/concurrent"

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"

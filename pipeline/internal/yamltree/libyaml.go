@@ -2,65 +2,241 @@ package yamltree
 
 import (
 	"bytes"
+	"errors"
+	"regexp"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
-// GitLab reads YAML with libyaml 0.2.5. The full parser here is a port of an older one, which stops at a question mark in a
-// plain scalar of a flow collection and does not know an escaped slash in double quotes. Both are hidden from it behind
-// characters of the private use area, which mean nothing to it.
-const (
-	hiddenQuestion = "\uE000"
-	hiddenSlash    = "\uE001\uE002" // two, so that columns stay what they are
-)
+// GitLab reads YAML with libyaml 0.2.5. The parser here follows YAML 1.2 where libyaml does not; this file closes the gap:
+// [parse] reads what only the parser refuses, [refusal] refuses what only libyaml refuses.
 
-// privateUse finds the characters that hide needs for itself, as they are or as escapes of a text in double quotes.
-var privateUse = lazyregexp.New(`[\x{E000}\x{E001}]|(?i)\\u(?:0000)?e00[01]`)
-
-// hide gives the text with what the full parser would misread hidden; ok is false if there is nothing of the kind.
-func hide(text []byte) (hidden []byte, ok bool) {
-	if !bytes.Contains(text, []byte("?")) && !bytes.Contains(text, []byte(`\/`)) || privateUse().Match(text) {
-		return text, false
+// parse reads one document; the error is io.EOF if there is none.
+func parse(text []byte) (*yaml.Node, error) {
+	for {
+		document := new(yaml.Node)
+		err := yaml.NewDecoder(bytes.NewReader(text)).Decode(document)
+		if err == nil {
+			return document, refusal(text, document)
+		}
+		accepted, ok := withoutStrictness(text, err)
+		if !ok {
+			return nil, err
+		}
+		text = accepted
 	}
-	hidden = make([]byte, 0, len(text)+64)
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '?' && i > 0 && bytes.IndexByte([]byte(" \t\r\n[{,:"), text[i-1]) < 0:
-			hidden, ok = append(hidden, hiddenQuestion...), true
-		case c == '\\' && i+1 < len(text) && text[i+1] == '/':
-			hidden, ok = append(hidden, hiddenSlash...), true
+}
+
+// withoutStrictness returns the text without the place that only the parser, not libyaml, refuses. Lines and columns of
+// values stay as they are.
+func withoutStrictness(text []byte, err error) ([]byte, bool) {
+	var load *yaml.LoadError
+	if !errors.As(err, &load) {
+		return nil, false
+	}
+	at := newLines(text).offset(load.Mark.Line, load.Mark.Column)
+	switch {
+	case load.Message == "found a comment without preceding whitespace" && at < len(text) && text[at] == '#':
+		return slices.Insert(slices.Clone(text), at, ' '), true
+	case load.Message == "did not find expected <document start>" && at > 0 && at < len(text):
+		// Ruby's Psych reads the first document only and ignores what follows it.
+		return text[:at], true
+	}
+	return nil, false
+}
+
+// refusal returns the error that libyaml reports for a document that the parser has accepted, or nil.
+func refusal(text []byte, document *yaml.Node) error {
+	if i := bytes.IndexFunc(text, isControl); i >= 0 && !bytes.HasPrefix(text, []byte("\xff\xfe")) && !bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return refused("control characters are not allowed", 1+bytes.Count(text[:i], []byte("\n")), 1)
+	}
+	if err := blankTabs(text); err != nil {
+		return err
+	}
+	r := refuser{text: text}
+	return r.check(document, false)
+}
+
+func refused(message string, line, column int) error {
+	return yaml.NewLoadError(yaml.ScannerStage, message, yaml.Mark{Line: line, Column: column}, nil)
+}
+
+// isControl reports whether r is one of the control characters that YAML 1.2 allows and YAML 1.1 does not.
+func isControl(r rune) bool { return r >= 0x7F && r <= 0x9F && r != 0x85 }
+
+var blankTab = lazyregexp.New(`(?m)^( *\t[ \t]*)(#.*|\r)?$`)
+
+// blankTabs finds a tab that indents an empty line or a comment. To libyaml it is an error where it would be one in front
+// of a value, so the text is parsed with values on these lines.
+func blankTabs(text []byte) error {
+	if !blankTab().Match(text) {
+		return nil
+	}
+	var load *yaml.LoadError
+	err := yaml.NewDecoder(bytes.NewReader(blankTab().ReplaceAll(text, []byte("${1}x")))).Decode(new(yaml.Node))
+	if errors.As(err, &load) && (strings.Contains(load.Message, "tab character") || load.Message == "found character that cannot start any token") {
+		return err
+	}
+	return nil
+}
+
+// A refuser checks the nodes of a document.
+type refuser struct {
+	text  []byte
+	lines lines
+}
+
+// maxKey is the number of characters up to which a key may do without a question mark.
+const maxKey = 1024
+
+var anchorName = lazyregexp.New(`^[0-9A-Za-z_-]*$`)
+
+func (r *refuser) check(n *yaml.Node, flow bool) error {
+	if !anchorName().MatchString(n.Anchor) {
+		return refused("did not find expected alphabetic or numeric character", n.Line, n.Column)
+	}
+	flow = flow || n.Style&yaml.FlowStyle != 0
+	for i, child := range n.Content {
+		key := n.Kind == yaml.MappingNode && i%2 == 0
+		if key || flow && child.Kind == yaml.ScalarNode {
+			if err := r.scalar(child, key, flow); err != nil {
+				return err
+			}
+		}
+		if err := r.check(child, flow); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var properties = regexp.MustCompile(`^(?:[&!][^\s,\[\]{}]*\s+)*`)
+
+// scalar checks a scalar in a flow collection, or a key.
+func (r *refuser) scalar(n *yaml.Node, key, flow bool) error {
+	if n.Kind != yaml.ScalarNode || n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		return nil
+	}
+	if key && !flow && len(n.Value) <= maxKey && n.Value != "" {
+		return nil
+	}
+	if r.lines == nil {
+		r.lines = newLines(r.text)
+	}
+	start := r.lines.offset(n.Line, n.Column)
+	rest := r.text[start:]
+	rest = rest[len(properties.Find(rest)):]
+	plain := n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0
+	if plain && flow && strings.Contains(n.Value, ":?") {
+		return refused("found unexpected ':'", n.Line, n.Column)
+	}
+	if plain && flow && len(rest) > 0 && (rest[0] == ':' || rest[0] == '?' && n.Value != "") ||
+		plain && key && n.Value == "" && bytes.HasPrefix(rest, []byte(":")) {
+		return refused("did not find expected node content", n.Line, n.Column)
+	}
+	end := scalarEnd(rest, n)
+	if end < 0 {
+		return nil
+	}
+	after := bytes.TrimLeft(rest[end:], " \t\r\n")
+	colon := bytes.HasPrefix(after, []byte(":"))
+	if plain && flow && colon && len(after) == len(rest)-end && len(after) > 1 && bytes.IndexByte([]byte(",?[]{}"), after[1]) >= 0 {
+		return refused("found unexpected ':'", n.Line, n.Column)
+	}
+	if !key || !colon || bytes.HasSuffix(bytes.TrimRight(r.text[:start], " \t\r\n"), []byte("?")) {
+		return nil
+	}
+	written := rest[:len(rest)-len(after)]
+	if bytes.ContainsAny(written, "\r\n") {
+		return refused("did not find expected ',' or '}'", n.Line, n.Column)
+	}
+	if utf8.RuneCount(written) > maxKey {
+		return refused("mapping values are not allowed in this context", n.Line, n.Column)
+	}
+	return nil
+}
+
+// scalarEnd returns where the scalar at the beginning of text ends, -1 if that is unclear.
+func scalarEnd(text []byte, n *yaml.Node) int {
+	switch {
+	case n.Style&yaml.SingleQuotedStyle != 0:
+		for i := 1; i < len(text); i++ {
+			if text[i] != '\'' {
+				continue
+			}
+			if i+1 == len(text) || text[i+1] != '\'' {
+				return i + 1
+			}
 			i++
-		case c == '\\' && i+1 < len(text) && text[i+1] == '\\':
-			hidden = append(hidden, c, c)
-			i++
+		}
+		return -1
+	case n.Style&yaml.DoubleQuotedStyle != 0:
+		for i := 1; i < len(text); i++ {
+			switch text[i] {
+			case '\\':
+				i++
+			case '"':
+				return i + 1
+			}
+		}
+		return -1
+	}
+	// A plain scalar may go on in further lines, which are folded.
+	value, i := []byte(n.Value), 0
+	for len(value) > 0 {
+		switch {
+		case i == len(text):
+			return -1
+		case text[i] == value[0] && text[i] != ' ' && text[i] != '\n':
+			i, value = i+1, value[1:]
+		case bytes.IndexByte([]byte(" \t\r\n"), text[i]) >= 0 && bytes.IndexByte([]byte(" \t\n"), value[0]) >= 0:
+			i += len(text[i:]) - len(bytes.TrimLeft(text[i:], " \t\r\n"))
+			value = bytes.TrimLeft(value, " \t\n")
 		default:
-			hidden = append(hidden, c)
+			return -1
 		}
 	}
-	return hidden, ok
+	return i
 }
 
-// reveal undoes hide in a document.
-func reveal(n *yaml.Node) {
-	slash := `\/`
-	if n.Style&yaml.DoubleQuotedStyle != 0 {
-		slash = "/"
-	}
-	for _, text := range []*string{&n.Value, &n.Tag, &n.Anchor, &n.HeadComment, &n.LineComment, &n.FootComment} {
-		if strings.Contains(*text, "\uE000") || strings.Contains(*text, "\uE001") {
-			*text = strings.NewReplacer(hiddenQuestion, "?", hiddenSlash, slash).Replace(*text)
-		}
-	}
-	for _, child := range n.Content {
-		reveal(child)
-	}
+// lines are the lines of a text, without their breaks, with the offsets at which they begin.
+type lines []textLine
+
+type textLine struct {
+	start int
+	text  []byte
 }
 
-// misplacedColon says whether n is a plain scalar of a flow collection that ends in a colon: the bracket or comma behind the
-// colon is an error to libyaml, but not to the full parser.
-func misplacedColon(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && n.Style&^yaml.TaggedStyle == 0 && strings.HasSuffix(n.Value, ":")
+var lineBreak = lazyregexp.New("\r\n|[\r\n\u0085\u2028\u2029]")
+
+func newLines(text []byte) lines {
+	var all lines
+	start := 0
+	for _, at := range lineBreak().FindAllIndex(text, -1) {
+		all = append(all, textLine{start, text[start:at[0]]})
+		start = at[1]
+	}
+	return append(all, textLine{start, text[start:]})
+}
+
+// offset returns the offset of a character by its line and column.
+func (l lines) offset(line, column int) int {
+	if line < 1 || line > len(l) {
+		return 0
+	}
+	text, at := l[line-1].text, l[line-1].start
+	if line == 1 {
+		text = bytes.TrimPrefix(text, []byte("\ufeff"))
+		at += len(l[0].text) - len(text)
+	}
+	for ; column > 1 && len(text) > 0; column-- {
+		_, size := utf8.DecodeRune(text)
+		text, at = text[size:], at+size
+	}
+	return at
 }

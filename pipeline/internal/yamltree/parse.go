@@ -5,14 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
-	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
-	"gitlab.com/slipway-ci/slipway/pipeline/internal/quickyaml"
+	"go.yaml.in/yaml/v4"
 )
 
 // Limits of one file. GitLab's are an amount of memory (about 50,000 values) and 100 levels.
@@ -68,20 +63,6 @@ func Read(file string, content []byte) Written {
 		w.Documents = append(w.Documents, document)
 	}
 	return w
-}
-
-// parse reads one document; the error is io.EOF if there is none.
-func parse(text []byte) (*yaml.Node, error) {
-	if document, ok := quickyaml.Parse(text); ok {
-		return document, nil
-	}
-	text, hidden := hide(text)
-	document := new(yaml.Node)
-	err := yaml.NewDecoder(bytes.NewReader(text)).Decode(document)
-	if hidden && err == nil {
-		reveal(document)
-	}
-	return document, err
 }
 
 // moveDown adds to the lines of all nodes.
@@ -173,21 +154,15 @@ func convertDocument(file string, document *yaml.Node) (*Node, error) {
 	return n, nil
 }
 
-var errorLine = lazyregexp.New(`^(?:yaml: )?(?:line (\d+): )?(.*)$`)
-
+// syntaxError locates what the parser reports in a part that begins after some lines of the file.
 func syntaxError(file string, before int, err error) *SyntaxError {
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	// The parser leaves the line out if it is the first.
 	at := Position{File: file, Line: before + 1, Column: 1}
-	message := text
-	if m := errorLine().FindStringSubmatch(text); m != nil {
-		message = m[2]
-		if line, err := strconv.Atoi(m[1]); err == nil {
-			at.Line = before + line
-			// Unlike the scanner, the parser counts from zero.
-			if strings.HasPrefix(message, "did not find expected") {
-				at.Line++
-			}
+	message := err.Error()
+	var load *yaml.LoadError
+	if errors.As(err, &load) {
+		message = load.Message
+		if load.Mark.Line > 0 {
+			at.Line, at.Column = before+load.Mark.Line, load.Mark.Column
 		}
 	}
 	return &SyntaxError{at, message}
@@ -240,11 +215,6 @@ func (c *converter) convertValue(n *yaml.Node, depth int) (*Node, error) {
 	}
 	if n.Tag == "!reference" && n.Kind != yaml.SequenceNode {
 		return newList(Reference, nil, c.position(n)), nil
-	}
-	if n.Style&yaml.FlowStyle != 0 {
-		if i := slices.IndexFunc(n.Content, misplacedColon); i >= 0 {
-			return nil, c.fail(n.Content[i], "a blank is missing behind the colon of %s, or quotes around it", n.Content[i].Value)
-		}
 	}
 	switch n.Kind {
 	case yaml.SequenceNode:

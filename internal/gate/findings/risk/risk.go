@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"gitlab.com/slipway-ci/slipway/internal/gate/findings"
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
