@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 const monitoring = k8s + "/cluster/monitoring"
@@ -137,4 +137,3 @@ func TestRoutes(t *testing.T) {
 		})
 	}
 }
-
