@@ -8,41 +8,29 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
+	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
+// checkManualWithoutAllowFailure looks at rules as they are written, since no event may meet them. Those that block merge request
+// pipelines are reported by blocking-manual-in-merge-request.
 func checkManualWithoutAllowFailure(p *pass) {
+	_, blocking := p.blockingRules()
 	for _, job := range p.jobs() {
-		if value(job.node, "allow_failure") != nil {
+		if value(job.node, "allow_failure") != nil || slices.ContainsFunc(p.compiled(job), func(j *pipeline.Job) bool {
+			return isWritten(j.Position("allow_failure"))
+		}) {
 			continue
 		}
 		for _, rule := range ruleList(value(job.node, "rules")) {
 			key, when := entry(rule, "when")
-			if when == nil || when.Value != "manual" || value(rule, "allow_failure") != nil {
+			if when == nil || when.Value != "manual" || value(rule, "allow_failure") != nil || blocking[job.source.at(rule)] != nil {
 				continue
 			}
 			p.report(Finding{
 				Position: job.source.at(key), Path: "jobs:" + job.name + ":rules:when",
-				Message: "a manual job that comes from `rules` blocks the pipeline",
-				Hint:    "write `allow_failure: false` if that is meant, `allow_failure: true` if not",
+				Message: "a manual job from `rules` blocks the pipeline unless allow_failure is set",
+				Hint:    "write `allow_failure: false` if it shall block, `allow_failure: true` if not",
 			})
-		}
-	}
-}
-
-func checkMixedRulesAndOnly(p *pass) {
-	withRules := slices.ContainsFunc(p.jobs(), func(j sourceJob) bool { return value(j.node, "rules") != nil })
-	if !withRules {
-		return
-	}
-	for _, job := range p.jobs() {
-		for _, name := range []string{"only", "except"} {
-			if key, _ := entry(job.node, name); key != nil {
-				p.report(Finding{
-					Position: job.source.at(key), Path: "jobs:" + job.name + ":" + name,
-					Message: fmt.Sprintf("`%s` here, `rules` in other jobs", name),
-					Hint:    "write this job's conditions as `rules`",
-				})
-			}
 		}
 	}
 }
@@ -72,17 +60,17 @@ func checkDotenvInRules(p *pass) {
 			})
 		}
 	}
-	given := p.definedVariables()
+	defined := p.definedVariables()
 	for _, s := range p.sources {
 		s.conditions(func(path string, node *yaml.Node) {
 			for _, m := range variableUse().FindAllStringSubmatch(node.Value, -1) {
 				job, fromDotenv := writers[m[1]]
-				if !fromDotenv || given[m[1]] {
+				if !fromDotenv || defined[m[1]] {
 					continue
 				}
 				p.report(Finding{
 					Position: s.at(node), Path: path,
-					Message: fmt.Sprintf("$%s comes from the dotenv report of job %s, which runs after rules are evaluated", m[1], job),
+					Message: fmt.Sprintf("$%s is empty here: it comes from the dotenv report of job %s, which runs after rules are evaluated", m[1], job),
 					Hint:    "test it in the script, or start a child pipeline with it",
 				})
 			}
@@ -92,7 +80,7 @@ func checkDotenvInRules(p *pass) {
 
 var variableUse = lazyregexp.New(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
-// definedVariables are those that YAML gives a value.
+// definedVariables returns the variables that have a value in YAML.
 func (p *pass) definedVariables() map[string]bool {
 	names := map[string]bool{}
 	note := func(variables *yaml.Node) {
@@ -115,33 +103,6 @@ func (p *pass) definedVariables() map[string]bool {
 	return names
 }
 
-// diffOnly are conditions that only pipelines with a real diff of the whole change meet, or pushes to the default branch
-// or one that is named, where the diff of the push is the change.
-var diffOnly = lazyregexp.New(`merge_request|CI_MERGE_REQUEST|CI_COMMIT_(BRANCH|REF_NAME)\}?\s*==\s*["']|==\s*\$\{?CI_DEFAULT_BRANCH|\$\{?CI_DEFAULT_BRANCH\}?\s*==`)
-
-// checkChangesAlwaysTrue speaks once of each list of rules.
-func checkChangesAlwaysTrue(p *pass) {
-	for _, job := range p.jobs() {
-		for _, rule := range p.rulesOf(job) {
-			// A rule that ends with "never" for what has no diff makes the rest safe; such lists are left alone.
-			cond := value(rule, "if")
-			if when := value(rule, "when"); when != nil && when.Value == "never" && cond != nil {
-				break
-			}
-			key, changes := entry(rule, "changes")
-			if !job.holds(rule) || changes == nil || value(changes, "compare_to") != nil || cond != nil && diffOnly().MatchString(cond.Value) {
-				continue
-			}
-			p.report(Finding{
-				Position: job.source.at(key), Path: "jobs:" + job.name + ":rules:changes",
-				Message: "`changes` is true for tags, schedules and new branches, and sees only the last push of others",
-				Hint:    "add `compare_to:` with the default branch, or `if: $CI_PIPELINE_SOURCE == \"merge_request_event\"`",
-			})
-			break
-		}
-	}
-}
-
 func checkChangesNeverMatch(p *pass) {
 	for _, job := range p.jobs() {
 		for _, rule := range ruleList(value(job.node, "rules")) {
@@ -157,8 +118,8 @@ func checkChangesNeverMatch(p *pass) {
 					if wrong {
 						p.report(Finding{
 							Position: job.source.at(pattern), Path: "jobs:" + job.name + ":rules:" + keyword,
-							Message: fmt.Sprintf("no path is like %q", pattern.Value),
-							Hint:    "write it from the project's root, as git does: dir/file.go",
+							Message: fmt.Sprintf("%q matches nothing", pattern.Value),
+							Hint:    "write the path relative to the project's root, as git does: dir/file.go",
 						})
 					}
 				}

@@ -17,20 +17,20 @@ func checkDeprecatedKeywords(p *pass) {
 	}
 }
 
-// deprecatedGlobals are keywords that moved into `default`, or got another name.
+// deprecatedGlobals reports keywords that moved into `default`, or have another name now.
 func deprecatedGlobals(p *pass, s *source) {
 	for _, name := range []string{"image", "services", "cache", "before_script", "after_script"} {
 		if key, _ := entry(s.body, name); key != nil {
 			p.report(Finding{
 				Position: s.at(key), Path: name,
 				Message: fmt.Sprintf("`%s` at the top level is deprecated", name),
-				Hint:    fmt.Sprintf("move it below `default:` (default: {%s: ...})", name),
+				Hint:    fmt.Sprintf("move it into `default:` (default: {%s: ...})", name),
 			})
 		}
 	}
 	if key, _ := entry(s.body, "types"); key != nil {
 		p.report(Finding{
-			Position: s.at(key), Path: "types", Message: "`types` was removed", Hint: "it is called `stages`",
+			Position: s.at(key), Path: "types", Message: "`types` was removed", Hint: "use `stages`",
 		})
 	}
 }
@@ -41,21 +41,21 @@ func deprecatedInJob(p *pass, job sourceJob) {
 	}
 	for _, name := range []string{"only", "except"} {
 		if key, _ := entry(job.node, name); key != nil {
-			report(key, name, fmt.Sprintf("`%s` is no longer developed", name), "write it as `rules`")
+			report(key, name, fmt.Sprintf("`%s` is deprecated in favour of `rules`", name), "write the conditions as `rules`")
 		}
 	}
 	if key, _ := entry(job.node, "type"); key != nil {
-		report(key, "type", "`type` was removed", "it is called `stage`")
+		report(key, "type", "`type` was removed", "use `stage`")
 	}
 	if key, strategy := entry(value(job.node, "trigger"), "strategy"); strategy != nil && strategy.Value == "depend" {
-		report(key, "trigger:strategy", "`strategy: depend` is no longer recommended", "use `strategy: mirror`")
+		report(key, "trigger:strategy", "`strategy: depend` is deprecated in favour of `strategy: mirror`", "write `strategy: mirror`")
 	}
 	if key, _ := entry(value(value(job.node, "artifacts"), "reports"), "cobertura"); key != nil {
 		report(key, "artifacts:reports:cobertura", "`cobertura` was removed in GitLab 15.0",
 			"write coverage_report: {coverage_format: cobertura, path: ...}")
 	}
 	if job.name == "pages" && value(job.node, "pages") == nil {
-		report(job.key, "pages", "a job that deploys Pages by its name is deprecated", "add `pages: true`; then any name will do")
+		report(job.key, "pages", "a job that is a Pages job only by its name is deprecated", "add `pages: true`; then it can have any name")
 	}
 	scalars(job.node, func(n *yaml.Node) {
 		if !strings.Contains(n.Value, "CI_BUILD_") {
@@ -63,13 +63,13 @@ func deprecatedInJob(p *pass, job sourceJob) {
 		}
 		for _, old := range removedVariables {
 			if slices.Contains(words(n.Value), old.name) {
-				report(n, "variables", fmt.Sprintf("$%s was removed in GitLab 16.0", old.name), "it is called $"+old.successor)
+				report(n, "variables", fmt.Sprintf("$%s was removed in GitLab 16.0", old.name), "use $"+old.successor)
 			}
 		}
 	})
 }
 
-// removedVariables are predefined variables of old, with what they are called now.
+// removedVariables are predefined variables that GitLab has renamed.
 var removedVariables = []struct{ name, successor string }{
 	{"CI_BUILD_BEFORE_SHA", "CI_COMMIT_BEFORE_SHA"},
 	{"CI_BUILD_ID", "CI_JOB_ID"},
@@ -85,7 +85,7 @@ var removedVariables = []struct{ name, successor string }{
 	{"CI_BUILD_TRIGGERED", "CI_PIPELINE_TRIGGERED"},
 }
 
-// words are the names in a text.
+// words returns the identifiers in a text.
 func words(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool {
 		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')

@@ -15,8 +15,8 @@ func checkDuplicateKeys(p *pass) {
 	}
 }
 
-// duplicates looks at the keys of a mapping and of what is in it. Aliases are looked at where they are defined, and
-// several merge keys are a habit that GitLab obeys.
+// duplicates checks the keys of a mapping and of what is in it. Aliases are checked where they are defined; several merge keys are
+// common, and GitLab accepts them.
 func (s *source) duplicates(p *pass, node *yaml.Node, path []string) {
 	switch {
 	case node == nil:
@@ -25,7 +25,7 @@ func (s *source) duplicates(p *pass, node *yaml.Node, path []string) {
 			s.duplicates(p, item, path)
 		}
 	case node.Kind == yaml.MappingNode:
-		const few = 32 // keys and values; so many are walked sooner than put into a map
+		const few = 32 // keys and values; a walk over so many is faster than a map
 		var seen map[string]*yaml.Node
 		if len(node.Content) > few {
 			seen = make(map[string]*yaml.Node, len(node.Content)/2)
@@ -46,15 +46,15 @@ func (s *source) duplicates(p *pass, node *yaml.Node, path []string) {
 			if first != nil {
 				p.report(Finding{
 					Position: s.at(key), Path: strings.Join(below, ":"),
-					Message: fmt.Sprintf("%s stands in line %d already, and what is written there is not used", key.Value, first.Line),
-					Hint:    "keep one of them, or write both into one",
+					Message: fmt.Sprintf("key %q is already in line %d, whose value is ignored", key.Value, first.Line),
+					Hint:    "remove one of the two, or merge them",
 				})
 			}
 		}
 	}
 }
 
-// keyBefore finds the last key before the one at i that is the same.
+// keyBefore returns the last key before index i that equals the one at i.
 func keyBefore(mapping *yaml.Node, i int) *yaml.Node {
 	for k := i - 2; k >= 0; k -= 2 {
 		if mapping.Content[k].Value == mapping.Content[i].Value {

@@ -3,116 +3,81 @@ package lint
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"io"
 	"slices"
 	"strings"
+
+	"gitlab.com/slipway-ci/slipway/internal/report"
 )
 
-// JSON writes findings as a list of objects: rule, severity, file, line, column, path, message, hint, events.
+// JSON writes findings as a list of objects: rule, severity, file, line, column, path, message, hint, events, fingerprint, url.
 func JSON(w io.Writer, findings []Finding) error {
 	type object struct {
-		Rule     string   `json:"rule"`
-		Severity Severity `json:"severity"`
-		File     string   `json:"file"`
-		Line     int      `json:"line,omitempty"`
-		Column   int      `json:"column,omitempty"`
-		Path     string   `json:"path,omitempty"`
-		Message  string   `json:"message"`
-		Hint     string   `json:"hint,omitempty"`
-		Events   []string `json:"events,omitempty"`
+		Rule        string   `json:"rule"`
+		Severity    Severity `json:"severity"`
+		File        string   `json:"file"`
+		Line        int      `json:"line,omitempty"`
+		Column      int      `json:"column,omitempty"`
+		Path        string   `json:"path,omitempty"`
+		Message     string   `json:"message"`
+		Hint        string   `json:"hint,omitempty"`
+		Events      []string `json:"events,omitempty"`
+		Fingerprint string   `json:"fingerprint"`
+		URL         string   `json:"url"`
 	}
 	list := []object{}
-	for _, f := range findings {
+	prints := fingerprints(findings)
+	for i, f := range findings {
 		list = append(list, object{
 			Rule: f.Rule, Severity: f.Severity, File: f.Position.File, Line: f.Position.Line, Column: f.Position.Column,
-			Path: f.Path, Message: f.Message, Hint: f.Hint, Events: f.Events,
+			Path: f.Path, Message: f.Message, Hint: f.Hint, Events: f.Events, Fingerprint: prints[i], URL: Rule{ID: f.Rule}.URL(),
 		})
 	}
-	return encode(w, list)
+	return report.JSON(w, list)
 }
 
 // CodeQuality writes findings as GitLab's Code Quality report, which the merge request shows.
 func CodeQuality(w io.Writer, findings []Finding) error {
-	type lines struct {
-		Begin int `json:"begin"`
-	}
-	type location struct {
-		Path  string `json:"path"`
-		Lines lines  `json:"lines"`
-	}
-	type issue struct {
-		Description string   `json:"description"`
-		CheckName   string   `json:"check_name"`
-		Fingerprint string   `json:"fingerprint"`
-		Severity    string   `json:"severity"`
-		Location    location `json:"location"`
-	}
-	list := []issue{}
+	var issues []report.Issue
 	prints := fingerprints(findings)
 	for i, f := range findings {
 		severity := "minor"
 		if f.Severity == Error {
 			severity = "blocker"
 		}
-		list = append(list, issue{
-			Description: withHint(f), CheckName: f.Rule, Fingerprint: prints[i], Severity: severity,
-			Location: location{Path: f.Position.File, Lines: lines{Begin: max(1, f.Position.Line)}},
+		issues = append(issues, report.Issue{
+			Check: f.Rule, Description: withHint(f), Fingerprint: prints[i], Severity: severity, File: f.Position.File, Line: f.Position.Line,
 		})
 	}
-	return encode(w, list)
+	return report.CodeQuality(w, issues)
 }
 
-// SARIF writes findings as SARIF 2.1.0.
-func SARIF(w io.Writer, findings []Finding) error {
-	type text struct {
-		Text string `json:"text"`
-	}
-	type descriptor struct {
-		ID               string `json:"id"`
-		ShortDescription text   `json:"shortDescription"`
-		Help             text   `json:"help"`
-	}
-	type region struct {
-		StartLine   int `json:"startLine"`
-		StartColumn int `json:"startColumn,omitempty"`
-	}
-	type object = map[string]any
-	var descriptors []descriptor
-	index := map[string]int{}
-	for _, r := range append([]Rule{{ID: invalid, Summary: "a configuration that GitLab refuses", Why: "there is no pipeline"}}, rules...) {
-		if !slices.ContainsFunc(findings, func(f Finding) bool { return f.Rule == r.ID }) {
+// SARIF writes findings as SARIF 2.1.0, with the rules that have findings. The version is that of this program.
+func SARIF(w io.Writer, findings []Finding, version string) error {
+	driver := report.Driver{Name: "slipway lint", Version: version, InformationURI: Page}
+	for _, r := range slices.Concat([]Rule{invalidRule, onlineRule}, rules) {
+		at := slices.IndexFunc(findings, func(f Finding) bool { return f.Rule == r.ID })
+		if at < 0 {
 			continue
 		}
-		index[r.ID] = len(descriptors)
-		descriptors = append(descriptors, descriptor{ID: r.ID, ShortDescription: text{r.Summary}, Help: text{r.Why}})
-	}
-	results := []object{}
-	prints := fingerprints(findings)
-	for i, f := range findings {
-		results = append(results, object{
-			"ruleId":    f.Rule,
-			"ruleIndex": index[f.Rule],
-			"level":     f.Severity,
-			"message":   text{withHint(f)},
-			"locations": []object{{"physicalLocation": object{
-				"artifactLocation": object{"uri": uri(f.Position.File)},
-				"region":           region{StartLine: max(1, f.Position.Line), StartColumn: f.Position.Column},
-			}}},
-			"partialFingerprints": object{"slipway/v1": prints[i]},
+		driver.Rules = append(driver.Rules, report.Rule{
+			ID: r.ID, ShortDescription: report.Message{Text: r.Summary}, FullDescription: report.Text(r.Why), HelpURI: r.URL(),
+			Help:    report.Text(r.Why + ". Example and remedy: " + r.URL()),
+			Default: report.Configuration{Level: string(findings[at].Severity)},
 		})
 	}
-	if descriptors == nil {
-		descriptors = []descriptor{}
+	var results []report.Result
+	prints := fingerprints(findings)
+	for i, f := range findings {
+		results = append(results, report.Result{
+			RuleID: f.Rule, Level: string(f.Severity), Message: report.Message{Text: withHint(f)},
+			Locations: []report.Location{{Physical: report.InFile(f.Position.File, report.Region{
+				StartLine: f.Position.Line, StartColumn: f.Position.Column,
+			})}},
+			Fingerprints: report.Fingerprint(prints[i]),
+		})
 	}
-	return encode(w, object{
-		"$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-		"version": "2.1.0",
-		"runs": []object{{
-			"tool":    object{"driver": object{"name": "slipway lint", "rules": descriptors}},
-			"results": results,
-		}},
-	})
+	return report.SARIF(w, driver, results, nil)
 }
 
 func withHint(f Finding) string {
@@ -122,8 +87,8 @@ func withHint(f Finding) string {
 	return describe(f) + ": " + f.Hint
 }
 
-// fingerprints identify findings over time: by rule, file, path and message, not by line, so that a finding that moves
-// stays the same; those that agree in all of them are numbered.
+// fingerprints identify findings over time: by rule, file, path and message, not by line, so that a finding that moves stays the
+// same. Findings that are equal in all of them are numbered.
 func fingerprints(findings []Finding) []string {
 	prints, seen := make([]string, len(findings)), map[string]int{}
 	for i, f := range findings {
@@ -135,14 +100,35 @@ func fingerprints(findings []Finding) []string {
 	return prints
 }
 
-// uri is a relative path as a URI reference: "group/project@main:ci/x.yml" must not look like a scheme.
-func uri(file string) string {
-	return strings.NewReplacer("%", "%25", " ", "%20", ":", "%3A", "#", "%23", "?", "%3F").Replace(file)
+// groups returns findings of one rule, message and hint together, in the order of their first ones.
+func groups(findings []Finding) [][]Finding {
+	var out [][]Finding
+	index := map[string]int{}
+	for _, f := range findings {
+		id := strings.Join([]string{f.Rule, string(f.Severity), f.Message, f.Hint, strings.Join(f.Events, ";")}, "\x00")
+		i, ok := index[id]
+		if !ok {
+			i = len(out)
+			index[id] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], f)
+	}
+	return out
 }
 
-func encode(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+// RulesJSON writes the rules as a list of objects: id, severity, summary, why, url.
+func RulesJSON(w io.Writer) error {
+	type object struct {
+		ID       string   `json:"id"`
+		Severity Severity `json:"severity"`
+		Summary  string   `json:"summary"`
+		Why      string   `json:"why"`
+		URL      string   `json:"url"`
+	}
+	var list []object
+	for _, r := range rules {
+		list = append(list, object{r.ID, r.Severity, r.Summary, r.Why, r.URL()})
+	}
+	return report.JSON(w, list)
 }

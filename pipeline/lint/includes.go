@@ -9,7 +9,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
-// pinned are versions that name one state: a SHA, or a full version.
+// pinned matches versions that do not move: a SHA, or a full version.
 var pinned = lazyregexp.New(`^([0-9a-f]{7,64}|v?\d+\.\d+\.\d+([-+].*)?)$`)
 
 func checkIncludeNotPinned(p *pass) {
@@ -23,7 +23,7 @@ func checkIncludeNotPinned(p *pass) {
 			case project != nil && value(item, "ref") == nil:
 				p.report(Finding{
 					Position: s.at(project), Path: "include:project",
-					Message: fmt.Sprintf("project %s is included at whatever its default branch is", project.Value),
+					Message: fmt.Sprintf("the include of project %s is not pinned: it follows the default branch", project.Value),
 					Hint:    "add `ref:` with a tag or a SHA",
 				})
 			case component != nil:
@@ -31,14 +31,14 @@ func checkIncludeNotPinned(p *pass) {
 				if !pinned().MatchString(version) && !strings.Contains(version, "$") {
 					p.report(Finding{
 						Position: s.at(component), Path: "include:component",
-						Message: fmt.Sprintf("component version %q can change", version),
+						Message: fmt.Sprintf("component version %q is not pinned", version),
 						Hint:    "name a full version (1.2.3) or a SHA after the @",
 					})
 				}
 			case remote != nil && value(item, "integrity") == nil:
 				p.report(Finding{
 					Position: s.at(remote), Path: "include:remote",
-					Message: "the URL is included without a check of what it holds",
+					Message: "the content of the included URL is not checked",
 					Hint:    "add `integrity: sha256-...` (base64 of the file's SHA-256)",
 				})
 			}

@@ -1,14 +1,14 @@
-// Package lint finds what is wrong with a GitLab CI/CD configuration, and what is right for GitLab but will hurt: the
-// errors that any standard event meets, and the known pitfalls, each a [Rule] with an id that can be switched off.
+// Package lint reports errors and known pitfalls of a GitLab CI/CD configuration. An error is what GitLab refuses on one of the
+// events that are compiled; a pitfall is what GitLab accepts although it will not do what was meant, and belongs to a [Rule].
 package lint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"sync"
 
 	"gitlab.com/slipway-ci/slipway/internal/concurrent"
@@ -16,42 +16,47 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
-// A Severity says whether GitLab refuses (Error) or obeys although it should not be asked to (Warning).
+// A Severity is that of a [Rule] or a [Finding].
 type Severity string
 
-// The severities of a [Finding].
+// The severities. Off is only for rules: they are not checked.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
+	Off     Severity = "off"
 )
 
-// A Finding is one thing that is wrong.
+// A Finding is one problem at one place.
 type Finding struct {
 	// Rule is the id of the rule, "invalid" for what GitLab refuses.
 	Rule     string
 	Severity Severity
 	Position pipeline.Position
 	// Path is the key path, as in "jobs:build:needs"; empty if the finding is about the file.
-	Path    string
+	Path string
+	// Message says what is wrong, Hint how to fix it. Findings of one cause have the same of both, whatever their job.
 	Message string
-	// Hint says what would be right.
-	Hint string
-	// Events names the events on which it happens, if not on all.
+	Hint    string
+	// Events names the events that are affected, if not all are.
 	Events []string
 }
 
-// Options choose what is looked at.
+// Options choose what is checked.
 type Options struct {
 	// Events are compiled; [pipeline.StandardEvents] if nil.
 	Events []pipeline.Event
-	// Disable holds ids of rules that are left out.
+	// Disable holds ids of rules that are not checked.
 	Disable []string
+	// Settings are those of the project's configuration file.
+	Settings Settings
 	// ConfigPath is the configuration's file; ".gitlab-ci.yml" if empty.
 	ConfigPath string
+	// Incomplete says that missing includes are skipped ([pipeline.Options.SkipMissing]): what seems unused may be used there.
+	Incomplete bool
 }
 
-// Run looks at a configuration and at the templates beside it (GitLab's `templates/` folder). The findings are sorted by
-// file and line. The error is for what prevents looking: an unknown id in Disable, a cancelled context.
+// Run checks a configuration and the templates beside it (GitLab's `templates/` folder). The findings are sorted by file and
+// line. The error is for what prevents the check: an unknown rule in the options, a cancelled context.
 func Run(ctx context.Context, files fs.FS, project *pipeline.Project, options Options) ([]Finding, error) {
 	if options.ConfigPath == "" {
 		options.ConfigPath = ".gitlab-ci.yml"
@@ -59,68 +64,56 @@ func Run(ctx context.Context, files fs.FS, project *pipeline.Project, options Op
 	if options.Events == nil {
 		options.Events = pipeline.StandardEvents()
 	}
-	for _, id := range options.Disable {
-		if !slices.ContainsFunc(rules, func(r Rule) bool { return r.ID == id }) {
-			return nil, fmt.Errorf("no lint rule %q; `slipway lint --list-rules` names them", id)
-		}
+	active, err := options.rules()
+	if err != nil {
+		return nil, err
 	}
-	p := &pass{configPath: options.ConfigPath}
+	p := &pass{configPath: options.ConfigPath, settings: options.Settings, incomplete: options.Incomplete}
 	var reading sync.WaitGroup
-	reading.Go(func() {
-		p.sources = loadSources(files, project, options.ConfigPath)
-		p.index()
-		p.scripts = p.parseScripts(p.sources)
-	})
-	err := p.compile(ctx, project, options.Events)
+	reading.Go(func() { p.sources = loadSources(files, project, options.ConfigPath) })
+	err = p.compile(ctx, project, options.Events)
 	reading.Wait()
 	if err != nil {
 		return nil, err
 	}
-	if names := compiledSources(ctx, p.sources, project, options.Events); len(names) > 0 {
-		known := len(p.sources)
-		p.sources = addSources(p.sources, files, project, names)
-		p.index()
-		p.scripts = append(p.scripts, p.parseScripts(p.sources[known:])...)
+	if policy := options.Settings.Includes; includesVariables(p.sources) || policy.Projects != nil || policy.Hosts != nil {
+		p.files = compiledFiles(ctx, project, options.Events)
+		p.sources = addSources(p.sources, files, project, p.files)
 	}
 	p.distinct = distinctJobs(p.plans)
-	p.check(options.Disable)
+	p.host = serverHost(p.plans)
+	p.scripts = p.parseScripts()
+	p.check(active)
 	return p.sorted(), nil
 }
 
-// check asks the rules, several at once; each works on a pass of its own.
-func (p *pass) check(disabled []string) {
-	found := make([][]Finding, len(rules))
-	concurrent.Do(len(rules), func(i int) {
-		if slices.Contains(disabled, rules[i].ID) {
-			return
-		}
+// check runs the rules, several at a time; each works on a pass of its own.
+func (p *pass) check(active []Rule) {
+	found := make([][]Finding, len(active))
+	concurrent.Do(len(active), func(i int) {
 		own := *p
-		own.rule, own.findings = rules[i], nil
+		own.rule, own.findings = active[i], nil
 		own.rule.check(&own)
 		found[i] = own.findings
 	})
 	p.findings = append(p.findings, slices.Concat(found...)...)
 }
 
-// index notes the jobs of the sources by their names.
-func (p *pass) index() {
-	p.named = map[string][]sourceJob{}
-	for _, job := range p.jobs() {
-		p.named[job.name] = append(p.named[job.name], job)
-	}
-}
-
 // A pass is one run over one configuration: what the rules look at and what they found.
 type pass struct {
 	configPath string
+	settings   Settings
+	incomplete bool
 	sources    []*source
 	scripts    []*script
-	// named are the jobs of the sources by their names.
-	named map[string][]sourceJob
+	// files are those that the compiled configurations consist of, if they were needed; host is the GitLab instance's.
+	files []string
+	host  string
 	plans []*pipeline.Plan
-	// distinct are the jobs of the plans, each once.
+	// distinct are the jobs of the plans and of their child pipelines, each once.
 	distinct []*pipeline.Job
-	// branchWithMergeRequest is the pipeline of a push to a branch that has an open merge request.
+	// branchWithMergeRequest is the pipeline of a push to a branch that has an open merge request; nil if there is none, or if
+	// that event is not among those that are checked.
 	branchWithMergeRequest *pipeline.Plan
 	rule                   Rule
 	findings               []Finding
@@ -128,16 +121,14 @@ type pass struct {
 
 // compile plans every event; what GitLab refuses becomes findings.
 func (p *pass) compile(ctx context.Context, project *pipeline.Project, events []pipeline.Event) error {
-	outcomes := project.PlanAll(ctx, append(slices.Clone(events), branchWithMergeRequest))
-	// A refusal of the last one is told for the event without a merge request.
-	if plan := outcomes[len(events)].Plan; plan != nil && plan.Created {
-		p.branchWithMergeRequest = plan
-	}
-	for _, o := range outcomes[:len(events)] {
+	for _, o := range project.PlanAll(ctx, events) {
 		var list pipeline.Errors
 		switch {
 		case o.Err == nil:
 			p.plans = append(p.plans, o.Plan)
+			if o.Event.Source == pipeline.Push && len(o.Event.OpenMergeRequests) > 0 && o.Plan.Created {
+				p.branchWithMergeRequest = o.Plan
+			}
 		case errors.As(o.Err, &list):
 			for _, e := range list {
 				p.refused(e, o.Event)
@@ -154,17 +145,12 @@ func (p *pass) compile(ctx context.Context, project *pipeline.Project, events []
 	return nil
 }
 
-// branchWithMergeRequest is the push that GitLab also reports as an event of the merge request.
-var branchWithMergeRequest = pipeline.Event{
-	Source: pipeline.Push, Branch: "feature", OpenMergeRequests: []string{"acme/app!1"},
-}
-
-// refused notes an error once, however many events meet it.
+// refused adds an error once, however many events have it.
 func (p *pass) refused(e *pipeline.Error, event pipeline.Event) {
 	label := render.EventLabel(event)
 	position := e.Position
 	if position.File == "" {
-		position = pipeline.Position{File: p.configPath, Line: 1, Column: 1}
+		position = p.topOfConfig()
 	}
 	for i := range p.findings {
 		f := &p.findings[i]
@@ -180,17 +166,21 @@ func (p *pass) refused(e *pipeline.Error, event pipeline.Event) {
 	})
 }
 
-// report notes a pitfall, unless it is known already, a comment in the file switches it off, or it is in a file of another
-// project: who reads the report cannot mend that.
+func (p *pass) topOfConfig() pipeline.Position {
+	return pipeline.Position{File: p.configPath, Line: 1, Column: 1}
+}
+
+// report adds a finding, unless it is known already, a comment in the file suppresses it, or it is in a file of another
+// project, which cannot be fixed here.
 func (p *pass) report(f Finding) {
 	f.Rule, f.Severity = p.rule.ID, p.rule.Severity
 	for _, known := range p.findings {
-		if known.Rule == f.Rule && known.Position == f.Position && known.Message == f.Message {
+		if known.Position == f.Position && known.Message == f.Message {
 			return
 		}
 	}
 	s := p.source(f.Position.File)
-	if s == nil && f.Position.File != p.configPath || s != nil && s.disabled(f.Rule, f.Position.Line) {
+	if s == nil && f.Position.File != p.configPath || s != nil && s.suppresses(f.Rule, f.Position.Line) {
 		return
 	}
 	p.findings = append(p.findings, f)
@@ -207,23 +197,13 @@ func (p *pass) source(path string) *source {
 
 func (p *pass) sorted() []Finding {
 	slices.SortStableFunc(p.findings, func(a, b Finding) int {
-		return cmpFirst(strings.Compare(a.Position.File, b.Position.File), a.Position.Line-b.Position.Line,
-			a.Position.Column-b.Position.Column, strings.Compare(a.Rule, b.Rule), strings.Compare(a.Message, b.Message))
+		return cmp.Or(cmp.Compare(a.Position.File, b.Position.File), cmp.Compare(a.Position.Line, b.Position.Line),
+			cmp.Compare(a.Position.Column, b.Position.Column), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Message, b.Message))
 	})
 	return p.findings
 }
 
-// cmpFirst is the first comparison that decides.
-func cmpFirst(comparisons ...int) int {
-	for _, c := range comparisons {
-		if c != 0 {
-			return c
-		}
-	}
-	return 0
-}
-
-// Errors counts the findings that GitLab would refuse.
+// Errors counts the findings of severity [Error].
 func Errors(findings []Finding) int {
 	n := 0
 	for _, f := range findings {

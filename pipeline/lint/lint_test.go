@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
 	"golang.org/x/tools/txtar"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
@@ -32,7 +33,7 @@ func TestRules(t *testing.T) {
 					t.Errorf("the fixture wants nothing in %s/", kind)
 				}
 				var got []string
-				for _, f := range run(t, files, lint.Options{}) {
+				for _, f := range run(t, files, switchedOn(rule)) {
 					if f.Rule != rule.ID {
 						continue
 					}
@@ -54,7 +55,7 @@ func TestGoodFixturesAreValid(t *testing.T) {
 	t.Parallel()
 	for _, rule := range lint.Rules() {
 		// Its fixture names projects that are not there.
-		if rule.ID == "include-not-pinned" {
+		if rule.ID == "include-not-pinned" || rule.ID == "include-policy" {
 			continue
 		}
 		for _, kind := range []string{"good", "bad"} {
@@ -361,6 +362,14 @@ func wanted(files fstest.MapFS) []string {
 
 func place(p pipeline.Position) string { return render.Place(p) }
 
+// switchedOn returns options with which a rule is checked that is off by default.
+func switchedOn(rule lint.Rule) lint.Options {
+	if rule.Severity != lint.Off {
+		return lint.Options{}
+	}
+	return lint.Options{Settings: lint.Settings{Rules: map[string]lint.Severity{rule.ID: lint.Warning}}}
+}
+
 func load(t *testing.T, files fs.FS) *pipeline.Project {
 	t.Helper()
 	project, err := pipeline.Load(files, pipeline.Options{})
@@ -372,6 +381,16 @@ func load(t *testing.T, files fs.FS) *pipeline.Project {
 
 func run(t *testing.T, files fs.FS, options lint.Options) []lint.Finding {
 	t.Helper()
+	if text, err := fs.ReadFile(files, ".slipway.yml"); err == nil {
+		var file struct {
+			Lint lint.Settings `yaml:"lint"`
+		}
+		if err := yaml.Unmarshal(text, &file); err != nil {
+			t.Fatal(err)
+		}
+		file.Lint.Rules = options.Settings.Rules
+		options.Settings = file.Lint
+	}
 	findings, err := lint.Run(t.Context(), files, load(t, files), options)
 	if err != nil {
 		t.Fatal(err)

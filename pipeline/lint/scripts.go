@@ -2,7 +2,6 @@ package lint
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +24,7 @@ func checkCovermodeWithRace(p *pass) {
 				if ok && (mode == "count" || mode == "set") {
 					f := s.position(c.Args[i].Pos())
 					f.Message = fmt.Sprintf("-race does not work with -covermode=%s", mode)
-					f.Hint = "use -covermode=atomic, or leave -covermode away: with -race it is atomic"
+					f.Hint = "use -covermode=atomic, or remove -covermode: with -race it is atomic"
 					p.report(f)
 				}
 			}
@@ -33,7 +32,7 @@ func checkCovermodeWithRace(p *pass) {
 	}
 }
 
-// verification are commands whose failure should be seen.
+// verification matches commands whose failure must not be ignored.
 var verification = lazyregexp.New(`^(cosign|go (test|vet)|golangci-lint|gosec|govulncheck|gitleaks|grype|trivy|slipway gate|kubeconform|exit [1-9])`)
 
 func checkVerificationInAfterScript(p *pass) {
@@ -44,7 +43,7 @@ func checkVerificationInAfterScript(p *pass) {
 		for _, c := range s.calls {
 			if command := strings.Join(c.words, " "); verification().MatchString(command) {
 				f := s.position(c.Pos())
-				f.Message = fmt.Sprintf("if `%s` fails here, the job stays green", c.words[0])
+				f.Message = fmt.Sprintf("if `%s` fails in after_script, the job still succeeds", c.words[0])
 				f.Hint = "move it to `script`"
 				p.report(f)
 			}
@@ -53,22 +52,9 @@ func checkVerificationInAfterScript(p *pass) {
 }
 
 func checkShallowHistory(p *pass) {
-	// What a template's script lacks depends on the jobs that use it.
-	shallow, deep := map[string]bool{}, map[string]bool{}
-	p.compiled(func(job *pipeline.Job) {
-		names := shallow
-		if hasHistory(job) {
-			names = deep
-		}
-		names[job.BaseName] = true
-		if written, ok := p.written(job); ok {
-			for _, j := range p.lineage(written) {
-				names[j.name] = true
-			}
-		}
-	})
 	for _, s := range p.scripts {
-		if s.keyword != "script" || deep[s.job.name] && !shallow[s.job.name] || strings.Contains(s.text, "git fetch") || s.job.setsDepth() {
+		if s.keyword != "script" || strings.Contains(s.text, "git fetch") || s.job.setsDepth() ||
+			len(s.users) > 0 && !slices.ContainsFunc(s.users, func(job *pipeline.Job) bool { return !hasHistory(job) }) {
 			continue
 		}
 		for _, c := range s.calls {
@@ -82,14 +68,14 @@ func checkShallowHistory(p *pass) {
 	}
 }
 
-// hasHistory reports whether a job asks for more commits than GitLab clones by itself.
+// hasHistory reports whether a job has more commits than GitLab clones by default.
 func hasHistory(job *pipeline.Job) bool {
 	return slices.ContainsFunc(job.Variables, func(v pipeline.Variable) bool {
 		return v.Key == "GIT_DEPTH" && isDeep(v.Value) || v.Key == "GIT_FETCH_EXTRA_FLAGS" && strings.Contains(v.Value, "depth")
 	}) || slices.ContainsFunc(slices.Concat(job.BeforeScript, job.Script), func(line string) bool { return strings.Contains(line, "git fetch") })
 }
 
-// defaultDepth is how many commits GitLab clones in new projects.
+// defaultDepth is the number of commits that GitLab clones in new projects.
 const defaultDepth = 20
 
 func isDeep(depth string) bool {
@@ -97,7 +83,7 @@ func isDeep(depth string) bool {
 	return strings.Contains(depth, "$") || err == nil && (n == 0 || n > defaultDepth)
 }
 
-// setsDepth reports whether the job itself, as it is written, asks for more commits.
+// setsDepth reports whether the job sets a greater depth in its own block.
 func (j sourceJob) setsDepth() bool {
 	depth := value(value(j.node, "variables"), "GIT_DEPTH")
 	return depth != nil && isDeep(depth.Value)
@@ -122,24 +108,4 @@ func comparesCommits(words []string) string {
 		}
 	}
 	return ""
-}
-
-func checkCoveragePattern(p *pass) {
-	for _, job := range p.jobs() {
-		key, node := entry(job.node, "coverage")
-		if node == nil || strings.Contains(node.Value, "$[[") {
-			continue
-		}
-		pattern := strings.TrimSuffix(strings.TrimPrefix(node.Value, "/"), "/")
-		if _, err := regexp.Compile(pattern); err != nil {
-			continue // GitLab refuses it, and compiling has told.
-		}
-		if !strings.Contains(pattern, `\d`) && !strings.Contains(pattern, "0-9") && !strings.Contains(pattern, "[:digit:]") {
-			p.report(Finding{
-				Position: job.source.at(key), Path: "jobs:" + job.name + ":coverage",
-				Message: fmt.Sprintf("%s matches no number", node.Value),
-				Hint:    `write where the number is; for Go: /total:\s+\(statements\)\s+\d+.\d+%/`,
-			})
-		}
-	}
 }

@@ -2,7 +2,6 @@ package lint
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/internal/concurrent"
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
+	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
 // A script is a list of commands of a job, as one text: GitLab Runner feeds all items to one shell.
@@ -18,6 +18,8 @@ type script struct {
 	job     sourceJob
 	keyword string
 	text    string
+	// users are the compiled jobs that run it; none for a template that no event uses.
+	users []*pipeline.Job
 	// origins[i] is where line i of the text comes from.
 	origins []origin
 	// calls are the commands in it, none if there is an error.
@@ -30,8 +32,8 @@ type call struct {
 	*syntax.CallExpr
 	// words are those of the command as far as they are plain text, "" for those that are not.
 	words []string
-	// shown says that what it prints reaches the log.
-	shown bool
+	// logged reports whether its output reaches the job's log.
+	logged bool
 }
 
 // An origin is a line of an item of a script's list.
@@ -40,15 +42,26 @@ type origin struct {
 	line int
 }
 
-// parseScripts gives the scripts of every job and of `default` of some files. Scripts for other shells are left out.
-func (p *pass) parseScripts(sources []*source) []*script {
-	shells := p.foreignShells()
-	parsed := make([][]*script, len(sources))
-	concurrent.Do(len(sources), func(i int) { parsed[i] = sources[i].parseScripts(shells) })
+var scriptKeywords = []string{"before_script", "script", "after_script"}
+
+// parseScripts returns the scripts of every job and of `default`, except those for other shells.
+func (p *pass) parseScripts() []*script {
+	users := map[pipeline.Position][]*pipeline.Job{}
+	for _, job := range p.distinct {
+		for _, keyword := range scriptKeywords {
+			at := job.Position(keyword)
+			users[at] = append(users[at], job)
+		}
+	}
+	foreignByDefault := slices.ContainsFunc(p.sources, func(s *source) bool {
+		return isForeign(value(s.body, "default")) || namesForeign(value(s.body, "image"))
+	})
+	parsed := make([][]*script, len(p.sources))
+	concurrent.Do(len(p.sources), func(i int) { parsed[i] = p.sources[i].parseScripts(users, foreignByDefault) })
 	return slices.Concat(parsed...)
 }
 
-func (s *source) parseScripts(shells map[string]foreignShell) []*script {
+func (s *source) parseScripts(users map[pipeline.Position][]*pipeline.Job, foreignByDefault bool) []*script {
 	owners := slices.Clone(s.jobs)
 	if key, node := entry(s.body, "default"); node != nil && node.Kind == yaml.MappingNode {
 		owners = append(owners, sourceJob{source: s, name: "default", key: key, node: node})
@@ -56,80 +69,71 @@ func (s *source) parseScripts(shells map[string]foreignShell) []*script {
 	var scripts []*script
 	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
 	for _, job := range owners {
-		shell := shells[job.name]
-		if shell == foreign {
-			continue
-		}
-		for _, keyword := range []string{"before_script", "script", "after_script"} {
-			node := value(job.node, keyword)
+		for _, keyword := range scriptKeywords {
+			key, node := entry(job.node, keyword)
 			if node == nil {
+				continue
+			}
+			users := users[s.at(key)]
+			shell := job.shell(users, foreignByDefault)
+			if shell == foreign {
 				continue
 			}
 			parsed := parseScript(parser, job, keyword, node)
 			if parsed.err != nil && (shell == perhapsForeign || foreignText().MatchString(parsed.text)) {
 				continue
 			}
+			parsed.users = users
 			scripts = append(scripts, parsed)
 		}
 	}
 	return scripts
 }
 
-var (
-	// foreignText is what PowerShell and cmd have and bash has not.
-	foreignText = lazyregexp.New(`(?im)\$env:|\$(LASTEXITCODE|ErrorActionPreference|ProgressPreference)\b|\$_\.|` +
-		`\b(Add|ConvertFrom|ConvertTo|Copy|Expand|Export|ForEach|Get|Import|Install|Invoke|Join|Measure|Move|New|Out|Remove|Rename|Select|Set|Start|Stop|Test|Where|Write)-[A-Z]\w+|` +
-		`%[A-Z_][A-Z0-9_]*%|%%[a-z]\b|^\s*@?(call\s|echo off|rmdir /s|if (not )?(exist|defined|errorlevel)\b)`)
-)
+// foreignText matches what PowerShell and cmd have and bash has not.
+var foreignText = lazyregexp.New(`(?im)\$env:|\$(LASTEXITCODE|ErrorActionPreference|ProgressPreference)\b|\$_\.|` +
+	`\b(Add|ConvertFrom|ConvertTo|Copy|Expand|Export|ForEach|Get|Import|Install|Invoke|Join|Measure|Move|New|Out|Remove|Rename|Select|Set|Start|Stop|Test|Where|Write)-[A-Z]\w+|` +
+	`%[A-Z_][A-Z0-9_]*%|%%[a-z]\b|^\s*@?(call\s|echo off|rmdir /s|if (not )?(exist|defined|errorlevel)\b)`)
 
-// A foreignShell says whether a job runs in PowerShell or cmd.
-type foreignShell int
+// A shellKind says whether a script is for a Unix shell.
+type shellKind int
 
 const (
-	_ foreignShell = iota
-	// perhapsForeign are scripts that a job for such a shell uses, or that are called so.
+	unix shellKind = iota
+	// perhapsForeign are scripts that a job for PowerShell or cmd uses, too, or whose job is named like that.
 	perhapsForeign
 	foreign
 )
 
-// foreignShells tells the shells of jobs by their names, as far as images and tags say, their own or those of what they
-// extend.
-func (p *pass) foreignShells() map[string]foreignShell {
-	byDefault := slices.ContainsFunc(p.sources, func(s *source) bool {
-		return isForeign(value(s.body, "default")) || namesForeign(value(s.body, "image"))
-	})
-	jobs := p.jobs()
-	if !byDefault && !slices.ContainsFunc(jobs, func(j sourceJob) bool { return namesForeignShell(j.name) || j.foreign() }) {
-		return nil // as nearly always
-	}
-	shells := map[string]foreignShell{}
-	if byDefault {
-		shells["default"] = foreign
-	}
-	for _, job := range jobs {
-		if namesForeignShell(job.name) {
-			shells[job.name] = max(shells[job.name], perhapsForeign)
+// shell returns the kind of shell of a script, as far as the images, tags and names of the jobs that run it tell.
+func (j sourceJob) shell(users []*pipeline.Job, foreignByDefault bool) shellKind {
+	n := 0
+	for _, user := range users {
+		if runsForeign(user) {
+			n++
 		}
-		lineage := p.lineage(job)
-		if !slices.ContainsFunc(lineage, sourceJob.foreign) && (!byDefault || slices.ContainsFunc(lineage, sourceJob.choosesRunner)) {
-			continue
-		}
-		for _, j := range lineage {
-			shells[j.name] = max(shells[j.name], perhapsForeign)
-		}
-		shells[job.name] = foreign
 	}
-	return shells
+	switch {
+	case n > 0 && n == len(users):
+		return foreign
+	case n > 0 || namesForeignShell(j.name):
+		return perhapsForeign
+	case len(users) > 0:
+		return unix
+	case isForeign(j.node):
+		return foreign
+	case foreignByDefault && value(j.node, "image") == nil && value(j.node, "tags") == nil:
+		return foreign
+	}
+	return unix
 }
 
-func (j sourceJob) foreign() bool { return isForeign(j.node) }
-
-// choosesRunner reports whether a job has an image or tags of its own, in the place of the default ones.
-func (j sourceJob) choosesRunner() bool {
-	return value(j.node, "image") != nil || value(j.node, "tags") != nil
+// runsForeign reports whether the image or the tags of a compiled job name another shell or its system.
+func runsForeign(job *pipeline.Job) bool {
+	return job.Image != nil && namesForeignShell(job.Image.Name) || slices.ContainsFunc(job.Tags, namesForeignShell)
 }
 
-// isForeign reports whether the image or the tags of a mapping tell of another shell.
+// isForeign reports whether the image or the tags of a mapping name another shell or its system.
 func isForeign(node *yaml.Node) bool {
 	return namesForeign(value(node, "image")) || namesForeign(value(node, "tags"))
 }
@@ -183,7 +187,7 @@ func flatten(node *yaml.Node, depth int, visit func(*yaml.Node)) {
 
 var interpolation = lazyregexp.New(`\$\[\[.*?\]\]|\$\{\{.*?\}\}`)
 
-// neutral is the text of an item that the shell would see, with words of the same length for what GitLab fills in.
+// neutral returns the text of an item as the shell would see it, with words of the same length for what GitLab interpolates.
 func neutral(item *yaml.Node) string {
 	if item.Kind != yaml.ScalarNode {
 		return ":"
@@ -198,7 +202,7 @@ func neutral(item *yaml.Node) string {
 	return interpolation().ReplaceAllStringFunc(text, func(s string) string { return strings.Repeat("x", len(s)) })
 }
 
-// place is where a line stands in its file: below the `|` of its item, or, for other styles, where the item begins.
+// place returns where a line is in its file: below the `|` of its item, or, for other styles, where the item begins.
 func (o origin) place(s *source) (line, column int) {
 	if o.item.Kind == yaml.ScalarNode && o.item.Style&yaml.LiteralStyle != 0 {
 		lines := s.lines()
@@ -213,7 +217,7 @@ func (o origin) place(s *source) (line, column int) {
 	return o.item.Line, column
 }
 
-// position maps a place of the text to the file.
+// position returns a finding at a place of the text.
 func (s *script) position(pos syntax.Pos) Finding {
 	f := Finding{Path: "jobs:" + s.job.name + ":" + s.keyword, Position: s.job.source.at(s.job.key)}
 	if s.job.name == "default" {
@@ -234,95 +238,16 @@ func checkShellSyntax(p *pass) {
 		switch {
 		case errors.As(s.err, &parse):
 			f = s.position(parse.Pos)
-			f.Message = "the shell cannot parse this: " + parse.Text
+			f.Message = "bash cannot parse this: " + parse.Text
 		case errors.As(s.err, &lang):
 			f = s.position(lang.Pos)
-			f.Message = "the shell cannot parse this: " + lang.Error()
+			f.Message = "bash cannot parse this: " + lang.Error()
 		default:
 			continue
 		}
-		f.Hint = "all items of the list are one script for bash; quote what YAML or the shell must not read"
+		f.Hint = "the items of the list are one script for bash; quote what YAML or the shell shall not interpret"
 		p.report(f)
 	}
-}
-
-const secretWords = `(TOKEN|PASSWORD|PASSWD|SECRET|PRIVATE_?KEY|API_?KEY|CREDENTIALS?)`
-
-var (
-	secretName = lazyregexp.New(`(?i)` + secretWords + `(_|$)`)
-	secretUse  = lazyregexp.New(`(?i)\$\{?\w*` + secretWords + `(_|\b)`)
-)
-
-func checkSecretEchoed(p *pass) {
-	for _, s := range p.scripts {
-		for _, c := range s.calls {
-			if !c.shown || len(c.words) == 0 {
-				continue
-			}
-			switch c.words[0] {
-			case "echo", "printf":
-				for _, arg := range c.Args[1:] {
-					if name := secretIn(arg); name != "" {
-						f := s.position(arg.Pos())
-						f.Message = fmt.Sprintf("$%s is written to the log", name)
-						f.Hint = "masking fails for short, multi-line and transformed values: do not print it; pipe or redirect it to what needs it"
-						p.report(f)
-					}
-				}
-			case "env", "printenv":
-				if len(c.words) == 1 {
-					f := s.position(c.Pos())
-					f.Message = c.words[0] + " writes all variables to the log, secrets included"
-					f.Hint = "print the variables that are needed by name"
-					p.report(f)
-				}
-			case "set":
-				if traces(c.words[1:]) && p.usesSecret(s.job) {
-					f := s.position(c.Pos())
-					f.Message = "tracing writes every expanded command to the log, secrets included"
-					f.Hint = "trace on the developer's machine, or in a job that has no secrets"
-					p.report(f)
-				}
-			}
-		}
-	}
-}
-
-var tracing = lazyregexp.New(`^-[a-zA-Z]*x|^xtrace$`)
-
-// traces reports whether the words after `set` switch tracing on. What follows -- are positional parameters.
-func traces(words []string) bool {
-	if end := slices.Index(words, "--"); end >= 0 {
-		words = words[:end]
-	}
-	return slices.ContainsFunc(words, tracing().MatchString)
-}
-
-// usesSecret reports whether a script of a job holds a variable that sounds like a secret.
-func (p *pass) usesSecret(job sourceJob) bool {
-	return slices.ContainsFunc(p.scripts, func(s *script) bool {
-		return s.job.key == job.key && secretUse().MatchString(s.text)
-	})
-}
-
-// secretIn is the name of a variable that sounds like a secret and whose value the word holds.
-func secretIn(word *syntax.Word) (name string) {
-	syntax.Walk(word, func(node syntax.Node) bool {
-		switch n := node.(type) {
-		case *syntax.CmdSubst:
-			return false
-		case *syntax.ParamExp:
-			// ${#X}, ${X:+set} and ${X+set} tell of the value, they do not show it.
-			if n.Length || n.Exp != nil && (n.Exp.Op == syntax.AlternateUnset || n.Exp.Op == syntax.AlternateUnsetOrNull) {
-				return false
-			}
-			if n.Param != nil && secretName().MatchString(n.Param.Value) {
-				name = n.Param.Value
-			}
-		}
-		return name == ""
-	})
-	return name
 }
 
 func findCalls(file *syntax.File) []call {
@@ -365,7 +290,7 @@ func hideBelow(node syntax.Node, hidden map[syntax.Node]bool) {
 	})
 }
 
-// redirected reports whether standard output goes elsewhere than to the log.
+// redirected reports whether standard output does not go to the log.
 func redirected(stmt *syntax.Stmt) bool {
 	return slices.ContainsFunc(stmt.Redirs, func(r *syntax.Redirect) bool {
 		switch r.Op {

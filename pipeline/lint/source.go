@@ -1,7 +1,6 @@
 package lint
 
 import (
-	"context"
 	"io/fs"
 	"path"
 	"slices"
@@ -14,19 +13,19 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// A source is a file of the project as it was written: what the merged configuration no longer shows.
+// A source is a file of the project as it is written, which the merged configuration no longer shows.
 type source struct {
 	path string
 	text string
 	// header is the document with `spec`, nil if there is none; body is the configuration, nil if the file is empty.
 	header, body *yaml.Node
-	switches     []disabling
+	suppressions []suppression
 	// jobs are those of the body, hidden ones too.
 	jobs []sourceJob
 }
 
-// loadSources reads the configuration, the templates for the Catalog, and what they include from the project. Files that
-// are no YAML are left out: compiling tells what is wrong with them.
+// loadSources reads the configuration, the templates for the Catalog, and what they include from the project. Files that are not
+// valid YAML are skipped: the compiler reports them.
 func loadSources(files fs.FS, project *pipeline.Project, configPath string) []*source {
 	queue := []string{configPath}
 	for _, pattern := range []string{"templates/*.yml", "templates/*/template.yml"} {
@@ -37,7 +36,7 @@ func loadSources(files fs.FS, project *pipeline.Project, configPath string) []*s
 	return addSources(nil, files, project, queue)
 }
 
-// addSources reads files and what they include, those that are there already excepted.
+// addSources reads files and what they include, except those that are there already.
 func addSources(sources []*source, files fs.FS, project *pipeline.Project, queue []string) []*source {
 	for i := 0; i < len(queue); i++ {
 		if slices.ContainsFunc(sources, func(s *source) bool { return s.path == queue[i] }) {
@@ -54,26 +53,17 @@ func addSources(sources []*source, files fs.FS, project *pipeline.Project, queue
 	return sources
 }
 
-// compiledSources are the files of the project that events include by a name with variables.
-func compiledSources(ctx context.Context, sources []*source, project *pipeline.Project, events []pipeline.Event) []string {
-	if !slices.ContainsFunc(sources, func(s *source) bool {
+// includesVariables reports whether a file of the project is included by a name with variables, which only events know.
+func includesVariables(sources []*source) bool {
+	return slices.ContainsFunc(sources, func(s *source) bool {
 		return slices.ContainsFunc(s.localNames(), func(name string) bool { return strings.Contains(name, "$") })
-	}) {
-		return nil
-	}
-	var names []string
-	for _, event := range events {
-		if config, err := project.Config(ctx, event); err == nil {
-			names = append(names, config.Files...)
-		}
-	}
-	return names
+	})
 }
 
 func newSource(name string, text []byte, documents []*yaml.Node) *source {
 	s := &source{path: name, text: string(text)}
-	if strings.Contains(s.text, disableMark) {
-		s.switches = disablings(s.lines())
+	if strings.Contains(s.text, suppressionMark) {
+		s.suppressions = suppressions(s.lines())
 	}
 	for _, document := range documents {
 		if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
@@ -92,7 +82,7 @@ func newSource(name string, text []byte, documents []*yaml.Node) *source {
 
 func (s *source) lines() []string { return strings.Split(s.text, "\n") }
 
-// localIncludes are the files of the project that this one includes, or starts as child pipelines, as far as their names
+// localIncludes returns the files of the project that this one includes, or starts as child pipelines, as far as their names
 // are known here.
 func (s *source) localIncludes(files fs.FS) []string {
 	var paths []string
@@ -108,7 +98,7 @@ func (s *source) localIncludes(files fs.FS) []string {
 	return paths
 }
 
-// localNames are the names of files of the project that are included, as they are written.
+// localNames returns the names of files of the project that are included, as they are written.
 func (s *source) localNames() []string {
 	included := s.includes()
 	for _, job := range s.jobs {
@@ -128,7 +118,7 @@ func (s *source) localNames() []string {
 	return names
 }
 
-// includes are the items of `include`, whichever of its forms was written.
+// includes returns the items of `include`, in whichever form it is written.
 func (s *source) includes() []*yaml.Node {
 	return items(value(s.body, "include"))
 }
@@ -136,7 +126,7 @@ func (s *source) includes() []*yaml.Node {
 // isTemplate reports whether the file is made to be included with inputs.
 func (s *source) isTemplate() bool { return s.header != nil }
 
-// at is the position of a node of this file.
+// at returns the position of a node of this file.
 func (s *source) at(node *yaml.Node) pipeline.Position {
 	return pipeline.Position{File: s.path, Line: node.Line, Column: node.Column}
 }
@@ -151,7 +141,7 @@ type sourceJob struct {
 
 func (j sourceJob) hidden() bool { return strings.HasPrefix(j.name, ".") }
 
-// globals are the top-level keys that are no jobs.
+// globals are the top-level keys that are not jobs.
 var globals = []string{
 	"default", "include", "stages", "variables", "workflow", "spec", "image", "services", "cache", "before_script",
 	"after_script", "types",
@@ -172,7 +162,7 @@ func (s *source) findJobs() []sourceJob {
 	return jobs
 }
 
-// jobs are those of all files.
+// jobs returns those of all files.
 func (p *pass) jobs() []sourceJob {
 	var jobs []sourceJob
 	for _, s := range p.sources {
@@ -181,137 +171,27 @@ func (p *pass) jobs() []sourceJob {
 	return jobs
 }
 
-// written finds where a compiled job was written; false if that is in another project's file.
-func (p *pass) written(job *pipeline.Job) (sourceJob, bool) {
-	s := p.source(job.Source.File)
-	if s == nil {
-		return sourceJob{}, false
+// entryAt returns the top-level key whose block has a line; empty if there is none.
+func (s *source) entryAt(line int) string {
+	name := ""
+	for i := 0; s.body != nil && i+1 < len(s.body.Content) && s.body.Content[i].Line <= line; i += 2 {
+		name = s.body.Content[i].Value
 	}
-	for _, j := range s.jobs {
-		if j.key.Line == job.Source.Line {
-			return j, true
+	return name
+}
+
+// compiled returns the compiled jobs that stand at a job as it is written.
+func (p *pass) compiled(job sourceJob) []*pipeline.Job {
+	var found []*pipeline.Job
+	for _, j := range p.distinct {
+		if j.Source.File == job.source.path && j.Source.Line == job.key.Line {
+			found = append(found, j)
 		}
 	}
-	return sourceJob{}, false
+	return found
 }
 
-// place is where a keyword of a compiled job was written, and its key path: in the job, in what it extends, or in
-// `default`; else it is the job.
-func (p *pass) place(job *pipeline.Job, keys ...string) (pipeline.Position, string) {
-	if at, path := p.ownPlace(job, keys...); at.File != "" {
-		return at, path
-	}
-	return job.Source, jobPath(job.BaseName, keys)
-}
-
-// ownPlace is like place, but nowhere if the keyword comes from a file of another project.
-func (p *pass) ownPlace(job *pipeline.Job, keys ...string) (pipeline.Position, string) {
-	if written, ok := p.written(job); ok {
-		if key, path := p.owner(written, keys); key != nil {
-			return key.at(), path
-		}
-	}
-	return pipeline.Position{}, ""
-}
-
-func jobPath(name string, keys []string) string {
-	return strings.Join(append([]string{"jobs", name}, keys...), ":")
-}
-
-// A placed node knows its file.
-type placed struct {
-	source *source
-	node   *yaml.Node
-}
-
-func (n *placed) at() pipeline.Position { return n.source.at(n.node) }
-
-// owner finds the key of a keyword in a job, in what it extends, or in `default`: first one that has the whole path, else
-// one that has its beginning. It is nil if there is none.
-func (p *pass) owner(job sourceJob, keys []string) (*placed, string) {
-	lineage := p.lineage(job)
-	for _, whole := range []bool{true, false} {
-		for _, j := range lineage {
-			if key := lastKey(j.node, keys, whole); key != nil {
-				return &placed{j.source, key}, jobPath(j.name, keys)
-			}
-		}
-		for _, s := range p.sources {
-			if key := lastKey(value(s.body, "default"), keys, whole); key != nil {
-				return &placed{s, key}, "default:" + strings.Join(keys, ":")
-			}
-			if key := lastKey(s.body, keys, whole); key != nil && slices.Contains(globals, keys[0]) {
-				return &placed{s, key}, strings.Join(keys, ":")
-			}
-		}
-	}
-	return nil, ""
-}
-
-// lastKey is the deepest key of a path that a mapping has; with whole, nil unless it has all.
-func lastKey(node *yaml.Node, keys []string, whole bool) *yaml.Node {
-	var last *yaml.Node
-	for _, name := range keys {
-		key, child := entry(node, name)
-		if key == nil {
-			if whole {
-				return nil
-			}
-			break
-		}
-		last, node = key, child
-	}
-	return last
-}
-
-// maxExtends bounds a circle of `extends`, which compiling refuses.
-const maxExtends = 12
-
-// lineage is a job and what it extends, the nearest first: what stands in one overrides the later ones.
-func (p *pass) lineage(job sourceJob) []sourceJob {
-	jobs := []sourceJob{job}
-	var climb func(j sourceJob, depth int)
-	climb = func(j sourceJob, depth int) {
-		for _, parent := range slices.Backward(items(value(j.node, "extends"))) {
-			for _, found := range p.jobsNamed(parent.Value, j.source) {
-				if depth < maxExtends && !slices.Contains(jobs, found) {
-					jobs = append(jobs, found)
-					climb(found, depth+1)
-				}
-			}
-		}
-	}
-	climb(job, 0)
-	for _, other := range p.jobsNamed(job.name, job.source) {
-		if !slices.Contains(jobs, other) {
-			jobs = append(jobs, other)
-			climb(other, 0)
-		}
-	}
-	return jobs
-}
-
-// jobsNamed are the jobs of a name, those of one file first: a child pipeline can have the same names.
-func (p *pass) jobsNamed(name string, first *source) []sourceJob {
-	jobs := p.named[name]
-	if len(jobs) > 1 {
-		jobs = slices.Clone(jobs)
-		slices.SortStableFunc(jobs, func(a, b sourceJob) int {
-			switch {
-			case a.source == b.source:
-				return 0
-			case a.source == first:
-				return -1
-			case b.source == first:
-				return 1
-			}
-			return 0
-		})
-	}
-	return jobs
-}
-
-// entry finds a key of a mapping and its value, also behind a merge key; nil if it is not there.
+// entry returns a key of a mapping and its value, also of a mapping that is merged in by `<<`; nil if it is not there.
 func entry(node *yaml.Node, name string) (key, val *yaml.Node) {
 	return mergedEntry(node, name, maxMergeDepth)
 }
@@ -347,7 +227,7 @@ func value(node *yaml.Node, name string) *yaml.Node {
 	return val
 }
 
-// items are the elements of a list, or the value itself.
+// items returns the elements of a list, or the value itself.
 func items(node *yaml.Node) []*yaml.Node {
 	switch {
 	case node == nil:
@@ -375,7 +255,7 @@ func resolveAll(nodes []*yaml.Node) []*yaml.Node {
 	return out
 }
 
-// ruleList are the rules of a list, which may have lists in it.
+// ruleList returns the rules of a list, in which lists may be nested.
 func ruleList(rules *yaml.Node) []*yaml.Node {
 	var list []*yaml.Node
 	if rules != nil {
@@ -384,31 +264,7 @@ func ruleList(rules *yaml.Node) []*yaml.Node {
 	return list
 }
 
-// rulesOf are the rules of a job, with those that it refers to by `!reference` in their place.
-func (p *pass) rulesOf(job sourceJob) []*yaml.Node {
-	var list []*yaml.Node
-	for _, rule := range ruleList(value(job.node, "rules")) {
-		if rule.Tag != "!reference" || len(rule.Content) == 0 {
-			list = append(list, rule)
-			continue
-		}
-		for _, s := range p.sources {
-			node := s.body
-			for _, key := range rule.Content {
-				node = value(node, key.Value)
-			}
-			list = append(list, ruleList(node)...)
-		}
-	}
-	return list
-}
-
-// holds reports whether a rule stands in the job itself.
-func (j sourceJob) holds(rule *yaml.Node) bool {
-	return slices.Contains(ruleList(value(j.node, "rules")), rule)
-}
-
-// scalars visits every text below a node once, keys included.
+// scalars visits every scalar below a node once, keys included.
 func scalars(node *yaml.Node, visit func(*yaml.Node)) {
 	if node == nil {
 		return
@@ -421,29 +277,29 @@ func scalars(node *yaml.Node, visit func(*yaml.Node)) {
 	}
 }
 
-// A disabling switches rules off for the lines from..to of a file.
-type disabling struct {
+// A suppression keeps rules from reporting the lines from..to of a file.
+type suppression struct {
 	rules    []string
 	from, to int
 }
 
-const disableMark = "slipway:disable"
+const suppressionMark = "slipway:disable"
 
-var disableComment = lazyregexp.New(`#\s*slipway:disable(-file)?=([a-z0-9,-]+)`)
+var suppressionComment = lazyregexp.New(`#\s*slipway:disable(-file)?=([a-z0-9,-]+)`)
 
-// disablings finds the comments `# slipway:disable=ID,ID`, which hold for the block that begins on their line, or on the
-// next line if nothing else is on theirs, and `# slipway:disable-file=ID`.
-func disablings(lines []string) []disabling {
-	var found []disabling
+// suppressions returns those of the comments `# slipway:disable=ID,ID`, which hold for the block that begins on their line, or on
+// the next line if nothing else is on theirs, and `# slipway:disable-file=ID`.
+func suppressions(lines []string) []suppression {
+	var found []suppression
 	for i, line := range lines {
-		if !strings.Contains(line, disableMark) {
+		if !strings.Contains(line, suppressionMark) {
 			continue
 		}
-		m := disableComment().FindStringSubmatchIndex(line)
+		m := suppressionComment().FindStringSubmatchIndex(line)
 		if m == nil {
 			continue
 		}
-		d := disabling{rules: strings.Split(line[m[4]:m[5]], ","), from: i + 1, to: len(lines)}
+		d := suppression{rules: strings.Split(line[m[4]:m[5]], ","), from: i + 1, to: len(lines)}
 		if m[2] >= 0 {
 			d.from = 1
 			found = append(found, d)
@@ -482,8 +338,8 @@ func isBlank(line string) bool {
 
 func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
-func (s *source) disabled(rule string, line int) bool {
-	return slices.ContainsFunc(s.switches, func(d disabling) bool {
+func (s *source) suppresses(rule string, line int) bool {
+	return slices.ContainsFunc(s.suppressions, func(d suppression) bool {
 		return d.from <= line && line <= d.to && slices.Contains(d.rules, rule)
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// inputs are the declared inputs of a template: name, its key, its definition.
+// inputs visits the declared inputs of a template.
 func (s *source) inputs(visit func(name string, key, definition *yaml.Node)) {
 	inputs := value(value(s.header, "spec"), "inputs")
 	if inputs == nil || inputs.Kind != yaml.MappingNode {
@@ -30,7 +30,7 @@ func checkInputWithoutDefault(p *pass) {
 			p.report(Finding{
 				Position: s.at(key), Path: "spec:inputs:" + name,
 				Message: fmt.Sprintf("input %q has no default", name),
-				Hint:    "give it a `default`, so that an include without it still works",
+				Hint:    "add a `default`, so that an include without the input still works",
 			})
 		})
 	}
@@ -43,7 +43,7 @@ func checkInputWithoutDescription(p *pass) {
 				p.report(Finding{
 					Position: s.at(key), Path: "spec:inputs:" + name,
 					Message: fmt.Sprintf("input %q has no description", name),
-					Hint:    "say in one line what it changes",
+					Hint:    "add a `description`: one line about its effect",
 				})
 			}
 		})
@@ -52,7 +52,7 @@ func checkInputWithoutDescription(p *pass) {
 
 func checkUnusedInput(p *pass) {
 	for _, s := range p.sources {
-		// What the body does not use, the rules of another input may.
+		// The rules of another input may use what the body does not.
 		var unused []*yaml.Node
 		used := usedInputs(s.body)
 		s.inputs(func(name string, key, _ *yaml.Node) {
@@ -77,7 +77,7 @@ func checkUnusedInput(p *pass) {
 	}
 }
 
-// usedInputs are the names of the inputs that the texts of a document ask for.
+// usedInputs returns the names of the inputs that a document interpolates.
 func usedInputs(document *yaml.Node) map[string]bool {
 	used := map[string]bool{}
 	scalars(document, func(n *yaml.Node) {
@@ -88,8 +88,8 @@ func usedInputs(document *yaml.Node) map[string]bool {
 	return used
 }
 
-// inputUses gives the places in a text where it asks for an input, and the inputs' names. Every text of every file is looked
-// at, so this is no regular expression.
+// inputUses returns the places in a text where an input is interpolated, and the inputs' names. It sees every text of every file,
+// where a regular expression would be slow.
 func inputUses(text string) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
 		for at := 0; ; {
@@ -119,7 +119,7 @@ func checkComponentGlobals(p *pass) {
 		if !s.isTemplate() || s.body == nil {
 			continue
 		}
-		// A file that holds `workflow` and nothing else is a workflow that is offered by itself: that is its purpose.
+		// A file with nothing but `workflow` is a workflow for others to include: that is its purpose.
 		if len(s.body.Content) == 2 && s.body.Content[0].Value == "workflow" {
 			continue
 		}
@@ -130,8 +130,8 @@ func checkComponentGlobals(p *pass) {
 			}
 			p.report(Finding{
 				Position: s.at(key), Path: key.Value,
-				Message: fmt.Sprintf("the template sets `%s` for all jobs of those who include it", key.Value),
-				Hint:    "set it in the template's own jobs; offer `workflow` as a file by itself",
+				Message: fmt.Sprintf("the template sets `%s` for all jobs of the projects that include it", key.Value),
+				Hint:    "set it in the template's own jobs; put `workflow` into a file of its own",
 			})
 		}
 	}
@@ -153,8 +153,8 @@ func checkUnquotedInput(p *pass) {
 	}
 }
 
-// quotedAt reports whether offset is inside of a string or a pattern of an expression. An expression that is one
-// interpolated value as a whole is meant to be an expression.
+// quotedAt reports whether offset is inside of a string or a pattern of an expression. A single interpolated value is meant to be
+// an expression as a whole.
 func quotedAt(expression string, offset int) bool {
 	if whole := strings.TrimSpace(expression); interpolation().FindString(whole) == whole {
 		return true
@@ -190,15 +190,18 @@ func (s *source) conditions(visit func(path string, node *yaml.Node)) {
 }
 
 func checkUnusedHiddenJob(p *pass) {
+	if p.incomplete {
+		return // what is missing may use it
+	}
 	used := map[string]bool{}
 	for _, s := range p.sources {
-		// A hidden job can also be used through an anchor, on itself or on a part of it.
+		// A hidden job can also be used by an anchor, on itself or on a part of it.
 		aliased := map[*yaml.Node]bool{}
 		aliases(s.body, aliased)
 		for _, job := range s.jobs {
 			for _, name := range items(value(job.node, "extends")) {
 				if strings.Contains(name.Value, "$[[") {
-					return // any may be meant
+					return // it can be any
 				}
 				used[name.Value] = true
 			}
@@ -209,12 +212,12 @@ func checkUnusedHiddenJob(p *pass) {
 		references(s.body, used)
 	}
 	for _, job := range p.jobs() {
-		// Those of templates are for whoever includes them.
+		// Those of templates are for the projects that include them.
 		if job.hidden() && !used[job.name] && !strings.HasPrefix(job.source.path, "templates/") {
 			p.report(Finding{
 				Position: job.source.at(job.key), Path: "jobs:" + job.name,
-				Message: fmt.Sprintf("nothing uses %s", job.name),
-				Hint:    "remove it, or look for a typo in the `extends` that should name it",
+				Message: fmt.Sprintf("%s is not used", job.name),
+				Hint:    "remove it, or correct the `extends` that should name it",
 			})
 		}
 	}
@@ -236,7 +239,7 @@ func containsAny(node *yaml.Node, wanted map[*yaml.Node]bool) bool {
 	return wanted[node] || slices.ContainsFunc(node.Content, func(child *yaml.Node) bool { return containsAny(child, wanted) })
 }
 
-// references notes the first word of every `!reference [.job, keyword]`.
+// references adds the job of every `!reference [.job, keyword]`.
 func references(node *yaml.Node, found map[string]bool) {
 	if node == nil {
 		return

@@ -10,24 +10,44 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
-// Text writes findings for people, one paragraph each, and ends with the sum.
-func Text(w io.Writer, findings []Finding, color render.Palette) error {
+// maxPlaces is how many places of one problem the text lists.
+const maxPlaces = 5
+
+// Text writes findings for people, one paragraph per problem, and ends with their number. A problem that is found at several places
+// is described once. Known is the number of findings that the baseline accepts.
+func Text(w io.Writer, findings []Finding, known int, color render.Palette) error {
 	out := bufio.NewWriter(w)
-	for _, f := range findings {
+	problems := groups(findings)
+	errors := 0
+	for _, group := range problems {
+		f := group[0]
 		severity := color.Yellow(string(f.Severity))
 		if f.Severity == Error {
 			severity = color.Red(string(f.Severity))
+			errors++
 		}
 		fmt.Fprintf(out, "%s: %s: %s %s\n", color.Bold(place(f.Position)), severity, describe(f), color.Dim("["+f.Rule+"]"))
 		if f.Hint != "" {
 			fmt.Fprintf(out, "    %s\n", f.Hint)
 		}
+		for _, other := range group[1:min(len(group), maxPlaces)] {
+			fmt.Fprintf(out, "    %s\n", color.Dim("also "+place(other.Position)+": "+other.Path))
+		}
+		if more := len(group) - maxPlaces; more > 0 {
+			fmt.Fprintf(out, "    %s\n", color.Dim(fmt.Sprintf("and %d more; --format json lists all", more)))
+		}
 		if len(f.Events) > 0 {
 			fmt.Fprintf(out, "    %s\n", color.Dim("on: "+strings.Join(f.Events, "; ")))
 		}
 	}
-	errors := Errors(findings)
-	fmt.Fprintln(out, sum(errors, len(findings)-errors))
+	summary := sum(errors, len(problems)-errors)
+	if len(findings) > len(problems) {
+		summary += fmt.Sprintf(" (at %d places)", len(findings))
+	}
+	if known > 0 {
+		summary += fmt.Sprintf("; %d known in the baseline", known)
+	}
+	fmt.Fprintln(out, summary)
 	return out.Flush()
 }
 
@@ -44,7 +64,7 @@ func sum(errors, warnings int) string {
 	}
 }
 
-// describe is the message with the key path before it.
+// describe returns the message with the key path before it.
 func describe(f Finding) string {
 	if f.Path == "" {
 		return f.Message

@@ -22,9 +22,11 @@ func TestParse(t *testing.T) {
 		"localhost:1=10.0.0.1:2": false,
 		"127.0.0.1=10.0.0.1:2":   false,
 	} {
-		if _, err := Parse(text, false); (err == nil) != ok {
-			t.Errorf("%s: %v", text, err)
-		}
+		t.Run(text, func(t *testing.T) {
+			if _, err := Parse(text, false); (err == nil) != ok {
+				t.Errorf("%s: %v", text, err)
+			}
+		})
 	}
 }
 

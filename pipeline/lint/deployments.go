@@ -1,0 +1,84 @@
+package lint
+
+import (
+	"fmt"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// isDeployment reports whether a job changes an environment.
+func isDeployment(job *pipeline.Job) bool {
+	return job.Environment != nil && (job.Environment.Action == "" || job.Environment.Action == "start")
+}
+
+func checkProductionInMergeRequest(p *pass) {
+	for _, plan := range p.mergeRequests() {
+		eachJob(plan, func(job *pipeline.Job, created bool) {
+			if !created || !isDeployment(job) || job.Environment.Tier() != "production" {
+				return
+			}
+			at, path := p.place(job, "environment")
+			p.report(Finding{
+				Position: at, Path: path,
+				Message: fmt.Sprintf("merge request pipelines can deploy to %s, which is production", job.Environment.Name),
+				Hint:    "limit the job's rules to the default branch or tags; if it is not production, set `environment:deployment_tier`",
+			})
+		})
+	}
+}
+
+// checkDeployWithoutResourceGroup looks at what is shared: staging and production. Environments that each branch or merge request
+// has of its own see few pipelines.
+func checkDeployWithoutResourceGroup(p *pass) {
+	names := p.environmentNames()
+	for _, job := range p.distinct {
+		if !isDeployment(job) || job.ResourceGroup != "" || len(names[job.Name]) > 1 {
+			continue
+		}
+		if tier := job.Environment.Tier(); tier != "staging" && tier != "production" {
+			continue
+		}
+		at, path := p.place(job, "environment")
+		p.report(Finding{
+			Position: at, Path: path,
+			Message: fmt.Sprintf("two pipelines can deploy to %s at the same time", job.Environment.Name),
+			Hint:    "add `resource_group:` with the environment's name",
+		})
+	}
+}
+
+// environmentNames returns the environments that each job deploys to on the events that are compiled: more than one if the name
+// depends on the branch, tag or merge request.
+func (p *pass) environmentNames() map[string]map[string]bool {
+	names := map[string]map[string]bool{}
+	for _, plan := range p.plans {
+		eachJob(plan, func(job *pipeline.Job, _ bool) {
+			if job.Environment == nil {
+				return
+			}
+			if names[job.Name] == nil {
+				names[job.Name] = map[string]bool{}
+			}
+			names[job.Name][job.Environment.Name] = true
+		})
+	}
+	return names
+}
+
+func checkInterruptibleDeployment(p *pass) {
+	for _, job := range p.distinct {
+		if !isDeployment(job) || job.Interruptible == nil || !*job.Interruptible {
+			continue
+		}
+		// In a template or a default it may be right for other jobs: the deployment has to override it.
+		at, path := p.place(job, "interruptible")
+		if path != jobPath(job.BaseName, []string{"interruptible"}) {
+			at, path = job.Source, "jobs:"+job.BaseName
+		}
+		p.report(Finding{
+			Position: at, Path: path,
+			Message: fmt.Sprintf("a newer pipeline can stop the deployment to %s half-way", job.Environment.Name),
+			Hint:    "set `interruptible: false`",
+		})
+	}
+}
