@@ -234,6 +234,9 @@ func readLintSettings(files fs.FS) (lint.Settings, error) {
 	if err != nil {
 		return file.Lint, err
 	}
+	if data, err = withoutFlags(data, "lint"); err != nil {
+		return file.Lint, fmt.Errorf("%s%s", name, yamlErrorText(err))
+	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {

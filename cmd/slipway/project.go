@@ -39,6 +39,7 @@ type projectFlags struct {
 
 	repository *gitevent.Repository // nil if the folder is in none
 	identified bool
+	silent     bool // nothing is said of the identity
 	protocol   string
 	registry   string
 	projects   string // the base URL of other projects of the instance, for git
@@ -144,7 +145,7 @@ func (f *projectFlags) tellIdentity(id gitevent.Identity) {
 	if f.defBranch == "" && id.DefaultBranch != "" && (len(parts) > 0 || id.DefaultBranch != defaultBranch) {
 		parts = append(parts, "default branch "+id.DefaultBranch)
 	}
-	if len(parts) > 0 {
+	if len(parts) > 0 && !f.silent {
 		f.tell("%s, from %s; `slipway config` shows how to set them", strings.Join(parts, ", "), from)
 	}
 }
