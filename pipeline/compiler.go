@@ -63,8 +63,15 @@ func (c *compiler) configuration() *node {
 	return tree
 }
 
+// maxPipelineInputs is the number of inputs that a pipeline can be given.
+const maxPipelineInputs = 20
+
 // compile makes the configuration of a file, with the values of its inputs.
 func (c *compiler) compile(f *file, inputs map[string]any) *node {
+	if len(inputs) > maxPipelineInputs {
+		c.fail(&keyPath{key: "inputs"}, nil, "", "%d inputs are given, GitLab takes at most %d", len(inputs), maxPipelineInputs)
+		return nil
+	}
 	given, err := yamltree.FromAny(inputs, yamltree.Position{})
 	if err != nil {
 		c.fail(&keyPath{key: "inputs"}, nil, "", "%v", err)

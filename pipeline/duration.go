@@ -8,10 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// Limits of durations: a delay is shorter than a week, a timeout shorter than Rails' month.
+// Limits of durations: a delay is at most a week, a timeout at most Rails' month. GitLab says "less than", but compares
+// times that it takes one after the other, so that the limit itself passes.
 const (
 	maxDelay   = 7 * 24 * time.Hour
 	maxTimeout = 2629746 * time.Second
@@ -20,7 +22,7 @@ const (
 // limitNames are the limits as people say them.
 var limitNames = map[time.Duration]string{maxDelay: "a week", maxTimeout: "a month"}
 
-// duration validates a duration in words, shorter than limit, which is one of limitNames or zero for none.
+// duration validates a duration, at most limit, which is one of limitNames or zero for none.
 func (c *checker) duration(p *keyPath, n *node, limit time.Duration) time.Duration {
 	const form = "write for example 30 minutes, 2h or 1 week"
 	if !n.Is(yamltree.String) {
@@ -30,9 +32,9 @@ func (c *checker) duration(p *keyPath, n *node, limit time.Duration) time.Durati
 	d, err := parseDuration(n.Text)
 	switch {
 	case err != nil:
-		c.fail(p, n, form, "%q is no duration: %v", shorten(n.Text), err)
-	case limit > 0 && d >= limit:
-		c.fail(p, n, "", "should be less than %s", limitNames[limit])
+		c.fail(p, n, form, "%q is not a valid duration: %v", shorten(n.Text), err)
+	case limit > 0 && d > limit:
+		c.fail(p, n, "", "should not be more than %s", limitNames[limit])
 	}
 	return d
 }
@@ -65,14 +67,7 @@ const (
 // clockUnits are the units of "1:02:03", from behind.
 var clockUnits = []time.Duration{time.Second, time.Minute, time.Hour, day, 30 * day, year}
 
-var numberWords = map[string]string{
-	"a": "1", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
-	"nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "thirteen": "13", "fourteen": "14", "fifteen": "15", "sixteen": "16",
-	"seventeen": "17", "eighteen": "18", "nineteen": "19", "twenty": "20", "thirty": "30", "forty": "40", "fifty": "50",
-	"sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90",
-}
-
-var errNoDuration = errors.New("it comes to no time")
+var errNoDuration = errors.New("it is zero")
 
 // parseDuration reads durations as GitLab does: "90 minutes", "1h 30m", "2 hours and 5 min", "1:30", "3600" (seconds).
 func parseDuration(text string) (time.Duration, error) {
@@ -110,19 +105,14 @@ func inSeconds(n float64) time.Duration {
 	return time.Duration(n * float64(time.Second))
 }
 
-// durationWords gives the numbers and the units of a text; a unit that begins it counts once.
+// durationWords returns the numbers and the units of a text; a unit that begins it counts once.
 func durationWords(text string) ([]string, error) {
 	var words []string
-	for _, field := range strings.Fields(spaceNumbers(text)) {
-		w := strings.Trim(field, ",")
-		if n, ok := numberWords[w]; ok {
-			w = n
-		}
-		_, err := strconv.ParseFloat(w, 64)
-		isNumber := err == nil && strings.Trim(w, "0123456789.") == "" // no exponent, no infinity
+	for _, field := range strings.Fields(durationNumber().ReplaceAllString(text, " $0 ")) {
+		w := strings.TrimSuffix(strings.TrimPrefix(field, ","), ",")
 		switch {
-		case isNumber, durationUnits[w] != 0:
-		case w == "and", w == "with", w == "plus", w == "":
+		case durationNumber().MatchString(field), durationUnits[w] != 0:
+		case w == "and", w == "with", w == "plus":
 			continue
 		default:
 			return nil, fmt.Errorf("it has the word %q", field)
@@ -135,29 +125,7 @@ func durationWords(text string) ([]string, error) {
 	return words, nil
 }
 
-// spaceNumbers puts blanks around the numbers of a text: "1h30m" is " 1 h 30 m".
-func spaceNumbers(text string) string {
-	isDigit := func(i int) bool { return i < len(text) && text[i] >= '0' && text[i] <= '9' }
-	var b strings.Builder
-	for i := 0; i < len(text); {
-		start := i
-		for isDigit(i) {
-			i++
-		}
-		if i < len(text) && text[i] == '.' && isDigit(i+1) {
-			for i++; isDigit(i); {
-				i++
-			}
-		}
-		if i > start {
-			b.WriteString(" " + text[start:i] + " ")
-			continue
-		}
-		b.WriteByte(text[i])
-		i++
-	}
-	return b.String()
-}
+var durationNumber = lazyregexp.New(`[0-9]*\.?[0-9]+`)
 
 // clock reads "1:02:03.5" as seconds; ok is false for what is nothing of the kind, or zero.
 func clock(text string) (seconds float64, ok bool) {

@@ -17,7 +17,7 @@ import (
 // A file variable comes with its content; where another variable refers to it, the path of its file is put in, which is
 // that of GitLab Runner: $CI_PROJECT_DIR.tmp/NAME.
 func (p *Plan) Environment(job *Job, dotenv, extra []Variable) []Variable {
-	all := newVariableSet(p.Predefined, jobPredefined(job), raw(extra), job.Variables, dotenv,
+	all := newVariableSet(p.Predefined, jobPredefined(job), atRuntime(job), raw(extra), job.Variables, userVariables(p.Event), dotenv,
 		p.visible(p.Project, job), p.visible(p.Run, job))
 	s := newScope(escaped(all))
 	value := func(name string) (string, bool) {

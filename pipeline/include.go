@@ -205,10 +205,11 @@ func (c *compiler) expandLocation(location *node, f *file) []*node {
 	return out
 }
 
-// wildcard compiles the pattern of `include:local`, where ** goes through folders and * does not. Paths have no leading
-// slash, so a pattern with one matches nothing.
+// wildcard compiles the pattern of `include:local`, where ** goes through folders and * does not; **/ also matches no
+// folder. Paths have no leading slash, so a pattern with one matches nothing.
 func wildcard(pattern string) *regexp.Regexp {
 	quoted := regexp.QuoteMeta(pattern)
+	quoted = strings.ReplaceAll(quoted, `\*\*/`, `(?:.*?/)?`)
 	quoted = strings.ReplaceAll(quoted, `\*\*`, `.*?`)
 	quoted = strings.ReplaceAll(quoted, `\*`, `[^/]*?`)
 	return regexp.MustCompile("^" + quoted + "$")
@@ -347,7 +348,12 @@ func (c *compiler) openProject(location *node) *file {
 	if projectNode.Kind == yamltree.Sequence && len(projectNode.Items) > 0 {
 		projectNode = projectNode.Items[0]
 	}
-	r := c.repository(projectNode, strings.ToLower(projectNode.RubyText()), location.Get("ref").RubyText())
+	ref := location.Get("ref")
+	if ref.Is(yamltree.String) && ref.Text == "" {
+		c.fail(includePath, ref, "set its variable, or remove ref to use the default branch", "ref is empty")
+		return nil
+	}
+	r := c.repository(projectNode, strings.ToLower(projectNode.RubyText()), ref.RubyText())
 	if r == nil {
 		return nil
 	}

@@ -208,6 +208,10 @@ func (in declaredInput) validate(v, rule *node, whose string) {
 		in.fail(in.path, regex, "", "only inputs of the type string can have a regex")
 		return
 	}
+	if regex.IsNull() {
+		in.fail(in.path, regex, "write a regex, or remove the key", "the regex of the input %s is empty", in.name)
+		return
+	}
 	re, err := in.cache.regex(regex.RubyText())
 	if err != nil {
 		in.fail(in.path, regex, "write it without slashes, in RE2 syntax", "the regex is not valid: %v", err)

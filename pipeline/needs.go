@@ -47,7 +47,9 @@ func (c *checker) needs(p *keyPath, n *node, kind needKind) needList {
 		c.fail(p, n, "", "is an empty hash")
 	}
 	for _, item := range n.Flatten() {
-		c.need(p, item, &list)
+		if !item.IsNull() { // an empty item is left out
+			c.need(p, item, &list)
+		}
 	}
 	if len(list.foreign) > 0 && kind != jobNeeds || list.bridges > 0 && kind != bridgeNeeds {
 		c.fail(p, n, "", "a job of another pipeline, or a pipeline, cannot be needed here")

@@ -228,7 +228,7 @@ func TestTimes(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
 		"90 minutes": 90 * time.Minute, "1h 30m": 90 * time.Minute, "1h30m": 90 * time.Minute, "2 hours and 5 min": 125 * time.Minute, "3600": time.Hour,
-		"1:30": 90 * time.Second, "1:00:00": time.Hour, "1.5 hours": 90 * time.Minute, "one hour": time.Hour, "day": 24 * time.Hour, "1 week, 1 day": 192 * time.Hour,
+		"1:30": 90 * time.Second, "1:00:00": time.Hour, "1.5 hours": 90 * time.Minute, "one hour": 0, "day": 24 * time.Hour, "1 week, 1 day": 192 * time.Hour,
 		"tomorrow": 0, "": 0, "0 minutes": 0, "5 parsecs": 0, "-1 hour": 0,
 	} {
 		project := load(t, pipeline.Options{}, map[string]string{".gitlab-ci.yml": "a: {script: [x], timeout: \"" + text + "\"}\n"})
@@ -263,7 +263,8 @@ func TestErrorsNameTheLimitsOfDurations(t *testing.T) {
 	t.Parallel()
 	project := load(t, pipeline.Options{}, map[string]string{".gitlab-ci.yml": `
 a: {script: [x], timeout: 2 months}
-b: {script: [x], when: delayed, start_in: 1 week}
+b: {script: [x], when: delayed, start_in: 1 week 1 second}
+d: {script: [x], when: delayed, start_in: 1 week}
 c: {script: [x], artifacts: {paths: [p], expire_in: 2 years}}
 `})
 	_, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push})
@@ -271,8 +272,8 @@ c: {script: [x], artifacts: {paths: [p], expire_in: 2 years}}
 		t.Fatal("the configuration is valid")
 	}
 	want := []string{
-		".gitlab-ci.yml:2:27: jobs:a:timeout: should be less than a month",
-		".gitlab-ci.yml:3:43: jobs:b:start_in: should be less than a week",
+		".gitlab-ci.yml:2:27: jobs:a:timeout: should not be more than a month",
+		".gitlab-ci.yml:3:43: jobs:b:start_in: should not be more than a week",
 	}
 	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
 		t.Error(diff)

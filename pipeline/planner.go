@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -57,10 +58,7 @@ type planner struct {
 }
 
 func newPlanner(c *compiler, spec *specification) *planner {
-	base := c.base
-	if c.event.Source == Trigger {
-		base = newVariableSet(base.list, triggered)
-	}
+	base := newVariableSet(c.base.list, decisionVariables(c.event))
 	return &planner{
 		evaluator: c.evaluator(c.project.own),
 		checker:   checker{cache: c.cache},
@@ -75,7 +73,7 @@ func (p *planner) plan() *Plan {
 	event := p.event
 	event.Inputs = plainInputs(event.Inputs)
 	plan := &Plan{
-		Event: event, Predefined: p.base.list, Project: p.project.options.Variables, Run: p.event.Variables, Includes: p.includes,
+		Event: event, Predefined: withoutRegistry(p.base.list, event), Project: p.project.options.Variables, Run: p.event.Variables, Includes: p.includes,
 	}
 	p.root = p.spec.variables
 	if !p.workflow(plan) {
@@ -116,7 +114,7 @@ func (p *planner) plan() *Plan {
 // settings are the variables that beat YAML, as a job of an environment sees them.
 func (p *planner) settings(environment string) *variableSet {
 	protected := p.event.RefProtected
-	return newVariableSet(visibleVariables(p.project.options.Variables, environment, protected),
+	return newVariableSet(userVariables(p.event), visibleVariables(p.project.options.Variables, environment, protected),
 		visibleVariables(p.event.Variables, environment, protected))
 }
 
@@ -189,9 +187,13 @@ func (p *planner) jobs(plan *Plan) []*Job {
 				kept[j.name] = true
 			}
 		}
+		// GitLab reports what is wrong with a stage's jobs only if the pipeline has one of them.
+		stageKept := slices.ContainsFunc(decided, func(d *decision) bool { return d.included })
 		for _, d := range decided {
 			job := p.job(d)
-			p.validate(d, kept)
+			if stageKept {
+				p.validate(d, kept)
+			}
 			if d.included {
 				created = append(created, job)
 				if job.Trigger != nil {

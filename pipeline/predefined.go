@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -66,13 +67,61 @@ func predefined(o Options, e Event) *variableSet {
 	}
 	set := newVariableSet(p)
 	for _, key := range sortedKeys(e.Predefined) {
+		if slices.Contains(userKeys[:], key) {
+			continue // see userVariables
+		}
 		set.set(Variable{Key: key, Value: e.Predefined[key], Raw: true})
 	}
 	return set
 }
 
-// triggered is what workflow and jobs of a triggered pipeline see besides, but includes do not.
-var triggered = []Variable{{Key: "CI_PIPELINE_TRIGGERED", Value: "true", Raw: true}}
+// decisionVariables are what the rules of workflow and jobs see besides, but those of includes do not.
+func decisionVariables(e Event) []Variable {
+	p := make(predefinedVariables, 0, 3)
+	if e.Source == Trigger {
+		p.add("CI_PIPELINE_TRIGGERED", "true")
+		p.add("CI_TRIGGER_SHORT_TOKEN", "1234")
+	}
+	p.add("CI_NODE_TOTAL", "1")
+	return p
+}
+
+var userKeys = [...]string{"GITLAB_USER_ID", "GITLAB_USER_EMAIL", "GITLAB_USER_LOGIN", "GITLAB_USER_NAME"}
+
+// userVariables describe who started the pipeline. They take precedence over variables of the configuration, and includes do
+// not see them.
+func userVariables(e Event) []Variable {
+	p := make(predefinedVariables, 0, len(userKeys))
+	for i, value := range [...]string{"1", "author@example.com", "author", "Author"} {
+		if known, ok := e.Predefined[userKeys[i]]; ok {
+			value = known
+		}
+		p.add(userKeys[i], value)
+	}
+	return p
+}
+
+// registryKeys are variables of GitLab's registry that rules see.
+var registryKeys = [...]string{"CI_REGISTRY", "CI_REGISTRY_IMAGE"}
+
+// withoutRegistry leaves out GitLab's registry unless the event names one: a job that runs here must not push there by
+// accident.
+func withoutRegistry(variables []Variable, e Event) []Variable {
+	return slices.DeleteFunc(slices.Clone(variables), func(v Variable) bool {
+		_, known := e.Predefined[v.Key]
+		return !known && slices.Contains(registryKeys[:], v.Key)
+	})
+}
+
+// atRuntime are the predefined variables of a job that its rules do not see.
+func atRuntime(j *Job) []Variable {
+	p := make(predefinedVariables, 0, 2)
+	p.add("CI_SERVER", "yes")
+	if e := j.Environment; e != nil && e.Name != "" {
+		p.add("CI_ENVIRONMENT_SLUG", environmentSlug(e.Name))
+	}
+	return p
+}
 
 type predefinedVariables []Variable
 
@@ -81,27 +130,19 @@ func (p *predefinedVariables) add(key, value string) {
 }
 
 func (p *predefinedVariables) server(o Options) {
-	url := o.Protocol + "://" + o.Host
-	host, port, ok := strings.Cut(o.Host, ":")
-	if !ok {
-		port = map[string]string{"http": "80"}[o.Protocol]
-	}
-	if port == "" {
-		port = "443"
-	}
+	url := "https://" + o.Host
 	major, rest, _ := strings.Cut(gitlabVersion, ".")
 	minor, patch, _ := strings.Cut(rest, ".")
 	p.add("CI", "true")
 	p.add("GITLAB_CI", "true")
 	p.add("GITLAB_FEATURES", "")
-	p.add("CI_SERVER", "yes")
 	p.add("CI_SERVER_FQDN", o.Host)
-	p.add("CI_SERVER_HOST", host)
+	p.add("CI_SERVER_HOST", o.Host)
 	p.add("CI_SERVER_NAME", "GitLab")
-	p.add("CI_SERVER_PORT", port)
-	p.add("CI_SERVER_PROTOCOL", o.Protocol)
+	p.add("CI_SERVER_PORT", "443")
+	p.add("CI_SERVER_PROTOCOL", "https")
 	p.add("CI_SERVER_REVISION", "0000000")
-	p.add("CI_SERVER_SHELL_SSH_HOST", host)
+	p.add("CI_SERVER_SHELL_SSH_HOST", o.Host)
 	p.add("CI_SERVER_SHELL_SSH_PORT", "22")
 	p.add("CI_SERVER_URL", url)
 	p.add("CI_SERVER_VERSION", gitlabVersion)
@@ -127,11 +168,7 @@ func (p *predefinedVariables) project(o Options) {
 	p.add("CI_PROJECT_NAMESPACE_ID", "1")
 	p.add("CI_PROJECT_NAMESPACE_SLUG", Slug(namespace))
 	p.add("CI_PROJECT_ROOT_NAMESPACE", root)
-	p.add("CI_PROJECT_URL", o.Protocol+"://"+o.Host+"/"+o.Path)
-	if o.Registry != "" {
-		p.add("CI_REGISTRY", o.Registry)
-		p.add("CI_REGISTRY_IMAGE", o.Registry+"/"+strings.ToLower(o.Path))
-	}
+	p.add("CI_PROJECT_URL", "https://"+o.Host+"/"+o.Path)
 	p.add("CI_PROJECT_VISIBILITY", "private")
 	p.add("CI_PROJECT_REPOSITORY_LANGUAGES", "")
 	p.add("CI_PROJECT_CLASSIFICATION_LABEL", "")
@@ -139,6 +176,8 @@ func (p *predefinedVariables) project(o Options) {
 	p.add("CI_DEFAULT_BRANCH", o.DefaultBranch)
 	p.add("CI_DEFAULT_BRANCH_SLUG", Slug(o.DefaultBranch))
 	p.add("CI_CONFIG_PATH", o.ConfigPath)
+	p.add("CI_REGISTRY", "registry."+o.Host)
+	p.add("CI_REGISTRY_IMAGE", "registry."+o.Host+"/"+strings.ToLower(o.Path))
 	p.add("CI_PAGES_DOMAIN", "pages."+o.Host)
 	p.add("CI_PAGES_URL", "https://"+root+".pages."+o.Host+"/"+rest)
 }
@@ -154,9 +193,19 @@ func (p *predefinedVariables) pipeline(o Options, e Event) {
 		message = "change"
 	}
 	title, description := splitCommitMessage(message)
+	truncated := len(message) > maxCommitMessage
+	if truncated {
+		message, title, description = truncateBytes(message), truncateBytes(title), truncateBytes(description)
+	}
 	p.add("CI_PIPELINE_IID", "1")
 	p.add("CI_PIPELINE_SOURCE", string(e.Source))
 	p.add("CI_PIPELINE_CREATED_AT", createdAt)
+	p.add("CI_CONFIG_REF_URI", o.Host+"/"+o.Path+"//"+o.ConfigPath+"@"+refPath(e, ref))
+	if e.Source == MultiProject || e.Source == ParentPipeline {
+		p.add("CI_UPSTREAM_PIPELINE_ID", "1")
+		p.add("CI_UPSTREAM_PROJECT_ID", "1")
+		p.add("CI_UPSTREAM_JOB_ID", "1")
+	}
 	p.add("CI_COMMIT_SHA", sha)
 	p.add("CI_COMMIT_SHORT_SHA", sha[:min(8, len(sha))])
 	p.add("CI_COMMIT_BEFORE_SHA", before)
@@ -170,6 +219,7 @@ func (p *predefinedVariables) pipeline(o Options, e Event) {
 		p.add("CI_COMMIT_TAG_MESSAGE", "")
 	}
 	p.add("CI_COMMIT_MESSAGE", message)
+	p.add("CI_COMMIT_MESSAGE_IS_TRUNCATED", strconv.FormatBool(truncated))
 	p.add("CI_COMMIT_TITLE", title)
 	p.add("CI_COMMIT_DESCRIPTION", description)
 	p.add("CI_COMMIT_REF_PROTECTED", strconv.FormatBool(e.RefProtected))
@@ -181,6 +231,19 @@ func (p *predefinedVariables) pipeline(o Options, e Event) {
 	if len(e.OpenMergeRequests) > 0 && e.Tag == "" {
 		p.add("CI_OPEN_MERGE_REQUESTS", strings.Join(e.OpenMergeRequests, ","))
 	}
+}
+
+// maxCommitMessage is the number of bytes to which GitLab truncates a commit message.
+const maxCommitMessage = 100_000
+
+func truncateBytes(s string) string { return s[:min(len(s), maxCommitMessage)] }
+
+// refPath is the full name of the ref of a pipeline, of a merge request that of its source branch.
+func refPath(e Event, ref string) string {
+	if e.Tag != "" {
+		return "refs/tags/" + ref
+	}
+	return "refs/heads/" + ref
 }
 
 // splitCommitMessage gives the title and the description of a commit message. The description is the whole message where the
@@ -211,7 +274,7 @@ func (p *predefinedVariables) mergeRequest(o Options, e Event, m *MergeRequestIn
 		kind = "detached"
 	}
 	iid := strconv.Itoa(m.IID)
-	url := o.Protocol + "://" + o.Host + "/"
+	url := "https://" + o.Host + "/"
 	p.add("CI_MERGE_REQUEST_ID", iid)
 	p.add("CI_MERGE_REQUEST_IID", iid)
 	p.add("CI_MERGE_REQUEST_REF_PATH", mergeRequestRefPath(iid, kind))
@@ -280,7 +343,6 @@ func jobPredefined(j *Job) []Variable {
 	p.add("CI_NODE_TOTAL", strconv.Itoa(max(1, j.Parallel)))
 	if e := j.Environment; e != nil && e.Name != "" {
 		p.add("CI_ENVIRONMENT_NAME", e.Name)
-		p.add("CI_ENVIRONMENT_SLUG", environmentSlug(e.Name))
 		p.add("CI_ENVIRONMENT_ACTION", e.action())
 		p.add("CI_ENVIRONMENT_TIER", e.Tier())
 		if e.URL != "" {

@@ -94,22 +94,18 @@ func (f *lintFlags) run(cmd *cobra.Command) error {
 	if f.listRules {
 		return f.writeRules(out)
 	}
-	project, err := f.where.open(cmd.Context())
+	events, err := selectEvents(f.events, nil)
 	if err != nil {
 		return err
 	}
-	files, err := f.where.files(cmd.Context())
+	project, err := f.where.open()
 	if err != nil {
 		return err
 	}
-	events, err := f.where.events(cmd.Context(), f.events, nil)
-	if err != nil {
+	if f.settings, err = readLintSettings(f.where.files()); err != nil {
 		return err
 	}
-	if f.settings, err = readLintSettings(files); err != nil {
-		return err
-	}
-	findings, err := lint.Run(cmd.Context(), files, project, lint.Options{
+	findings, err := lint.Run(cmd.Context(), f.where.files(), project, lint.Options{
 		Events: events, Disable: f.disable, Settings: f.settings, ConfigPath: f.where.config, Incomplete: f.where.includes.skip,
 	})
 	if err != nil {
@@ -122,7 +118,7 @@ func (f *lintFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	if f.online {
-		differences, err := f.askGitLab(cmd.Context(), files, project)
+		differences, err := f.askGitLab(cmd.Context(), project)
 		if err != nil {
 			return err
 		}
@@ -208,7 +204,7 @@ func (f *lintFlags) withoutBaseline(cmd *cobra.Command, findings []lint.Finding)
 }
 
 // askGitLab compares with the project's GitLab, whose token comes from the environment.
-func (f *lintFlags) askGitLab(ctx context.Context, files fs.FS, project *pipeline.Project) ([]lint.Finding, error) {
+func (f *lintFlags) askGitLab(ctx context.Context, project *pipeline.Project) ([]lint.Finding, error) {
 	token := os.Getenv("GITLAB_TOKEN")
 	if token == "" {
 		return nil, errors.New("--online needs a token of GitLab with the scope api in GITLAB_TOKEN")
@@ -217,7 +213,7 @@ func (f *lintFlags) askGitLab(ctx context.Context, files fs.FS, project *pipelin
 	if gitlab.URL == "" {
 		gitlab.URL = "https://" + f.where.host
 	}
-	return lint.Online(ctx, files, project, gitlab, f.where.config)
+	return lint.Online(ctx, f.where.files(), project, gitlab, f.where.config)
 }
 
 // readLintSettings returns the section lint of the project's .slipway.yml; the zero value if there is none.
@@ -233,9 +229,6 @@ func readLintSettings(files fs.FS) (lint.Settings, error) {
 	}
 	if err != nil {
 		return file.Lint, err
-	}
-	if data, err = withoutFlags(data, "lint"); err != nil {
-		return file.Lint, fmt.Errorf("%s%s", name, yamlErrorText(err))
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)

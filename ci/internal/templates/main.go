@@ -1,8 +1,8 @@
-// Command templates generates what follows from the stages in ci/: a component for each in templates/, where GitLab's Catalog looks,
-// and in docs/stages/ the lists of their jobs and inputs. It is run from the repository's root:
+// Command doors makes what follows from the stages in ci/: a door for each in templates/, where GitLab's Catalog looks, and in
+// docs/stages/ the lists of their jobs and inputs. It is run from the repository's root:
 //
 //	go run ./ci/internal/templates          writes them
-//	go run ./ci/internal/templates -check   lists those that are not up to date, and exits with 1
+//	go run ./ci/internal/templates -check   says which are not up to date, and ends with 1
 package main
 
 import (
@@ -19,9 +19,9 @@ func main() {
 	check := flag.Bool("check", false, "compare only")
 	root := flag.String("root", ".", "the repository's root `folder`")
 	flag.Parse()
-	stale, err := generate(*root, !*check)
+	stale, err := doors(*root, !*check)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "templates: "+err.Error())
+		fmt.Fprintln(os.Stderr, "doors: "+err.Error())
 		os.Exit(2)
 	}
 	if *check && len(stale) > 0 {
@@ -30,8 +30,8 @@ func main() {
 	}
 }
 
-// generate returns the files that differ from what follows from the stages; with write it writes them.
-func generate(root string, write bool) (stale []string, err error) {
+// doors lists the files that differ from what the stages say; with write it writes them.
+func doors(root string, write bool) (stale []string, err error) {
 	files, err := filepath.Glob(filepath.Join(root, "ci", "*.yml"))
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func generate(root string, write bool) (stale []string, err error) {
 		all = append(all, s)
 		// A component may have no global keyword, so the workflow is included by its file only.
 		if s.name != "workflow" {
-			add(filepath.Join("templates", s.name+".yml"), s.component())
+			add(filepath.Join("templates", s.name+".yml"), s.door())
 		}
 		page := filepath.Join("docs", "stages", s.name+".md")
 		text, err := os.ReadFile(filepath.Join(root, page))

@@ -22,6 +22,8 @@ type Scope struct {
 	Variable func(name string) (string, bool)
 	// Input gives an input, nil if it has no value.
 	Input func(name string) *yamltree.Node
+
+	failed *bool // set where GitLab fails instead of giving a result
 }
 
 // True evaluates the expression.
@@ -195,11 +197,14 @@ func (b binary) eval(s Scope) value {
 		return boolean(equal(left, right))
 	case opNotEquals:
 		return boolean(!equal(left, right))
-	case opMatches:
-		return boolean(right.truthy() && matches(left, right))
-	default:
-		return boolean(!right.truthy() || !matches(left, right))
 	}
+	if s.failed != nil && right.truthy() && (right.kind == boolValue || right.kind == otherValue) {
+		*s.failed = true
+	}
+	if b.operator == opMatches {
+		return boolean(right.truthy() && matches(left, right))
+	}
+	return boolean(!right.truthy() || !matches(left, right))
 }
 
 func (b binary) walk(f func(node)) {

@@ -21,6 +21,12 @@ func Parse(s string) (*Expression, error) {
 	case 0:
 		return nil, &SyntaxError{0, "the expression is empty"}
 	case 1:
+		// GitLab evaluates an expression once without variables to see whether it is valid.
+		failed := false
+		p.operands[0].eval(Scope{failed: &failed})
+		if failed {
+			return nil, &SyntaxError{0, "the right side of =~ or !~ is not a pattern"}
+		}
 		return &Expression{p.operands[0]}, nil
 	}
 	return nil, &SyntaxError{p.end, "an operator is missing between two values"}

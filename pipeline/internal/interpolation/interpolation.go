@@ -128,10 +128,15 @@ func (t *template) text(n *yamltree.Node) *yamltree.Node {
 		}
 		value := r.value.RubyText()
 		if strings.Count(out, b.written)*len(value)+len(out) > maxTextLength {
-			t.fail(n.Position, "the text grows beyond %d bytes", maxTextLength)
+			t.fail(n.Position, "%v", errTextGrows)
 			return n
 		}
-		out = replaceAll(out, b.written, value)
+		replaced, err := replaceAll(out, b.written, value)
+		if err != nil {
+			t.fail(n.Position, "%s: %v", shorten(b.written), err)
+			return n
+		}
+		out = replaced
 	}
 	if out == n.Text {
 		return n
@@ -148,31 +153,62 @@ func shorten(s string) string {
 }
 
 // replaceAll puts a value in the place of a block. GitLab does it with Ruby's gsub, which reads a backslash in the value:
-// \0 and \& stand for the block, \1 to \9 for nothing, and \\ for one backslash.
-func replaceAll(s, block, value string) string {
-	if strings.Contains(value, `\`) {
-		var b strings.Builder
-		for i := 0; i < len(value); i++ {
-			if value[i] != '\\' || i+1 == len(value) {
-				b.WriteByte(value[i])
-				continue
-			}
-			i++
-			switch c := value[i]; {
-			case c == '0' || c == '&':
-				b.WriteString(block)
-			case c >= '1' && c <= '9':
-			case c == '\\':
-				b.WriteByte('\\')
-			default:
-				b.WriteByte('\\')
-				b.WriteByte(c)
-			}
-		}
-		value = b.String()
+// \0 and \& stand for the block, \` for the text before it, \' for the text after it, \1 to \9 and \+ for nothing, and \\
+// for one backslash; \k<name> is an error.
+func replaceAll(s, block, value string) (string, error) {
+	if !strings.Contains(value, `\`) {
+		return strings.ReplaceAll(s, block, value), nil
 	}
-	return strings.ReplaceAll(s, block, value)
+	var b strings.Builder
+	for at := 0; ; {
+		i := strings.Index(s[at:], block)
+		if i < 0 {
+			b.WriteString(s[at:])
+			return b.String(), nil
+		}
+		b.WriteString(s[at : at+i])
+		before, after := s[:at+i], s[at+i+len(block):]
+		if err := writeReplacement(&b, value, before, block, after); err != nil {
+			return "", err
+		}
+		at += i + len(block)
+		if b.Len() > maxTextLength {
+			return "", errTextGrows
+		}
+	}
 }
+
+func writeReplacement(b *strings.Builder, value, before, block, after string) error {
+	for i := 0; i < len(value); i++ {
+		if value[i] != '\\' || i+1 == len(value) {
+			b.WriteByte(value[i])
+			continue
+		}
+		i++
+		switch c := value[i]; {
+		case c == '0' || c == '&':
+			b.WriteString(block)
+		case c == '`':
+			b.WriteString(before)
+		case c == '\'':
+			b.WriteString(after)
+		case c >= '1' && c <= '9', c == '+':
+		case c == '\\':
+			b.WriteByte('\\')
+		case c == 'k' && i+1 < len(value) && value[i+1] == '<':
+			return fmt.Errorf(`GitLab fails on \k< in a value that is put into a longer text`)
+		default:
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		}
+		if b.Len() > maxTextLength {
+			return errTextGrows
+		}
+	}
+	return nil
+}
+
+var errTextGrows = fmt.Errorf("the text grows beyond %d bytes", maxTextLength)
 
 func (t *template) block(written, content string) result {
 	r, ok := t.blocks[written]

@@ -3,6 +3,7 @@ package yamltree
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,9 +17,12 @@ import (
 // GitLab reads YAML with libyaml 0.2.5. The parser here follows YAML 1.2 where libyaml does not; this file closes the gap:
 // [parse] reads what only the parser refuses, [refusal] refuses what only libyaml refuses.
 
+// maxRepairs bounds how often a document is parsed.
+const maxRepairs = 100
+
 // parse reads one document; the error is io.EOF if there is none.
 func parse(text []byte) (*yaml.Node, error) {
-	for {
+	for range maxRepairs {
 		document := new(yaml.Node)
 		err := yaml.NewDecoder(bytes.NewReader(text)).Decode(document)
 		if err == nil {
@@ -30,6 +34,7 @@ func parse(text []byte) (*yaml.Node, error) {
 		}
 		text = accepted
 	}
+	return nil, fmt.Errorf("more than %d comments without a blank before the #", maxRepairs)
 }
 
 // withoutStrictness returns the text without the place that only the parser, not libyaml, refuses. Lines and columns of
@@ -88,7 +93,7 @@ func blankTabs(text []byte) error {
 // A refuser checks the nodes of a document.
 type refuser struct {
 	text  []byte
-	lines lines
+	lines *lines
 }
 
 // maxKey is the number of characters up to which a key may do without a question mark.
@@ -204,39 +209,38 @@ func scalarEnd(text []byte, n *yaml.Node) int {
 	return i
 }
 
-// lines are the lines of a text, without their breaks, with the offsets at which they begin.
-type lines []textLine
-
-type textLine struct {
-	start int
-	text  []byte
+// lines finds offsets in a text by lines and columns.
+type lines struct {
+	starts []int
+	text   []byte
+	// What was found last: the next place is usually behind it, and lines may be long.
+	line, column, at int
 }
 
 var lineBreak = lazyregexp.New("\r\n|[\r\n\u0085\u2028\u2029]")
 
-func newLines(text []byte) lines {
-	var all lines
-	start := 0
-	for _, at := range lineBreak().FindAllIndex(text, -1) {
-		all = append(all, textLine{start, text[start:at[0]]})
-		start = at[1]
+func newLines(text []byte) *lines {
+	l := &lines{starts: []int{0}, text: text}
+	if bytes.HasPrefix(text, []byte("\ufeff")) {
+		l.starts[0] = len("\ufeff")
 	}
-	return append(all, textLine{start, text[start:]})
+	for _, at := range lineBreak().FindAllIndex(text, -1) {
+		l.starts = append(l.starts, at[1])
+	}
+	return l
 }
 
 // offset returns the offset of a character by its line and column.
-func (l lines) offset(line, column int) int {
-	if line < 1 || line > len(l) {
+func (l *lines) offset(line, column int) int {
+	if line < 1 || line > len(l.starts) {
 		return 0
 	}
-	text, at := l[line-1].text, l[line-1].start
-	if line == 1 {
-		text = bytes.TrimPrefix(text, []byte("\ufeff"))
-		at += len(l[0].text) - len(text)
+	if line != l.line || column < l.column {
+		l.line, l.column, l.at = line, 1, l.starts[line-1]
 	}
-	for ; column > 1 && len(text) > 0; column-- {
-		_, size := utf8.DecodeRune(text)
-		text, at = text[size:], at+size
+	for ; l.column < column && l.at < len(l.text); l.column++ {
+		_, size := utf8.DecodeRune(l.text[l.at:])
+		l.at += size
 	}
-	return at
+	return l.at
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -210,8 +209,8 @@ func (c *converter) convert(n *yaml.Node, depth int) (*Node, error) {
 }
 
 func (c *converter) convertValue(n *yaml.Node, depth int) (*Node, error) {
-	if strings.HasPrefix(n.Tag, "!ruby/") {
-		return nil, c.fail(n, "the tag %s is not allowed", n.Tag)
+	if tag := explicitTag(n); forbiddenTag(tag, n.Kind) {
+		return nil, c.fail(n, "the tag %s is not allowed", tag)
 	}
 	if n.Tag == "!reference" && n.Kind != yaml.SequenceNode {
 		return newList(Reference, nil, c.position(n)), nil
@@ -228,14 +227,32 @@ func (c *converter) convertValue(n *yaml.Node, depth int) (*Node, error) {
 
 func (c *converter) convertScalar(n *yaml.Node) (*Node, error) {
 	const quoted = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
-	if n.Style&quoted != 0 || n.Style&yaml.TaggedStyle != 0 && n.ShortTag() == "!!str" {
-		return NewString(n.Value, c.position(n)), nil
+	var kind Kind
+	var text string
+	var err error
+	switch tag := explicitTag(n); {
+	case tag != "":
+		kind, text, err = resolveTagged(tag, n.Value)
+	case n.Style&quoted != 0:
+		kind, text = String, n.Value
+	default:
+		kind, text, err = resolve(n.Value)
 	}
-	kind, text, err := resolve(n.Value)
 	if err != nil {
 		return nil, c.fail(n, "%v", err)
 	}
 	return NewScalar(kind, text, c.position(n)), nil
+}
+
+// explicitTag returns the tag that is written at a node, in its short form; empty if there is none.
+func explicitTag(n *yaml.Node) string {
+	if n.Style&yaml.TaggedStyle == 0 && n.Tag != "!" {
+		return ""
+	}
+	if n.Tag == "!" {
+		return n.Tag
+	}
+	return n.ShortTag()
 }
 
 func (c *converter) convertSequence(n *yaml.Node, depth int) (*Node, error) {

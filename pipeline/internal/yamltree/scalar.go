@@ -1,12 +1,17 @@
 package yamltree
 
 import (
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"math"
 	"math/big"
 	"strconv"
 	"strings"
-	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
 var errDate = errors.New("an unquoted date is not allowed: put it in quotes")
@@ -51,6 +56,15 @@ func resolveNumeric(s string) (Kind, string, error) {
 	if n, ok := sexagesimal(s); ok {
 		return Int, n, nil
 	}
+	if base60Float().MatchString(s) {
+		return Float, sexagesimalFloat(s), nil
+	}
+	if s == "." || s == "+." || s == "-." {
+		return String, s, nil
+	}
+	if emptyFloat().MatchString(s) {
+		return String, s, fmt.Errorf("%s is not a valid number: put it in quotes", s)
+	}
 	if f, ok := float(s); ok {
 		return Float, f, nil
 	}
@@ -58,6 +72,74 @@ func resolveNumeric(s string) (Kind, string, error) {
 		return Int, n, nil
 	}
 	return String, s, nil
+}
+
+// resolveTagged returns the kind and the canonical text of a scalar with a tag. As in Psych, quotes do not matter then, and
+// most tags mean nothing: the text counts.
+func resolveTagged(tag, s string) (Kind, string, error) {
+	switch {
+	case tag == "!!str" || tag == "!str":
+		return String, s, nil
+	case strings.HasPrefix(tag, "!ruby/sym"):
+		return String, s, nil
+	case tag == "!!binary" || tag == "!binary":
+		return String, unpackBase64(s), nil
+	case tag == "!!float" || tag == "!float":
+		return taggedFloat(s)
+	}
+	return resolve(s)
+}
+
+// forbiddenTag reports whether Psych's safe mode refuses a tag, or fails on it.
+func forbiddenTag(tag string, kind yaml.Kind) bool {
+	switch {
+	case strings.HasPrefix(tag, "!ruby/"):
+		return kind != yaml.ScalarNode || !strings.HasPrefix(tag, "!ruby/sym")
+	case strings.HasPrefix(tag, "!str:"):
+		return true
+	case kind == yaml.SequenceNode:
+		return strings.HasPrefix(tag, "!array:")
+	case kind == yaml.MappingNode && strings.HasPrefix(tag, "!map:"):
+		return true
+	case kind == yaml.MappingNode:
+		return tag == "!!set" || tag == "!set" || tag == "!!omap" || tag == "!omap" || tag == "!!str" || tag == "!str"
+	}
+	return false
+}
+
+func taggedFloat(s string) (Kind, string, error) {
+	kind, text, err := resolve(s)
+	if err != nil {
+		return kind, text, err
+	}
+	switch kind {
+	case Float:
+		return kind, text, nil
+	case Int, String:
+		if f, err := strconv.ParseFloat(strings.TrimSpace(strings.ReplaceAll(text, "_", "")), 64); err == nil || math.IsInf(f, 0) {
+			return Float, FormatFloat(f), nil
+		}
+	}
+	return kind, text, fmt.Errorf("%q is not a number", s)
+}
+
+// unpackBase64 decodes as Ruby's unpack("m"), which skips what is not of the alphabet and stops at the padding.
+func unpackBase64(s string) string {
+	s, _, _ = strings.Cut(s, "=")
+	s = strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '+' || r == '/' {
+			return r
+		}
+		return -1
+	}, s)
+	if len(s)%4 == 1 {
+		s = s[:len(s)-1]
+	}
+	text, err := base64.RawStdEncoding.DecodeString(s)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 // symbol reads ":name", a Ruby symbol, which everywhere in a configuration behaves like the string "name".
@@ -74,32 +156,28 @@ func symbol(s string) (Kind, string, error) {
 	return String, name, nil
 }
 
-// isDate says whether Psych would make a Date or a Time of s, classes that GitLab's safe mode refuses.
+// date is what Psych makes a Date of, a class that GitLab's safe mode refuses before it looks whether there is such a day.
+var date = lazyregexp.New(`^\d{4}-(?:1[012]|0\d|\d)-(?:[12]\d|3[01]|0\d|\d)$`)
+
+// isDate reports whether Psych would make a Date or a Time of s.
 func isDate(s string) bool {
 	t := strings.TrimPrefix(s, "-")
-	if len(t) < 8 || !allDigits(t[:4]) || t[4] != '-' {
+	if len(t) < 8 || t[4] != '-' {
+		return false
+	}
+	if date().MatchString(s) {
+		return true
+	}
+	if !allDigits(t[:4]) {
 		return false
 	}
 	rest := t[5:]
-	day, clock := rest, ""
-	if i := strings.IndexAny(rest, "Tt \t"); i >= 0 {
-		day, clock = rest[:i], strings.TrimLeft(rest[i+1:], " \t")
-	}
-	m, d, ok := strings.Cut(day, "-")
-	if !ok || len(m) > 2 || len(d) > 2 || !allDigits(m) || !allDigits(d) {
+	i := strings.IndexAny(rest, "Tt \t")
+	if i < 0 {
 		return false
 	}
-	if clock == "" {
-		if t != s || strings.ContainsAny(rest, "Tt \t") {
-			return false
-		}
-		year, _ := strconv.Atoi(t[:4])
-		month, _ := strconv.Atoi(m)
-		dayOfMonth, _ := strconv.Atoi(d)
-		date := time.Date(year, time.Month(month), dayOfMonth, 0, 0, 0, 0, time.UTC)
-		return date.Month() == time.Month(month) && date.Day() == dayOfMonth
-	}
-	return isClock(clock)
+	m, d, ok := strings.Cut(rest[:i], "-")
+	return ok && len(m) <= 2 && len(d) <= 2 && allDigits(m) && allDigits(d) && isClock(strings.TrimLeft(rest[i+1:], " \t"))
 }
 
 // isClock matches "1:02:03", with a fraction and a zone if there are any.
@@ -155,6 +233,24 @@ func sexagesimal(s string) (string, bool) {
 	return strconv.Itoa(sum), true
 }
 
+var base60Float = lazyregexp.New(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9]){1,2}\.[0-9_]*$`)
+
+// sexagesimalFloat reads "1:30.5", with the weights of [sexagesimal].
+func sexagesimalFloat(s string) string {
+	sum := 0.0
+	for i, part := range strings.Split(s, ":") {
+		n, err := strconv.ParseFloat(strings.TrimSuffix(strings.ReplaceAll(part, "_", ""), "."), 64)
+		if err != nil {
+			n = 0
+		}
+		sum += n * math.Pow(60, float64(2-i))
+	}
+	return FormatFloat(sum)
+}
+
+// emptyFloat is an exponent without a number, which Psych takes for a number but Ruby cannot read.
+var emptyFloat = lazyregexp.New(`^[-+]?\.[eE][+-][0-9]+$`)
+
 // digitsWith says whether s begins with a digit and has only digits and separators.
 func digitsWith(s, separators string) bool {
 	return s != "" && s[0] >= '0' && s[0] <= '9' && strings.Trim(s, "0123456789"+separators) == ""
@@ -198,7 +294,7 @@ func FormatFloat(v float64) string {
 	case math.IsNaN(v):
 		return "NaN"
 	}
-	if a := math.Abs(v); v == 0 || a >= 1e-4 && a < 1e16 {
+	if a := math.Abs(v); v == 0 || a >= 1e-4 && a < 1e15 {
 		s := strconv.FormatFloat(v, 'f', -1, 64)
 		if !strings.Contains(s, ".") {
 			s += ".0"

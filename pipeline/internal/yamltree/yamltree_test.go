@@ -2,6 +2,7 @@ package yamltree
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -18,6 +19,8 @@ func TestScalars(t *testing.T) {
 		{"1_000", Int, "1000"}, {"1,000", Int, "1000"}, {"1__0", String, "1__0"}, {"1_", String, "1_"}, {"+7", Int, "7"}, {"-0", Int, "0"}, {"12:30", Int, "45000"}, {"12:60", String, "12:60"},
 		{"1.50", Float, "1.5"}, {"1.", Float, "1.0"}, {".5", Float, "0.5"}, {".", String, "."}, {"1e3", String, "1e3"}, {"1.5e3", String, "1.5e3"},
 		{"1.5e+3", Float, "1500.0"}, {"1.0e+20", Float, "1.0e+20"}, {"1.2.3", String, "1.2.3"}, {"v1.2", String, "v1.2"}, {"-", String, "-"},
+		{"1:30.5", Float, "5430.0"}, {"20:30.15", Float, "73809.0"}, {"-1:30.5", Float, "-1770.0"}, {"1:2:3.5", Float, "3723.5"}, {"1:60.5", String, "1:60.5"},
+		{"1.0e+15", Float, "1.0e+15"}, {"999999999999999.0", Float, "999999999999999.0"},
 		{".inf", Float, "Infinity"}, {"-.INF", Float, "-Infinity"}, {".NaN", Float, "NaN"}, {":symbol", String, "symbol"}, {":", String, ":"},
 		{"99999999999999999999", Int, "99999999999999999999"}, {"2026-13-01", String, "2026-13-01"}, {"2026-1-1x", String, "2026-1-1x"},
 	}
@@ -27,9 +30,30 @@ func TestScalars(t *testing.T) {
 			t.Errorf("%q: %s %q, %v; want %s %q", c.text, kind, text, err, c.kind, c.want)
 		}
 	}
-	for _, date := range []string{"2026-01-31", "2026-1-3", "2026-01-31 10:00:00", "2026-01-31T10:00:00.5+02:00", "2026-01-31T10:00:00Z"} {
+	for _, date := range []string{"2026-02-30", "2026-00-01", "2026-01-31", "2026-1-3", "2026-01-31 10:00:00", "2026-01-31T10:00:00.5+02:00", "2026-01-31T10:00:00Z"} {
 		if _, _, err := resolve(date); err == nil {
 			t.Errorf("%q is no date", date)
+		}
+	}
+}
+
+func TestTags(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`!!int "2"`: "2", `!!int x`: `"x"`, `!!bool "yes"`: "true", `!!null "~"`: "nil", `!!float 2`: "2.0", `!float "1:30"`: "5400.0", `!!str 1.10`: `"1.10"`, "!!str ": `""`,
+		`!!binary aGVsbG8=`: `"hello"`, `!!binary "aGVs bG8"`: `"hello"`, `!!binary x`: `""`, `!foo "0x1F"`: "31", `! "1.5"`: "1.5", `!ruby/symbol a`: `"a"`,
+		`!!seq [1]`: "[1]", `!foo {a: 1}`: "{:a=>1}", `!str 2026-01-01`: `"2026-01-01"`, `!!int ":a"`: `"a"`,
+	} {
+		documents, err := Parse("f.yml", []byte("k: "+text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if got := documents[0].Get("k").RubyText(); documents[0].Get("k").Kind == String && strconv.Quote(got) != want || documents[0].Get("k").Kind != String && !documents[0].Get("k").IsNull() && got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+	for _, text := range []string{"!!set {a, b}", "!omap {a: 1}", "!!str {a: 1}", "!!float x", "!!float ~", "!float yes", "!ruby/object:Object {}", "!ruby/regexp /a/", "!str:Foo a", `!foo "2026-01-01"`} {
+		if _, err := Parse("f.yml", []byte("k: "+text)); err == nil {
+			t.Errorf("%s is accepted", text)
 		}
 	}
 }

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestUpToDate fails if somebody changed a stage and not what follows from it.
+func TestUpToDate(t *testing.T) {
+	stale, err := doors("../../..", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(stale) > 0 {
+		t.Errorf("not up to date: %s\nrun: go run ./ci/internal/templates", strings.Join(stale, ", "))
+	}
+}
+
+func TestReadStageRefuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, file, want string }{
+		{"no header", "job: {script: [x]}\n", "no header"},
+		{"no description", "spec:\n  inputs:\n    a: {default: x}\n---\n# Promises: x. Red: y.\njob: {script: [x]}\n", ":3: the input a has no description"},
+		{"no default", "spec:\n  inputs:\n    a: {description: x}\n---\n# Promises: x. Red: y.\njob: {script: [x]}\n", ":3: the input a has no default"},
+		{"no promise", "spec:\n  inputs:\n    a: {description: x, default: y}\n---\njob: {script: [x]}\n", "job has no comment"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "x.yml")
+			if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := readStage(path); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
