@@ -66,6 +66,6 @@ Exit codes: 0 no regression; 1 a regression; 2 the runs cannot be compared.`,
 	flags.Float64Var(&percent, "max-regression", 10, "how much worse a median may get, in `PERCENT`")
 	flags.Float64Var(&alpha, "alpha", 0.05, "how likely chance may be as an explanation")
 	flags.StringArrayVar(&units, "unit", nil, "only compare this `UNIT`, as in sec/op, B/op, allocs/op; repeatable")
-	flags.StringVar(&page, "docs", gatesPage, "the `URL` of the page that messages link to")
+	flags.StringVar(&page, "docs", gatesPage(), "the `URL` of the page that messages link to")
 	return command
 }

@@ -39,7 +39,7 @@ Exit codes: 0 enough; 1 not enough; 2 the profiles cannot be used.`,
 	flags.StringVar(&c.cobertura, "cobertura", "", "write a Cobertura report to `FILE`, for artifacts:reports:coverage_report")
 	flags.StringVar(&c.profile, "profile", "", "write the merged profile to `FILE`, for go tool cover and SonarQube")
 	flags.StringVar(&c.root, "root", "", "the repository's root `DIR` (default: the one around the working directory)")
-	flags.StringVar(&c.page, "docs", gatesPage, "the `URL` of the page that messages link to")
+	flags.StringVar(&c.page, "docs", gatesPage(), "the `URL` of the page that messages link to")
 	command.AddCommand(newCoverageVerifyCommand())
 	return command
 }
@@ -213,7 +213,7 @@ GitLab drops files that it does not find, reports over 10 MiB and sources past t
 			for _, name := range args {
 				n, err := coverage.VerifyCobertura(name, root)
 				if err != nil {
-					fmt.Fprintf(cmd.ErrOrStderr(), "%v\nMore: %s#coverage\n", err, gatesPage)
+					fmt.Fprintf(cmd.ErrOrStderr(), "%v\nMore: %s#coverage\n", err, gatesPage())
 					return exitError(1)
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: %d files, all in the repository\n", name, n)

@@ -66,7 +66,7 @@ one in which each test is there once: GitLab shows the failures of all attempts 
 	flags.StringVar(&markdown, "markdown", "", "write the list as Markdown to `FILE`")
 	flags.StringVar(&junit, "junit", "", "repair the JUnit report in `FILE`")
 	flags.IntVar(&most, "max", -1, "fail if there are more flaky tests than this (-1: never)")
-	flags.StringVar(&page, "docs", gatesPage, "the `URL` of the page that messages link to")
+	flags.StringVar(&page, "docs", gatesPage(), "the `URL` of the page that messages link to")
 	return command
 }
 

@@ -19,8 +19,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/gate/gitdiff"
 )
 
-// gatesPage explains every gate; the last lines of a red one lead there.
-const gatesPage = "https://gitlab.com/slipway-ci/slipway/-/blob/main/docs/gates.md"
+// gatesPage returns the address of the page that explains every gate; the last lines of a red one lead there.
+func gatesPage() string { return docsPage("gates.md") }
 
 // acceptedRisks is where the accepted risks are unless --accepted says otherwise.
 const acceptedRisks = ".gitlab/accepted-risks.yml"
@@ -103,7 +103,7 @@ Exit codes: 0 green; 1 red; 2 a report or the file of accepted risks cannot be u
 	flags.IntVar(&days, "max-accept-days", 365, "how far ahead an accepted risk may expire, in days")
 	flags.StringVar(&newFrom, "new-from", "", "stop only at findings in lines changed since the branch left `REF`; secrets and dependencies always count")
 	flags.IntVar(&databaseDays, "max-database-days", 0, "how old a vulnerability database may be, in days (0: any age)")
-	flags.StringVar(&page, "docs", gatesPage, "the `URL` of the page that messages link to")
+	flags.StringVar(&page, "docs", gatesPage(), "the `URL` of the page that messages link to")
 	scan.register(command)
 	_ = command.MarkFlagRequired("report")
 	return command

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"gitlab.com/slipway-ci/slipway/internal/gate/licenses"
 )
-
-const licensesPage = "https://gitlab.com/slipway-ci/slipway/-/blob/main/docs/stages/licenses.md"
 
 // newLicensesCommand is `slipway licenses`: the licences of what is built in, against a list.
 func newLicensesCommand() *cobra.Command {
@@ -51,7 +48,7 @@ Exit codes: 0 all are in the list; 1 one is not, or cannot be told; 2 the go com
 				state := "ok"
 				switch {
 				case m.Allowed(allow):
-				case slices.Contains(except, m.Path):
+				case licenses.Excepted(m.Path, except):
 					state = "excepted"
 				default:
 					state = "NOT ALLOWED"
@@ -76,9 +73,9 @@ Exit codes: 0 all are in the list; 1 one is not, or cannot be told; 2 the go com
 	}
 	flags := command.Flags()
 	flags.StringSliceVar(&allow, "allow", nil, "SPDX `NAMES` of the allowed licences, separated by commas")
-	flags.StringSliceVar(&except, "except", nil, "`MODULES` that may have any licence, separated by commas")
+	flags.StringSliceVar(&except, "except", nil, "`MODULES` that may have any licence or none, separated by commas; PATH/... are all below PATH")
 	flags.StringVar(&table, "csv", "", "write module, version, licences and licence files to `FILE`")
-	flags.StringVar(&page, "docs", licensesPage, "the `URL` of the page that messages link to")
+	flags.StringVar(&page, "docs", docsPage("stages/licenses.md"), "the `URL` of the page that messages link to")
 	return command
 }
 

@@ -79,7 +79,7 @@ var groups = []struct {
 	{"tests", "Inside of jobs, what to test:", []verb{
 		{"affected", newAffectedCommand}, {"shard", newShardCommand}, {"timings", newTimingsCommand}, {"mtimes", newMtimesCommand},
 	}},
-	{"", "", []verb{{"version", newVersionCommand}}},
+	{"", "", []verb{{"version", newVersionCommand}, {"docs", newDocsCommand}}},
 }
 
 // newRoot assembles the command that is wanted, or all of them if there is none of that name: a run needs one, and making all

@@ -147,7 +147,7 @@ func (f *scanFlags) fail(cmd *cobra.Command, path string, err error) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "slipway: %s: %v\nNothing was scanned, so nothing is proven. Point the scanner to a mirror that this runner can reach: %s#unreachable\n",
-		path, err, gatesPage)
+		path, err, gatesPage())
 	return exitError(3)
 }
 

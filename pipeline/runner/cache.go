@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 
@@ -36,6 +37,10 @@ func (a *attempt) cacheKeys(ctx context.Context, c pipeline.Cache) ([]string, er
 	digest := sha256.New()
 	found := false
 	for _, pattern := range a.env.expandAll(c.KeyFiles) {
+		// GitLab asks git for the path as it is written, and git knows no "./go.sum".
+		if path.Clean(pattern) != pattern {
+			continue
+		}
 		for _, file := range a.match([]string{pattern}) {
 			content, err := os.ReadFile(filepath.Join(a.build.project, file))
 			if err != nil {

@@ -32,6 +32,8 @@ func TestCache(t *testing.T) {
 		{"by the content of files", pipeline.Cache{KeyFiles: []string{"go.sum"}, Paths: paths}, pipeline.Cache{KeyFiles: []string{"go.sum"}, Paths: paths}, count, nil, "ran 2"},
 		{"whose change is another key", pipeline.Cache{KeyFiles: []string{"go.sum"}, Paths: paths}, pipeline.Cache{KeyFiles: []string{"go.sum"}, Paths: paths}, count,
 			map[string]string{"go.sum": "changed"}, "ran 1"},
+		{"by files that GitLab does not find", pipeline.Cache{KeyFiles: []string{"./go.sum"}, Paths: paths}, pipeline.Cache{KeyFiles: []string{"./go.sum"}, Paths: paths}, count,
+			map[string]string{"go.sum": "changed"}, "ran 2"},
 		{"with a prefix", pipeline.Cache{KeyFiles: []string{"go.sum"}, KeyPrefix: "p", Paths: paths}, pipeline.Cache{KeyFiles: []string{"go.sum"}, Paths: paths}, count, nil, "ran 1"},
 		{"by the commit of files", pipeline.Cache{KeyFilesCommits: []string{"go.sum"}, Paths: paths}, pipeline.Cache{KeyFilesCommits: []string{"go.sum"}, Paths: paths}, count, nil, "ran 2"},
 		{"a key to fall back to", pipeline.Cache{Key: "a", Paths: paths}, pipeline.Cache{Key: "b", FallbackKeys: []string{"no", "a"}, Paths: paths}, count, nil, "ran 2"},

@@ -1,6 +1,8 @@
 package consumers
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,48 +24,77 @@ func TestPermission(t *testing.T) {
 	if _, err := exec.LookPath("jq"); err != nil {
 		t.Skip("jq is not installed: apt-get install jq")
 	}
-	const own, others = `{"approved_by": [{"user": {"id": 1, "username": "ada"}}]}`, `{"approved_by": [{"user": {"id": 1, "username": "ada"}}, {"user": {"id": 2, "username": "grace"}}]}`
+	const (
+		merged = `[{"iid": 6, "state": "closed"}, {"iid": 7, "state": "merged"}]`
+		ada    = "gid://gitlab/User/1"
+		grace  = "gid://gitlab/User/2"
+		linus  = "gid://gitlab/User/3"
+	)
 	for _, c := range []struct {
 		name, input string
 		variables   map[string]string
 		merged      string
-		approvals   string
-		says        string
+		// The ids of who has written and who has approved the merge request, and the number of who starts the job.
+		writers, approvers []string
+		starter            int
+		says               string
 	}{
-		{"off", `four_eyes: "off"`, nil, "", "", noCluster},
-		{"author", "four_eyes: starter", map[string]string{"GITLAB_USER_EMAIL": "ada@example.com"}, "", "", "may not deliver it alone; nothing has been touched"},
-		{"somebody else", "four_eyes: starter", map[string]string{"GITLAB_USER_EMAIL": "grace@example.com"}, "", "", noCluster},
-		{"nobody else approved", "four_eyes: approval", nil, `[{"iid": 7, "state": "merged"}]`, own, "Nobody but its author has looked at !7"},
-		{"somebody else approved", "four_eyes: approval", nil, `[{"iid": 6, "state": "closed"}, {"iid": 7, "state": "merged"}]`, others, "!7 was approved by grace"},
-		{"pushed past review", "four_eyes: approval", nil, `[]`, others, "No merged merge request brought this commit"},
-		{"token refused", "four_eyes: approval", nil, "", "", "GitLab's API does not answer with FOUR_EYES_TOKEN"},
-		{"freeze", "freeze: true", map[string]string{"CI_DEPLOY_FREEZE": "true"}, "", "", "A deploy freeze is on; nothing has been touched"},
-		{"freeze that does not matter", "freeze: false", map[string]string{"CI_DEPLOY_FREEZE": "true"}, "", "", noCluster},
+		{"off", `four_eyes: "off"`, nil, "", nil, nil, 1, noCluster},
+		{"author", "four_eyes: starter", nil, merged, []string{ada}, nil, 1, "Who starts this job has written what it delivers; nothing has been touched"},
+		{"author of a commit with a private address", "four_eyes: starter", map[string]string{"CI_COMMIT_AUTHOR": "Linus <3-linus@users.noreply.example.com>", "GITLAB_USER_EMAIL": "linus@example.com"},
+			merged, []string{ada, linus}, nil, 3, "has written what it delivers"},
+		{"somebody else", "four_eyes: starter", nil, merged, []string{ada}, nil, 2, "Four eyes: user2 has written nothing of this change"},
+		{"switched off by a variable", "four_eyes: starter", map[string]string{"FOUR_EYES": "off"}, merged, []string{ada}, nil, 1, "has written what it delivers"},
+		{"claims to be another", "four_eyes: starter", map[string]string{"GITLAB_USER_ID": "2", "GITLAB_USER_EMAIL": "grace@example.com"}, merged, []string{ada}, nil, 1, "has written what it delivers"},
+		{"nobody else approved", "four_eyes: approval", nil, merged, []string{ada}, []string{ada}, 1, "Nobody but its authors has approved the merge request"},
+		{"a writer of the branch approved", "four_eyes: approval", nil, merged, []string{ada, linus}, []string{linus}, 1, "Nobody but its authors"},
+		{"somebody else approved", "four_eyes: approval", nil, merged, []string{ada}, []string{ada, grace}, 1, "Four eyes: user2 has written nothing"},
+		{"pushed past review", "four_eyes: approval", nil, `[]`, []string{ada}, []string{grace}, 1, "No merged merge request brought this commit"},
+		{"token refused", "four_eyes: approval", nil, "", nil, nil, 1, "GitLab's API does not answer with FOUR_EYES_TOKEN"},
+		{"freeze", "freeze: true", map[string]string{"CI_DEPLOY_FREEZE": "true"}, "", nil, nil, 1, "A deploy freeze is on; nothing has been touched"},
+		{"freeze switched off by a variable", "freeze: true", map[string]string{"CI_DEPLOY_FREEZE": "true", "FREEZE": "false"}, "", nil, nil, 1, "A deploy freeze is on"},
+		{"freeze that does not matter", "freeze: false", map[string]string{"CI_DEPLOY_FREEZE": "true"}, "", nil, nil, 1, noCluster},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			people := func(ids []string) string {
+				var nodes []string
+				for _, id := range ids {
+					nodes = append(nodes, fmt.Sprintf(`{"id": %q, "username": "user%s"}`, id, id[len(id)-1:]))
+				}
+				return `{"nodes": [` + strings.Join(nodes, ",") + `]}`
+			}
 			// STAND-IN for GitLab's API: the three answers that the job reads.
 			gitlab := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				answer := map[bool]string{true: c.merged}[strings.HasSuffix(r.URL.Path, "/merge_requests")]
-				switch {
-				case strings.HasSuffix(r.URL.Path, "/merge_requests/7"):
-					answer = `{"author": {"id": 1}}`
-				case strings.HasSuffix(r.URL.Path, "/merge_requests/7/approvals"):
-					answer = c.approvals
-				}
-				if answer == "" || r.Header.Get("PRIVATE-TOKEN") != "secret" {
+				if r.Header.Get("PRIVATE-TOKEN") != "secret" || c.merged == "" {
 					w.WriteHeader(http.StatusUnauthorized)
 					return
 				}
-				_, _ = w.Write([]byte(answer))
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/merge_requests"):
+					fmt.Fprint(w, c.merged)
+				case strings.Contains(r.URL.Path, "/jobs/"):
+					fmt.Fprintf(w, `{"user": {"id": %d, "username": "user%[1]d"}}`, c.starter)
+				case r.Method == http.MethodPost && r.URL.Path == "/graphql":
+					body, _ := io.ReadAll(r.Body)
+					if !strings.Contains(string(body), `"iid": "7"`) {
+						t.Errorf("the job asks for another merge request: %s", body)
+					}
+					fmt.Fprintf(w, `{"data": {"project": {"mergeRequest": {"author": {"id": %q}, "committers": %s, "approvedBy": %s}}}}`, ada, people(c.writers), people(c.approvers))
+				default:
+					w.WriteHeader(http.StatusNotFound)
+				}
 			}))
 			t.Cleanup(gitlab.Close)
 			p := clone(t, "service")
-			p.write(".gitlab-ci.yml", "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/deploy@v0.1.0\n    inputs: {app: service, "+c.input+", needs: [], review_needs: []}\n")
+			p.write(".gitlab-ci.yml", with("deploy", "app: service, "+c.input+", needs: [], review_needs: []"))
 			p.commit("Ask for permission")
 			p.alone = true
 			for key, value := range map[string]string{"IMAGE_DIGEST": "sha256:0", "IMAGE_REPOSITORY": "x", "FOUR_EYES_TOKEN": "secret",
-				"CI_API_V4_URL": gitlab.URL, "CI_COMMIT_AUTHOR": "Ada <ada@example.com>", "KUBECONFIG": "/nowhere"} {
+				"CI_API_V4_URL": gitlab.URL, "CI_API_GRAPHQL_URL": gitlab.URL + "/graphql", "CI_COMMIT_AUTHOR": "Ada <ada@example.com>", "KUBECONFIG": "/nowhere"} {
+				if given, ok := c.variables[key]; ok {
+					value = given
+				}
 				p.variables = append(p.variables, pipeline.Variable{Key: key, Value: value})
 			}
 			for key, value := range c.variables {

@@ -101,6 +101,6 @@ func TestOverrides(t *testing.T) {
 	lacks(mr, "secrets", "build-image", "deploy-staging")
 	mr.Job("lint").IsInStage("check")
 	mr.Job("test").IsInStage("check").HasImage("registry.example.com/mirror/golang:1.27.4").HasVariable("EXTRA", "1").
-		HasVariable("GO_CACHE_POLICY", "pull").Runs("made by before_script").Runs("gotestsum")
+		HasVariable("SLIPWAY_TOOLS_IMAGE", "registry.example.com/mirror/tools:0.1.0").Runs("made by before_script").Runs("gotestsum")
 	lacks(p.On(pipelinetest.Push("main")), "lint")
 }

@@ -91,8 +91,8 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// TestVersions compares the versions that the stages name with those that tools/go.mod pins, so that a job does the same on
-// GitLab and here.
+// TestVersions compares the versions that stages and the tools image name with those that tools/ pins, and looks for tools that a job
+// would compile or fetch: they come with the image.
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(root, "tools", "go.mod"))
@@ -103,54 +103,34 @@ func TestVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pinned := map[string]string{"go": strings.TrimPrefix(mod.Toolchain.Name, "go")}
-	for _, tool := range mod.Tool {
-		for _, r := range mod.Require {
-			if strings.HasPrefix(tool.Path+"/", r.Mod.Path+"/") {
-				pinned[r.Mod.Path] = r.Mod.Version
-			}
-		}
-	}
-	image := func(name string) *regexp.Regexp {
-		return regexp.MustCompile(regexp.QuoteMeta(name) + `:v?(\d[0-9.]*)`)
-	}
-	install := regexp.MustCompile(`go install "?([a-z0-9./-]+?)(?:/cmd/[a-z-]+)?@(v[0-9A-Za-z.+-]+)`)
+	toolchain := strings.TrimPrefix(mod.Toolchain.Name, "go")
+	golang := regexp.MustCompile(`library/golang:([0-9.]+)`)
+	tools := regexp.MustCompile(`default: (\S+/slipway/tools:\S+)`)
+	fetches := regexp.MustCompile(`go install|go run [a-z.]+/|curl [^|]*\| *sh|- (apt-get|apk) `)
 	files, err := filepath.Glob(filepath.Join(root, "ci", "*.yml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	compared := 0
-	for _, f := range append(files, filepath.Join(root, "templates", "go-service.yml")) {
-		text, err := os.ReadFile(f)
+	references := map[string][]string{}
+	for _, f := range append(files, filepath.Join(root, "templates", "go-service.yml"), filepath.Join(root, "tools", "Dockerfile")) {
+		data, err := os.ReadFile(f) //nolint:gosec // the files of this repository
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range install.FindAllStringSubmatch(string(text), -1) {
-			// gitleaks, syft, grype and cosign do not share a go.mod with the others: nothing here to compare them with.
-			want, ok := pinned[m[1]]
-			if !ok {
-				if !slices.Contains([]string{"github.com/zricethezav/gitleaks/v8", "github.com/anchore/syft", "github.com/anchore/grype", "github.com/sigstore/cosign/v3"}, m[1]) {
-					t.Errorf("%s installs %s, which tools/go.mod does not pin", f, m[1])
-				}
-				continue
-			}
-			if compared++; m[2] != want {
-				t.Errorf("%s installs %s %s, tools/go.mod pins %s", f, m[1], m[2], want)
+		text := string(data)
+		for _, m := range golang.FindAllStringSubmatch(text, -1) {
+			if m[1] != toolchain {
+				t.Errorf("%s names golang:%s, tools/go.mod pins %s", f, m[1], toolchain)
 			}
 		}
-		for name, want := range map[string]string{
-			"docker.io/library/golang":         pinned["go"],
-			"docker.io/golangci/golangci-lint": strings.TrimPrefix(pinned["github.com/golangci/golangci-lint/v2"], "v"),
-			"docker.io/securego/gosec":         strings.TrimPrefix(pinned["github.com/securego/gosec/v2"], "v"),
-		} {
-			for _, m := range image(name).FindAllStringSubmatch(string(text), -1) {
-				if compared++; m[1] != want {
-					t.Errorf("%s names %s:%s, tools/go.mod pins %s", f, name, m[1], want)
-				}
-			}
+		for _, m := range tools.FindAllStringSubmatch(text, -1) {
+			references[m[1]] = append(references[m[1]], f)
+		}
+		if m := fetches.FindString(text); m != "" && filepath.Base(f) != "Dockerfile" {
+			t.Errorf("%s has %q: what a job needs is in the tools image", f, m)
 		}
 	}
-	if compared < 15 {
-		t.Errorf("only %d versions were compared", compared)
+	if len(references) != 1 {
+		t.Errorf("the stages name several tools images: %v", references)
 	}
 }

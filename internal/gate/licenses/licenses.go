@@ -36,6 +36,14 @@ func (m *Module) Allowed(list []string) bool {
 	return len(m.Licenses) > 0 && !slices.ContainsFunc(m.Licenses, func(l string) bool { return !slices.Contains(list, l) })
 }
 
+// Excepted reports whether a module's path is in the list, or below one that ends with "/...".
+func Excepted(path string, list []string) bool {
+	return slices.ContainsFunc(list, func(item string) bool {
+		prefix, below := strings.CutSuffix(item, "/...")
+		return path == item || below && (path == prefix || strings.HasPrefix(path, prefix+"/"))
+	})
+}
+
 // covered is how much of a licence file, in percent, must be text of known licences. Below, a term may have been added.
 const covered = 75
 
@@ -48,7 +56,7 @@ var (
 // Of lists the modules that packages (as the go command takes them, in dir) are built from, without the main modules and
 // the standard library. Test dependencies are not built in.
 func Of(ctx context.Context, dir string, packages []string) ([]Module, error) {
-	command := exec.CommandContext(ctx, "go", append([]string{"list", "-deps", "-json=ImportPath,Module,Standard", "--"}, packages...)...)
+	command := exec.CommandContext(ctx, "go", append([]string{"list", "-deps", "-json=ImportPath,Dir,Module,Standard", "--"}, packages...)...)
 	command.Dir = dir
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
@@ -65,9 +73,9 @@ func Of(ctx context.Context, dir string, packages []string) ([]Module, error) {
 	seen := map[string]bool{}
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p struct {
-			ImportPath string
-			Standard   bool
-			Module     *module
+			ImportPath, Dir string
+			Standard        bool
+			Module          *module
 		}
 		if err := d.Decode(&p); errors.Is(err, io.EOF) {
 			break
@@ -83,7 +91,12 @@ func Of(ctx context.Context, dir string, packages []string) ([]Module, error) {
 			continue
 		}
 		m := Module{Path: p.Module.Path, Version: p.Module.Version, Package: p.ImportPath}
-		if m.Licenses, m.Files, err = read(p.Module.Dir); err != nil {
+		folder := p.Module.Dir
+		if folder == "" {
+			// With -mod=vendor the go command names the folder of the package only, which is below vendor/ and the module's path.
+			folder = strings.TrimSuffix(p.Dir, strings.TrimPrefix(p.ImportPath, p.Module.Path))
+		}
+		if m.Licenses, m.Files, err = read(folder); err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Path, err)
 		}
 		modules = append(modules, m)

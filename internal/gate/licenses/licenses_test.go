@@ -72,3 +72,47 @@ func TestOf(t *testing.T) {
 		t.Error("a package that does not exist is no error")
 	}
 }
+
+// TestOfVendor reads the licences of a module with vendor/, where the go command does not say in which folder a module is.
+func TestOfVendor(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":                                 "module example.com/app\n\ngo 1.27\n\nrequire example.com/lib v1.0.0\n",
+		"main.go":                                "package main\n\nimport \"example.com/lib/deep\"\n\nfunc main() { deep.Do() }\n",
+		"vendor/modules.txt":                     "# example.com/lib v1.0.0\n## explicit; go 1.27\nexample.com/lib/deep\n",
+		"vendor/example.com/lib/LICENSE":         isc,
+		"vendor/example.com/lib/deep/deep.go":    "package deep\n\nfunc Do() {}\n",
+		"vendor/example.com/lib/deep/LICENSE.md": "",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, flags := range []string{"", "-mod=vendor"} {
+		t.Setenv("GOFLAGS", flags)
+		modules, err := Of(t.Context(), dir, []string{"./..."})
+		if err != nil {
+			t.Fatalf("GOFLAGS=%s: %v", flags, err)
+		}
+		if len(modules) != 1 || modules[0].Path != "example.com/lib" || !modules[0].Allowed([]string{"ISC"}) {
+			t.Errorf("GOFLAGS=%s: %+v", flags, modules)
+		}
+	}
+}
+
+func TestExcepted(t *testing.T) {
+	t.Parallel()
+	list := []string{"example.com/one", "gitlab.example.com/acme/..."}
+	for path, want := range map[string]bool{
+		"example.com/one": true, "example.com/one/two": false, "gitlab.example.com/acme": true, "gitlab.example.com/acme/greet": true,
+		"gitlab.example.com/acmeist": false, "gitlab.example.com/other": false,
+	} {
+		if got := Excepted(path, list); got != want {
+			t.Errorf("%s: %t", path, got)
+		}
+	}
+}

@@ -46,7 +46,8 @@ func (s *shellSession) Run(ctx context.Context, script Script) (supervise.Exit, 
 	if err != nil {
 		return supervise.Exit{}, err
 	}
-	environ := append(slices.Clone(s.config.JobEnv), "TMPDIR="+s.job.Temporary)
+	// As GitLab's runner does for its shell executor: scripts can tell a machine that other jobs use, too, from a container.
+	environ := append(slices.Clone(s.config.JobEnv), "TMPDIR="+s.job.Temporary, "CI_SHARED_ENVIRONMENT=true")
 	for key, value := range script.Variables {
 		environ = append(environ, key+"="+value)
 	}

@@ -1,0 +1,436 @@
+package consumers
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/pipelinetest"
+)
+
+// planned plans a configuration that includes files of the stages.
+func planned(t *testing.T, configuration string) *pipelinetest.Project {
+	t.Helper()
+	return pipelinetest.LoadWith(t, fstest.MapFS{".gitlab-ci.yml": {Data: []byte(configuration)}}, options("planned"))
+}
+
+// with includes one template with inputs.
+func with(template, inputs string) string {
+	return "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/" + template + "@v0.1.0\n    inputs: {" + inputs + "}\n"
+}
+
+// TestImageCheckReadsIndentedManifests gives the check a manifest as BuildKit writes it, with blanks after the colons.
+func TestImageCheckReadsIndentedManifests(t *testing.T) {
+	t.Parallel()
+	host := registry(t)
+	crane := filepath.Join(commands(t), "crane")
+	repository := host + "/acme/indented"
+	run := func(args ...string) []byte {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), crane, args...).Output()
+		if err != nil {
+			t.Fatalf("crane %v: %v", args, err)
+		}
+		return out
+	}
+	run("append", "--oci-empty-base", "--platform", "linux/amd64", "--new_tag", repository+":x", "--new_layer", layer(t, map[string]os.FileMode{"orders": 0o755}, 3_000_000))
+	run("mutate", repository+":x", "--user", "65532", "--tag", repository+":x")
+	var manifest bytes.Buffer
+	if err := json.Indent(&manifest, run("manifest", repository+":x"), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+host+"/v2/acme/indented/manifests/indented", &manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	digest := strings.TrimSpace(string(run("digest", repository+":indented")))
+	for limit, red := range map[int]bool{2: true, 4: false} {
+		p := clone(t, "service")
+		p.write(".gitlab-ci.yml", with("image", fmt.Sprintf("size_limit: %d", limit)))
+		p.commit("Check")
+		p.variables = []pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: repository}, {Key: "IMAGE_DIGEST", Value: digest}}
+		p.alone = true
+		o := p.run(nil, "image-check")
+		if red {
+			o.red("image-check", 1, "limit 2 MB", "the image has 3")
+		} else {
+			o.green("image-check")
+		}
+	}
+}
+
+// TestImageHoldsNoCredentials builds a Dockerfile that copies the whole project, with a password for the registry.
+func TestImageHoldsNoCredentials(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("buildah"); err != nil {
+		t.Skip("buildah is not installed: apt-get install buildah")
+	}
+	host := registry(t)
+	p := clone(t, "service")
+	p.write(".gitlab-ci.yml", with("image", "go_image: 127.0.0.1:1/none"))
+	p.write("Dockerfile", "FROM scratch AS build\nFROM scratch\nCOPY . /\nUSER 65532\n")
+	p.commit("Copy everything")
+	p.variables = []pipeline.Variable{{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/all"},
+		{Key: "CI_REGISTRY_USER", Value: "ada"}, {Key: "CI_REGISTRY_PASSWORD", Value: "correct-horse", Masked: true}}
+	o := p.run(nil, "build-image")
+	o.green("build-image")
+	digest := ""
+	for _, v := range o.job("build-image").Dotenv {
+		if v.Key == "IMAGE_DIGEST" {
+			digest = v.Value
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "export", host+"/acme/all@"+digest, "-").Output()
+	if err != nil || !bytes.Contains(out, []byte("main.go")) {
+		t.Fatalf("the image cannot be read, or lacks the project: %v", err)
+	}
+	// What the registry was asked with, and "ada:correct-horse" in base 64.
+	for _, secret := range []string{"docker-config", `"auths"`, "YWRhOmNvcnJlY3QtaG9yc2U="} {
+		if bytes.Contains(out, []byte(secret)) {
+			t.Errorf("the image holds %q", secret)
+		}
+	}
+}
+
+// TestBaseImageThatCannotBePulled is red on GitLab. A run on a developer's machine goes on with another stage, and the image says so.
+func TestBaseImageThatCannotBePulled(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("buildah"); err != nil {
+		t.Skip("buildah is not installed: apt-get install buildah")
+	}
+	host := registry(t)
+	p := clone(t, "service")
+	p.write(".gitlab-ci.yml", with("image", `go_image: "127.0.0.1:1/none"`))
+	p.commit("Build")
+	p.variables = []pipeline.Variable{{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/base"}}
+	o := p.run(nil, "build-image")
+	o.green("build-image")
+	out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "config", host+"/acme/base@"+variable(o.job("build-image").Dotenv, "IMAGE_DIGEST")).Output()
+	if err != nil || !strings.Contains(string(out), `"dev.slipway.substitute":"stage build: go version go`) {
+		t.Errorf("the image does not say that its base was replaced: %v\n%s", err, out)
+	}
+	p.variables = append(p.variables, pipeline.Variable{Key: "SLIPWAY", Value: ""})
+	p.run(nil, "build-image").red("build-image", 1, "cannot be pulled", "SLIPWAY_GO_IMAGE")
+}
+
+func variable(list []pipeline.Variable, key string) string {
+	for _, v := range list {
+		if v.Key == key {
+			return v.Value
+		}
+	}
+	return ""
+}
+
+// TestTwoServices delivers two services of one repository: they have nothing in common but the repository.
+func TestTwoServices(t *testing.T) {
+	t.Parallel()
+	p := pipelinetest.LoadWith(t, os.DirFS("services"), options("services"))
+	main := p.On(pipelinetest.Push("main"))
+	for _, name := range []string{"greeter", "counter"} {
+		main.Job(name + "-deploy-staging").DeploysTo(name + "-staging").IsOneAtATimeIn(name + "-" + name + "-staging").RunsAfter(name + "-publish")
+		main.Job(name + "-deploy-production").DeploysTo(name + "-production").IsOneAtATimeIn(name + "-" + name + "-production")
+		main.Job(name+"-build-image").HasVariable("IMAGE_DIRECTORY", name).HasVariable("IMAGE_REPOSITORY", "").Runs("prefix=" + name + "-")
+		has(p.On(pipelinetest.Tag(name+"-v1.2.3")), name+"-release", name+"-release-image")
+	}
+	lacks(p.On(pipelinetest.Tag("greeter-v1.2.3")), "counter-release", "counter-release-image")
+	lacks(p.On(pipelinetest.Tag("v1.2.3")), "counter-release", "greeter-release")
+}
+
+// TestTwoImages builds the images of both services into repositories of their own.
+func TestTwoImages(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("buildah"); err != nil {
+		t.Skip("buildah is not installed: apt-get install buildah")
+	}
+	host := registry(t)
+	p := clone(t, "services")
+	p.variables = []pipeline.Variable{{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/services"}, {Key: "SLIPWAY_GO_IMAGE", Value: "127.0.0.1:1/none"}}
+	o := p.run(nil, "greeter-image-check", "counter-image-check")
+	o.green("greeter-image-check", "counter-image-check")
+	for _, name := range []string{"greeter", "counter"} {
+		if got := variable(o.job(name+"-build-image").Dotenv, "IMAGE_REPOSITORY"); got != host+"/acme/services/"+name {
+			t.Errorf("the image of %s is in %s", name, got)
+		}
+		if !strings.Contains(o.log(name+"-image-check"), "programs: "+name) {
+			t.Errorf("the image of %s holds another program:\n%s", name, tail(o.log(name+"-image-check")))
+		}
+	}
+}
+
+// TestCacheKeys looks for keys that are the constant "default" on GitLab.
+func TestCacheKeys(t *testing.T) {
+	t.Parallel()
+	plan, err := loadEverything(t).Plan(t.Context(), pipelinetest.Push("main").Event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range plan.Jobs {
+		for _, c := range j.Cache {
+			if len(c.KeyFiles) > 0 || c.Key == "" || c.Key == "default" {
+				t.Errorf("%s: %+v", j.Name, c)
+			}
+		}
+	}
+}
+
+// TestModulesCanBeRemoved runs a job as in a container, with the module cache in the project: git must be able to remove it.
+func TestModulesCanBeRemoved(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "postgres")
+	p.write(".gitlab-ci.yml", with("licenses", "before_script: []")[:strings.Index(with("licenses", ""), "    inputs")]+`
+licenses:
+  after_script: ["find .cache/go/mod -type d ! -perm -u+w | head >read-only.txt; test -d .cache/go/mod/cache && cat read-only.txt && echo counted $(wc -l <read-only.txt)"]
+`)
+	p.commit("Look at the cache")
+	p.variables = []pipeline.Variable{{Key: "CI_SHARED_ENVIRONMENT", Value: "false"}}
+	o := p.run(nil, "licenses")
+	o.green("licenses")
+	if !strings.Contains(o.log("licenses"), "counted 0") {
+		t.Error(tail(o.log("licenses")))
+	}
+}
+
+// TestVendor runs the stages in a project with vendor/ that sets GOFLAGS for all jobs.
+func TestVendor(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "postgres")
+	command := exec.CommandContext(t.Context(), "go", "mod", "vendor")
+	command.Dir = p.dir
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"  - component: $CI_SERVER_FQDN/slipway-ci/slipway/licenses@v0.1.0\n")
+	p.commit("Vendor")
+	p.variables = []pipeline.Variable{{Key: "GOFLAGS", Value: "-mod=vendor"}}
+	o := p.run(nil, "licenses", "lint", "lint-drift")
+	o.green("licenses", "lint", "lint-drift")
+	if !strings.Contains(o.log("licenses"), "ok           github.com/jackc/pgx/v5") {
+		t.Error(tail(o.log("licenses")))
+	}
+}
+
+// TestWorkspace looks for drift in a go.work whose modules name each other neither by replace nor by a version.
+func TestWorkspace(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "monorepo")
+	for _, module := range []string{"billing", "catalog"} {
+		text, _, _ := strings.Cut(p.read(module+"/go.mod"), "replace ")
+		p.write(module+"/go.mod", strings.Replace(text, "require example.com/monorepo/greeting v0.0.0\n", "", 1))
+	}
+	p.commit("Leave it to go.work")
+	p.run(nil, "billing-lint-drift").green("billing-lint-drift")
+	p.write("billing/go.mod", p.read("billing/go.mod")+"\nrequire golang.org/x/text v0.41.0\n")
+	p.commit("Drift")
+	p.run(nil, "billing-lint-drift").red("billing-lint-drift", 1, "golang.org/x/text", "go mod tidy")
+}
+
+// TestPrivateModules fetches a module from a server that wants the job's token, with variables only, as docs/use.md says.
+func TestPrivateModules(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("runs jobs")
+	}
+	// The private module, and the server of its repository.
+	repositories := t.TempDir()
+	module := &project{t: t, name: "greet", dir: filepath.Join(repositories, "acme", "greet.git")}
+	module.write("go.mod", "module private.example.com/acme/greet.git\n\ngo 1.26\n")
+	module.write("greet.go", "// Package greet greets.\npackage greet\n\n// Hello greets.\nfunc Hello() string { return \"hello\" }\n")
+	module.git("init", "--quiet", "--initial-branch", "main")
+	module.commit("Greet")
+	module.git("tag", "v1.0.0")
+	backend, err := exec.CommandContext(t.Context(), "git", "--exec-path").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const token = "job-token"
+	git := &cgi.Handler{Path: filepath.Join(strings.TrimSpace(string(backend)), "git-http-backend"), Env: []string{"GIT_PROJECT_ROOT=" + repositories, "GIT_HTTP_EXPORT_ALL=1"}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "gitlab-ci-token" || password != token {
+			w.Header().Set("WWW-Authenticate", "Basic")
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		git.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	address, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	p := clone(t, "library")
+	p.write(".gitlab-ci.yml", "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/test@v0.1.0\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/licenses@v0.1.0\n"+
+		"    inputs: {except: private.example.com/...}\n")
+	p.write("go.mod", p.read("go.mod")+"\nrequire private.example.com/acme/greet.git v1.0.0\n")
+	p.write("hello.go", "package library\n\nimport greet \"private.example.com/acme/greet.git\"\n\n// Hello greets.\nfunc Hello() string { return greet.Hello() }\n")
+	p.write("hello_test.go", "package library\n\nimport \"testing\"\n\nfunc TestHello(t *testing.T) {\n\tif Hello() != \"hello\" {\n\t\tt.Fail()\n\t}\n}\n")
+	cache := t.TempDir()
+	environment := append(os.Environ(), "GOPRIVATE=private.example.com", "GOMODCACHE="+cache, "GOFLAGS=-modcacherw", "GIT_CONFIG_COUNT=1",
+		"GIT_CONFIG_KEY_0=url.http://gitlab-ci-token:"+token+"@"+address.Host+"/.insteadOf", "GIT_CONFIG_VALUE_0=https://private.example.com/")
+	tidy := exec.CommandContext(t.Context(), "go", "mod", "tidy")
+	tidy.Dir, tidy.Env = p.dir, environment
+	if out, err := tidy.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p.commit("Greet")
+	p.variables = []pipeline.Variable{
+		{Key: "CI_JOB_TOKEN", Value: token, Masked: true}, {Key: "CI_SHARED_ENVIRONMENT", Value: "false"},
+		{Key: "GOPRIVATE", Value: "private.example.com"}, {Key: "GIT_CONFIG_COUNT", Value: "1"},
+		{Key: "GIT_CONFIG_KEY_0", Value: "url.http://gitlab-ci-token:$CI_JOB_TOKEN@" + address.Host + "/.insteadOf"}, {Key: "GIT_CONFIG_VALUE_0", Value: "https://private.example.com/"},
+	}
+	o := p.run(nil, "test", "licenses")
+	o.green("test", "licenses")
+	if !strings.Contains(o.log("licenses"), "excepted     private.example.com/acme/greet.git v1.0.0: none that can be told") {
+		t.Error(tail(o.log("licenses")))
+	}
+}
+
+// TestEveryInputIsInReach replaces each stage of the preset by an include of its own, beside the preset: what the preset does not pass on
+// is had this way, and nothing else of the pipeline changes.
+func TestEveryInputIsInReach(t *testing.T) {
+	t.Parallel()
+	jobs := func(configuration string) string {
+		t.Helper()
+		p, err := pipeline.Load(fstest.MapFS{".gitlab-ci.yml": {Data: []byte(configuration)}}, options("planned"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := p.Plan(t.Context(), pipelinetest.Push("main").Event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		for _, j := range plan.Jobs {
+			var needs []string
+			for _, n := range j.Needs {
+				needs = append(needs, n.Job)
+			}
+			fmt.Fprintln(&b, j.Name, j.Stage, strings.Join(needs, ","))
+		}
+		return sorted(b.String())
+	}
+	preset := with("go-service", "sonar: false")
+	want := jobs(preset)
+	for stage, off := range map[string]string{"lint": "lint: false", "gosec": "gosec: false", "vulnerabilities": "vulnerabilities: false", "secrets": "secrets: false",
+		"licenses": "licenses: false", "test": "test: false", "image": "builder: own", "release": "release: false"} {
+		own := "  - component: $CI_SERVER_FQDN/slipway-ci/slipway/" + stage + "@v0.1.0\n"
+		if got := jobs(with("go-service", "sonar: false, "+off) + own); got != want {
+			t.Errorf("%s beside the preset gives\n%s\nand the preset alone\n%s", stage, got, want)
+		}
+	}
+}
+
+func sorted(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// TestSonarCommunity asks a server that knows one branch and no merge requests.
+func TestSonarCommunity(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "library")
+	p.write(".gitlab-ci.yml", with("sonar", "community: true"))
+	p.write("stand-in/sonar-scanner", "#!/bin/sh\necho \"STAND-IN for sonar-scanner\"\nprintf '%s\\n' \"$@\"\n")
+	p.commit("Ask Sonar")
+	if err := os.Chmod(filepath.Join(p.dir, "stand-in", "sonar-scanner"), 0o700); err != nil { //nolint:gosec // a command has to be executable
+		t.Fatal(err)
+	}
+	p.variables = []pipeline.Variable{{Key: "SONAR_TOKEN", Value: "x"}, {Key: "SONAR_HOST_URL", Value: "https://sonar.example.com"}}
+	p.path = filepath.Join(p.dir, "stand-in")
+	o := p.run(nil, "sonar")
+	o.green("sonar")
+	if log := o.log("sonar"); strings.Contains(log, "sonar.branch") || strings.Contains(log, "sonar.pullrequest") || !strings.Contains(log, "sonar.qualitygate.wait") {
+		t.Error(tail(log))
+	}
+	sonar := pipelinetest.LoadWith(t, os.DirFS(p.dir), pipeline.Options{Path: "acme/x", Resolver: checkout{root}, Variables: p.variables})
+	lacks(sonar.On(pipelinetest.MergeRequest()), "sonar")
+	lacks(sonar.On(pipelinetest.Push("feature")), "sonar")
+}
+
+// TestSignaturesAreForProtectedRefs keeps the key away from merge requests, and GitLab's token from jobs that do not sign with it.
+func TestSignaturesAreForProtectedRefs(t *testing.T) {
+	t.Parallel()
+	for mode, job := range map[string]string{"key": "image-sign", "keyless": "image-sign-keyless"} {
+		p := planned(t, with("go-service", "signature: "+mode+", sbom: true"))
+		for _, e := range []pipelinetest.Event{pipelinetest.MergeRequest(), pipelinetest.Push("feature")} {
+			lacks(p.On(e), "image-sign", "image-sign-keyless", "image-verify")
+			has(p.On(e), "image-sbom")
+		}
+		main := p.On(pipelinetest.Push("main").Protected())
+		has(main, job, "image-verify")
+		for _, j := range main.Plan().Jobs {
+			if got := j.IDTokens != nil; got != (j.Name == "image-sign-keyless") {
+				t.Errorf("signature %s: %s gets a token: %t", mode, j.Name, got)
+			}
+		}
+	}
+}
+
+// TestReleaseProvesWhatItNames moves the tag of a commit to the image of another one.
+func TestReleaseProvesWhatItNames(t *testing.T) {
+	t.Parallel()
+	host := registry(t)
+	repository := host + "/acme/moved"
+	p := clone(t, "library")
+	p.write(".gitlab-ci.yml", with("release", "repository: "+repository))
+	p.commit("Release")
+	crane := func(args ...string) {
+		t.Helper()
+		if out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), args...).CombinedOutput(); err != nil {
+			t.Fatalf("crane %v: %v\n%s", args, err, out)
+		}
+	}
+	tagged := repository + ":sha-" + p.git("rev-parse", "HEAD")
+	crane("append", "--oci-empty-base", "--new_tag", tagged, "--new_layer", layer(t, map[string]os.FileMode{"app": 0o755}, 10))
+	tag := func(e *pipeline.Event) { e.Branch, e.Tag = "", "v1.0.0" }
+	p.run(tag, "release-image").red("release-image", 1, "its label says that it was built from nothing", "nothing is released")
+	crane("mutate", tagged, "--label", "org.opencontainers.image.revision="+strings.Repeat("7", 40), "--tag", tagged)
+	p.run(tag, "release-image").red("release-image", 1, "built from 7777777", "How to fix")
+	crane("mutate", tagged, "--label", "org.opencontainers.image.revision="+p.git("rev-parse", "HEAD"), "--tag", tagged)
+	p.run(tag, "release-image").green("release-image")
+}
+
+// TestReportsAreForDevelopers looks for reports that everybody may fetch who may see the project.
+func TestReportsAreForDevelopers(t *testing.T) {
+	t.Parallel()
+	files, err := fs.Glob(os.DirFS(root), "ci/*.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		file, err := os.Open(filepath.Join(root, f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(file)
+		_ = file.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(string(data), "\n  artifacts:\n") != strings.Count(string(data), "\n  artifacts:\n    access: developer\n") {
+			t.Errorf("%s: artifacts without access: developer", f)
+		}
+	}
+}

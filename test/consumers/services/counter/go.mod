@@ -1,0 +1,3 @@
+module example.com/services/counter
+
+go 1.26

@@ -1,0 +1,3 @@
+module example.com/services/greeter
+
+go 1.26
