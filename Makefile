@@ -53,7 +53,7 @@ e2e: commands ## Prove the delivery from outside; after make pipeline and make a
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go -C test test -count=1 -timeout 20m -v -run TestDelivery ./e2e
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_PLATFORM="$(CURDIR)/.slipway/variables.yml" go -C test test -count=1 -timeout 20m -v -run TestDelivery ./consumers
 
-generate: ## Make anew what is generated: the API's code, the stages' doors and reference
+generate: ## Generate the API code, the templates of the stages and their reference
 	go generate ./...
 	go -C service generate ./...
 	go run ./ci/internal/templates

@@ -1,8 +1,11 @@
-// Command doors makes what follows from the stages in ci/: a door for each in templates/, where GitLab's Catalog looks, and in
+// Command templates generates what follows from the stages in ci/: a component for each in templates/, where GitLab's Catalog looks, and in
 // docs/stages/ the lists of their jobs and inputs. It is run from the repository's root:
 //
 //	go run ./ci/internal/templates          writes them
-//	go run ./ci/internal/templates -check   says which are not up to date, and ends with 1
+//	go run ./ci/internal/templates -check   lists those that are not up to date, and exits with 1
+//	go run ./ci/internal/templates -tools-image registry.example.com/platform/slipway/tools:1.2.3@sha256:...
+//
+// The last one makes an image the default of all stages: what a release does.
 package main
 
 import (
@@ -11,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -18,10 +22,17 @@ import (
 func main() {
 	check := flag.Bool("check", false, "compare only")
 	root := flag.String("root", ".", "the repository's root `folder`")
+	image := flag.String("tools-image", "", "make this `reference` the tools image of all stages")
 	flag.Parse()
-	stale, err := doors(*root, !*check)
+	if *image != "" {
+		if err := setToolsImage(*root, *image); err != nil {
+			fmt.Fprintln(os.Stderr, "templates: "+err.Error())
+			os.Exit(2)
+		}
+	}
+	stale, err := generate(*root, !*check)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "doors: "+err.Error())
+		fmt.Fprintln(os.Stderr, "templates: "+err.Error())
 		os.Exit(2)
 	}
 	if *check && len(stale) > 0 {
@@ -30,8 +41,33 @@ func main() {
 	}
 }
 
-// doors lists the files that differ from what the stages say; with write it writes them.
-func doors(root string, write bool) (stale []string, err error) {
+// toolsImage finds the default of the input tools_image.
+var toolsImage = regexp.MustCompile(`(?m)^(    tools_image:\n(?:      .*\n)*?      default: ).*$`)
+
+// setToolsImage makes reference the default of the input tools_image of every stage and of the preset.
+func setToolsImage(root, reference string) error {
+	files, err := filepath.Glob(filepath.Join(root, "ci", "*.yml"))
+	if err != nil {
+		return err
+	}
+	for _, f := range append(files, filepath.Join(root, "templates", "go-service.yml")) {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		changed := toolsImage.ReplaceAll(text, []byte("${1}"+reference))
+		if bytes.Equal(text, changed) {
+			continue
+		}
+		if err := os.WriteFile(f, changed, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// generate returns the files that differ from what the stages say; with write it writes them.
+func generate(root string, write bool) (stale []string, err error) {
 	files, err := filepath.Glob(filepath.Join(root, "ci", "*.yml"))
 	if err != nil {
 		return nil, err
@@ -49,7 +85,7 @@ func doors(root string, write bool) (stale []string, err error) {
 		all = append(all, s)
 		// A component may have no global keyword, so the workflow is included by its file only.
 		if s.name != "workflow" {
-			add(filepath.Join("templates", s.name+".yml"), s.door())
+			add(filepath.Join("templates", s.name+".yml"), s.component())
 		}
 		page := filepath.Join("docs", "stages", s.name+".md")
 		text, err := os.ReadFile(filepath.Join(root, page))

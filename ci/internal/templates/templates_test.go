@@ -9,7 +9,7 @@ import (
 
 // TestUpToDate fails if somebody changed a stage and not what follows from it.
 func TestUpToDate(t *testing.T) {
-	stale, err := doors("../../..", false)
+	stale, err := generate("../../..", false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// door is the stage as a component of the Catalog: its own header, and an include that passes every input on.
-func (s *stage) door() []byte {
+// component returns the stage as a component of the Catalog: its own header, and an include that passes every input on.
+func (s *stage) component() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Code generated from ci/%s.yml by ci/internal/templates. DO NOT EDIT.\n%s---\n", s.name, s.spec)
 	fmt.Fprintf(&b, "include:\n  - local: /ci/%s.yml\n    inputs:\n", s.name)
@@ -48,7 +48,7 @@ func inputTable(inputs []input) string {
 	return b.String()
 }
 
-// list names all stages, each with the first sentence about it.
+// list returns a table of all stages, each with the first sentence about it.
 func list(stages []*stage) string {
 	var b strings.Builder
 	b.WriteString("| stage | what it does |\n|---|---|\n")
