@@ -12,7 +12,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
