@@ -130,19 +130,26 @@ func (p *predefinedVariables) add(key, value string) {
 }
 
 func (p *predefinedVariables) server(o Options) {
-	url := "https://" + o.Host
+	url := o.Protocol + "://" + o.Host
+	host, port, ok := strings.Cut(o.Host, ":")
+	if !ok {
+		port = map[string]string{"http": "80"}[o.Protocol]
+	}
+	if port == "" {
+		port = "443"
+	}
 	major, rest, _ := strings.Cut(gitlabVersion, ".")
 	minor, patch, _ := strings.Cut(rest, ".")
 	p.add("CI", "true")
 	p.add("GITLAB_CI", "true")
 	p.add("GITLAB_FEATURES", "")
 	p.add("CI_SERVER_FQDN", o.Host)
-	p.add("CI_SERVER_HOST", o.Host)
+	p.add("CI_SERVER_HOST", host)
 	p.add("CI_SERVER_NAME", "GitLab")
-	p.add("CI_SERVER_PORT", "443")
-	p.add("CI_SERVER_PROTOCOL", "https")
+	p.add("CI_SERVER_PORT", port)
+	p.add("CI_SERVER_PROTOCOL", o.Protocol)
 	p.add("CI_SERVER_REVISION", "0000000")
-	p.add("CI_SERVER_SHELL_SSH_HOST", o.Host)
+	p.add("CI_SERVER_SHELL_SSH_HOST", host)
 	p.add("CI_SERVER_SHELL_SSH_PORT", "22")
 	p.add("CI_SERVER_URL", url)
 	p.add("CI_SERVER_VERSION", gitlabVersion)
@@ -168,7 +175,11 @@ func (p *predefinedVariables) project(o Options) {
 	p.add("CI_PROJECT_NAMESPACE_ID", "1")
 	p.add("CI_PROJECT_NAMESPACE_SLUG", Slug(namespace))
 	p.add("CI_PROJECT_ROOT_NAMESPACE", root)
-	p.add("CI_PROJECT_URL", "https://"+o.Host+"/"+o.Path)
+	p.add("CI_PROJECT_URL", o.Protocol+"://"+o.Host+"/"+o.Path)
+	if o.Registry != "" {
+		p.add("CI_REGISTRY", o.Registry)
+		p.add("CI_REGISTRY_IMAGE", o.Registry+"/"+strings.ToLower(o.Path))
+	}
 	p.add("CI_PROJECT_VISIBILITY", "private")
 	p.add("CI_PROJECT_REPOSITORY_LANGUAGES", "")
 	p.add("CI_PROJECT_CLASSIFICATION_LABEL", "")
@@ -274,7 +285,7 @@ func (p *predefinedVariables) mergeRequest(o Options, e Event, m *MergeRequestIn
 		kind = "detached"
 	}
 	iid := strconv.Itoa(m.IID)
-	url := "https://" + o.Host + "/"
+	url := o.Protocol + "://" + o.Host + "/"
 	p.add("CI_MERGE_REQUEST_ID", iid)
 	p.add("CI_MERGE_REQUEST_IID", iid)
 	p.add("CI_MERGE_REQUEST_REF_PATH", mergeRequestRefPath(iid, kind))

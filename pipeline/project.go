@@ -11,8 +11,14 @@ import (
 type Options struct {
 	// ConfigPath is the configuration's file; ".gitlab-ci.yml" if empty.
 	ConfigPath string
-	// Path is the project's full path; "acme/app" if empty. Host is the instance's; "gitlab.example.com" if empty.
+	// Path is the project's full path; "acme/app" if empty. Host is the instance's, with a port where it is not 443;
+	// "gitlab.example.com" if empty.
 	Path, Host string
+	// Protocol is that of the instance's pages; "https" if empty.
+	Protocol string
+	// Registry is the host of the instance's container registry; without one there are no variables CI_REGISTRY and
+	// CI_REGISTRY_IMAGE.
+	Registry string
 	// DefaultBranch is "main" if empty.
 	DefaultBranch string
 	// Variables are the project's CI/CD settings; they beat YAML variables.
@@ -56,6 +62,9 @@ func Load(files fs.FS, options Options) (*Project, error) {
 	}
 	if options.Host == "" {
 		options.Host = "gitlab.example.com"
+	}
+	if options.Protocol == "" {
+		options.Protocol = "https"
 	}
 	if options.DefaultBranch == "" {
 		options.DefaultBranch = "main"

@@ -29,7 +29,7 @@ func completeEvents(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 // compile.
 func completeJobs(where *projectFlags) completion {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		project, err := where.open()
+		project, err := where.open(cmd.Context())
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +32,7 @@ included. Commits are read from git's objects, nothing is checked out.
 Exit codes: 0; 1 if something differs and --exit-code is given.`,
 		Example: `  slipway diff main                # what the work tree changes
   slipway diff v1.4.0 v1.5.0
-  slipway diff HEAD~1 HEAD --event "tag v1.2.3"
+  slipway diff HEAD~1 HEAD --event tag-version
   slipway diff --exit-code origin/main HEAD`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
@@ -43,7 +42,10 @@ Exit codes: 0; 1 if something differs and --exit-code is given.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			events, err := selectEvents(names, changed)
+			if err := where.identify(ctx); err != nil {
+				return err
+			}
+			events, err := where.events(ctx, names, changed)
 			if err != nil {
 				return err
 			}
@@ -59,7 +61,7 @@ Exit codes: 0; 1 if something differs and --exit-code is given.`,
 					return err
 				}
 				defer closeAfter()
-			} else if after, err = where.open(); err != nil {
+			} else if after, err = where.open(ctx); err != nil {
 				return err
 			}
 			diffs, err := plandiff.Compare(ctx, before, after, events)
@@ -78,7 +80,7 @@ Exit codes: 0; 1 if something differs and --exit-code is given.`,
 	where.bind(cmd)
 	format.bind(cmd)
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&names, "event", "e", nil, "only this `EVENT` of \"slipway events\" (repeatable)")
+	flags.StringArrayVarP(&names, "event", "e", nil, "only this `EVENT`: a name of \"slipway events\", or a source as for plan (repeatable)")
 	flags.StringSliceVar(&changed, "changed", nil, "`PATH` that every push and merge request changes (repeatable; default: none)")
 	flags.BoolVar(&exitCode, "exit-code", false, "exit with 1 if something differs")
 	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
@@ -98,13 +100,10 @@ func (f *projectFlags) at(ctx context.Context, ref string) (project *pipeline.Pr
 	if err != nil {
 		return nil, nil, err
 	}
-	var files fs.FS = tree
-	// -C can name a folder inside of the repository.
-	if prefix := strings.TrimSuffix(gitLine(ctx, f.dir, "rev-parse", "--show-prefix"), "/"); prefix != "" {
-		if files, err = fs.Sub(tree, prefix); err != nil {
-			tree.Close()
-			return nil, nil, err
-		}
+	files, err := f.below(ctx, tree)
+	if err != nil {
+		tree.Close()
+		return nil, nil, err
 	}
 	project, err = f.load(files)
 	if err != nil {

@@ -1,19 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
 
-	"gitlab.com/slipway-ci/slipway/internal/git"
 	"gitlab.com/slipway-ci/slipway/pipeline"
-	"gitlab.com/slipway-ci/slipway/pipeline/gitevent"
 )
 
 // eventFlags say what happened: a standard event by its name, or a source with what belongs to it. Without any, it is a
@@ -27,17 +23,10 @@ type eventFlags struct {
 	cmd                         *cobra.Command
 }
 
-// sources are what --event takes beside the names of standard events.
-var sources = map[string]pipeline.Source{
-	"push": pipeline.Push, "tag": pipeline.Push, "merge_request": pipeline.MergeRequest, "merge_request_event": pipeline.MergeRequest,
-	"schedule": pipeline.Schedule, "web": pipeline.Web, "api": pipeline.API, "trigger": pipeline.Trigger,
-	"pipeline": pipeline.MultiProject, "parent_pipeline": pipeline.ParentPipeline,
-}
-
 func (f *eventFlags) bind(cmd *cobra.Command, where *projectFlags) {
 	f.cmd = cmd
 	flags := cmd.Flags()
-	flags.StringVarP(&f.event, "event", "e", "", "the `EVENT` that happened: push, merge_request, tag, schedule, web, api, trigger, pipeline, parent_pipeline, or a name that \"slipway events\" lists (default: a push of the current commit)")
+	flags.StringVarP(&f.event, "event", "e", "", "the `EVENT`: a source as push, merge_request, tag or schedule, or a name that \"slipway events\" lists (default: a push of this branch)")
 	flags.StringVar(&f.branch, "branch", "", "`BRANCH` of the pipeline, or of the merge request's source")
 	flags.StringVar(&f.tag, "tag", "", "`TAG` of the pipeline")
 	flags.StringVar(&f.target, "target", "", "target `BRANCH` of the merge request (default: the default branch)")
@@ -45,7 +34,7 @@ func (f *eventFlags) bind(cmd *cobra.Command, where *projectFlags) {
 	flags.StringSliceVar(&f.labels, "label", nil, "`LABEL` of the merge request (repeatable)")
 	flags.BoolVar(&f.fork, "fork", false, "the merge request comes from a fork")
 	flags.BoolVar(&f.draft, "draft", false, "the merge request is a draft")
-	flags.StringSliceVar(&f.changed, "changed", nil, "`PATH` that the push or merge request changes (repeatable; default: as git tells)")
+	flags.StringSliceVar(&f.changed, "changed", nil, "`PATH` that the push or merge request changes (repeatable; default: what git shows)")
 	flags.BoolVar(&f.fresh, "new-branch", false, "the push makes the branch: there is no diff")
 	flags.StringSliceVar(&f.open, "open-merge-request", nil, "open merge request of the branch, a `REFERENCE` as group/project!1 (repeatable)")
 	flags.BoolVar(&f.protect, "protected", false, "the branch or tag is protected (default: the default branch is)")
@@ -57,9 +46,9 @@ func (f *eventFlags) bind(cmd *cobra.Command, where *projectFlags) {
 	_ = cmd.RegisterFlagCompletionFunc("tag", completeRefs(where, "tags"))
 }
 
-// load loads the project and makes the event that the flags describe.
+// load loads the project and builds the event that the flags describe.
 func (f *eventFlags) load(ctx context.Context, where *projectFlags) (*pipeline.Project, pipeline.Event, error) {
-	project, err := where.open()
+	project, err := where.open(ctx)
 	if err != nil {
 		return nil, pipeline.Event{}, err
 	}
@@ -69,7 +58,7 @@ func (f *eventFlags) load(ctx context.Context, where *projectFlags) (*pipeline.P
 
 // resolve is the event that the flags describe, in that project.
 func (f *eventFlags) resolve(ctx context.Context, project *projectFlags) (pipeline.Event, error) {
-	event, err := f.start(ctx, project.dir, project.defBranch)
+	event, err := project.event(ctx, eventRequest{name: f.event, branch: f.branch, tag: f.tag, target: f.target, quiet: f.cmd.Flags().Changed("changed") || f.fresh})
 	if err != nil {
 		return event, err
 	}
@@ -83,17 +72,17 @@ func (f *eventFlags) resolve(ctx context.Context, project *projectFlags) (pipeli
 		}
 		event.Variables = append(event.Variables, pipeline.Variable{Key: key, Value: value})
 	}
-	event.Inputs, err = f.typedInputs(project)
+	event.Inputs, err = f.typedInputs(ctx, project)
 	return event, err
 }
 
 // typedInputs are the values of --input in the types that the configuration declares: text is text, whatever it looks
 // like, and numbers, booleans and arrays are YAML.
-func (f *eventFlags) typedInputs(project *projectFlags) (map[string]any, error) {
+func (f *eventFlags) typedInputs(ctx context.Context, project *projectFlags) (map[string]any, error) {
 	if len(f.inputs) == 0 {
 		return nil, nil
 	}
-	types := project.inputTypes()
+	types := project.inputTypes(ctx)
 	inputs := map[string]any{}
 	for _, pair := range f.inputs {
 		name, text, ok := strings.Cut(pair, "=")
@@ -111,55 +100,6 @@ func (f *eventFlags) typedInputs(project *projectFlags) (map[string]any, error) 
 		inputs[name] = value
 	}
 	return inputs, nil
-}
-
-// start is the event before the other flags refine it.
-func (f *eventFlags) start(ctx context.Context, dir, defaultBranch string) (pipeline.Event, error) {
-	for _, event := range pipeline.StandardEvents() {
-		if f.event == event.Name {
-			return event, nil
-		}
-	}
-	source, ok := pipeline.Push, true
-	if f.event != "" {
-		source, ok = sources[f.event]
-	}
-	switch {
-	case !ok:
-		_, err := standardEvent(pipeline.StandardEvents(), f.event, slices.Sorted(maps.Keys(sources))...)
-		return pipeline.Event{}, err
-	case f.event == "tag" && f.tag == "":
-		return pipeline.Event{}, fmt.Errorf("--event tag needs --tag NAME")
-	}
-	event, err := gitevent.Push(ctx, dir, gitevent.Options{})
-	inRepository := err == nil
-	if !inRepository {
-		event = pipeline.Event{}
-	}
-	event.Source, event.AnyRef = source, true
-	if event.Branch == "" {
-		event.Branch = defaultBranch
-	}
-	if source == pipeline.MergeRequest {
-		event.MergeRequestInfo = &pipeline.MergeRequestInfo{IID: 1, Title: "Change"}
-		event.Changed, event.NewBranch = nil, false
-		if inRepository && !f.cmd.Flags().Changed("changed") {
-			event.Changed = f.changedSince(ctx, dir, cmp.Or(f.target, defaultBranch))
-		}
-	}
-	return event, nil
-}
-
-// changedSince are the paths that the current commit changes since it left the target branch, here or on the server. If
-// there is no such branch it says so: the plan may be another one on GitLab.
-func (f *eventFlags) changedSince(ctx context.Context, dir, target string) []string {
-	for _, ref := range []string{"origin/" + target, target} {
-		if event, err := gitevent.MergeRequest(ctx, dir, ref, gitevent.Options{}); err == nil {
-			return event.Changed
-		}
-	}
-	fmt.Fprintf(f.cmd.ErrOrStderr(), "slipway: no branch %s to compare with, so rules:changes sees no change; --changed PATH names some\n", target)
-	return nil
 }
 
 // refine applies the flags that were given.
@@ -203,19 +143,9 @@ func (f *eventFlags) refine(event *pipeline.Event, defaultBranch string) error {
 	event.NewBranch = event.NewBranch || f.fresh
 	if given("protected") {
 		event.RefProtected = f.protect
-	} else if event.Name == "" && mr == nil {
-		// GitLab protects the default branch of a new project.
-		event.RefProtected = event.Tag == "" && event.Branch == defaultBranch
+	} else if given("branch") || given("tag") {
+		event.RefProtected = isProtected(*event, defaultBranch)
 	}
 	event.OpenMergeRequests = append(slices.Clone(event.OpenMergeRequests), f.open...)
 	return nil
-}
-
-// gitLine is what a git command prints, trimmed; empty if there is no repository, or no commit, to ask.
-func gitLine(ctx context.Context, dir string, args ...string) string {
-	out, err := git.In(dir).Text(ctx, args...)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(out)
 }

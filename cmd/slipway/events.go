@@ -53,18 +53,3 @@ func describeEvent(event pipeline.Event) string {
 	add("open "+strings.Join(event.OpenMergeRequests, " "), len(event.OpenMergeRequests) > 0)
 	return strings.Join(words, ", ")
 }
-
-// standardEvent finds an event by its name; more are names that could have been meant.
-func standardEvent(all []pipeline.Event, name string, more ...string) (pipeline.Event, error) {
-	var names []string
-	for _, event := range all {
-		if event.Name == name {
-			return event, nil
-		}
-		names = append(names, event.Name)
-	}
-	if near := nearest(name, append(names, more...)); near != "" {
-		return pipeline.Event{}, fmt.Errorf("no event %q; did you mean %q?", name, near)
-	}
-	return pipeline.Event{}, fmt.Errorf("no event %q; `slipway events` lists the names", name)
-}

@@ -35,7 +35,7 @@ func (f *format) Set(value string) error {
 // noArguments refuses arguments, in other words than those for an unknown command.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%s takes no arguments, but got %q; `%s --help` tells the flags", cmd.CommandPath(), args[0], cmd.CommandPath())
+		return fmt.Errorf("%s takes no arguments, but got %q; `%s --help` lists the flags", cmd.CommandPath(), args[0], cmd.CommandPath())
 	}
 	return nil
 }

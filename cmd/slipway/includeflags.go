@@ -24,7 +24,7 @@ type includeFlags struct {
 	chain resolver.Chain
 }
 
-func (f *includeFlags) bind(cmd *cobra.Command) {
+func (f *includeFlags) bind(cmd *cobra.Command, _ *projectFlags) {
 	f.cmd = cmd
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.projects, "projects", nil, "`FOLDER` with included projects: clones or plain folders named group/project, or group/project@ref (repeatable)")

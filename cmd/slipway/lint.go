@@ -94,18 +94,22 @@ func (f *lintFlags) run(cmd *cobra.Command) error {
 	if f.listRules {
 		return f.writeRules(out)
 	}
-	events, err := selectEvents(f.events, nil)
+	project, err := f.where.open(cmd.Context())
 	if err != nil {
 		return err
 	}
-	project, err := f.where.open()
+	files, err := f.where.files(cmd.Context())
 	if err != nil {
 		return err
 	}
-	if f.settings, err = readLintSettings(f.where.files()); err != nil {
+	events, err := f.where.events(cmd.Context(), f.events, nil)
+	if err != nil {
 		return err
 	}
-	findings, err := lint.Run(cmd.Context(), f.where.files(), project, lint.Options{
+	if f.settings, err = readLintSettings(files); err != nil {
+		return err
+	}
+	findings, err := lint.Run(cmd.Context(), files, project, lint.Options{
 		Events: events, Disable: f.disable, Settings: f.settings, ConfigPath: f.where.config, Incomplete: f.where.includes.skip,
 	})
 	if err != nil {
@@ -118,7 +122,7 @@ func (f *lintFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	if f.online {
-		differences, err := f.askGitLab(cmd.Context(), project)
+		differences, err := f.askGitLab(cmd.Context(), files, project)
 		if err != nil {
 			return err
 		}
@@ -204,7 +208,7 @@ func (f *lintFlags) withoutBaseline(cmd *cobra.Command, findings []lint.Finding)
 }
 
 // askGitLab compares with the project's GitLab, whose token comes from the environment.
-func (f *lintFlags) askGitLab(ctx context.Context, project *pipeline.Project) ([]lint.Finding, error) {
+func (f *lintFlags) askGitLab(ctx context.Context, files fs.FS, project *pipeline.Project) ([]lint.Finding, error) {
 	token := os.Getenv("GITLAB_TOKEN")
 	if token == "" {
 		return nil, errors.New("--online needs a token of GitLab with the scope api in GITLAB_TOKEN")
@@ -213,7 +217,7 @@ func (f *lintFlags) askGitLab(ctx context.Context, project *pipeline.Project) ([
 	if gitlab.URL == "" {
 		gitlab.URL = "https://" + f.where.host
 	}
-	return lint.Online(ctx, f.where.files(), project, gitlab, f.where.config)
+	return lint.Online(ctx, files, project, gitlab, f.where.config)
 }
 
 // readLintSettings returns the section lint of the project's .slipway.yml; the zero value if there is none.
@@ -229,6 +233,9 @@ func readLintSettings(files fs.FS) (lint.Settings, error) {
 	}
 	if err != nil {
 		return file.Lint, err
+	}
+	if data, err = withoutFlags(data, "lint"); err != nil {
+		return file.Lint, fmt.Errorf("%s%s", name, yamlErrorText(err))
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)

@@ -10,13 +10,15 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func main() {
-	// Most verbs are over before a collection pays: let the heap grow, unless GOGC says otherwise.
+	// Most commands are over before a collection pays: let the heap grow, unless GOGC says otherwise.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
 	}
@@ -56,30 +58,35 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 }
 
-// A verb is a command by its name.
-type verb struct {
+// A subcommand is a command by its name.
+type subcommand struct {
 	name    string
 	command func() *cobra.Command
 }
 
-// groups are the verbs as `slipway --help` shows them; each lives in the file of its name.
-var groups = []struct {
+// A group is commands under a title.
+type group struct {
 	id, title string
-	verbs     []verb
-}{
-	{"compile", "Know what GitLab would do:", []verb{
-		{"plan", newPlanCommand}, {"lint", newLintCommand}, {"matrix", newMatrixCommand}, {"compile", newCompileCommand},
-		{"diff", newDiffCommand}, {"events", newEventsCommand},
-	}},
-	{"run", "Run it here:", []verb{{"run", newRunCommand}, {"approve", newApproveCommand}, {superviseVerb, newSuperviseCommand}}},
-	{"gates", "Inside of jobs, what scanners and tests have found:", []verb{
-		{"report", newReportCommand}, {"gate", newGateCommand}, {"coverage", newCoverageCommand}, {"licenses", newLicensesCommand},
-		{"flaky", newFlakyCommand}, {"benchgate", newBenchgateCommand},
-	}},
-	{"tests", "Inside of jobs, what to test:", []verb{
-		{"affected", newAffectedCommand}, {"shard", newShardCommand}, {"timings", newTimingsCommand}, {"mtimes", newMtimesCommand},
-	}},
-	{"", "", []verb{{"version", newVersionCommand}, {"docs", newDocsCommand}}},
+	commands  []subcommand
+}
+
+// groups are the commands as `slipway --help` shows them; each lives in the file of its name.
+func groups() []group {
+	return []group{
+		{"compile", "Know what GitLab would do:", []subcommand{
+			{"plan", newPlanCommand}, {"lint", newLintCommand}, {"matrix", newMatrixCommand}, {"compile", newCompileCommand},
+			{"diff", newDiffCommand}, {"events", newEventsCommand},
+		}},
+		{"run", "Run it here:", []subcommand{{"run", newRunCommand}, {"approve", newApproveCommand}, {superviseVerb, newSuperviseCommand}}},
+		{"gates", "Inside of jobs, what scanners and tests have found:", []subcommand{
+			{"report", newReportCommand}, {"gate", newGateCommand}, {"coverage", newCoverageCommand}, {"licenses", newLicensesCommand},
+			{"flaky", newFlakyCommand}, {"benchgate", newBenchgateCommand},
+		}},
+		{"tests", "Inside of jobs, what to test:", []subcommand{
+			{"affected", newAffectedCommand}, {"shard", newShardCommand}, {"timings", newTimingsCommand}, {"mtimes", newMtimesCommand},
+		}},
+		{"", "", []subcommand{{"config", newConfigCommand}, {"version", newVersionCommand}, {"docs", newDocsCommand}}},
+	}
 }
 
 // newRoot assembles the command that is wanted, or all of them if there is none of that name: a run needs one, and making all
@@ -91,25 +98,51 @@ func newRoot(wanted string) *cobra.Command {
 		Example:       "  slipway lint\n  slipway plan --event merge_request --why deploy-production\n  slipway run",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       version(),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.HasParent() && cmd.Parent().HasParent() || cmd.Hidden || cmd.DisableFlagParsing {
+				return nil // completion scripts, and what slipway starts itself
+			}
+			return applySettings(cmd)
+		},
 	}
+	root.SetVersionTemplate(versionText())
 	one := false
-	for _, group := range groups {
-		one = one || slices.ContainsFunc(group.verbs, func(v verb) bool { return v.name == wanted })
+	for _, group := range groups() {
+		one = one || slices.ContainsFunc(group.commands, func(c subcommand) bool { return c.name == wanted })
 	}
-	for _, group := range groups {
+	for _, group := range groups() {
 		if group.id != "" {
 			root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		}
-		for _, v := range group.verbs {
-			if !one || v.name == wanted {
-				command := v.command()
+		for _, c := range group.commands {
+			if !one || c.name == wanted {
+				command := c.command()
 				command.GroupID = group.id
 				root.AddCommand(command)
 			}
 		}
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w; `%s --help` tells the flags", err, cmd.CommandPath())
+		if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+			if near := nearest(name, flagNames(cmd)); near != "" {
+				return fmt.Errorf("%w; did you mean --%s?", err, near)
+			}
+		}
+		return fmt.Errorf("%w; `%s --help` lists the flags", err, cmd.CommandPath())
 	})
 	return root
+}
+
+func flagNames(cmd *cobra.Command) []string {
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
 }

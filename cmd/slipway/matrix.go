@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/matrix"
 )
 
@@ -29,17 +28,17 @@ func newMatrixCommand() *cobra.Command {
 
 A golden file is text, or JSON if it is named *.json, as --update writes it. Exit codes: 0; 1 if --check finds a difference.`,
 		Example: `  slipway matrix
-  slipway matrix --event push --event "merge request"
+  slipway matrix --event push --event mr
   slipway matrix --format markdown >docs/jobs.md
   slipway matrix --update testdata/matrix.golden
   slipway matrix --check testdata/matrix.golden`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			events, err := selectEvents(names, changed)
+			project, err := where.open(cmd.Context())
 			if err != nil {
 				return err
 			}
-			project, err := where.open()
+			events, err := where.events(cmd.Context(), names, changed)
 			if err != nil {
 				return err
 			}
@@ -67,33 +66,13 @@ A golden file is text, or JSON if it is named *.json, as --update writes it. Exi
 	where.bind(cmd)
 	format.bind(cmd)
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&names, "event", "e", nil, "only this `EVENT` of \"slipway events\" (repeatable)")
+	flags.StringArrayVarP(&names, "event", "e", nil, "only this `EVENT`: a name of \"slipway events\", or a source as for plan (repeatable)")
 	flags.StringSliceVar(&changed, "changed", nil, "`PATH` that every push and merge request changes (repeatable; default: none)")
 	flags.StringVar(&check, "check", "", "compare with this golden `FILE`; tell the differences and exit with 1 if there are any")
 	flags.StringVar(&update, "update", "", "write the golden `FILE`")
 	cmd.MarkFlagsMutuallyExclusive("check", "update", "format")
 	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
 	return cmd
-}
-
-// selectEvents are the standard events of these names, all if there are none, with the paths that they change.
-func selectEvents(names, changed []string) ([]pipeline.Event, error) {
-	all := pipeline.StandardEvents()
-	for i := range all {
-		all[i].Changed = changed
-	}
-	if len(names) == 0 {
-		return all, nil
-	}
-	var events []pipeline.Event
-	for _, name := range names {
-		event, err := standardEvent(all, name)
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, event)
-	}
-	return events, nil
 }
 
 func golden(path string, m *matrix.Matrix) string {

@@ -2,9 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,34 +14,66 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
 
+	"gitlab.com/slipway-ci/slipway/internal/git"
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/gitevent"
+	"gitlab.com/slipway-ci/slipway/pipeline/gittree"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner"
 )
 
-// projectFlags say which project is meant, and what GitLab would know of it.
+// What a project is called where neither flags nor the repository say it.
+const (
+	defaultPath   = "acme/app"
+	defaultHost   = "gitlab.example.com"
+	defaultBranch = "main"
+)
+
+// projectFlags say which project is meant, and what GitLab would know of it. What no flag says is read from the repository.
 type projectFlags struct {
 	dir, config           string
 	path, host, defBranch string
 	variables             string
+	committed             bool
 	includes              includeFlags
 	cmd                   *cobra.Command
+
+	repository *gitevent.Repository // nil if the folder is in none
+	identified bool
+	silent     bool // nothing is said of the identity
+	protocol   string
+	registry   string
+	projects   string // the base URL of other projects of the instance, for git
+	head       *gittree.Tree
 }
 
 func (f *projectFlags) bind(cmd *cobra.Command) {
 	f.cmd = cmd
 	flags := cmd.Flags()
-	flags.StringVarP(&f.dir, "directory", "C", ".", "`FOLDER` of the project")
+	flags.StringVarP(&f.dir, "directory", "C", ".", "`FOLDER` of the project, or one below it")
 	flags.StringVar(&f.config, "config", ".gitlab-ci.yml", "configuration `FILE`, relative to the project")
-	flags.StringVar(&f.path, "project-path", "acme/app", "the project's `PATH` on GitLab (CI_PROJECT_PATH)")
-	flags.StringVar(&f.host, "host", "gitlab.example.com", "the GitLab instance's `HOST` (CI_SERVER_HOST)")
-	flags.StringVar(&f.defBranch, "default-branch", "main", "the project's default `BRANCH`")
-	flags.StringVar(&f.variables, "variables", "", "YAML `FILE` with the project's CI/CD variables: a list of {key, value, ...}")
-	f.includes.bind(cmd)
+	flags.StringVar(&f.path, "project-path", "", "the project's `PATH` on GitLab, CI_PROJECT_PATH (default: that of origin, or "+defaultPath+")")
+	flags.StringVar(&f.host, "host", "", "the GitLab instance's `HOST`, with a port if it has one (default: that of origin, or "+defaultHost+")")
+	flags.StringVar(&f.defBranch, "default-branch", "", "the project's default `BRANCH` (default: that of origin, or "+defaultBranch+")")
+	flags.StringVar(&f.variables, "variables", "", "`FILE` with the project's CI/CD variables: YAML, JSON of GitLab's API, or dotenv")
+	flags.BoolVar(&f.committed, "committed", false, "leave uncommitted and untracked files out")
+	f.includes.bind(cmd, f)
 	_ = cmd.MarkFlagDirname("directory")
-	_ = cmd.MarkFlagFilename("variables", "yml", "yaml")
+	_ = cmd.MarkFlagFilename("variables", "yml", "yaml", "json", "env")
+	inner := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		defer f.close()
+		return inner(cmd, args)
+	}
+}
+
+func (f *projectFlags) close() {
+	if f.head != nil {
+		_ = f.head.Close()
+	}
 }
 
 // open loads the project in the folder that the flags name.
-func (f *projectFlags) open() (*pipeline.Project, error) {
+func (f *projectFlags) open(ctx context.Context) (*pipeline.Project, error) {
 	info, err := os.Stat(f.dir)
 	if err != nil {
 		return nil, fmt.Errorf("no folder %s", f.dir)
@@ -48,29 +81,106 @@ func (f *projectFlags) open() (*pipeline.Project, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("%s is not a folder", f.dir)
 	}
-	f.compareDefaultBranch()
-	project, err := f.load(f.files())
+	if err := f.identify(ctx); err != nil {
+		return nil, err
+	}
+	files, err := f.files(ctx)
+	if err != nil {
+		return nil, err
+	}
+	project, err := f.load(files)
 	if err == nil {
-		go project.ReadAhead() // while git is asked what happened
+		go project.ReadAhead() // while git is asked for the event
 	}
 	return project, err
 }
 
-// compareDefaultBranch says so if the clone knows another default branch than the one that is taken. Only the flag
-// decides: another clone may know none, and the same command has to give the same answer there.
-func (f *projectFlags) compareDefaultBranch() {
-	head, err := os.ReadFile(filepath.Join(f.dir, ".git", "refs", "remotes", "origin", "HEAD"))
-	if err != nil || f.cmd.Flags().Changed("default-branch") {
-		return
+// identify fills in what no flag says from the repository, and tells so.
+func (f *projectFlags) identify(ctx context.Context) error {
+	if f.identified {
+		return nil
 	}
-	known, ok := strings.CutPrefix(strings.TrimSpace(string(head)), "ref: refs/remotes/origin/")
-	if ok && known != f.defBranch {
-		fmt.Fprintf(f.cmd.ErrOrStderr(), "slipway: the default branch of origin is %s, here it is %s; --default-branch %s makes it that\n", known, f.defBranch, known)
+	f.identified = true
+	repository, err := gitevent.Open(ctx, f.dir, gitevent.Options{Committed: f.committed, Getenv: os.Getenv})
+	switch {
+	case err == nil:
+		f.repository = repository
+	case !errors.Is(err, gitevent.ErrNotARepository) && !errors.Is(err, git.ErrNotInstalled):
+		return err
+	}
+	var id gitevent.Identity
+	if f.repository != nil {
+		id = f.repository.Identity
+	}
+	f.tellIdentity(id)
+	if f.host == "" || f.host == id.Host {
+		f.protocol, f.registry, f.projects = id.Protocol, id.Registry, id.Projects
+	}
+	f.path = cmp.Or(f.path, id.Path, defaultPath)
+	if f.host == "" && id.Foreign != "" {
+		f.host, f.registry = "gitlab.com", "registry.gitlab.com"
+	}
+	f.host = cmp.Or(f.host, id.Host, defaultHost)
+	f.defBranch = cmp.Or(f.defBranch, id.DefaultBranch, defaultBranch)
+	return nil
+}
+
+// tellIdentity says on standard error what was read from the repository, for another clone may say something else.
+func (f *projectFlags) tellIdentity(id gitevent.Identity) {
+	var parts []string
+	from := cmp.Or(id.Remote, "the branches of this clone")
+	if id.Remote == "CI" {
+		return // GitLab itself says so
+	}
+	if f.path == "" && id.Path != "" {
+		parts = append(parts, "project "+id.Path)
+	}
+	switch {
+	case f.host != "":
+	case id.Foreign != "":
+		parts = append(parts, "host gitlab.com ("+id.Foreign+" is not GitLab)")
+	case id.Host != "":
+		parts = append(parts, "host "+id.Host)
+	}
+	if f.defBranch == "" && id.DefaultBranch != "" && (len(parts) > 0 || id.DefaultBranch != defaultBranch) {
+		parts = append(parts, "default branch "+id.DefaultBranch)
+	}
+	if len(parts) > 0 && !f.silent {
+		f.tell("%s, from %s; `slipway config` shows how to set them", strings.Join(parts, ", "), from)
 	}
 }
 
-// files is the project's work tree.
-func (f *projectFlags) files() fs.FS { return os.DirFS(f.dir) }
+// tell writes a note to standard error.
+func (f *projectFlags) tell(format string, args ...any) {
+	fmt.Fprintf(f.cmd.ErrOrStderr(), "slipway: "+format+"\n", args...)
+}
+
+// files is the project's work tree, or, with --committed, the tree of its commit.
+func (f *projectFlags) files(ctx context.Context) (fs.FS, error) {
+	if !f.committed {
+		return os.DirFS(f.dir), nil
+	}
+	if f.head == nil {
+		tree, err := gittree.Open(ctx, f.dir, "HEAD")
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.New("--committed: the repository has no commit yet")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--committed: %w", err)
+		}
+		f.head = tree
+	}
+	return f.below(ctx, f.head)
+}
+
+// below returns the part of a commit's tree that is the project's: -C can name a folder inside of the repository.
+func (f *projectFlags) below(ctx context.Context, tree fs.FS) (fs.FS, error) {
+	prefix, err := git.In(f.dir).Text(ctx, "rev-parse", "--show-prefix")
+	if prefix = strings.TrimSuffix(prefix, "/"); err != nil || prefix == "" {
+		return tree, err
+	}
+	return fs.Sub(tree, prefix)
+}
 
 // load loads the project from a tree: the work tree or a commit's.
 func (f *projectFlags) load(files fs.FS) (*pipeline.Project, error) {
@@ -79,7 +189,7 @@ func (f *projectFlags) load(files fs.FS) (*pipeline.Project, error) {
 		return nil, err
 	}
 	options := pipeline.Options{
-		ConfigPath: f.config, Path: f.path, Host: f.host, DefaultBranch: f.defBranch,
+		ConfigPath: f.config, Path: f.path, Host: f.host, Protocol: f.protocol, Registry: f.registry, DefaultBranch: f.defBranch,
 		Resolver: includes, SkipMissing: f.includes.skipping(),
 	}
 	if f.variables != "" {
@@ -102,7 +212,7 @@ func (f *projectFlags) load(files fs.FS) (*pipeline.Project, error) {
 
 // inputTypes are the declared types of the configuration's inputs, by name. What is wrong with the file is found when it
 // is compiled.
-func (f *projectFlags) inputTypes() map[string]string {
+func (f *projectFlags) inputTypes(ctx context.Context) map[string]string {
 	var header struct {
 		Spec struct {
 			Inputs map[string]struct {
@@ -111,7 +221,11 @@ func (f *projectFlags) inputTypes() map[string]string {
 		} `yaml:"spec"`
 	}
 	types := map[string]string{}
-	data, err := fs.ReadFile(f.files(), f.config)
+	files, err := f.files(ctx)
+	if err != nil {
+		return types
+	}
+	data, err := fs.ReadFile(files, f.config)
 	if err != nil || yaml.NewDecoder(bytes.NewReader(data)).Decode(&header) != nil {
 		return types
 	}
@@ -121,46 +235,16 @@ func (f *projectFlags) inputTypes() map[string]string {
 	return types
 }
 
-// yamlErrorText returns the line and the text of the first problem of a YAML file, without Go type names.
-func yamlErrorText(err error) string {
-	var load *yaml.LoadError
-	if !errors.As(err, &load) {
-		return ": " + err.Error()
-	}
-	message := load.Message
-	if field, _, ok := strings.Cut(strings.TrimPrefix(message, "field "), " not found in type "); ok {
-		message = "unknown key " + field
-	} else if _, goType, ok := strings.Cut(message, " into "); ok && strings.HasPrefix(message, "cannot construct ") {
-		switch {
-		case strings.HasPrefix(goType, "[]"):
-			message = "expected a list"
-		case goType == "bool":
-			message = "expected true or false"
-		case goType == "string":
-			message = "expected a string"
-		default:
-			message = "expected a mapping"
-		}
-	}
-	return fmt.Sprintf(":%d: %s", load.Mark.Line, message)
+// gitUser is the person whose name git puts on commits made here.
+func gitUser(ctx context.Context, dir string) runner.User {
+	return runner.User{Name: gitLine(ctx, dir, "config", "user.name"), Email: gitLine(ctx, dir, "config", "user.email")}
 }
 
-// readVariables reads a file of project variables; an unknown key is an error.
-func readVariables(path string) ([]pipeline.Variable, error) {
-	data, err := os.ReadFile(path)
+// gitLine is what a git command prints, trimmed; empty if there is no repository, or no commit, to ask.
+func gitLine(ctx context.Context, dir string, args ...string) string {
+	out, err := git.In(dir).Text(ctx, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read variables: %w", err)
+		return ""
 	}
-	var variables []pipeline.Variable
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&variables); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s%s; want a list of {key, value, masked, protected, file, raw, environment_scope}", path, yamlErrorText(err))
-	}
-	for i, v := range variables {
-		if v.Key == "" {
-			return nil, fmt.Errorf("%s: item %d has no key", path, i+1)
-		}
-	}
-	return variables, nil
+	return strings.TrimSpace(out)
 }

@@ -45,7 +45,6 @@ Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was
 			if err != nil {
 				return err
 			}
-			addGitFacts(ctx, project.dir, &happened, project.defBranch, cmd.Flags().Changed("changed"))
 			plan, err := loaded.Plan(ctx, happened)
 			if err != nil {
 				return fmt.Errorf("the configuration is not valid:\n%w", err)
@@ -57,7 +56,7 @@ Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was
 			if plan, err = runner.Select(plan, names); err != nil {
 				return err
 			}
-			options.Dir, options.ChildPlan = project.dir, loaded.ChildPlan
+			options.Dir, options.ChildPlan, options.CommittedOnly = project.dir, loaded.ChildPlan, project.committed
 			if err := play.apply(cmd, &options); err != nil {
 				return err
 			}
@@ -80,7 +79,6 @@ Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was
 	command.ValidArgsFunction = completeJobs(&project)
 	_ = command.RegisterFlagCompletionFunc("approve", completeJobs(&project))
 	_ = command.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"shell", "docker", "podman", "auto"}, cobra.ShellCompDirectiveNoFileComp))
-	flags.BoolVar(&options.CommittedOnly, "committed", false, "leave uncommitted and untracked files out")
 	flags.BoolVar(&options.NoDelay, "no-delay", false, "start delayed jobs at once")
 	flags.IntVar(&options.Keep, "keep", 10, "`NUMBER` of runs that stay in .slipway/runs")
 	return command

@@ -1,186 +1,247 @@
-// Package gitevent makes the event of a git repository: a push of the commit that the work tree stands on, or a merge
-// request of its branch, with the paths that it changes.
+// Package gitevent builds the event of a git repository: the push, or the merge request, that the work tree would become, with
+// the paths that it changes.
+//
+// A push holds what the server does not have yet: the commits since the remote-tracking branch, and the uncommitted files. A
+// branch that the server lacks is a new one. A detached HEAD belongs to no branch; which pipeline is meant is then read from
+// the variables of a GitLab job, and an error otherwise.
 package gitevent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"gitlab.com/slipway-ci/slipway/internal/git"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// Options say what of a repository is meant.
+// ErrDetached is the error of events that need a branch where HEAD is detached and nothing says which one is meant.
+var ErrDetached = errors.New("HEAD is detached: no branch is checked out")
+
+// Options say what counts.
 type Options struct {
-	// Ref is the commit, branch or tag; HEAD if empty. A tag makes a tag pipeline.
-	Ref string
-	// Before is the commit before the push, whose difference to Ref is what the push changes. If empty it is Ref's first
-	// parent; for a commit without one, the push makes the branch.
-	Before string
-	// Compare names the refs of `rules:changes:compare_to` that the configuration may ask for. Refs that are not there are
-	// left out, as GitLab would not find them either.
-	Compare []string
+	// Committed leaves uncommitted and untracked files out.
+	Committed bool
+	// Getenv returns environment variables. In a job of GitLab, whose HEAD is detached, CI_COMMIT_BRANCH, CI_COMMIT_TAG and
+	// the others say what the pipeline is for. Nothing is read if it is nil.
+	Getenv func(string) string
 }
 
-// Push makes the event of a push.
-func Push(ctx context.Context, dir string, o Options) (pipeline.Event, error) {
-	r := repository{ctx, dir}
-	if o.Ref == "" && o.Before == "" {
-		event, err := r.head()
-		if err != nil {
-			return event, err
-		}
-		return event, r.compare(&event, o.Compare)
+// Current returns the event that the work tree stands for: in a job of GitLab that of its pipeline, otherwise a push of the
+// current branch.
+func (r *Repository) Current(ctx context.Context) (pipeline.Event, error) {
+	if r.branch == "" && r.inJob() {
+		return r.jobEvent(ctx)
 	}
-	event, err := r.commit(o)
+	return r.Push(ctx, "")
+}
+
+// Push returns the event of a push of HEAD to a branch, the current one if empty.
+func (r *Repository) Push(ctx context.Context, branch string) (pipeline.Event, error) {
+	event, err := r.event(pipeline.Push, branch)
 	if err != nil {
 		return event, err
 	}
-	event.Source = pipeline.Push
-	before := o.Before
-	if before == "" {
-		before, err = r.line("rev-parse", "--verify", "--quiet", event.SHA+"^1")
-	}
-	if err != nil || before == "" {
-		event.NewBranch = true
-	} else if event.Changed, err = r.changed(before, event.SHA); err != nil {
+	before, err := r.before(ctx, event.Branch)
+	if err != nil {
 		return event, err
 	}
-	return event, r.compare(&event, o.Compare)
+	if before == "" {
+		event.NewBranch = true
+		return event, r.compare(ctx, &event)
+	}
+	event.Predefined["CI_COMMIT_BEFORE_SHA"] = before
+	if event.Changed, err = r.changed(ctx, before); err != nil {
+		return event, err
+	}
+	return event, r.compare(ctx, &event)
 }
 
-// MergeRequest makes the event of a merge request of the ref's branch into target: its changes are those since the two
-// parted.
-func MergeRequest(ctx context.Context, dir, target string, o Options) (pipeline.Event, error) {
-	r := repository{ctx, dir}
-	event, err := r.commit(o)
+// MergeRequest returns the event of a merge request of a branch, the current one if empty, into a target branch, the default
+// branch if empty. Its changes are those since the two diverged.
+func (r *Repository) MergeRequest(ctx context.Context, branch, target string) (pipeline.Event, error) {
+	event, err := r.event(pipeline.MergeRequest, branch)
 	if err != nil {
 		return event, err
 	}
 	title, _, _ := strings.Cut(event.CommitMessage, "\n")
-	event.Source = pipeline.MergeRequest
 	event.MergeRequestInfo = &pipeline.MergeRequestInfo{IID: 1, SourceBranch: event.Branch, TargetBranch: target, Title: title}
-	base, err := r.line("merge-base", "--end-of-options", target, event.SHA)
-	if err != nil {
-		return event, fmt.Errorf("%s and %s have no common history here: %w", target, event.Branch, err)
+	if target == "" {
+		target = r.Identity.DefaultBranch
 	}
-	if event.Changed, err = r.changed(base, event.SHA); err != nil {
+	base, err := r.base(ctx, target)
+	if err != nil || base == "" {
 		return event, err
 	}
-	return event, r.compare(&event, o.Compare)
+	event.Predefined["CI_MERGE_REQUEST_DIFF_BASE_SHA"] = base
+	if event.Changed, err = r.changed(ctx, base); err != nil {
+		return event, err
+	}
+	return event, r.compare(ctx, &event)
 }
 
-type repository struct {
-	ctx context.Context
-	dir string
+// Other returns the event of another source, such as a schedule, for HEAD as a commit of a branch, the current one if empty.
+func (r *Repository) Other(source pipeline.Source, branch string) (pipeline.Event, error) {
+	return r.event(source, branch)
 }
 
-// head is the push of HEAD. It asks git once, because it is what people plan and run most: five processes take longer than
-// compiling.
-func (r repository) head() (pipeline.Event, error) {
-	event := pipeline.Event{Source: pipeline.Push}
-	out, err := r.run("log", "-1", "--first-parent", "-m", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-show-signature",
-		"--decorate=full", "--format=%H%x00%P%x00%D%x00%B%x00")
-	if err != nil {
-		return event, fmt.Errorf("there is no commit HEAD: %w", err)
+// event returns what the events of all sources have.
+func (r *Repository) event(source pipeline.Source, branch string) (pipeline.Event, error) {
+	if branch == "" {
+		branch = r.branch
 	}
-	fields := strings.Split(out, "\x00")
-	const message = 3
-	if len(fields) <= message {
-		return event, fmt.Errorf("git log printed %q", out)
+	event := pipeline.Event{Source: source, Branch: branch, SHA: r.head, CommitMessage: r.message, AnyRef: true, Predefined: map[string]string{}}
+	if branch == "" {
+		return event, fmt.Errorf("%w%s", ErrDetached, r.detachedAt())
 	}
-	event.SHA = fields[0]
-	event.NewBranch = fields[1] == ""
-	// "HEAD -> refs/heads/main, tag: refs/tags/v1"; a detached HEAD has no arrow.
-	current, _, _ := strings.Cut(fields[2], ", ")
-	if branch, ok := strings.CutPrefix(current, "HEAD -> refs/heads/"); ok {
-		event.Branch = branch
+	r.addCommit(&event)
+	return event, nil
+}
+
+func (r *Repository) addCommit(event *pipeline.Event) {
+	if r.head == "" {
+		return
 	}
-	event.CommitMessage = strings.TrimRight(fields[message], "\n")
-	if event.NewBranch {
-		return event, nil
+	event.Predefined["CI_COMMIT_AUTHOR"] = r.author
+	event.Predefined["CI_COMMIT_TIMESTAMP"] = r.committed
+}
+
+// before returns the commit that a push of HEAD to a branch comes after; empty if the push makes the branch, or if nobody
+// can know.
+func (r *Repository) before(ctx context.Context, branch string) (string, error) {
+	if r.head == "" {
+		return "", nil
 	}
-	for _, path := range fields[message+1:] {
-		// A line feed stands between the message and the paths.
-		if path = strings.TrimPrefix(path, "\n"); path != "" {
-			event.Changed = append(event.Changed, path)
+	if r.remote == "" {
+		return r.parentOfHead(), nil
+	}
+	known := r.tracking(branch)
+	if known == "" {
+		r.note("%s has no branch %s that is known here: a push creates it, so every rules:changes is true", r.remote, branch)
+		return "", nil
+	}
+	if known != r.head {
+		if _, err := r.git.Output(ctx, "merge-base", "--is-ancestor", r.head, known); err != nil {
+			return known, nil
 		}
 	}
-	return event, nil
+	// Everything is pushed: what is left are uncommitted files, or the last push once more.
+	if len(r.dirty) > 0 {
+		return r.head, nil
+	}
+	return r.parentOfHead(), nil
 }
 
-// commit fills in what both kinds of events have.
-func (r repository) commit(o Options) (pipeline.Event, error) {
-	ref := o.Ref
-	if ref == "" {
-		ref = "HEAD"
+// parentOfHead returns the first parent of HEAD, empty if it has none here.
+func (r *Repository) parentOfHead() string {
+	if r.parent == "" && r.shallow {
+		r.note("the clone is shallow and ends at %.8s: what that commit changes is unknown here, so every rules:changes is true; "+
+			"git fetch --deepen=1 gets the commit before it", r.head)
 	}
-	var event pipeline.Event
-	sha, err := r.line("rev-parse", "--verify", "--quiet", "--end-of-options", ref+"^{commit}")
-	if err != nil {
-		return event, fmt.Errorf("there is no commit %s: %w", ref, err)
+	return r.parent
+}
+
+// base returns the commit where HEAD and a target branch diverged. What the server has of the branch counts more than what is
+// here. If there is no such branch it is noted: the pipeline may be another one on GitLab.
+func (r *Repository) base(ctx context.Context, target string) (string, error) {
+	tip := r.tracking(target)
+	if tip == "" {
+		tip = r.heads[target]
 	}
-	event.SHA = sha
-	if event.CommitMessage, err = r.run("log", "-1", "--format=%B", sha); err != nil {
-		return event, err
+	if tip == "" || r.head == "" {
+		r.note("there is no branch %s to compare with, so rules:changes sees no change; --changed PATH names some", target)
+		return "", nil
 	}
-	event.CommitMessage = strings.TrimRight(event.CommitMessage, "\n")
-	full, err := r.line("rev-parse", "--symbolic-full-name", "--end-of-options", ref)
-	if err != nil {
-		full = ""
-	}
-	full = strings.TrimPrefix(full, "--end-of-options\n")
+	base, err := r.git.Text(ctx, "merge-base", tip, r.head)
 	switch {
-	case strings.HasPrefix(full, "refs/tags/"):
-		event.Tag = strings.TrimPrefix(full, "refs/tags/")
-	case strings.HasPrefix(full, "refs/heads/"):
-		event.Branch = strings.TrimPrefix(full, "refs/heads/")
-	case strings.HasPrefix(full, "refs/remotes/"):
-		_, event.Branch, _ = strings.Cut(strings.TrimPrefix(full, "refs/remotes/"), "/")
+	case err == nil:
+		return base, nil
+	case r.shallow:
+		r.note("the clone is shallow: the commit where this branch left %s is not here, so it is compared with %s as it is now; "+
+			"git fetch --unshallow gets the history", target, target)
+	default:
+		r.note("HEAD and %s have no common history: they are compared as they are", target)
 	}
-	return event, nil
+	return tip, ctx.Err()
 }
 
-// changed lists the paths that differ between two commits; of a rename both.
-func (r repository) changed(from, to string) ([]string, error) {
-	out, err := r.run("diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--end-of-options", from, to, "--")
+// changed lists the paths below the project's folder that differ from a commit, uncommitted ones included; of a rename both.
+func (r *Repository) changed(ctx context.Context, from string) ([]string, error) {
+	paths, err := r.git.List(ctx, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=dirty", from, r.head, "--")
 	if err != nil {
 		return nil, err
 	}
-	paths := strings.Split(strings.TrimSuffix(out, "\x00"), "\x00")
-	return slices.DeleteFunc(paths, func(p string) bool { return p == "" }), nil
-}
-
-// compare lists the paths that differ from refs since the histories parted.
-func (r repository) compare(event *pipeline.Event, refs []string) error {
-	for _, ref := range refs {
-		for _, candidate := range []string{ref, "origin/" + strings.TrimPrefix(ref, "refs/heads/")} {
-			base, err := r.line("merge-base", "--end-of-options", candidate, event.SHA)
-			if err != nil {
-				continue
-			}
-			paths, err := r.changed(base, event.SHA)
-			if err != nil {
-				return err
-			}
-			if event.CompareTo == nil {
-				event.CompareTo = make(map[string][]string)
-			}
-			event.CompareTo[ref] = paths
-			break
+	paths = append(paths, r.dirty...)
+	slices.Sort(paths)
+	var below []string
+	for _, path := range slices.Compact(paths) {
+		if path, ok := strings.CutPrefix(path, r.prefix); ok {
+			below = append(below, path)
 		}
 	}
+	return below, nil
+}
+
+// compare adds the paths that differ from the default branch, with which `rules:changes:compare_to` usually compares.
+func (r *Repository) compare(ctx context.Context, event *pipeline.Event) error {
+	name := r.Identity.DefaultBranch
+	tip := r.tracking(name)
+	if tip == "" {
+		tip = r.heads[name]
+	}
+	if tip == "" || r.head == "" {
+		return nil
+	}
+	base, err := r.git.Text(ctx, "merge-base", tip, r.head)
+	if err != nil {
+		return ctx.Err()
+	}
+	paths, err := r.changed(ctx, base)
+	if err != nil {
+		return err
+	}
+	event.CompareTo = map[string][]string{name: paths, "refs/heads/" + name: paths}
 	return nil
 }
 
-func (r repository) line(args ...string) (string, error) {
-	out, err := r.run(args...)
-	return strings.TrimSpace(out), err
+func (r *Repository) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(r.notes, text) {
+		r.notes = append(r.notes, text)
+	}
 }
 
-func (r repository) run(args ...string) (string, error) {
-	out, err := git.In(r.dir).Output(r.ctx, args...)
-	return string(out), err
+// Notes returns what a person should know of the events that were built: where a shallow clone ends, and what was assumed.
+func (r *Repository) Notes() []string { return r.notes }
+
+// detachedAt describes the commit of a detached HEAD by the branches and tags that point at it.
+func (r *Repository) detachedAt() string {
+	var names []string
+	for _, name := range r.pointing {
+		names = append(names, strings.TrimPrefix(strings.TrimPrefix(name, "refs/"), "heads/"))
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " (it is at " + strings.Join(names, ", ") + ")"
+}
+
+// trackingRef is the name of the remote-tracking branch.
+func (r *Repository) trackingRef(branch string) string {
+	return "refs/remotes/" + r.remote + "/" + branch
+}
+
+// tracking returns the commit that the server has as a branch, as far as the clone knows.
+func (r *Repository) tracking(branch string) string {
+	if r.remote == "" {
+		return ""
+	}
+	if commit := r.refs[r.trackingRef(branch)]; commit != "" {
+		return commit
+	}
+	// A branch that is pushed under another name.
+	if branch == r.branch && r.pushToUpstream && r.upstream != "" {
+		return r.refs["refs/remotes/"+r.upstream]
+	}
+	return ""
 }

@@ -11,6 +11,12 @@ func isDeployment(job *pipeline.Job) bool {
 	return job.Environment != nil && (job.Environment.Action == "" || job.Environment.Action == "start")
 }
 
+// isShared reports whether many depend on the environment of a job: it is of the tier staging or production.
+func isShared(job *pipeline.Job) bool {
+	tier := job.Environment.Tier()
+	return tier == "staging" || tier == "production"
+}
+
 func checkProductionInMergeRequest(p *pass) {
 	for _, plan := range p.mergeRequests() {
 		eachJob(plan, func(job *pipeline.Job, created bool) {
@@ -20,7 +26,7 @@ func checkProductionInMergeRequest(p *pass) {
 			at, path := p.place(job, "environment")
 			p.report(Finding{
 				Position: at, Path: path,
-				Message: fmt.Sprintf("merge request pipelines can deploy to %s, which is production", job.Environment.Name),
+				Message: fmt.Sprintf("merge request pipelines can deploy to the production environment %s", job.Environment.Name),
 				Hint:    "limit the job's rules to the default branch or tags; if it is not production, set `environment:deployment_tier`",
 			})
 		})
@@ -35,13 +41,13 @@ func checkDeployWithoutResourceGroup(p *pass) {
 		if !isDeployment(job) || job.ResourceGroup != "" || len(names[job.Name]) > 1 {
 			continue
 		}
-		if tier := job.Environment.Tier(); tier != "staging" && tier != "production" {
+		if !isShared(job) {
 			continue
 		}
 		at, path := p.place(job, "environment")
 		p.report(Finding{
 			Position: at, Path: path,
-			Message: fmt.Sprintf("two pipelines can deploy to %s at the same time", job.Environment.Name),
+			Message: "two pipelines can deploy to this environment at the same time",
 			Hint:    "add `resource_group:` with the environment's name",
 		})
 	}
@@ -67,7 +73,7 @@ func (p *pass) environmentNames() map[string]map[string]bool {
 
 func checkInterruptibleDeployment(p *pass) {
 	for _, job := range p.distinct {
-		if !isDeployment(job) || job.Interruptible == nil || !*job.Interruptible {
+		if !isDeployment(job) || !isShared(job) || job.Interruptible == nil || !*job.Interruptible {
 			continue
 		}
 		// In a template or a default it may be right for other jobs: the deployment has to override it.
@@ -77,7 +83,7 @@ func checkInterruptibleDeployment(p *pass) {
 		}
 		p.report(Finding{
 			Position: at, Path: path,
-			Message: fmt.Sprintf("a newer pipeline can stop the deployment to %s half-way", job.Environment.Name),
+			Message: "a newer pipeline can stop this deployment half-way",
 			Hint:    "set `interruptible: false`",
 		})
 	}

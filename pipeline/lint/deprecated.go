@@ -23,8 +23,8 @@ func deprecatedGlobals(p *pass, s *source) {
 		if key, _ := entry(s.body, name); key != nil {
 			p.report(Finding{
 				Position: s.at(key), Path: name,
-				Message: fmt.Sprintf("`%s` at the top level is deprecated", name),
-				Hint:    fmt.Sprintf("move it into `default:` (default: {%s: ...})", name),
+				Message: "this keyword is deprecated at the top level",
+				Hint:    "move it into `default:`, as in default: {image: ...}",
 			})
 		}
 	}
@@ -41,7 +41,7 @@ func deprecatedInJob(p *pass, job sourceJob) {
 	}
 	for _, name := range []string{"only", "except"} {
 		if key, _ := entry(job.node, name); key != nil {
-			report(key, name, fmt.Sprintf("`%s` is deprecated in favour of `rules`", name), "write the conditions as `rules`")
+			report(key, name, "`only` and `except` are deprecated in favour of `rules`", "write the conditions as `rules`")
 		}
 	}
 	if key, _ := entry(job.node, "type"); key != nil {

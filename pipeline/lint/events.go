@@ -83,11 +83,17 @@ func jobPath(name string, keys []string) string {
 	return strings.Join(append([]string{"jobs", name}, keys...), ":")
 }
 
-// leftOut visits the jobs that a merge request pipeline leaves out although it has other jobs of the same configuration.
+// leftOut visits the jobs that a merge request pipeline leaves out although the pipeline of the same push to its branch has them:
+// the change gets two pipelines, each with a part of the jobs.
 func (p *pass) leftOut(visit func(plan *pipeline.Plan, job *pipeline.Job)) {
+	if p.branchWithMergeRequest == nil {
+		return
+	}
 	for _, plan := range p.mergeRequests() {
 		for _, job := range plan.Dropped {
-			visit(plan, job)
+			if p.branchWithMergeRequest.Job(job.Name) != nil {
+				visit(plan, job)
+			}
 		}
 	}
 }
@@ -109,28 +115,18 @@ func checkJobWithoutRules(p *pass) {
 
 func checkMixedRulesAndOnly(p *pass) {
 	var names []string
-	var first pipeline.Position
-	var path string
 	p.leftOut(func(plan *pipeline.Plan, job *pipeline.Job) {
-		keyword := "only"
-		if !isWritten(job.Position(keyword)) {
-			keyword = "except"
+		limited := isWritten(job.Position("only")) || isWritten(job.Position("except"))
+		if limited && !slices.Contains(names, job.BaseName) &&
+			slices.ContainsFunc(plan.Jobs, func(j *pipeline.Job) bool { return isWritten(j.Position("rules")) }) {
+			names = append(names, job.BaseName)
 		}
-		at, owner := p.ownPlace(job, keyword)
-		if !isWritten(at) || slices.Contains(names, job.BaseName) ||
-			!slices.ContainsFunc(plan.Jobs, func(j *pipeline.Job) bool { return isWritten(j.Position("rules")) }) {
-			return
-		}
-		if len(names) == 0 {
-			first, path = at, owner
-		}
-		names = append(names, job.BaseName)
 	})
 	if len(names) == 0 {
 		return
 	}
 	p.report(Finding{
-		Position: first, Path: path,
+		Position: p.topOfConfig(), Path: "jobs",
 		Message: fmt.Sprintf("merge request pipelines have only the jobs with `rules`; `only` and `except` leave out %s", list(names)),
 		Hint:    "write the conditions of all jobs as `rules`",
 	})

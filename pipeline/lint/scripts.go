@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"mvdan.cc/sh/v3/syntax"
+
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
@@ -33,7 +35,8 @@ func checkCovermodeWithRace(p *pass) {
 }
 
 // verification matches commands whose failure must not be ignored.
-var verification = lazyregexp.New(`^(cosign|go (test|vet)|golangci-lint|gosec|govulncheck|gitleaks|grype|trivy|slipway gate|kubeconform|exit [1-9])`)
+var verification = lazyregexp.New(`^(cosign|go (test|vet)|golangci-lint|gosec|govulncheck|gitleaks|grype|trivy|slipway gate|kubeconform|exit [1-9]|` +
+	`cargo (test|clippy|audit)|pytest|tox|npm (test|audit)|yarn (test|audit)|mvn (test|verify)|bundle exec (rspec|rubocop)|shellcheck|hadolint)`)
 
 func checkVerificationInAfterScript(p *pass) {
 	for _, s := range p.scripts {
@@ -58,9 +61,9 @@ func checkShallowHistory(p *pass) {
 			continue
 		}
 		for _, c := range s.calls {
-			if tool := comparesCommits(c.words); tool != "" {
+			if tool := comparesCommits(c); tool != "" {
 				f := s.position(c.Pos())
-				f.Message = tool + " needs older commits than GitLab's shallow clone has"
+				f.Message = tool + " needs commits that GitLab's shallow clone of one branch may not have"
 				f.Hint = "set the job's variable GIT_DEPTH to \"0\", or `git fetch` what it compares with"
 				p.report(f)
 			}
@@ -89,7 +92,9 @@ func (j sourceJob) setsDepth() bool {
 	return depth != nil && isDeep(depth.Value)
 }
 
-func comparesCommits(words []string) string {
+// comparesCommits returns the tool of a command that needs older commits, or a branch that GitLab does not fetch.
+func comparesCommits(c call) string {
+	words := c.words
 	if len(words) == 0 {
 		return ""
 	}
@@ -103,9 +108,41 @@ func comparesCommits(words []string) string {
 			}
 		}
 	case "git":
-		if len(words) > 1 && (words[1] == "merge-base" || words[1] == "describe") {
+		if len(words) < 2 {
+			return ""
+		}
+		switch words[1] {
+		case "merge-base", "describe":
 			return "git " + words[1]
+		case "diff", "log", "rev-list":
+			for _, arg := range c.Args[2:] {
+				if strings.HasPrefix(literalPrefix(arg), "origin/") {
+					return "git " + words[1] + " origin/..."
+				}
+			}
 		}
 	}
 	return ""
+}
+
+// literalPrefix returns the text of a word before its first expansion.
+func literalPrefix(word *syntax.Word) string {
+	var text strings.Builder
+	for _, part := range word.Parts {
+		switch part := part.(type) {
+		case *syntax.Lit:
+			text.WriteString(part.Value)
+		case *syntax.DblQuoted:
+			for _, inner := range part.Parts {
+				lit, ok := inner.(*syntax.Lit)
+				if !ok {
+					return text.String()
+				}
+				text.WriteString(lit.Value)
+			}
+		default:
+			return text.String()
+		}
+	}
+	return text.String()
 }

@@ -105,7 +105,8 @@ func (p *pass) fileVariables() map[string]bool {
 
 // isPathOption reports whether the word after an option is a path, whatever the command.
 func isPathOption(word string) bool {
-	return word == "-i" || strings.HasSuffix(word, "-file") || word == "--kubeconfig" || word == "--cert" || word == "--cacert"
+	return word == "-i" || strings.HasSuffix(word, "file") ||
+		slices.Contains([]string{"--kubeconfig", "--cert", "--cacert", "--key", "--json_key", "--json-key", "--keystore"}, word)
 }
 
 var tracing = lazyregexp.New(`^-[a-zA-Z]*x|^xtrace$`)

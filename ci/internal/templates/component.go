@@ -17,7 +17,7 @@ func (s *stage) component() []byte {
 	return b.Bytes()
 }
 
-// jobList says what the stage's jobs promise.
+// jobList returns the promises of the stage's jobs.
 func (s *stage) jobList() string {
 	if len(s.jobs) == 0 {
 		return s.intro + "\n"
@@ -30,7 +30,7 @@ func (s *stage) jobList() string {
 	return b.String()
 }
 
-// inputTable is the reference of inputs.
+// inputTable returns the reference of the inputs.
 func inputTable(inputs []input) string {
 	var b strings.Builder
 	b.WriteString("| input | type | default | what it is |\n|---|---|---|---|\n")

@@ -22,22 +22,22 @@ type Result struct {
 	Unowned []string
 }
 
-// An Affected package is one whose tests are worth running.
+// An Affected package is one whose tests have to run.
 type Affected struct {
 	Package
-	// OnlyTests says that the package itself is the same, and only its tests may behave differently.
+	// OnlyTests reports that the package itself is unchanged, and only its tests may behave differently.
 	OnlyTests bool
-	// Because says how the change gets there: a file, or an imported package.
+	// Because is what connects the change with the package: a file, or an imported package.
 	Because string
 }
 
-// Options say what else to consider.
+// Options are additional inputs of the analysis.
 type Options struct {
 	// All has patterns of files that affect every package, such as ".gitlab-ci.yml".
 	All []string
 }
 
-// Of says what a set of changes can affect in a repository as it is now.
+// Of returns what a set of changes can affect in the present state of a repository.
 func Of(ctx context.Context, g *Graph, set *gitdiff.Set, o Options) (*Result, error) {
 	a := &analysis{ctx: ctx, graph: g, set: set, code: map[string]string{}, tests: map[string]string{}, closures: map[string]*closure{}}
 	for _, file := range set.Files {
@@ -101,7 +101,7 @@ func (a *analysis) module(dir, because string) {
 var built = map[string]bool{".s": true, ".S": true, ".sx": true, ".c": true, ".cc": true, ".cpp": true, ".cxx": true, ".m": true, ".h": true,
 	".hh": true, ".hpp": true, ".hxx": true, ".f": true, ".F": true, ".for": true, ".f90": true, ".swig": true, ".swigcxx": true, ".syso": true}
 
-// file decides whom a changed file concerns at first.
+// file marks the packages that a changed file affects directly.
 func (a *analysis) file(file string) error {
 	dir, base := path.Dir(file), path.Base(file)
 	switch base {
@@ -140,7 +140,7 @@ func (a *analysis) file(file string) error {
 			mark(a.code, dir, file)
 			owned = true
 		case path.Ext(base) != ".md":
-			// A file beside the code is there for some reason, most likely for a test.
+			// A file beside the code is most likely used by a test.
 			mark(a.tests, dir, file)
 			owned = true
 		}
@@ -173,13 +173,13 @@ func (a *analysis) embedding(file string) (found bool) {
 	return found
 }
 
-// testdata gives the directory that a testdata directory in the path lies in.
+// testdata returns the directory that a testdata directory in the path lies in.
 func testdata(file string) (dir string, ok bool) {
 	before, _, ok := strings.Cut("/"+file, "/testdata/")
 	return path.Clean(strings.TrimPrefix(before, "/")), ok
 }
 
-// ignored tells whether "./..." leaves a directory out.
+// ignored reports whether "./..." ignores a directory.
 func ignored(dir string) bool {
 	for _, part := range strings.Split(dir, "/") {
 		if modules.Skip(part) {
@@ -189,8 +189,8 @@ func ignored(dir string) bool {
 	return false
 }
 
-// propagate carries the marks to those who import what is marked. A test that imports affected code is affected; nobody
-// imports a test.
+// propagate marks the packages that import marked packages. A test that imports affected code is affected; tests are not
+// imported.
 func (a *analysis) propagate() {
 	importers, testImporters := map[string][]*Package{}, map[string][]*Package{}
 	for _, p := range a.graph.sorted() {
@@ -250,7 +250,7 @@ func (a *analysis) result() *Result {
 	return r
 }
 
-// In is the part of a result that is in one module, by its directory.
+// In returns the part of a result that is in one module, given its directory.
 func (r *Result) In(module string) *Result {
 	part := &Result{Unowned: r.Unowned}
 	for _, p := range r.Packages {

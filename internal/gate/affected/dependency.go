@@ -19,13 +19,13 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/gate/modules"
 )
 
-// goMod compares a go.mod with what it was.
+// goMod compares a go.mod with its previous version.
 func (a *analysis) goMod(file string) error {
 	dir := path.Dir(file)
 	now := a.moduleAt(dir)
 	text, existed := gitdiff.Show(a.ctx, a.set.Root, a.set.Base, file)
 	if now == nil || !existed {
-		// The module has come or gone: all of it, and all who build with it.
+		// The module was added or removed: all of it is affected, and all that builds with it.
 		a.module(dir, file)
 		if existed {
 			a.gone(dir, text, file)
@@ -34,7 +34,7 @@ func (a *analysis) goMod(file string) error {
 	}
 	before, err := modules.ParseFile(file, []byte(text))
 	if err != nil {
-		// Nobody can say what it asked for, so it asks for something else now.
+		// The previous requirements are unknown, so all of them count as changed.
 		before = &modfile.File{}
 	}
 	if !sameLanguage(before, now.File) {
@@ -58,7 +58,7 @@ func (a *analysis) moduleAt(dir string) *modules.Module {
 	return nil
 }
 
-// gone marks who imports a module that is not there any more.
+// gone marks the packages that import a removed module.
 func (a *analysis) gone(dir, text, because string) {
 	before, err := modules.ParseFile(path.Join(dir, "go.mod"), []byte(text))
 	if err != nil || before.Module == nil {
@@ -70,7 +70,7 @@ func (a *analysis) gone(dir, text, because string) {
 	}
 }
 
-// buildsWith are the modules that share a build list with one: its workspace, or itself.
+// buildsWith returns the modules that share a build list with one: its workspace, or itself.
 func (a *analysis) buildsWith(dir string) []string {
 	if !a.graph.workspace[dir] {
 		return []string{dir}
@@ -82,7 +82,7 @@ func (a *analysis) buildsWith(dir string) []string {
 	return list
 }
 
-// sameLanguage tells whether two go.mod files ask for the same module, language and toolchain.
+// sameLanguage reports whether two go.mod files have the same module, language and toolchain.
 func sameLanguage(a, b *modfile.File) bool {
 	return moduleLine(a) == moduleLine(b) && goLine(a) == goLine(b) && toolchainLine(a) == toolchainLine(b) && godebugLines(a) == godebugLines(b)
 }
@@ -116,7 +116,7 @@ func godebugLines(f *modfile.File) string {
 	return b.String()
 }
 
-// changedModules are the modules that two go.mod files ask for differently.
+// changedModules returns the modules that two go.mod files require differently.
 func changedModules(before, now *modfile.File) map[string]bool {
 	choices := func(f *modfile.File) map[string]string {
 		m := map[string]string{}
@@ -149,8 +149,8 @@ func differing(a, b map[string]string) map[string]bool {
 	return changed
 }
 
-// goSum looks for modules whose content has another hash under the same version. Lines that come and go mean nothing by
-// themselves: which versions are built, go.mod says.
+// goSum looks for modules whose content has another hash under the same version. Added and removed lines mean nothing by
+// themselves: go.mod decides which versions are built.
 func (a *analysis) goSum(file string) error {
 	text, existed := gitdiff.Show(a.ctx, a.set.Root, a.set.Base, file)
 	now, err := os.ReadFile(filepath.Join(a.graph.root, filepath.FromSlash(file)))
@@ -194,14 +194,14 @@ func hashes(text string) map[string]string {
 	return m
 }
 
-// vendored marks whoever in a module imports anything from elsewhere.
+// vendored marks the packages of a module that import external packages.
 func (a *analysis) vendored(module, because string) {
 	for _, m := range a.buildsWith(module) {
 		a.dependencies(m, nil, because)
 	}
 }
 
-// dependencies marks the packages of a module that build with any of some modules; with anything from elsewhere if the
+// dependencies marks the packages of a module that build with any of some modules; with any external package if the
 // list is nil.
 func (a *analysis) dependencies(module string, changed map[string]bool, because string) {
 	for _, p := range a.graph.packages {
@@ -219,7 +219,7 @@ func (a *analysis) dependencies(module string, changed map[string]bool, because 
 
 func (a *analysis) uses(p *Package, imports map[string]bool, changed map[string]bool) bool {
 	for i := range imports {
-		// A module of this repository may be required and replaced at once.
+		// A module of this repository may be both required and replaced.
 		if dir, ok := a.graph.resolve(p.Module, i); ok {
 			for module := range changed {
 				if a.graph.visible[p.Module][module] != "" && (i == module || strings.HasPrefix(i, module+"/")) && dir != p.Dir {
@@ -235,7 +235,7 @@ func (a *analysis) uses(p *Package, imports map[string]bool, changed map[string]
 	return false
 }
 
-// A closure knows which modules the packages from elsewhere build with; nil packages if that cannot be known here.
+// A closure knows which modules the external packages build with; nil packages if that is unknown.
 type closure struct {
 	packages map[string]*listed
 	memo     map[string]map[string]bool
@@ -247,8 +247,8 @@ type listed struct {
 	Module     *struct{ Path string }
 }
 
-// closure asks the go command about the dependencies of a module. It may not use the network: without the modules at hand,
-// every package from elsewhere counts as changed.
+// closure asks the go command about the dependencies of a module. It may not use the network: without downloaded modules,
+// every external package counts as changed.
 func (a *analysis) closure(module string) *closure {
 	if c := a.closures[module]; c != nil {
 		return c
@@ -279,7 +279,7 @@ func list(ctx context.Context, dir string) map[string]*listed {
 	}
 }
 
-// reaches tells whether a package from elsewhere is of, or builds with, any of some modules.
+// reaches reports whether an external package is of, or builds with, any of some modules.
 func (c *closure) reaches(importPath string, changed map[string]bool) bool {
 	if c.packages == nil || c.packages[importPath] == nil {
 		return true // not known, or only for another operating system

@@ -1,7 +1,7 @@
-// Package affected says which packages and modules of a Go repository a change can affect, by the import graph.
+// Package affected determines which packages and modules of a Go repository a change can affect, by the import graph.
 //
-// The graph is read from the source, for every operating system and build tag at once and without the go command, so it
-// needs no network and errs on the safe side: what it leaves out cannot be affected.
+// The graph is read from the source, for all operating systems and build tags together and without the go command, so it
+// needs no network and is conservative: what it leaves out cannot be affected.
 package affected
 
 import (
@@ -30,16 +30,16 @@ type Package struct {
 	ImportPath, Dir string
 	// Module is the directory of its module.
 	Module string
-	// Main says that it is a program, Tests that it has test files.
+	// Main reports that it is a program, Tests that it has test files.
 	Main, Tests bool
 
-	// Imports by whom: the package itself, or its tests.
+	// Imports of the package itself, and of its tests.
 	imports, testImports map[string]bool
 	// Patterns of go:embed, relative to Dir.
 	embeds, testEmbeds []string
 }
 
-// A Graph is the packages of a repository, by directory, and who imports whom.
+// A Graph is the packages of a repository, by directory, with their imports.
 type Graph struct {
 	root      string
 	modules   []modules.Module
@@ -56,7 +56,7 @@ func Load(root string) (*Graph, error) {
 		return nil, err
 	}
 	if len(list) == 0 {
-		return nil, errors.New("there is no go.mod in this repository")
+		return nil, errors.New("this repository has no go.mod")
 	}
 	g := &Graph{root: root, modules: list, workspace: map[string]bool{}, packages: map[string]*Package{}, visible: map[string]map[string]string{}}
 	work, err := readWork(root)
@@ -94,7 +94,7 @@ func readWork(root string) (*modfile.WorkFile, error) {
 	return modfile.ParseWork(name, data, nil)
 }
 
-// addReplaced adds the modules that replace directives point to and that lie where modules.Find does not look.
+// addReplaced adds the modules that replace directives point to and that modules.Find does not see.
 func (g *Graph) addReplaced(work *modfile.WorkFile) error {
 	known := map[string]bool{}
 	for _, m := range g.modules {
@@ -109,7 +109,7 @@ func (g *Graph) addReplaced(work *modfile.WorkFile) error {
 			known[dir] = true
 			found, err := modules.Parse(g.root, dir)
 			if errors.Is(err, fs.ErrNotExist) {
-				continue // the go command will say so better
+				continue // the go command reports it better
 			}
 			if err != nil {
 				return err
@@ -145,7 +145,7 @@ func localReplaces(replaces []*modfile.Replace, dir string) map[string]string {
 }
 
 // visibleTo lists the modules of the repository that a module builds with. Another module of the repository is not among
-// them unless go.work or a replace directive says so: without, the published version is used.
+// them unless go.work or a replace directive makes them: otherwise the published version is used.
 func (g *Graph) visibleTo(m modules.Module, work *modfile.WorkFile) map[string]string {
 	visible := map[string]string{}
 	if g.workspace[m.Dir] {
@@ -175,7 +175,7 @@ func (g *Graph) visibleTo(m modules.Module, work *modfile.WorkFile) map[string]s
 	return visible
 }
 
-// resolve finds the directory of an import; ok is false if the package is not of this repository.
+// resolve returns the directory of an import; ok is false if the package is not of this repository.
 func (g *Graph) resolve(module, importPath string) (dir string, ok bool) {
 	longest := -1
 	for p, d := range g.visible[module] {
@@ -220,7 +220,7 @@ func (g *Graph) readFile(m modules.Module, dir, name string) error {
 	if err != nil {
 		return err
 	}
-	// A file that does not parse still belongs to its package; the compiler will say what is wrong with it.
+	// A file that does not parse still belongs to its package; the compiler reports what is wrong with it.
 	file, _ := parser.ParseFile(token.NewFileSet(), name, source, parser.ImportsOnly|parser.ParseComments)
 	if file == nil || isScript(file) {
 		return nil
@@ -254,7 +254,7 @@ func (g *Graph) readFile(m modules.Module, dir, name string) error {
 	return nil
 }
 
-// isScript tells the files that are run by themselves (`//go:build ignore`) and belong to no package.
+// isScript reports whether a file is run by itself (`//go:build ignore`) and belongs to no package.
 func isScript(file *ast.File) bool {
 	for _, group := range file.Comments {
 		if group.Pos() > file.Package {
@@ -291,8 +291,8 @@ func embedPatterns(source []byte) []string {
 	return patterns
 }
 
-// embedded tells whether patterns take a file in; file is relative to their package. A pattern that names a directory
-// takes in all below it.
+// embedded reports whether patterns match a file; file is relative to their package. A pattern that names a directory
+// matches all files below it.
 func embedded(patterns []string, file string) bool {
 	for _, pattern := range patterns {
 		pattern = strings.TrimPrefix(pattern, "all:")
@@ -308,7 +308,7 @@ func embedded(patterns []string, file string) bool {
 	return false
 }
 
-// sorted lists the packages by directory.
+// sorted returns the packages sorted by directory.
 func (g *Graph) sorted() []*Package {
 	list := make([]*Package, 0, len(g.packages))
 	for _, p := range g.packages {
@@ -318,7 +318,7 @@ func (g *Graph) sorted() []*Package {
 	return list
 }
 
-// owner finds the package of the nearest directory at or above dir.
+// owner returns the package of the nearest directory at or above dir.
 func (g *Graph) owner(dir string) *Package {
 	for ; ; dir = path.Dir(dir) {
 		if p := g.packages[dir]; p != nil {
@@ -330,7 +330,7 @@ func (g *Graph) owner(dir string) *Package {
 	}
 }
 
-// external tells whether an import is neither of this repository nor of the standard library, whose paths have no dot in
+// external reports whether an import is neither of this repository nor of the standard library, whose paths have no dot in
 // their first element.
 func (g *Graph) external(module, importPath string) bool {
 	if _, ok := g.resolve(module, importPath); ok {

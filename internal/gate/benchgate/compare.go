@@ -1,4 +1,4 @@
-// Package benchgate compares two runs of Go benchmarks and tells a regression from noise, with the statistics of benchstat.
+// Package benchgate compares two runs of Go benchmarks and separates regressions from noise, with the statistics of benchstat.
 package benchgate
 
 import (
@@ -32,7 +32,7 @@ func Read(r io.Reader, name string) (Runs, error) {
 	for reader.Scan() {
 		result, ok := reader.Result().(*benchfmt.Result)
 		if !ok {
-			continue // a line that is no benchmark, or metadata of a unit
+			continue // not a benchmark, or metadata of a unit
 		}
 		for _, v := range result.Values {
 			k := Key{result.GetConfig("pkg"), result.Name.String(), v.Unit}
@@ -48,34 +48,34 @@ func Read(r io.Reader, name string) (Runs, error) {
 	return runs, nil
 }
 
-// A Policy says what a regression is.
+// A Policy defines what a regression is.
 type Policy struct {
-	// Worse is how much worse a median may get, as a fraction: 0.1 is 10 %.
+	// Worse is how much worse a median may be, as a fraction: 0.1 is 10 %.
 	Worse float64
-	// Alpha is how likely chance may be as an explanation, 0.05 by custom.
+	// Alpha is the significance level; 0.05 is usual.
 	Alpha float64
 	// Units are the ones that count, as in "sec/op" and "allocs/op"; all if empty.
 	Units []string
 }
 
-// MinRuns is how often a benchmark has to be run on each side for a difference to be told from chance at all: of two times
-// three values, no order is rarer than one in twenty.
+// MinRuns is the least number of runs on each side with which a difference can be significant: with three, no order of the
+// values has a probability below 0.05.
 const MinRuns = 4
 
 // A Change is a measurement of both runs.
 type Change struct {
 	Key
 	Old, New float64
-	// Delta is the change of the median as a fraction; positive is more. P is the probability that it is chance.
+	// Delta is the change of the median as a fraction; positive is more. P is the p-value.
 	Delta, P float64
-	// Worse says that it is a regression.
+	// Worse reports whether it is a regression.
 	Worse bool
 }
 
-// higher are the units of which more is better, beside what a benchmark reports by itself.
+// higher are the units of which more is better, in addition to what a benchmark reports itself.
 var higher = map[string]bool{"B/s": true, "MB/s": true}
 
-// Compare compares what is in both runs, sorted by name. The error tells of measurements with too few values to judge; they
+// Compare compares the measurements of both runs, sorted by name. The error names measurements with too few values; they
 // are not in the list.
 func Compare(before, after Runs, p Policy) ([]Change, error) {
 	var changes []Change

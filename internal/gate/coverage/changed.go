@@ -38,7 +38,7 @@ func (s Span) String() string {
 	return fmt.Sprintf("%s:%d-%d", s.File, s.First, s.Last)
 }
 
-// OfChanges says how much of a change is covered. Files that count and are not in the profile are not covered; files
+// OfChanges returns how much of a change is covered. Files that count and are not in the profile are not covered; files
 // that [Locate] would leave out do not count.
 func OfChanges(root string, p *Profile, set *gitdiff.Set, exclude []string) (*Changed, error) {
 	list, err := modules.Find(root)
@@ -81,7 +81,7 @@ func OfChanges(root string, p *Profile, set *gitdiff.Set, exclude []string) (*Ch
 	return result, nil
 }
 
-// countsAsSource tells whether a path is Go code that `go test ./...` of some module would compile into a program.
+// countsAsSource reports whether a path is Go code that `go test ./...` of some module would compile into a program.
 func countsAsSource(list []modules.Module, file string) bool {
 	if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
 		return false
@@ -128,7 +128,7 @@ func unmeasured(root, file string, exclude []string) (map[int]int64, error) {
 	return lineHits(root, whole)
 }
 
-// spans puts lines together that have no covered line between them.
+// spans joins lines that have no covered line between them.
 func spans(file string, lines []int, hits map[int]int64, unmeasured bool) []Span {
 	sort.Ints(lines)
 	var list []Span
@@ -142,7 +142,7 @@ func spans(file string, lines []int, hits map[int]int64, unmeasured bool) []Span
 	return list
 }
 
-// joined tells whether there is nothing but blanks and braces between two lines.
+// joined reports whether there is nothing but blanks and braces between two lines.
 func joined(last, next int, hits map[int]int64) bool {
 	for line := last + 1; line < next; line++ {
 		if _, code := hits[line]; code {

@@ -58,7 +58,7 @@ type (
 )
 
 // WriteCobertura writes the report from which GitLab colours the lines of a merge request. Its file names are relative to
-// the repository's root, also for the modules of a monorepo; GitLab drops without a word what it does not find there.
+// the repository's root, also for the modules of a monorepo; GitLab silently drops files that it does not find there.
 func (p *Profile) WriteCobertura(w io.Writer, root string, now time.Time) error {
 	out := cobertura{Version: "slipway", Timestamp: now.UnixMilli(), Sources: []string{"."}, BranchRate: "0"}
 	packages := map[string]*coberturaPackage{}
@@ -108,7 +108,7 @@ func (p *Profile) WriteCobertura(w io.Writer, root string, now time.Time) error 
 
 func rate(r Ratio) string { return fmt.Sprintf("%.4f", r.Percent()/100) }
 
-// VerifyCobertura makes sure that GitLab can use a Cobertura report, whoever wrote it: it is whole, within the limits,
+// VerifyCobertura checks that GitLab can use a Cobertura report: it is whole, within the limits,
 // and its files are in the repository. It returns the number of files.
 func VerifyCobertura(file, root string) (int, error) {
 	info, err := os.Stat(file)
@@ -124,7 +124,7 @@ func VerifyCobertura(file, root string) (int, error) {
 	}
 	var in cobertura
 	if err := xml.Unmarshal(data, &in); err != nil {
-		return 0, fmt.Errorf("%s is no Cobertura report: %w", file, err)
+		return 0, fmt.Errorf("%s is not a Cobertura report: %w", file, err)
 	}
 	if len(in.Sources) > coberturaSources {
 		return 0, fmt.Errorf("%s has %d sources; GitLab reads %d", file, len(in.Sources), coberturaSources)
@@ -151,7 +151,7 @@ func VerifyCobertura(file, root string) (int, error) {
 	return len(seen), errors.Join(errs...)
 }
 
-// inRepository looks a file up the way GitLab does: as it is, or below a source that is in the repository.
+// inRepository looks up a file as GitLab does: as it is, or below a source that is in the repository.
 func inRepository(root string, sources []string, file string) error {
 	candidates := []string{file}
 	for _, s := range sources {

@@ -170,11 +170,11 @@ func TestReadErrors(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, text, want string }{
 		{"empty", "", "empty"},
-		{"no profile", "<html>", "no coverage profile"},
+		{"no profile", "<html>", "not a coverage profile"},
 		{"nothing measured", "mode: set\n", "nothing was measured"},
 		{"cut off", half[:len(half)-12], "cut off"},
-		{"negative", "mode: set\na.go:1.1,2.2 1 -1\n", "no line of a profile"},
-		{"huge", "mode: set\na.go:1.1,2.2 99999999999 1\n", "no line of a profile"},
+		{"negative", "mode: set\na.go:1.1,2.2 1 -1\n", "not a line of a profile"},
+		{"huge", "mode: set\na.go:1.1,2.2 99999999999 1\n", "not a line of a profile"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -368,7 +368,7 @@ func TestVerifyCobertura(t *testing.T) {
 		{"absolute", document(".", filepath.Join(root, "price/price.go")), "not in the repository"},
 		{"outside", document(".", "../../etc/passwd"), "not in the repository"},
 		{"no file", "<coverage></coverage>", "covers no file"},
-		{"cut off", document(".", "price/price.go")[:150], "no Cobertura report"},
+		{"cut off", document(".", "price/price.go")[:150], "not a Cobertura report"},
 		{"too big", document(".", "price/price.go") + strings.Repeat(" ", coberturaBytes), "10 MiB"},
 		{"too many sources", strings.Replace(document(".", "price/price.go"), "<source>.</source>", strings.Repeat("<source>.</source>", 101), 1), "101 sources"},
 	} {

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 )
 
-// lineHits tells for every line with code in a block how often it ran: as often as the least of the blocks that have
-// a word on the line. Of `if err != nil { return err }`, which is two blocks, the line is covered if both are. Braces
-// alone make no code, so the `}` of a block is not held against anybody.
+// lineHits returns for every line with code how often it ran: as often as the least executed of the blocks that have
+// a token on the line. Of `if err != nil { return err }`, which is two blocks, the line is covered if both are. Braces
+// alone are not code, so the `}` of a block is never uncovered.
 func lineHits(root string, f File) (map[int]int64, error) {
 	source, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(f.Path)))
 	if err != nil {
@@ -28,7 +28,7 @@ func lineHits(root string, f File) (map[int]int64, error) {
 	return hits, nil
 }
 
-// at finds the innermost block around a position: functions in expressions are blocks inside of blocks.
+// at returns the innermost block around a position: functions in expressions are blocks inside of blocks.
 func (f File) at(line, column int) *Block {
 	var found *Block
 	for i := range f.Blocks {
@@ -43,12 +43,12 @@ func (f File) at(line, column int) *Block {
 	return found
 }
 
-// words calls a function with the place of every token that is more than punctuation around code.
+// words calls a function with the position of every token that is not only punctuation.
 func words(source []byte, at func(line, column int)) {
 	files := token.NewFileSet()
 	file := files.AddFile("", -1, len(source))
 	var s scanner.Scanner
-	// Errors do not matter: the compiler has read the file before us.
+	// Errors do not matter: the file has compiled before.
 	s.Init(file, source, func(token.Position, string) {}, 0)
 	for {
 		pos, tok, _ := s.Scan()

@@ -16,12 +16,12 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
-// Left says which files [Locate] left out, by path or name.
+// Left holds the files that [Locate] left out, by path or name.
 type Left struct{ Generated, Excluded, Foreign []string }
 
 // Locate finds the profile's files in the repository and keeps those that count: neither generated, nor excluded by a
-// pattern, nor of a module from elsewhere. A file that a module of the repository ought to have and has not is an
-// error, because a report about it would vanish without a word.
+// pattern, nor of another module. A file that is missing from a module of the repository is an
+// error, because a report about it would be dropped silently.
 func Locate(root string, p *Profile, exclude []string) (*Profile, Left, error) {
 	var left Left
 	list, err := modules.Find(root)
@@ -93,7 +93,7 @@ func leaveOut(root, file string, exclude []string) (reason, error) {
 	return counts, err
 }
 
-// generatedLine is how generated Go files are marked: https://go.dev/s/generatedcode.
+// generatedLine marks generated Go files: https://go.dev/s/generatedcode.
 var generatedLine = lazyregexp.New(`^// Code generated .* DO NOT EDIT\.$`)
 
 func isGenerated(file string) (bool, error) {

@@ -44,7 +44,7 @@ func Read(r io.Reader) (*Profile, error) {
 	}
 	mode, ok := strings.CutPrefix(s.Text(), "mode: ")
 	if !ok {
-		return nil, fmt.Errorf("this is no coverage profile: it begins with %.40q instead of \"mode: \"", s.Text())
+		return nil, fmt.Errorf("this is not a coverage profile: it begins with %.40q instead of \"mode: \"", s.Text())
 	}
 	p := &Profile{Mode: mode}
 	files := map[string]map[Block]int64{}
@@ -76,7 +76,7 @@ func Read(r io.Reader) (*Profile, error) {
 
 // parseBlock reads "name.go:10.2,12.3 4 1".
 func parseBlock(line string) (name string, b Block, err error) {
-	bad := fmt.Errorf("%.80q is no line of a profile; is the file cut off?", line)
+	bad := fmt.Errorf("%.80q is not a line of a profile; is the file cut off?", line)
 	colon := strings.LastIndexByte(line, ':')
 	if colon <= 0 {
 		return "", b, bad
@@ -192,7 +192,7 @@ func (r Ratio) Percent() float64 {
 	return float64(r.Covered*1000/r.All) / 10
 }
 
-// Reaches tells whether the ratio is at least a percentage, without any rounding.
+// Reaches reports whether the ratio is at least a percentage, without any rounding.
 func (r Ratio) Reaches(percent float64) bool {
 	return float64(r.Covered)*100 >= percent*float64(r.All)
 }

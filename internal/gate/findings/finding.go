@@ -1,13 +1,12 @@
-// Package findings is what scanners have to say about a repository, in one form: which rule, how bad, how sure, where,
-// and how to put it right.
+// Package findings has the results of scanners in one form: rule, severity, confidence, place, and remedy.
 //
 // Readers of the scanners' own output are in the package scanner, writers of the formats that GitLab and SonarQube read
-// in the package report, the file of accepted risks in the package risk, and the decision in the package gate.
+// in the package report, the file of accepted risks in the package risk, and the decision in the package verdict.
 package findings
 
 import "time"
 
-// A Kind is what a scanner looks for; its text is GitLab's name for the type of a scan, or "quality".
+// A Kind is the kind of problem that a scanner finds; its text is GitLab's name for the type of a scan, or "quality".
 type Kind string
 
 const (
@@ -19,7 +18,7 @@ const (
 	ContainerScanning Kind = "container_scanning"
 	// SecretDetection finds keys and passwords in the history.
 	SecretDetection Kind = "secret_detection"
-	// Quality finds what a linter objects to; GitLab has no security report for it.
+	// Quality is what linters find; GitLab has no security report for it.
 	Quality Kind = "quality"
 )
 
@@ -35,18 +34,18 @@ type Tool struct {
 type Report struct {
 	Tool Tool
 	Kind Kind
-	// Findings are sorted, the worst first, and include the suppressed ones where the scanner tells of them; see [Finding.Suppressed].
+	// Findings are sorted, the worst first, and include the suppressed ones where the scanner reports them; see [Finding.Suppressed].
 	Findings []Finding
-	// Problems say what the scanner could not look at. A report with problems proves nothing about what it does not
-	// mention, so no gate is green on it.
+	// Problems are what the scanner could not examine. A report with problems proves nothing about what it does not
+	// mention, so every gate fails on it.
 	Problems []Problem
-	// Database is what the scanner knows of vulnerabilities; nil if it needs no database.
+	// Database is the vulnerability database of the scanner; nil if it needs no database.
 	Database *Database
 	// Image is the image that was scanned, with its operating system; empty for anything else.
 	Image, OperatingSystem string
 }
 
-// Open are the findings that nobody has suppressed in the source.
+// Open returns the findings that are not suppressed in the source.
 func (r *Report) Open() []Finding {
 	var open []Finding
 	for _, f := range r.Findings {
@@ -57,7 +56,7 @@ func (r *Report) Open() []Finding {
 	return open
 }
 
-// A Problem is something a scanner could not look at.
+// A Problem is something that a scanner could not examine.
 type Problem struct {
 	// File may be empty; Line is 0 if unknown.
 	File string
@@ -72,9 +71,9 @@ type Database struct {
 	Built time.Time
 }
 
-// A Finding is one thing that a scanner found.
+// A Finding is one problem that a scanner found.
 type Finding struct {
-	// Rule is what the scanner calls it: "G304", "GO-2024-2687", "errcheck", "aws-access-token".
+	// Rule is the scanner's name of the rule: "G304", "GO-2024-2687", "errcheck", "aws-access-token".
 	Rule string
 	// Name is the rule's, the same for all its findings; Message is about this one.
 	Name, Message string
@@ -85,12 +84,12 @@ type Finding struct {
 	Location    Location
 	// Snippet is the source at the location, without line numbers; never a secret.
 	Snippet string
-	// Identifiers name the weakness or vulnerability elsewhere (CWE, CVE, GHSA); the rule is not among them.
+	// Identifiers name the weakness or vulnerability in public lists (CWE, CVE, GHSA); the rule is not among them.
 	Identifiers []Identifier
-	// Solution says how to put it right; Links where to read more.
+	// Solution says how to fix it; Links lead to more information.
 	Solution string
 	Links    []string
-	// Suppressed is set if the source itself says that this finding is none (`#nosec`).
+	// Suppressed is set if a comment in the source suppresses the finding (`#nosec`).
 	Suppressed *Suppression
 	// Dependency is set for vulnerable modules and packages; Reach says how a module is used.
 	Dependency *Dependency
@@ -99,11 +98,11 @@ type Finding struct {
 	Trace []Frame
 	// Commit is set for secrets found in the history.
 	Commit *Commit
-	// Fingerprint is the same for the same finding after lines above it have moved; [Report.Fingerprint] sets it.
+	// Fingerprint stays the same when lines above the finding move; [Report.Fingerprint] sets it.
 	Fingerprint string
 }
 
-// Matches tells whether id is the finding's rule or one of its identifiers.
+// Matches reports whether id is the finding's rule or one of its identifiers.
 func (f *Finding) Matches(id string) bool {
 	if f.Rule == id {
 		return true
@@ -133,7 +132,7 @@ type Identifier struct {
 	Name, Value, URL string
 }
 
-// A Suppression is a remark in the source that asks for silence.
+// A Suppression is a comment in the source that suppresses a finding.
 type Suppression struct{ Justification string }
 
 // A Dependency is a module or a package that the project uses.
@@ -145,7 +144,7 @@ type Dependency struct {
 	Direct bool
 }
 
-// Reach says how far a vulnerability is from being run.
+// Reach is how a vulnerable module is used.
 type Reach string
 
 const (
@@ -163,7 +162,7 @@ type Frame struct {
 	Location Location
 }
 
-// A Commit is where a secret came in.
+// A Commit is the one that added a secret.
 type Commit struct {
 	SHA, Author, Message string
 	Date                 time.Time

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Fingerprint gives every finding its fingerprint: the tool, the rule, the file and the text of the source, but not the
+// Fingerprint sets the fingerprint of every finding: the tool, the rule, the file and the text of the source, but not the
 // line, so that a finding stays the same one when code above it comes or goes. Findings that are equal in all of that
 // are counted from the top of the file.
 func (r *Report) Fingerprint() {
@@ -32,5 +32,5 @@ func (r *Report) Fingerprint() {
 	}
 }
 
-// squeeze makes two texts equal that differ in white space only.
+// squeeze normalizes white space.
 func squeeze(text string) string { return strings.Join(strings.Fields(text), " ") }

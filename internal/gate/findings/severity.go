@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Severity is how bad a finding is; greater is worse.
+// Severity orders findings; greater is worse.
 type Severity int
 
 // The severities, as GitLab's security reports have them. Unknown counts as worse than Info in a comparison, because
-// nobody has said that it is harmless.
+// it may be harmful.
 const (
 	Info Severity = iota
 	Unknown
@@ -36,7 +36,7 @@ func ParseSeverity(name string) (Severity, error) {
 	return Unknown, fmt.Errorf("severity %q is none of %s", name, strings.Join(severityNames[:], ", "))
 }
 
-// SeverityOf reads what other tools call a severity ("moderate", "negligible", "error"); what it does not know is Unknown.
+// SeverityOf reads the severities of other tools ("moderate", "negligible", "error"); the result is Unknown for other names.
 func SeverityOf(name string) Severity {
 	switch strings.ToLower(name) {
 	case "critical", "blocker":
@@ -73,7 +73,7 @@ func (s Severity) Score() float64 {
 	return [...]float64{Info: 0, Unknown: 5, Low: 2, Medium: 5.5, High: 8, Critical: 9.5}[s]
 }
 
-// Confidence is how sure a scanner is; greater is surer. Scanners that do not say are sure.
+// Confidence is how certain a scanner is; greater is more certain. Scanners without this information count as certain.
 type Confidence int
 
 // The confidences, as gosec has them.

@@ -1,5 +1,5 @@
-// Package gitdiff says what a branch has changed since it left another one: files, and lines in them. It works on clones
-// as shallow as CI makes them, by fetching as much history as it takes and no more.
+// Package gitdiff determines what a branch has changed since it left another one: files, and lines in them. It works on clones
+// as shallow as CI makes them, by fetching no more history than needed.
 package gitdiff
 
 import (
@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// A Set is what has changed between a commit and the working tree, including files that git does not know yet.
+// A Set is what has changed between a commit and the working tree, including untracked files.
 type Set struct {
 	// Root is the repository's root directory; Base the SHA of the commit that the changes are against.
 	Root, Base string
@@ -24,7 +24,7 @@ type File struct {
 	Path string
 	// Old is the path before a rename, and Path otherwise.
 	Old string
-	// Added and Deleted tell about the file as a whole.
+	// Added and Deleted are about the file as a whole.
 	Added, Deleted bool
 	// Lines are the new or changed ones, as they are counted now; ascending and disjoint.
 	Lines []Range
@@ -33,7 +33,7 @@ type File struct {
 // A Range is a run of lines, from First to Last inclusive, counted from 1.
 type Range struct{ First, Last int }
 
-// Since lists what has changed since the working tree's branch left ref, a branch, tag or SHA; see [MergeBase].
+// Since returns what has changed since the working tree's branch left ref, a branch, tag or SHA; see [MergeBase].
 func Since(ctx context.Context, dir, ref string) (*Set, error) {
 	base, err := MergeBase(ctx, dir, ref)
 	if err != nil {
@@ -42,7 +42,7 @@ func Since(ctx context.Context, dir, ref string) (*Set, error) {
 	return From(ctx, dir, base)
 }
 
-// From lists what has changed since a commit, which has to be there.
+// From returns what has changed since a commit, which has to exist in the clone.
 func From(ctx context.Context, dir, base string) (*Set, error) {
 	root, err := Root(ctx, dir)
 	if err != nil {
@@ -70,7 +70,7 @@ func From(ctx context.Context, dir, base string) (*Set, error) {
 	return &Set{Root: root, Base: base, Files: files}, nil
 }
 
-// Root finds the root directory of the repository that dir is in.
+// Root returns the root directory of the repository that dir is in.
 func Root(ctx context.Context, dir string) (string, error) {
 	out, err := output(ctx, dir, "rev-parse", "--show-toplevel")
 	if err != nil {
@@ -85,7 +85,7 @@ func Show(ctx context.Context, root, commit, path string) (content string, ok bo
 	return content, err == nil
 }
 
-// File finds a changed file by its path.
+// File returns a changed file by its path.
 func (s *Set) File(path string) (File, bool) {
 	i := sort.Search(len(s.Files), func(i int) bool { return s.Files[i].Path >= path })
 	if i < len(s.Files) && s.Files[i].Path == path {
@@ -94,7 +94,7 @@ func (s *Set) File(path string) (File, bool) {
 	return File{}, false
 }
 
-// Touches tells whether any line from first to last of a file is new or changed.
+// Touches reports whether any line from first to last of a file is new or changed.
 func (s *Set) Touches(path string, first, last int) bool {
 	f, ok := s.File(path)
 	if !ok {

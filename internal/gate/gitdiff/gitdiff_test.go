@@ -184,8 +184,8 @@ func TestMergeBaseErrors(t *testing.T) {
 	run(t, dir, "checkout", "--quiet", "--orphan", "other")
 	commit(t, dir, "Unrelated")
 	for _, test := range []struct{ name, ref, want string }{
-		{"option", "--upload-pack=x", "no branch, tag or SHA"},
-		{"empty", "", "no branch, tag or SHA"},
+		{"option", "--upload-pack=x", "not a branch, tag or SHA"},
+		{"empty", "", "not a branch, tag or SHA"},
 		{"missing", "nowhere", "neither in the clone nor at origin"},
 		{"unrelated", "main", "no common history"},
 	} {

@@ -14,11 +14,11 @@ const (
 	steps     = 6
 )
 
-// MergeBase finds the commit where HEAD and ref went apart. The ref is a branch, tag or SHA; a branch that is not in the
+// MergeBase returns the commit at which HEAD and ref diverged. The ref is a branch, tag or SHA; a branch that is not in the
 // clone is fetched from origin. The history of a shallow clone is deepened until the commit is found.
 func MergeBase(ctx context.Context, dir, ref string) (string, error) {
 	if strings.HasPrefix(ref, "-") || strings.TrimSpace(ref) == "" {
-		return "", fmt.Errorf("%q is no branch, tag or SHA", ref)
+		return "", fmt.Errorf("%q is not a branch, tag or SHA", ref)
 	}
 	tip, err := resolve(ctx, dir, ref)
 	if err != nil {
@@ -48,7 +48,7 @@ func MergeBase(ctx context.Context, dir, ref string) (string, error) {
 			depth = "--unshallow"
 		}
 		if _, err := output(ctx, dir, "fetch", "--quiet", "--no-tags", depth, "origin", tip, head); err != nil {
-			// A commit that was never pushed cannot be asked for; what the remote is set up to fetch can.
+			// A commit that was never pushed cannot be fetched by its SHA; the remote's configured refs can.
 			if _, again := output(ctx, dir, "fetch", "--quiet", "--no-tags", depth, "origin"); again != nil {
 				return "", fmt.Errorf("the clone is too shallow to find where HEAD and %s went apart, and more history cannot be fetched "+
 					"(set GIT_DEPTH: 0 in the job's variables): %w", ref, err)

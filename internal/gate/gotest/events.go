@@ -1,4 +1,4 @@
-// Package gotest reads what a run of Go tests leaves behind: how long packages take, to share them out among jobs, and
+// Package gotest reads what a run of Go tests leaves behind: how long packages take, to distribute them to jobs, and
 // which tests passed only when they were run again.
 package gotest
 
@@ -20,7 +20,7 @@ type event struct {
 	Output  string
 }
 
-// readEvents calls a function with each event. Lines that are no JSON, as compilers write them, are passed over; a file
+// readEvents calls a function with each event. Lines that are not JSON, such as compiler errors, are skipped; a file
 // without any event is an error.
 func readEvents(r io.Reader, each func(event)) error {
 	s := bufio.NewScanner(r)

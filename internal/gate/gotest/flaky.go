@@ -12,7 +12,7 @@ type Flaky struct {
 	Package, Test string
 	// Failures and Runs count its attempts.
 	Failures, Runs int
-	// Output is what it said when it failed first.
+	// Output is that of its first failure.
 	Output string
 }
 

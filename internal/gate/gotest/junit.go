@@ -57,14 +57,14 @@ type (
 
 // RepairJUnit copies a JUnit report in which repeated tests are there once for each attempt, so that each test is there
 // once. GitLab would otherwise show failures of a job that has passed. A test that passed in the end gets the property
-// "flaky" and keeps what it said when it failed; one that never passed keeps its last failure.
+// "flaky" and keeps the output of its failure; one that never passed keeps its last failure.
 func RepairJUnit(w io.Writer, r io.Reader) error {
 	var report junit
 	if err := xml.NewDecoder(r).Decode(&report); err != nil {
 		if errors.Is(err, io.EOF) {
 			return errors.New("the JUnit report is empty")
 		}
-		return fmt.Errorf("this is no JUnit report: %w", err)
+		return fmt.Errorf("this is not a JUnit report: %w", err)
 	}
 	report.Tests, report.Failures, report.Errors = 0, 0, 0
 	for i := range report.Suites {

@@ -12,7 +12,7 @@ import (
 type Timings map[string]float64
 
 // ReadTimings takes the time of each package from a run's events. A package that was run several times took the longest;
-// one whose result came from the cache says nothing.
+// one whose result came from the cache is ignored.
 func ReadTimings(r io.Reader) (Timings, error) {
 	t, cached := Timings{}, map[string]bool{}
 	err := readEvents(r, func(e event) {
@@ -36,7 +36,7 @@ func ReadTimings(r io.Reader) (Timings, error) {
 	return t, err
 }
 
-// Shard gives the packages of one of total shards, index counted from 1, sorted by name. The longest packages are dealt
+// Shard returns the packages of one of total shards, index counted from 1, sorted by name. The longest packages are dealt
 // out first, each to the shard that has the least to do, so every job that asks gets an answer that fits the others'.
 // A package without a time is taken for a median one.
 func Shard(packages []string, t Timings, index, total int) ([]string, error) {

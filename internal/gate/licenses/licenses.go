@@ -1,4 +1,4 @@
-// Package licenses tells under which licences the modules are that a program is built from. It asks the go command which
+// Package licenses determines the licences of the modules that a program is built from. It asks the go command which
 // modules are built in, and reads their licence files from the module cache; it needs no network when these are there.
 package licenses
 
@@ -23,7 +23,7 @@ import (
 // A Module is a dependency that is built in.
 type Module struct {
 	Path, Version string
-	// Licenses are the SPDX names of all licences in its licence files, sorted; empty if none can be told.
+	// Licenses are the SPDX names of all licences in its licence files, sorted; empty if none is recognized.
 	Licenses []string
 	// Files are the licence files that were read, relative to the module's root.
 	Files []string
@@ -31,7 +31,7 @@ type Module struct {
 	Package string
 }
 
-// Allowed tells whether the module has licences, and all of them are in the list.
+// Allowed reports whether the module has licences, and all of them are in the list.
 func (m *Module) Allowed(list []string) bool {
 	return len(m.Licenses) > 0 && !slices.ContainsFunc(m.Licenses, func(l string) bool { return !slices.Contains(list, l) })
 }

@@ -23,7 +23,7 @@ type Module struct {
 	File *modfile.File
 }
 
-// Skip tells whether Go's "./..." leaves a directory of this name out, or CI keeps caches there.
+// Skip reports whether Go's "./..." leaves a directory of this name out, or CI keeps caches there.
 func Skip(name string) bool {
 	return strings.HasPrefix(name, ".") && name != "." || strings.HasPrefix(name, "_") ||
 		name == "testdata" || name == "vendor" || name == "node_modules"
@@ -89,7 +89,7 @@ func ParseFile(name string, data []byte) (*modfile.File, error) {
 // ErrForeign is the error of [Locate] for what no module of the repository has.
 var ErrForeign = errors.New("in no module of this repository")
 
-// Locate gives the path below the root of an import path, or of a file named by one. The module with the longest path wins.
+// Locate returns the path below the root of an import path, or of a file named by one. The module with the longest path wins.
 func Locate(list []Module, name string) (string, error) {
 	best := -1
 	for i, m := range list {

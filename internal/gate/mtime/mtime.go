@@ -1,4 +1,4 @@
-// Package mtime gives the files of a checkout modification times that depend on nothing but their content.
+// Package mtime sets the modification times of the files of a checkout to values that depend only on their content.
 //
 // Go's test cache takes a result from the cache if the files that the test has opened have the size and the modification
 // time that they had (cmd/go/internal/test, hashOpen). A fresh clone gives all files the time of the clone, so in CI no
@@ -120,7 +120,7 @@ func directories(root string, children map[string][]string) (int, error) {
 	return len(dirs), nil
 }
 
-// set gives a file the time that belongs to a hash.
+// set sets the modification time of a file to the one of a hash.
 func set(root, name, hash string) error {
 	raw, err := hex.DecodeString(hash[:16])
 	if err != nil {

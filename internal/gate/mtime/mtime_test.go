@@ -68,7 +68,7 @@ func commit(t *testing.T, dir string) {
 	command(t, dir, "git", "-c", "user.name=Dev", "-c", "user.email=dev@example.com", "-c", "commit.gpgsign=false", "commit", "--quiet", "--message=x")
 }
 
-// TestGoTestCache is two CI jobs: the same directory, cloned anew each time.
+// TestGoTestCache is two CI jobs: the same directory, cloned again each time.
 func TestGoTestCache(t *testing.T) {
 	t.Parallel()
 	from, clone := origin(t), filepath.Join(t.TempDir(), "builds", "m")
@@ -92,7 +92,7 @@ func TestGoTestCache(t *testing.T) {
 		t.Error("the first run is cached")
 	}
 	if job(false) {
-		t.Error("a fresh clone is cached without stamps; this test proves nothing")
+		t.Error("a fresh clone is cached without setting modification times; this test proves nothing")
 	}
 	if !job(true) {
 		t.Error("the second run is not cached")

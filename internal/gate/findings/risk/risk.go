@@ -39,10 +39,10 @@ type Risk struct {
 	Position string
 }
 
-// Expired tells whether the day is over.
+// Expired reports whether the day is over.
 func (r *Risk) Expired(now time.Time) bool { return !now.Before(r.Expires.AddDate(0, 0, 1)) }
 
-// Covers tells whether the risk is about a finding of a tool, expired or not.
+// Covers reports whether the risk is about a finding of a tool, expired or not.
 func (r *Risk) Covers(tool findings.Tool, f *findings.Finding) bool {
 	if r.Scanner != "" && r.Scanner != tool.ID || r.Fingerprint != "" && r.Fingerprint != f.Fingerprint || !f.Matches(r.Rule) {
 		return false
@@ -53,7 +53,7 @@ func (r *Risk) Covers(tool findings.Tool, f *findings.Finding) bool {
 // gosecRule is what gosec's rules look like.
 var gosecRule = lazyregexp.New(`^G\d{3}$`)
 
-// Concerns tells whether the risk can be about a report at all, so that one file serves all scanners.
+// Concerns reports whether the risk can be about a report at all, so that one file serves all scanners.
 func (r *Risk) Concerns(report *findings.Report) bool {
 	if r.Scanner != "" {
 		return r.Scanner == report.Tool.ID
@@ -147,7 +147,7 @@ func parseEntry(name string, entry *yaml.Node, now time.Time, maxDays int) (r Ri
 			errs = append(errs, at(name, entry, "path is missing; only vulnerabilities (CVE-, GHSA-, GO-) can do without"))
 		}
 	case !doublestar.ValidatePattern(r.Path):
-		errs = append(errs, at(name, nodes["path"], "path %q is no pattern", r.Path))
+		errs = append(errs, at(name, nodes["path"], "path %q is not a valid pattern", r.Path))
 	case strings.HasPrefix(r.Path, "/") || strings.HasPrefix(r.Path, "./"):
 		errs = append(errs, at(name, nodes["path"], "path is relative to the repository's root and begins with neither / nor ./"))
 	}
@@ -155,7 +155,7 @@ func parseEntry(name string, entry *yaml.Node, now time.Time, maxDays int) (r Ri
 		var err error
 		last := now.AddDate(0, 0, maxDays)
 		if r.Expires, err = time.Parse(time.DateOnly, text); err != nil {
-			errs = append(errs, at(name, nodes["expires"], "expires %q is no date; write it as %s", text, last.Format(time.DateOnly)))
+			errs = append(errs, at(name, nodes["expires"], "expires %q is not a valid date; write it as %s", text, last.Format(time.DateOnly)))
 		} else if r.Expires.After(last) {
 			errs = append(errs, at(name, nodes["expires"], "expires %s is more than %d days away; the last possible day is %s", text, maxDays,
 				last.Format(time.DateOnly)))
@@ -173,7 +173,7 @@ func isVulnerability(id string) bool {
 	return false
 }
 
-// Find gives the risk that covers a finding and lasts longest; nil if there is none. It may have expired.
+// Find returns the risk that covers a finding and lasts longest; nil if there is none. It may have expired.
 func Find(risks []Risk, tool findings.Tool, f *findings.Finding) *Risk {
 	var covering []*Risk
 	for i := range risks {

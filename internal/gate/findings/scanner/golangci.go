@@ -95,7 +95,7 @@ func readGolangci(data []byte, _ Options) (*findings.Report, error) {
 	return report, nil
 }
 
-// isCheck tells staticcheck's codes ("SA4006") from the beginning of a sentence.
+// isCheck reports whether a word is a code of staticcheck ("SA4006") and not the beginning of a sentence.
 func isCheck(code string) bool {
 	letters := strings.TrimRight(code, "0123456789")
 	return len(code)-len(letters) == 4 && (letters == "SA" || letters == "S" || letters == "ST" || letters == "QF")

@@ -102,18 +102,18 @@ func readGosec(data []byte, _ Options) (*findings.Report, error) {
 func lineRange(text string) (first, last int, err error) {
 	a, b, ranged := strings.Cut(text, "-")
 	if first, err = strconv.Atoi(a); err != nil {
-		return 0, 0, fmt.Errorf("line %q is no number", text)
+		return 0, 0, fmt.Errorf("line %q is not a number", text)
 	}
 	if !ranged {
 		return first, first, nil
 	}
 	if last, err = strconv.Atoi(b); err != nil {
-		return 0, 0, fmt.Errorf("line %q is no number", text)
+		return 0, 0, fmt.Errorf("line %q is not a number", text)
 	}
 	return first, last, nil
 }
 
-// numbered takes the lines from first to last out of a listing ("27: code"), which has some around them for reading.
+// numbered takes the lines from first to last out of a listing ("27: code"), which has some context around them.
 func numbered(listing string, first, last int) string {
 	var lines []string
 	for _, l := range strings.Split(listing, "\n") {

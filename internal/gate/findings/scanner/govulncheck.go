@@ -85,8 +85,8 @@ func reach(trace []govulncheckFrame) findings.Reach {
 	return findings.Required
 }
 
-// reachSeverity stands in for the severity that Go's database does not give: what is called can be run today, what is
-// compiled in can be called tomorrow, and what is merely required is a matter of tidiness.
+// reachSeverity replaces the severity, which Go's database does not have: a vulnerable function is called, its package is
+// compiled in, or its module is only required.
 var reachSeverity = map[findings.Reach]findings.Severity{
 	findings.Called: findings.High, findings.Imported: findings.Medium, findings.Required: findings.Low,
 }
@@ -238,7 +238,7 @@ func readManifest(paths Paths) manifest {
 	return manifest{file}
 }
 
-// require finds the line that brings a module in, and tells whether the project itself asks for it.
+// require finds the line that requires a module, and reports whether the project itself requires it.
 func (m manifest) require(module string) (line int, direct bool) {
 	if m.file == nil {
 		return 0, false

@@ -13,13 +13,13 @@ import (
 type Paths struct {
 	// Root is the repository's root on this machine. If it is empty, no path is looked up.
 	Root string
-	// ScanRoot is what the repository's root was called where the scanner ran; Root if empty.
+	// ScanRoot is the path of the repository's root where the scanner ran; Root if empty.
 	ScanRoot string
 	// Prefix is put before relative paths: the module's directory if the scanner ran there.
 	Prefix string
 }
 
-// Resolve gives the path in the repository. An empty path stays one.
+// Resolve returns the path in the repository. An empty path stays one.
 func (p Paths) Resolve(file string) (string, error) {
 	if file == "" {
 		return "", nil
@@ -60,7 +60,7 @@ func (p Paths) scanRoot() string {
 	return p.Root
 }
 
-// under cuts the root off an absolute path, whatever links lead to it.
+// under removes the root from an absolute path, also if symbolic links lead to it.
 func (p Paths) under(file string) (string, bool) {
 	roots := []string{p.scanRoot()}
 	if target, err := filepath.EvalSymlinks(p.Root); p.ScanRoot == "" && err == nil {

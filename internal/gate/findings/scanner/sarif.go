@@ -9,7 +9,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/gate/findings"
 )
 
-// sarifLog is the part of SARIF 2.1.0 that tells of results.
+// sarifLog is the part of SARIF 2.1.0 about results.
 type sarifLog struct {
 	Version string `json:"version"`
 	Runs    []struct {

@@ -1,7 +1,6 @@
-// Package scanner reads what scanners write: their own formats, and the two that everybody has, SARIF and GitLab's.
+// Package scanner reads the output of scanners: their own formats, SARIF, and GitLab's reports.
 //
-// A reader refuses what is empty, cut off or of another tool: nothing found and nothing looked at are two things, and
-// only one of them is good news.
+// A reader rejects what is empty, cut off or of another tool: a scan without findings is not the same as no scan.
 package scanner
 
 import (
@@ -16,8 +15,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/gate/findings"
 )
 
-// ErrUnreachable is in the error of a read if the scanner could not get its database. That is nobody's finding and
-// nobody's fault in the change at hand, so a pipeline may want another colour for it.
+// ErrUnreachable is in the error of a read if the scanner could not get its database. That says nothing
+// about the change, so a pipeline may treat it differently.
 var ErrUnreachable = errors.New("the scanner could not reach its vulnerability database")
 
 // Options say how to understand a report's paths.
@@ -27,7 +26,7 @@ type Options struct {
 	Log []byte
 }
 
-// A format is a reader, and how to know that it is the one.
+// A format is a reader, and how its input is recognized.
 type format struct {
 	name string
 	// detect looks at the first JSON value of the report.
@@ -54,7 +53,7 @@ func Formats() []string {
 	return names
 }
 
-// Read reads a report of the named format, or of whatever it turns out to be if the name is empty. The findings are
+// Read reads a report of the named format, or, if the name is empty, of the format that is recognized. The findings are
 // sorted by severity, file and line, and have their fingerprints.
 //
 // The error wraps [ErrUnreachable] if the scanner could not get its database.
@@ -132,7 +131,7 @@ func read(name string, data []byte, o Options) (*findings.Report, error) {
 	return nil, fmt.Errorf("unknown format %q; known are %s", name, strings.Join(Formats(), ", "))
 }
 
-// hasKeys tells objects by the keys that only they have.
+// hasKeys recognizes objects by keys that only they have.
 func hasKeys(keys ...string) func(json.RawMessage) bool {
 	return func(first json.RawMessage) bool {
 		var object map[string]json.RawMessage
@@ -165,7 +164,7 @@ func decode(data []byte, v any) error {
 	return nil
 }
 
-// signs are what the network's errors have in common in Go programs.
+// signs are parts of the network errors of Go programs.
 var signs = []string{
 	"no such host", "connection refused", "connection reset", "i/o timeout", "network is unreachable", "no route to host",
 	"tls handshake", "x509:", "context deadline exceeded", "temporary failure in name resolution", "fetching vulnerabilities",
@@ -173,7 +172,7 @@ var signs = []string{
 	"unexpected eof from", "proxyconnect",
 }
 
-// unreachable tells whether a scanner's log speaks of a database that it could not get.
+// unreachable reports whether a scanner's log mentions a database that it could not download.
 func unreachable(log []byte) bool {
 	text := strings.ToLower(string(log))
 	for _, s := range signs {

@@ -190,7 +190,7 @@ func TestIncomplete(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(r.Problems) == 0 {
-			t.Errorf("%s: no problem is told", name)
+			t.Errorf("%s: no problem is reported", name)
 		}
 	}
 }

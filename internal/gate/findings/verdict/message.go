@@ -10,15 +10,15 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
-// Advice is what a message needs to know beside the verdict.
+// Advice is what a message contains in addition to the verdict.
 type Advice struct {
 	// Accepted is the file of accepted risks, Page the address of the documentation.
 	Accepted, Page string
 	Now            time.Time
 }
 
-// Write says what was decided. What stops the change comes last, where the reader of a job's log looks first: what, where,
-// how to fix it, how to accept it.
+// Write writes the decision. What stops the change comes last, where readers of a job's log look first: what, where, how to fix it,
+// how to accept it.
 func (v *Verdict) Write(w io.Writer, a Advice) {
 	fmt.Fprintln(w, v.summary())
 	for _, j := range v.Of(Accepted) {
@@ -46,7 +46,7 @@ func (v *Verdict) Write(w io.Writer, a Advice) {
 		return
 	}
 	fmt.Fprintln(w)
-	told := map[string]bool{} // a rule's advice is told once
+	advised := map[string]bool{} // a rule's advice is printed once
 	for _, j := range stopping {
 		fmt.Fprintf(w, "%-8s  %s\n", strings.ToUpper(j.Finding.Severity.String()), line(j))
 		if j.Outcome == Expired {
@@ -57,8 +57,8 @@ func (v *Verdict) Write(w io.Writer, a Advice) {
 				fmt.Fprintf(w, "          called in %s at %s:%d\n", f.Function, f.Location.File, f.Location.Line)
 			}
 		}
-		if s := j.Finding.Solution; s != "" && !told[j.Finding.Rule+s] {
-			told[j.Finding.Rule+s] = true
+		if s := j.Finding.Solution; s != "" && !advised[j.Finding.Rule+s] {
+			advised[j.Finding.Rule+s] = true
 			fmt.Fprintln(w, "          fix: "+strings.ReplaceAll(j.Finding.Solution, "\n", " "))
 		}
 	}
@@ -73,12 +73,12 @@ func (v *Verdict) Write(w io.Writer, a Advice) {
 		if first.Finding.Location.File != "" {
 			fmt.Fprintf(w, "    path: %s\n", scalar(first.Finding.Location.File))
 		}
-		fmt.Fprintf(w, "    owner: \"@who-answers-for-it\"\n    reason: why it is no danger here\n    expires: %s\n", a.Now.AddDate(0, 3, 0).Format(time.DateOnly))
+		fmt.Fprintf(w, "    owner: \"@owner\"\n    reason: why it is not exploitable here\n    expires: %s\n", a.Now.AddDate(0, 3, 0).Format(time.DateOnly))
 	}
 	fmt.Fprintf(w, "More:          %s\n", a.Page)
 }
 
-// plain is what YAML reads as a text without quotes.
+// plain matches what YAML reads as a string without quotes.
 var plain = lazyregexp.New(`^[A-Za-z_.][A-Za-z0-9_./-]*$`)
 
 // scalar writes a text so that YAML reads it back.
@@ -89,7 +89,7 @@ func scalar(text string) string {
 	return strconv.Quote(text)
 }
 
-// line tells one finding in one line.
+// line returns a finding in one line.
 func line(j Judgement) string {
 	f := j.Finding
 	place := f.Location.File

@@ -1,4 +1,4 @@
-// Package verdict decides whether findings are to stop a change, and says it so that the reader knows what to do.
+// Package verdict decides whether findings stop a change, and writes a message that says what to do.
 package verdict
 
 import (
@@ -10,7 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/gate/gitdiff"
 )
 
-// A Policy is what a project wants to be stopped by.
+// A Policy defines which findings stop a change.
 type Policy struct {
 	// Findings below either are shown and do not stop anything.
 	MinSeverity   findings.Severity
@@ -25,7 +25,7 @@ type Policy struct {
 	Now            time.Time
 }
 
-// An Outcome is what becomes of a finding.
+// An Outcome is the decision on a finding.
 type Outcome string
 
 // The outcomes. Only Blocking and Expired make a gate red.
@@ -38,7 +38,7 @@ const (
 	Minor      Outcome = "below the threshold"
 )
 
-// A Judgement is what becomes of one finding.
+// A Judgement is the decision on one finding.
 type Judgement struct {
 	Tool    findings.Tool
 	Finding findings.Finding
@@ -50,7 +50,7 @@ type Judgement struct {
 // A Verdict is the decision over one or more reports.
 type Verdict struct {
 	Judgements []Judgement
-	// Incomplete has what scanners could not look at; nothing is proven as long as there is any.
+	// Incomplete has what scanners could not examine; while there is any, the verdict is red.
 	Incomplete []string
 	// Stale has databases that are older than the policy allows.
 	Stale []string
@@ -122,7 +122,7 @@ func (p *Policy) judge(r *findings.Report, f findings.Finding) Judgement {
 
 func inSource(k findings.Kind) bool { return k == findings.SAST || k == findings.Quality }
 
-// Of are the judgements with any of some outcomes.
+// Of returns the judgements with one of the outcomes.
 func (v *Verdict) Of(outcomes ...Outcome) []Judgement {
 	var list []Judgement
 	for _, j := range v.Judgements {
@@ -135,5 +135,5 @@ func (v *Verdict) Of(outcomes ...Outcome) []Judgement {
 	return list
 }
 
-// Red tells whether anything stops the change.
+// Red reports whether anything stops the change.
 func (v *Verdict) Red() bool { return len(v.Of(Blocking, Expired)) > 0 }

@@ -153,8 +153,8 @@ How to fix:    change the code at the places above; the rule's page says how.
 How to accept: add to risks.yml, and have it reviewed:
   - rule: G703
     path: main.go
-    owner: "@who-answers-for-it"
-    reason: why it is no danger here
+    owner: "@owner"
+    reason: why it is not exploitable here
     expires: 2026-09-15
 More:          https://example.com/gates
 `
