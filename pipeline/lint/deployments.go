@@ -2,8 +2,11 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
 // isDeployment reports whether a job changes an environment.
@@ -69,6 +72,43 @@ func (p *pass) environmentNames() map[string]map[string]bool {
 		})
 	}
 	return names
+}
+
+// validEnvironment is GitLab's pattern for the names of environments, after the expansion of variables.
+var validEnvironment = lazyregexp.New(`^[a-zA-Z0-9_${}. -](?:[a-zA-Z0-9_/${}. -]*[a-zA-Z0-9_${}. -])?$`)
+
+// checkEnvironmentName reports names that are not valid on the events that have the job. An empty name comes from a variable that
+// only the project's settings have.
+func checkEnvironmentName(p *pass) {
+	type use struct {
+		job    *pipeline.Job
+		events []string
+	}
+	var order []string
+	uses := map[string]*use{}
+	for _, plan := range p.plans {
+		eachJob(plan, func(job *pipeline.Job, created bool) {
+			if !created || job.Environment == nil || job.Environment.Name == "" || validEnvironment().MatchString(job.Environment.Name) {
+				return
+			}
+			id := fmt.Sprint(job.Source, job.Environment.Name)
+			if uses[id] == nil {
+				uses[id] = &use{job: job}
+				order = append(order, id)
+			}
+			if label := render.EventLabel(plan.Event); !slices.Contains(uses[id].events, label) {
+				uses[id].events = append(uses[id].events, label)
+			}
+		})
+	}
+	for _, id := range order {
+		at, path := p.place(uses[id].job, "environment", "name")
+		p.report(Finding{
+			Position: at, Path: path, Events: uses[id].events,
+			Message: fmt.Sprintf("the environment's name becomes %q, which GitLab refuses", uses[id].job.Environment.Name),
+			Hint:    "use variables that are set on these events, and slugs like $CI_COMMIT_REF_SLUG; if the project's settings have one, give them with --variables",
+		})
+	}
 }
 
 func checkInterruptibleDeployment(p *pass) {

@@ -125,6 +125,11 @@ var rules = []Rule{
 		Why:     "every job runs twice, and the two results can differ",
 	},
 	{
+		ID: "environment-name-invalid", Severity: Warning, check: checkEnvironmentName,
+		Summary: "an environment whose name is not valid once its variables are expanded",
+		Why:     "GitLab fails the job when it creates the environment: names have letters, digits, spaces, -, _, /, $, {, } and ., and do not begin or end with /",
+	},
+	{
 		ID: "go-cache-outside-project", Severity: Warning, check: checkGoCacheOutsideProject,
 		Summary: "GOCACHE, GOMODCACHE or GOLANGCI_LINT_CACHE outside of the project's folder in a job with a cache",
 		Why:     "the runner caches only what is below CI_PROJECT_DIR: every build starts with an empty cache",
