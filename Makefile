@@ -17,13 +17,13 @@ help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 pipeline: platform-up ## Run this repository's pipeline for a push to main, up to the production gate
-	PATH="$$($(platform) bin):$$PATH" $(slipway) run --event push --branch main --variables .slipway/variables.yml --approve-hint "make approve"
+	PATH="$$($(platform) bin):$$PATH" $(slipway) run --event push --branch main --variables .slipway/variables.yml --executor shell --no-sandbox --deploy --approve-hint "make approve"
 
 approve: commands ## Roll the last pipeline's image to production: the same digest, nothing is rebuilt
-	PATH="$$($(platform) bin):$$PATH" $(slipway) approve deploy-production
+	PATH="$$($(platform) bin):$$PATH" $(slipway) approve deploy-production --deploy
 
 test: commands ## Run all tests, with the race detector and real parts
-	$(platform) deps gcc libc6-dev postgresql chromium shellcheck jq buildah
+	$(platform) deps gcc libc6-dev postgresql chromium shellcheck jq buildah bubblewrap podman runc uidmap slirp4netns golang-github-containernetworking-plugin-dnsname busybox-static
 	SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_CHROMIUM=1 go test -race -shuffle=on ./...
 	SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_CHROMIUM=1 go -C service test -race -shuffle=on ./...
 	SLIPWAY_REQUIRE_POSTGRES=1 go -C test test -race -shuffle=on ./...

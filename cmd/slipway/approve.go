@@ -21,7 +21,8 @@ The job gets the sources as they were when the run began, and the run's artifact
 again. A run that failed cannot be approved, and no job twice.`,
 		Example: `  slipway approve
   slipway approve deploy-production --run 12`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeRunJobs(&options.Dir, &number),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := play.apply(cmd, &options); err != nil {
 				return err
@@ -30,14 +31,10 @@ again. A run that failed cannot be approved, and no job twice.`,
 			if len(args) > 0 {
 				job = args[0]
 			}
-			result, err := runner.Resume(cmd.Context(), number, job, options)
-			return conclude(result, err)
+			return conclude(runner.Resume(cmd.Context(), number, job, options))
 		},
 	}
-	flags := command.Flags()
-	flags.StringVarP(&options.Dir, "directory", "C", ".", "`FOLDER` of the project")
-	flags.IntVar(&number, "run", 0, "`NUMBER` of the run (default: the latest)")
-	_ = command.MarkFlagDirname("directory")
+	bindRun(command, &options.Dir, &number)
 	play.bind(command)
 	return command
 }

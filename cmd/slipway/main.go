@@ -77,7 +77,10 @@ func groups() []group {
 			{"plan", newPlanCommand}, {"lint", newLintCommand}, {"matrix", newMatrixCommand}, {"compile", newCompileCommand},
 			{"diff", newDiffCommand}, {"events", newEventsCommand},
 		}},
-		{"run", "Run it here:", []subcommand{{"run", newRunCommand}, {"approve", newApproveCommand}, {superviseVerb, newSuperviseCommand}}},
+		{"run", "Run it here:", []subcommand{
+			{"run", newRunCommand}, {"approve", newApproveCommand}, {"retry", newRetryCommand}, {"shell", newShellCommand},
+			{"runs", newRunsCommand}, {"logs", newLogsCommand}, {"clean", newCleanCommand}, {superviseVerb, newSuperviseCommand},
+		}},
 		{"gates", "Inside of jobs, what scanners and tests have found:", []subcommand{
 			{"report", newReportCommand}, {"gate", newGateCommand}, {"coverage", newCoverageCommand}, {"licenses", newLicensesCommand},
 			{"flaky", newFlakyCommand}, {"benchgate", newBenchgateCommand},

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,7 +19,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/progress"
 )
 
-// playFlags say how runs behave on this machine; `slipway run` and `slipway approve` share them.
+// playFlags say how runs behave on this machine; the commands that run jobs share them.
 type playFlags struct {
 	jobs     int
 	timeout  time.Duration
@@ -26,6 +27,9 @@ type playFlags struct {
 	cacheDir string
 	noInput  bool
 	verbose  bool
+	deploy   bool
+	// onFailure is what happens in a job whose script has failed.
+	onFailure string
 }
 
 func (f *playFlags) bind(cmd *cobra.Command) {
@@ -35,6 +39,9 @@ func (f *playFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&f.format, "format", "text", "`NAME` of the output: text, or json, a line for each thing that happens")
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "`DIR` for tools, caches and checkouts (default: slipway in the user's cache folder)")
 	flags.BoolVar(&f.noInput, "no-input", false, "never ask, even on a terminal")
+	flags.BoolVar(&f.deploy, "deploy", false, "run automatic jobs that deploy to staging or production without a question")
+	flags.StringVar(&f.onFailure, "on-failure", "", "`ACTION` in a job whose script has failed: shell, to look around in it")
+	_ = cmd.RegisterFlagCompletionFunc("on-failure", cobra.FixedCompletions([]string{"shell"}, cobra.ShellCompDirectiveNoFileComp))
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show the jobs' logs while they run")
 }
 
@@ -48,7 +55,17 @@ func (f *playFlags) apply(cmd *cobra.Command, o *runner.Options) error {
 	o.Env = os.Environ()
 	o.User = gitUser(cmd.Context(), o.Dir)
 	o.User.Login = os.Getenv("USER")
-	o.Jobs, o.Timeout, o.Output, o.CacheDir = f.jobs, f.timeout, f.verbose, f.cacheDir
+	o.Jobs, o.Timeout, o.Output, o.CacheDir, o.Deploy = f.jobs, f.timeout, f.verbose, f.cacheDir, f.deploy
+	switch f.onFailure {
+	case "":
+	case "shell":
+		if o.Terminal = terminalOf(cmd); o.Terminal == nil {
+			return errors.New("--on-failure shell needs a terminal or a file as standard input and output")
+		}
+		o.ShellOnFailure = true
+	default:
+		return fmt.Errorf("--on-failure %q: want shell", f.onFailure)
+	}
 	out := cmd.OutOrStdout()
 	switch f.format {
 	case "text":
@@ -69,6 +86,16 @@ func (f *playFlags) apply(cmd *cobra.Command, o *runner.Options) error {
 	}
 	o.Kill = secondSignal(cmd.Context())
 	return nil
+}
+
+// terminalOf is where a person types; nil if the command's input and output are not files.
+func terminalOf(cmd *cobra.Command) *runner.Terminal {
+	in, inFile := cmd.InOrStdin().(*os.File)
+	out, outFile := cmd.OutOrStdout().(*os.File)
+	if !inFile || !outFile {
+		return nil
+	}
+	return &runner.Terminal{In: in, Out: out, TTY: isatty.IsTerminal(in.Fd()) && isatty.IsTerminal(out.Fd())}
 }
 
 // confirmOn asks on a terminal. The answer is read in the background, for reading cannot be interrupted.
@@ -106,6 +133,9 @@ func secondSignal(ctx context.Context) <-chan struct{} {
 
 // conclude turns how a run stands into the command's exit.
 func conclude(result runner.Result, err error) error {
+	if missing, is := errors.AsType[*runner.NoEngineError](err); is {
+		return fmt.Errorf("%w (--executor shell)", missing)
+	}
 	switch {
 	case err != nil:
 		return err

@@ -37,6 +37,9 @@ func (w workshop) lock(build string) string { return filepath.Join(w.dir, "locks
 
 func (w workshop) caches() string { return filepath.Join(w.dir, "caches") }
 
+// cacheHome is the XDG_CACHE_HOME of jobs on this machine.
+func (w workshop) cacheHome() string { return filepath.Join(w.dir, "cache-home") }
+
 // A build is where one job works, CI_BUILDS_DIR, held by a lock.
 type build struct {
 	root string

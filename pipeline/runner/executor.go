@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"strings"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/executor"
@@ -11,19 +12,29 @@ import (
 func (r *run) executorConfig() executor.Config {
 	return executor.Config{
 		Name: r.options.Executor, Engine: r.options.ContainerEngine, Project: r.project,
-		CallerEnv: r.options.Env, JobEnv: r.machine,
+		CallerEnv: r.options.Env, JobEnv: withPath(machineEnvironment(r.options.Env), r.options.Tools), PassedEnv: pick(r.options.Env, r.options.PassEnv),
+		CacheHome: r.workshop.cacheHome(), Containers: executor.Containers(r.options.Containers),
+		NoSandbox: r.options.NoSandbox, Writable: r.options.Writable,
 		Supervisor: r.options.Supervisor, Grace: r.options.Grace, Kill: r.options.Kill,
 	}
+}
+
+// image is the image of a job: its own, or the one for jobs that name none.
+func (r *run) image(job *pipeline.Job) *pipeline.Image {
+	if job.Image == nil && r.options.Containers.Image != "" && r.options.Executor != executor.Shell {
+		return &pipeline.Image{Name: r.options.Containers.Image}
+	}
+	return job.Image
 }
 
 // executorJob is what the executor gets to know of the attempt, with all variables expanded.
 func (a *attempt) executorJob() executor.Job {
 	job := executor.Job{
-		Run: a.run.number, ID: a.id, Variables: a.env.variables,
+		Name: a.node.state.Name, Run: a.run.number, ID: a.id, Variables: a.env.variables,
 		Root: a.build.root, Project: a.build.project, Scripts: a.build.temporaryProject(), Temporary: a.build.temporary,
 		Sources: a.run.definition.Sources.Dir, Logf: a.logf,
 	}
-	if image := a.node.job.Image; image != nil {
+	if image := a.run.image(a.node.job); image != nil {
 		job.Image = new(a.expandImage(*image))
 	}
 	for _, service := range a.node.job.Services {
@@ -52,4 +63,40 @@ func (a *attempt) expandImage(spec pipeline.Image) executor.Image {
 		image.User, image.Platform = option("user"), option("platform")
 	}
 	return image
+}
+
+// A NoEngineError says that jobs name an image, and that there is no container engine to run them in it.
+type NoEngineError struct{ Jobs []string }
+
+func (e *NoEngineError) Error() string {
+	return fmt.Sprintf("%s an image, and neither docker nor podman works here: install one of them, or run jobs on this machine without their images",
+		nameJobs(e.Jobs))
+}
+
+func nameJobs(jobs []string) string {
+	if len(jobs) == 1 {
+		return "the job " + jobs[0] + " names"
+	}
+	shown := strings.Join(jobs[:min(len(jobs), 3)], ", ")
+	if more := len(jobs) - 3; more > 0 {
+		shown += fmt.Sprintf(" and %d more", more)
+	}
+	return "the jobs " + shown + " name"
+}
+
+// checkEngine refuses a run whose jobs need a container engine where there is none. Manual jobs that nobody has approved do not count.
+func (r *run) checkEngine() error {
+	if executor.HasEngine(r.executor) {
+		return nil
+	}
+	var jobs []string
+	for _, n := range r.nodes {
+		if r.image(n.job) != nil && n.job.Trigger == nil && !n.state.Status.finished() && (n.job.When != pipeline.Manual || n.approved) {
+			jobs = append(jobs, n.state.Name)
+		}
+	}
+	if len(jobs) == 0 {
+		return nil
+	}
+	return &NoEngineError{Jobs: jobs}
 }

@@ -41,6 +41,9 @@ func newGraph(plan *pipeline.Plan, bridge *node, prefix string, slugs map[string
 			Name: prefix + job.Name, Slug: uniqueSlug(prefix+job.Name, slugs), Stage: job.Stage, Status: Created,
 			Blocking: job.When == pipeline.Manual && !job.AllowFailure,
 		}}
+		if job.BaseName != job.Name && job.BaseName != "" {
+			n.state.BaseName = prefix + job.BaseName
+		}
 		if t := job.Trigger; t != nil && t.Child != nil && t.Child.Created {
 			n.child = newGraph(t.Child, n, n.state.Name+" / ", slugs)
 		}

@@ -20,35 +20,54 @@ import (
 // blocks it. It refuses runs that failed, jobs that were played already, and runs that go on elsewhere.
 func Resume(ctx context.Context, number int, job string, options Options) (Result, error) {
 	begun := time.Now()
-	recorded, number, held, err := take(options.Dir, number)
+	r, err := reopen(ctx, number, options, refusal)
 	if err != nil {
 		return Result{}, err
 	}
-	defer held.Unlock()
+	defer r.held.Unlock()
+	nodes, err := r.playable(job)
+	if err != nil {
+		return Result{}, err
+	}
+	for _, n := range nodes {
+		n.approved = true
+	}
+	return r.goOn(ctx, begun)
+}
+
+// reopen loads and locks a run that has ended, unless refuse has something against it.
+func reopen(ctx context.Context, number int, options Options, refuse refusalFunc) (_ *run, err error) {
+	recorded, number, held, err := take(options.Dir, number, refuse)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			held.Unlock()
+		}
+	}()
 	options.Executor, options.PassEnv, options.Tools = recorded.Definition.Executor, recorded.Definition.PassEnv, recorded.Definition.Tools
 	if options.Tools != "" {
 		if _, err := os.Stat(options.Tools); err != nil {
-			return Result{}, fmt.Errorf("the tools that run %d was made with are gone (%s): start over with `slipway run`", number, options.Tools)
+			return nil, fmt.Errorf("the tools that run %d was made with are gone (%s): start over with `slipway run`", number, options.Tools)
 		}
 	}
 	options.ApproveHint = recorded.Definition.Hint
+	options.NoSandbox, options.Writable, options.Containers = recorded.Definition.NoSandbox, recorded.Definition.Writable, recorded.Definition.Containers
 	r, err := newRun(ctx, options)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	if r.store, err = openStore(r.project); err != nil {
-		return Result{}, explain(err, r.options.CacheDir)
+		return nil, explain(err, r.options.CacheDir)
 	}
 	r.number, r.held, r.definition, r.state = number, held, recorded.Definition, recorded.State
 	r.link()
-	if err := r.restore(); err != nil {
-		return Result{}, err
-	}
-	n, err := r.playable(job)
-	if err != nil {
-		return Result{}, err
-	}
-	n.approved = true
+	return r, r.restore()
+}
+
+// goOn continues a run that was reopened.
+func (r *run) goOn(ctx context.Context, begun time.Time) (Result, error) {
 	r.sweep(ctx)
 	r.state.Status = RunRunning
 	if err := r.save(); err != nil {
@@ -58,12 +77,18 @@ func Resume(ctx context.Context, number int, job string, options Options) (Resul
 	return r.conclude(ctx, begun)
 }
 
+// A refusalFunc returns why a run cannot go on; nil if it can.
+type refusalFunc func(state runState, number int, s store, numbers []int) error
+
 // take finds and locks the run to go on with.
-func take(project string, number int) (record, int, *filelock.Lock, error) {
-	s := store{dir: stateFolderOf(project)}
+func take(project string, number int, refuse refusalFunc) (record, int, *filelock.Lock, error) {
+	s, err := storeOf(project)
+	if err != nil {
+		return record{}, 0, nil, err
+	}
 	numbers, err := s.numbers()
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(numbers) == 0 {
-		return record{}, 0, nil, errors.New("there is no run here yet: start one with `slipway run`")
+		return record{}, 0, nil, errNoRun
 	}
 	if err != nil {
 		return record{}, 0, nil, err
@@ -81,7 +106,7 @@ func take(project string, number int) (record, int, *filelock.Lock, error) {
 	}
 	recorded, err := s.load(number)
 	if err == nil {
-		err = refusal(recorded.State, number, s, numbers)
+		err = refuse(recorded.State, number, s, numbers)
 	}
 	if err != nil {
 		held.Unlock()
@@ -90,7 +115,7 @@ func take(project string, number int) (record, int, *filelock.Lock, error) {
 	return recorded, number, held, nil
 }
 
-// refusal says why a run cannot go on; nil if it can.
+// refusal returns why a run cannot go on with a manual job; nil if it can.
 func refusal(state runState, number int, s store, numbers []int) error {
 	var problem string
 	switch state.Status {
@@ -135,8 +160,8 @@ func (r *run) restore() error {
 	return nil
 }
 
-// playable finds the manual job to play.
-func (r *run) playable(name string) (*node, error) {
+// playable finds the manual job to run, or all instances of a parallel one.
+func (r *run) playable(name string) ([]*node, error) {
 	if name == "" {
 		var gates []string
 		for _, n := range r.nodes {
@@ -153,20 +178,33 @@ func (r *run) playable(name string) (*node, error) {
 			return nil, fmt.Errorf("run %d waits for several jobs: name one of %s", r.number, strings.Join(gates, ", "))
 		}
 	}
-	n := r.named(name)
-	switch {
-	case n == nil:
+	nodes := r.named(name)
+	if len(nodes) == 0 {
 		return nil, fmt.Errorf("run %d has no job %q; manual jobs of it: %s", r.number, name, r.manualJobs())
-	case n.job.When != pipeline.Manual:
-		return nil, fmt.Errorf("%s is not a manual job; manual jobs of run %d: %s", name, r.number, r.manualJobs())
-	case n.state.Played:
-		return nil, fmt.Errorf("%s of run %d was already approved (%s): it %s", name, r.number,
-			n.state.Started.Format(time.DateTime), map[Status]string{Success: "succeeded", Failed: "failed"}[n.state.Status])
-	case n.state.Status != Manual:
-		return nil, fmt.Errorf("it is not %s's turn yet: it comes after jobs that have not run", name)
 	}
-	return n, nil
+	var ready []*node
+	var err error
+	for _, n := range nodes {
+		switch {
+		case n.job.When != pipeline.Manual && !n.state.Held:
+			err = fmt.Errorf("%s is not a manual job; manual jobs of run %d: %s", n.state.Name, r.number, r.manualJobs())
+		case n.state.Played:
+			err = fmt.Errorf("%s of run %d was already approved (%s): it %s", n.state.Name, r.number,
+				n.state.Started.Format(time.DateTime), map[Status]string{Success: "succeeded", Failed: "failed"}[n.state.Status])
+		case n.state.Status != Manual:
+			err = fmt.Errorf("it is not %s's turn yet: it comes after jobs that have not run", n.state.Name)
+		default:
+			ready = append(ready, n)
+		}
+	}
+	if len(ready) > 0 {
+		return ready, nil
+	}
+	return nil, err
 }
+
+// errNoRun is the error of a project without runs.
+var errNoRun = errors.New("there is no run here yet: start one with `slipway run`")
 
 func join(numbers []int) string {
 	texts := make([]string, len(numbers))

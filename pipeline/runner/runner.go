@@ -34,8 +34,20 @@ type Options struct {
 	User User
 	// Tools is a folder that comes first in the PATH of jobs.
 	Tools string
-	// Executor is "shell" (if empty), "docker", "podman", or "auto": containers if there are any, else the shell.
+	// Executor is "auto" (if empty): jobs that name an image run in containers, others on this machine; "shell": all run on this
+	// machine; or "docker" or "podman".
 	Executor string
+	// NoSandbox lets jobs on this machine write wherever the user can, also where bubblewrap could prevent it. Writable are
+	// folders that they can write to in any case.
+	NoSandbox  bool
+	Writable   []string
+	Containers ContainerOptions
+	// Terminal is where a person gets a shell: [Shell] needs it. ShellOnFailure opens one in jobs whose script has failed.
+	Terminal       *Terminal
+	ShellOnFailure bool
+	// Deploy runs automatic jobs that deploy to environments of the tiers staging and production without a question; without it
+	// they are treated as manual jobs.
+	Deploy bool
 	// ContainerEngine is the path of docker or podman, if it is not the one in the PATH.
 	ContainerEngine string
 	// Supervisor is the command line of this very program that calls [supervise.Main] with the arguments after it.
@@ -53,6 +65,10 @@ type Options struct {
 	Keep int
 	// Approve names manual jobs that run without a question.
 	Approve []string
+	// Named are the jobs that the user has named, or whose base name: they run when their turn comes, also if they are manual.
+	Named []string
+	// Reuse takes the results of jobs that are not named from the latest run in which they passed, and runs only the others.
+	Reuse bool
 	// ChildPlan compiles a child pipeline whose configuration is an artifact, as [pipeline.Project.ChildPlan] does. Without it, the
 	// jobs that start such pipelines fail.
 	ChildPlan func(ctx context.Context, plan *pipeline.Plan, job *pipeline.Job, read pipeline.ArtifactReader) (*pipeline.TriggerSpec, error)
@@ -66,6 +82,22 @@ type Options struct {
 	// Kill, when closed, ends canceled jobs at once.
 	Kill <-chan struct{}
 }
+
+// ContainerOptions are settings of docker and podman.
+type ContainerOptions struct {
+	// Image is for jobs that name none.
+	Image string
+	// PullPolicy is for images without `pull_policy`: always, if-not-present (if empty) or never.
+	PullPolicy string
+	// Volumes are mounts in the form of docker's --volume, Network an existing network; both are for jobs and services.
+	Volumes []string
+	Network string
+	// Privileged gives containers full access to the machine, which docker-in-docker needs.
+	Privileged bool
+}
+
+// A Terminal is where a person types.
+type Terminal = executor.Terminal
 
 // A User is a person; what is empty is not told to the jobs.
 type User struct{ Login, Name, Email string }
@@ -125,7 +157,7 @@ type run struct {
 	// slugs are the names of the jobs' folders.
 	slugs    map[string]bool
 	executor executor.Executor
-	// machine is what jobs have from the environment of the caller.
+	// machine is the environment of what the run itself starts, such as git.
 	machine []string
 	slots   chan struct{}
 	held    *filelock.Lock
@@ -141,15 +173,32 @@ func Run(ctx context.Context, plan *pipeline.Plan, options Options) (Result, err
 	if err != nil {
 		return Result{}, err
 	}
-	if err := r.create(ctx, plan); err != nil {
-		return Result{}, explain(err, r.options.CacheDir)
+	if err := r.begin(ctx, plan); err != nil {
+		return Result{}, err
 	}
 	defer r.held.Unlock()
-	if err := r.approve(options.Approve); err != nil {
-		return Result{}, errors.Join(err, r.finish(RunFailed))
-	}
 	r.update(RunStarted, nil, r.title())
 	return r.conclude(ctx, begun)
+}
+
+// begin links the plan's jobs, marks those that a person wants, and makes the run's folder.
+func (r *run) begin(ctx context.Context, plan *pipeline.Plan) error {
+	stored := *plan
+	stored.Dropped, stored.Jobs = nil, slices.Clone(plan.Jobs)
+	r.definition.Plan = &stored
+	r.link()
+	if err := r.approve(r.options.Approve); err != nil {
+		return err
+	}
+	for _, name := range r.options.Named {
+		for _, n := range r.graph.named(name) {
+			n.approved = true
+		}
+	}
+	if err := r.checkEngine(); err != nil {
+		return err
+	}
+	return explain(r.create(ctx), r.options.CacheDir)
 }
 
 // newRun checks what the machine must have before anything is written.
@@ -159,22 +208,25 @@ func newRun(ctx context.Context, options Options) (*run, error) {
 		return nil, err
 	}
 	r := &run{options: options, slots: make(chan struct{}, options.Jobs)}
-	r.machine = withPath(machineEnvironment(options.Env, options.PassEnv), options.Tools)
+	r.machine = slices.Concat(withPath(machineEnvironment(options.Env), options.Tools), pick(options.Env, userVariables), pick(options.Env, options.PassEnv))
 	if r.project, err = filepath.Abs(options.Dir); err != nil {
 		return nil, err
 	}
 	if r.project, err = filepath.EvalSymlinks(r.project); err != nil {
 		return nil, err
 	}
+	r.workshop = openWorkshop(options.CacheDir, r.project)
 	if r.executor, err = executor.New(ctx, r.executorConfig()); err != nil {
 		return nil, err
 	}
-	r.workshop = openWorkshop(options.CacheDir, r.project)
+	if options.Terminal != nil && options.ShellOnFailure {
+		r.executor = executor.Interactive(r.executor, options.Terminal, false)
+	}
 	return r, nil
 }
 
 // create makes the run's folder, with the snapshot of the sources.
-func (r *run) create(ctx context.Context, plan *pipeline.Plan) (err error) {
+func (r *run) create(ctx context.Context) (err error) {
 	if _, err := snapshot.Head(ctx, r.project, r.machine); err != nil {
 		return err
 	}
@@ -199,16 +251,19 @@ func (r *run) create(ctx context.Context, plan *pipeline.Plan) (err error) {
 	if err != nil {
 		return err
 	}
-	stored := *plan
-	stored.Dropped, stored.Jobs = nil, slices.Clone(plan.Jobs)
 	r.definition = definition{
-		Plan: &stored, Sources: sources, Tools: r.options.Tools, Executor: r.options.Executor, PassEnv: r.options.PassEnv, Hint: r.options.ApproveHint,
+		Plan: r.definition.Plan, Sources: sources, Tools: r.options.Tools, Executor: r.options.Executor, PassEnv: r.options.PassEnv, Hint: r.options.ApproveHint,
+		NoSandbox: r.options.NoSandbox, Writable: r.options.Writable, Containers: r.options.Containers,
 	}
 	if err := r.define(); err != nil {
 		return err
 	}
 	r.state = runState{Status: RunRunning, Started: time.Now()}
-	r.link()
+	if r.options.Reuse {
+		if err := r.reuse(); err != nil {
+			return err
+		}
+	}
 	return r.save()
 }
 
@@ -234,29 +289,33 @@ func (r *run) link() {
 func (r *run) approve(names []string) error {
 	for _, name := range names {
 		found := r.named(name)
-		switch {
-		case found == nil:
+		if len(found) == 0 {
 			return fmt.Errorf("there is no job %q to approve; manual jobs of this pipeline: %s", name, r.manualJobs())
-		case found.job.When != pipeline.Manual:
-			return fmt.Errorf("%s is not a manual job; manual jobs of this pipeline: %s", name, r.manualJobs())
 		}
-		found.approved = true
+		for _, n := range found {
+			if n.job.When != pipeline.Manual && !n.deploys() {
+				return fmt.Errorf("%s is not a manual job; manual jobs of this pipeline: %s", name, r.manualJobs())
+			}
+			n.approved = true
+		}
 	}
 	return nil
 }
 
-func (r *run) named(name string) *node {
-	i := slices.IndexFunc(r.nodes, func(n *node) bool { return n.state.Name == name })
-	if i < 0 {
-		return nil
+// named returns the job of a name, child pipelines included, or all instances of a parallel one by the name in the configuration.
+func (r *run) named(name string) []*node {
+	for _, n := range r.nodes {
+		if n.state.Name == name {
+			return []*node{n}
+		}
 	}
-	return r.nodes[i]
+	return r.graph.named(name)
 }
 
 func (r *run) manualJobs() string {
 	var names []string
 	for _, n := range r.nodes {
-		if n.job.When == pipeline.Manual {
+		if n.job.When == pipeline.Manual || n.state.Held {
 			names = append(names, n.state.Name)
 		}
 	}
@@ -326,19 +385,21 @@ func (r *run) folder(slug string) string {
 	return filepath.Join(r.store.run(r.number), jobsFolder, slug)
 }
 
-// title says in one line what runs.
-func (r *run) title() string {
-	e := r.definition.Plan.Event
+// title is what runs, in one line.
+func (r *run) title() string { return r.definition.title(len(r.nodes)) }
+
+func (d definition) title(jobs int) string {
+	e := d.Plan.Event
 	ref := orElse(e.Branch, e.Tag)
 	if e.MergeRequestInfo != nil {
 		ref = e.MergeRequestInfo.SourceBranch
 	}
-	commit := r.definition.Sources.Commit[:8]
-	if r.definition.Sources.Changed {
+	commit := d.Sources.Commit[:8]
+	if d.Sources.Changed {
 		commit += " with uncommitted changes"
 	}
-	title := fmt.Sprintf("%s %s at %s, %s", e.Source, ref, commit, plural(len(r.nodes), "job"))
-	if name := r.definition.Plan.Name; name != "" {
+	title := fmt.Sprintf("%s %s at %s, %s", e.Source, ref, commit, plural(jobs, "job"))
+	if name := d.Plan.Name; name != "" {
 		title = name + ": " + title
 	}
 	return title

@@ -11,6 +11,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 )
 
 // A message is what a job's goroutine tells the schedule.
@@ -108,6 +109,10 @@ func (s *schedule) startReady() error {
 				continue
 			}
 			changed = true
+			if (step == play || step == delay) && s.run.holds(n) {
+				step = gate
+				n.state.Held, n.state.Blocking = true, !n.job.AllowFailure
+			}
 			switch step {
 			case play:
 				s.play(n, 0)
@@ -138,7 +143,7 @@ func (s *schedule) play(n *node, after time.Duration) {
 	if n.state.Status == Manual {
 		n.graph.resetSkipped(n)
 	}
-	n.state.Played = n.job.When == pipeline.Manual
+	n.state.Played = n.job.When == pipeline.Manual || n.state.Held
 	if n.job.Trigger != nil {
 		s.trigger(n)
 		return
@@ -150,8 +155,19 @@ func (s *schedule) play(n *node, after time.Duration) {
 // attempt starts one execution of a job, after a delay.
 func (s *schedule) attempt(n *node, number int, after time.Duration) {
 	r, ctx := s.run, s.jobs
+	if number > 1 {
+		// What an earlier attempt kept is not this one's.
+		for _, kept := range []string{artifactsFolder, reportsFolder} {
+			if err := filetree.Remove(filepath.Join(r.folder(n.state.Slug), kept)); err != nil {
+				s.fail(err)
+				return
+			}
+		}
+	}
 	r.state.LastID++
 	n.state.ID, n.state.Attempts = r.number*10_000+r.state.LastID, number
+	onMachine := r.executorConfig().RunsOnMachine(r.image(n.job) != nil)
+	n.state.ImageIgnored, n.state.ServicesIgnored = onMachine && n.job.Image != nil, onMachine && len(n.job.Services) > 0
 	a := &attempt{run: r, node: n, id: n.state.ID, number: number, dotenv: n.dotenv()}
 	for _, source := range n.sources {
 		a.sources = append(a.sources, *source.state)
@@ -366,7 +382,10 @@ func (s *schedule) settleBridge(n *node) bool {
 // confirmation is the question at a gate, with the job's variables in it.
 func (s *schedule) confirmation(n *node) string {
 	text := n.job.ManualConfirmation
-	if text == "" {
+	switch {
+	case n.state.Held:
+		return fmt.Sprintf("%s deploys to %s. Run it?", n.state.Name, n.job.Environment.Name)
+	case text == "":
 		return "Run " + n.state.Name + "?"
 	}
 	a := &attempt{run: s.run, node: n, build: &build{}, dotenv: n.dotenv(), started: time.Now()}

@@ -300,7 +300,7 @@ func TestSelect(t *testing.T) {
 		names, want, stages []string
 	}{
 		{nil, []string{"build", "lint", "unit", "deploy"}, []string{"build", "test", "deploy"}},
-		{[]string{"lint"}, []string{"lint"}, []string{"test"}},
+		{[]string{"lint"}, []string{"build", "lint"}, []string{"build", "test"}},
 		{[]string{"deploy"}, []string{"build", "unit", "deploy"}, []string{"build", "test", "deploy"}},
 	} {
 		got, err := Select(plan, tt.names)

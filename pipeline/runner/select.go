@@ -7,9 +7,18 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// Select reduces a plan to the named jobs and what they need, directly or not. Of jobs that wait for earlier stages
-// instead, the stages are left out: the person who names a job knows what it takes. No names select all.
+// Select reduces a plan to the named jobs and what they need, directly or not: the jobs in `needs`, or all jobs of earlier stages.
+// No names select all.
 func Select(plan *pipeline.Plan, names []string) (*pipeline.Plan, error) {
+	return selectJobs(plan, names, true)
+}
+
+// SelectOnly reduces a plan to the named jobs. No names select all.
+func SelectOnly(plan *pipeline.Plan, names []string) (*pipeline.Plan, error) {
+	return selectJobs(plan, names, false)
+}
+
+func selectJobs(plan *pipeline.Plan, names []string, needs bool) (*pipeline.Plan, error) {
 	if len(names) == 0 {
 		return plan, nil
 	}
@@ -28,6 +37,14 @@ func Select(plan *pipeline.Plan, names []string) (*pipeline.Plan, error) {
 				continue
 			}
 			wanted[job.Name] = true
+			if !needs {
+				continue
+			}
+			if job.Needs == nil {
+				for _, earlier := range earlierJobs(plan, job.Stage) {
+					want(earlier)
+				}
+			}
 			for _, need := range job.Needs {
 				want(need.Job)
 			}
@@ -58,4 +75,16 @@ func Select(plan *pipeline.Plan, names []string) (*pipeline.Plan, error) {
 		}
 	}
 	return &selected, nil
+}
+
+// earlierJobs names the jobs of the stages before one.
+func earlierJobs(plan *pipeline.Plan, stage string) []string {
+	position := slices.Index(plan.Stages, stage)
+	var names []string
+	for _, job := range plan.Jobs {
+		if slices.Index(plan.Stages, job.Stage) < position {
+			names = append(names, job.Name)
+		}
+	}
+	return names
 }

@@ -48,6 +48,8 @@ const (
 type JobState struct {
 	// Name is the job's name; in child pipelines after that of the job that triggered it: "deploy / smoke".
 	Name string `json:"name"`
+	// BaseName is the name in the configuration where that is another one: of jobs with `parallel`.
+	BaseName string `json:"base_name,omitempty"`
 	// Slug names the job's folder in the run.
 	Slug   string `json:"slug"`
 	Stage  string `json:"stage"`
@@ -77,6 +79,13 @@ type JobState struct {
 	Confirmation string `json:"confirmation,omitempty"`
 	// Played says that a person started this manual job.
 	Played bool `json:"played,omitempty"`
+	// Held says that this job is not manual, but waits for a person because it deploys; see [Options.Deploy].
+	Held bool `json:"held,omitempty"`
+	// Reused is the number of the run that the job's result was taken from; 0 if it ran in this one. See [Options.Reuse].
+	Reused int `json:"reused,omitempty"`
+	// ImageIgnored and ServicesIgnored say that the job ran on this machine, without its image, or without its services.
+	ImageIgnored    bool `json:"image_ignored,omitempty"`
+	ServicesIgnored bool `json:"services_ignored,omitempty"`
 }
 
 // Duration is how long the last attempt took; zero if there was none.

@@ -164,6 +164,10 @@ type definition struct {
 	Executor string
 	PassEnv  []string
 	Hint     string
+	// NoSandbox, Writable and Containers are those of [Options].
+	NoSandbox  bool     `json:",omitempty"`
+	Writable   []string `json:",omitempty"`
+	Containers ContainerOptions
 }
 
 type runState struct {

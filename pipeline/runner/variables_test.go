@@ -203,11 +203,11 @@ func TestSubmodules(t *testing.T) {
 
 func TestMachineEnvironment(t *testing.T) {
 	t.Parallel()
-	got := machineEnvironment([]string{"PATH=/bin", "AWS_SECRET=x", "LC_ALL=C", "LC=x", "TOKEN=t", "https_proxy=p", "GOPROXY=off"}, []string{"TOKEN"})
-	if want := "PATH=/bin LC_ALL=C TOKEN=t https_proxy=p GOPROXY=off"; strings.Join(got, " ") != want {
+	got := machineEnvironment([]string{"PATH=/bin", "AWS_SECRET=x", "LC_ALL=C", "LC=x", "TOKEN=t", "https_proxy=p", "GOPROXY=off", "HOME=/home/someone"})
+	if want := "PATH=/bin LC_ALL=C https_proxy=p GOPROXY=off"; strings.Join(got, " ") != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := machineEnvironment(nil, nil); len(got) != 1 || !strings.HasPrefix(got[0], "PATH=/") {
+	if got := machineEnvironment(nil); len(got) != 1 || !strings.HasPrefix(got[0], "PATH=/") {
 		t.Errorf("without a PATH: %q", got)
 	}
 	if got := withPath([]string{"HOME=/h", "PATH=/bin"}, "/tools"); got[1] != "PATH=/tools:/bin" {

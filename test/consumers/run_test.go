@@ -122,6 +122,17 @@ func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	if len(jobs) > 0 {
+		// Jobs of earlier stages are tested by themselves.
+		for _, job := range plan.Jobs {
+			if job.Needs == nil {
+				job.Needs = []pipeline.Need{}
+				for _, name := range job.Dependencies {
+					job.Needs = append(job.Needs, pipeline.Need{Job: name, Artifacts: true, Optional: true})
+				}
+			}
+		}
+	}
 	if p.alone {
 		for _, job := range jobs {
 			plan.Job(job).Needs = []pipeline.Need{}
@@ -151,6 +162,8 @@ func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 	result, err := runner.Run(ctx, plan, runner.Options{
 		Dir: p.dir, CacheDir: cache, Tools: commands(p.t), Jobs: 2,
 		Env: environment, Supervisor: []string{os.Args[0], "supervise"}, Keep: 3, Approve: approve,
+		// The tests' machine has no registry with the stages' images.
+		Executor: "shell", NoSandbox: true, Deploy: true,
 	})
 	if err != nil {
 		p.t.Fatal(err)

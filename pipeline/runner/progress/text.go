@@ -49,7 +49,11 @@ func (t *Text) Observe(u runner.Update) {
 	case runner.JobFinished:
 		t.finished(u)
 	case runner.JobGate:
-		t.printf("%s %s is manual", t.palette.Yellow("⏸"), u.Job.Name)
+		if u.Job.Held {
+			t.printf("%s %s deploys, and waits for a person: with --deploy it runs by itself", t.palette.Yellow("⏸"), u.Job.Name)
+		} else {
+			t.printf("%s %s is manual", t.palette.Yellow("⏸"), u.Job.Name)
+		}
 	case runner.Note:
 		if u.Job != nil {
 			u.Message = u.Job.Name + ": " + u.Message
@@ -180,6 +184,7 @@ func (t *Text) summary(r runner.Result) {
 			t.printf("  %s", describe(*j.Environment))
 		}
 	}
+	t.ignored(r)
 	for _, j := range r.Jobs {
 		switch {
 		case j.Status != runner.Manual || r.Status == runner.RunFailed || r.Status == runner.RunCanceled:
@@ -187,6 +192,30 @@ func (t *Text) summary(r runner.Result) {
 			t.printf("%s waits for approval: %s", j.Name, t.hint(j.Name, true))
 		default:
 			t.printf("  %s can be run by hand: %s", j.Name, t.hint(j.Name, false))
+		}
+	}
+}
+
+// ignored counts the jobs that ran on this machine without what they ask for.
+func (t *Text) ignored(r runner.Result) {
+	var images, services int
+	for _, j := range r.Jobs {
+		if j.ImageIgnored {
+			images++
+		}
+		if j.ServicesIgnored {
+			services++
+		}
+	}
+	for _, what := range []struct {
+		n    int
+		text string
+	}{{images, "in the image that they name"}, {services, "with the services that they name"}} {
+		switch {
+		case what.n == 1:
+			t.printf("  %s 1 job ran on this machine, not %s", t.palette.Yellow("!"), strings.NewReplacer("they name", "it names").Replace(what.text))
+		case what.n > 1:
+			t.printf("  %s %d jobs ran on this machine, not %s", t.palette.Yellow("!"), what.n, what.text)
 		}
 	}
 }

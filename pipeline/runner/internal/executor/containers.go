@@ -2,6 +2,7 @@ package executor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -24,8 +25,9 @@ import (
 // podman. The job's folder is mounted at its own path, so that CI_PROJECT_DIR is the same inside and outside.
 type containers struct {
 	config Config
-	// engine is the path of docker or podman.
+	// engine is the path of docker or podman, podman which of them it is.
 	engine string
+	podman bool
 }
 
 // engineTimeout bounds commands of the engine that should be quick, such as inspect and rm.
@@ -40,7 +42,7 @@ func newContainers(ctx context.Context, config Config, engine string) (*containe
 	if err != nil {
 		return nil, fmt.Errorf("%s is not installed: install it, or run jobs on this machine with --executor shell", engine)
 	}
-	c := &containers{config: config, engine: path}
+	c := &containers{config: config, engine: path, podman: engine == Podman}
 	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
 	defer cancel()
 	if _, err := c.run(ctx, "version"); err != nil {
@@ -99,9 +101,12 @@ func (c *containers) Sweep(ctx context.Context, alive func(run int) bool) {
 	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
 	defer cancel()
 	names := c.prefix()
-	for _, kind := range []struct{ list, remove []string }{
-		{[]string{"ps", "--all", "--format", "{{.Names}}"}, []string{"rm", "--force", "--volumes"}},
-		{[]string{"network", "ls", "--format", "{{.Name}}"}, []string{"network", "rm"}},
+	for _, kind := range []struct {
+		list   []string
+		remove func(name string)
+	}{
+		{[]string{"ps", "--all", "--format", "{{.Names}}"}, func(name string) { c.remove(ctx, name) }},
+		{[]string{"network", "ls", "--format", "{{.Name}}"}, func(name string) { _, _ = c.run(ctx, "network", "rm", name) }},
 	} {
 		found, err := c.run(ctx, append(kind.list, "--filter", "name="+names)...)
 		if err != nil {
@@ -111,7 +116,7 @@ func (c *containers) Sweep(ctx context.Context, alive func(run int) bool) {
 			name := strings.TrimSpace(line)
 			number, _, _ := strings.Cut(strings.TrimPrefix(name, names), "-")
 			if run, err := strconv.Atoi(number); err == nil && !alive(run) {
-				_, _ = c.run(ctx, append(kind.remove, name)...)
+				kind.remove(name)
 			}
 		}
 	}
@@ -131,50 +136,9 @@ func (s *containerSession) name(part string) string {
 
 func (s *containerSession) service(i int) string { return s.name(fmt.Sprintf("service-%d", i)) }
 
-func (s *containerSession) startServices(ctx context.Context) error {
-	if len(s.job.Services) == 0 {
-		return nil
-	}
-	if _, err := s.run(ctx, "network", "create", s.name("network")); err != nil {
-		return fmt.Errorf("network for the services: %w", err)
-	}
-	for i, service := range s.job.Services {
-		if err := s.pull(ctx, service); err != nil {
-			return err
-		}
-		args := []string{"run", "--detach", "--name", s.service(i), "--network", s.name("network")}
-		for _, alias := range aliases(service.Name, service.Alias) {
-			args = append(args, "--network-alias", alias)
-		}
-		variables := maps.Clone(s.job.Variables)
-		maps.Copy(variables, service.Variables)
-		file := filepath.Join(s.job.Scripts, fmt.Sprintf("service-%d.env", i))
-		if err := os.WriteFile(file, []byte(environmentFile(variables)), 0o600); err != nil {
-			return err
-		}
-		args = append(args, "--env-file", file)
-		if _, err := s.run(ctx, append(args, service.args(service.Command...)...)...); err != nil {
-			return fmt.Errorf("service %s: %w", service.Name, err)
-		}
-		s.job.Logf("Service %s", service.Name)
-	}
-	return nil
-}
-
-// environmentFile is what --env-file reads; it has no form for values with line breaks.
-func environmentFile(variables map[string]string) string {
-	var b strings.Builder
-	for _, key := range slices.Sorted(maps.Keys(variables)) {
-		if !strings.ContainsAny(variables[key], "\r\n") {
-			fmt.Fprintf(&b, "%s=%s\n", key, variables[key])
-		}
-	}
-	return b.String()
-}
-
 // pull pulls an image, by its `pull_policy`, or if it is missing.
 func (s *containerSession) pull(ctx context.Context, image Image) error {
-	policy := "if-not-present"
+	policy := cmp.Or(s.config.Containers.PullPolicy, "if-not-present")
 	if len(image.PullPolicy) > 0 {
 		policy = image.PullPolicy[0]
 	}
@@ -183,31 +147,35 @@ func (s *containerSession) pull(ctx context.Context, image Image) error {
 			return nil
 		}
 		if policy == "never" {
-			return fmt.Errorf("image %s is not on this machine, and its pull_policy is never", image.Name)
+			return fmt.Errorf("image %s is not on this machine, and the pull policy is never", image.Name)
 		}
 	}
 	s.job.Logf("Pulling %s", image.Name)
-	if _, err := s.run(ctx, "pull", "--quiet", image.Name); err != nil {
+	name := image.Name
+	if s.podman {
+		name = qualified(name)
+	}
+	pull := []string{"pull", "--quiet"}
+	if image.Platform != "" {
+		pull = append(pull, "--platform", image.Platform)
+	}
+	if _, err := s.run(ctx, append(pull, name)...); err != nil {
 		return fmt.Errorf("pull image %s: %w", image.Name, err)
 	}
 	return nil
 }
 
-// aliases are the host names of a service: of its image without tag, with / as "__" and as "-", and the given ones.
-func aliases(name, given string) []string {
-	name, _, _ = strings.Cut(name, "@")
-	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
-		name = name[:colon]
+// qualified is the name of an image with its registry: Docker Hub, if it names none. Podman does not take that for granted.
+func qualified(name string) string {
+	first, _, hasPath := strings.Cut(name, "/")
+	switch {
+	case !hasPath:
+		return "docker.io/library/" + name
+	case strings.ContainsAny(first, ".:") || first == "localhost":
+		return name
+	default:
+		return "docker.io/" + name
 	}
-	// A port in the registry's name cannot be in a host name.
-	if host, rest, found := strings.Cut(name, "/"); found {
-		host, _, _ = strings.Cut(host, ":")
-		name = host + "/" + rest
-	}
-	all := []string{strings.ReplaceAll(name, "/", "__"), strings.ReplaceAll(name, "/", "-")}
-	all = append(all, strings.FieldsFunc(given, func(r rune) bool { return r == ',' || r == ' ' })...)
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 // args is the end of a command line of `run`: the image's options, its name, and what runs in it.
@@ -247,7 +215,11 @@ func (s *containerSession) Run(ctx context.Context, script Script) (supervise.Ex
 	variables := maps.Clone(script.Variables)
 	// The files belong to a user that the image does not know.
 	variables["GIT_CONFIG_COUNT"], variables["GIT_CONFIG_KEY_0"], variables["GIT_CONFIG_VALUE_0"] = "1", "safe.directory", "*"
-	path, err := s.job.writeScript(script.Name, shPrologue+exports(variables)+script.Text)
+	text := shPrologue + exports(variables) + script.Text
+	if script.Terminal != nil {
+		text = exports(variables) + "export PS1=" + Quote(s.job.prompt()) + "\nif command -v bash >/dev/null; then exec bash --noprofile --norc; fi\nexec sh\n"
+	}
+	path, err := s.job.writeScript(script.Name, text)
 	if err != nil {
 		return supervise.Exit{}, err
 	}
@@ -258,8 +230,14 @@ func (s *containerSession) Run(ctx context.Context, script Script) (supervise.Ex
 		s.engine, "run", "--rm", "--name", s.name(script.Name), "--workdir", s.job.Project,
 		"--volume", s.job.Root + ":" + s.job.Root, "--volume", s.job.Sources + ":" + s.job.Sources + ":ro",
 	}
-	if len(s.job.Services) > 0 {
-		args = append(args, "--network", s.name("network"))
+	args = append(args, s.settings()...)
+	if script.Terminal != nil {
+		args = append(args, "--interactive")
+		if script.Terminal.TTY {
+			args = append(args, "--tty")
+		}
+		args = append(args, s.job.Image.args("sh", path)...)
+		return supervise.Exit{}, script.Terminal.run(ctx, args, s.job.Project, s.config.CallerEnv)
 	}
 	args = append(args, s.job.Image.args("sh", "-c", findShell, path)...)
 	return s.config.process(ctx, args, s.job.Project, s.config.CallerEnv, script.Output)
@@ -293,20 +271,60 @@ func open(root string) error {
 func (s *containerSession) Cleanup() {
 	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
 	defer cancel()
-	names := []string{s.name("script"), s.name("after_script")}
+	names := []string{s.name("script"), s.name("after_script"), s.name("shell")}
 	for i := range s.job.Services {
-		names = append(names, s.service(i))
+		names = append(names, s.service(i), s.waiter(i))
 	}
-	// What is not there needs no removal; what cannot be removed is found by the next run.
-	for _, name := range names {
-		_, _ = s.run(ctx, "rm", "--force", "--volumes", name)
-	}
-	if len(s.job.Services) > 0 {
+	s.remove(ctx, names...)
+	if s.ownNetwork() {
 		_, _ = s.run(ctx, "network", "rm", s.name("network"))
 	}
-	if uid := os.Getuid(); uid != 0 && filepath.Base(s.engine) == Docker {
+	uid := os.Getuid()
+	switch {
+	case uid == 0:
+	case s.podman:
+		// In rootless podman, files of the image's users belong to subordinate ids of the user.
+		_, _ = s.run(ctx, "unshare", "chown", "-R", "0:0", s.job.Root)
+	default:
 		owner := fmt.Sprintf("%d:%d", uid, os.Getgid())
 		_, _ = s.run(ctx, "run", "--rm", "--user", "0", "--volume", s.job.Root+":"+s.job.Root, "--entrypoint", "chown",
 			s.job.Image.Name, "-R", owner, s.job.Root)
 	}
+}
+
+// remove removes containers immediately: docker kills what it removes by force, podman first waits ten seconds. Containers that do
+// not exist are no error; what cannot be removed is found by the next run.
+func (c *containers) remove(ctx context.Context, names ...string) {
+	args := []string{"rm", "--force", "--volumes"}
+	if c.podman {
+		args = append(args, "--time", "0", "--ignore")
+	}
+	_, _ = c.run(ctx, append(args, names...)...)
+}
+
+// settings are the options of `run` that hold for the job and its services.
+func (s *containerSession) settings() []string {
+	var args []string
+	for _, volume := range s.config.Containers.Volumes {
+		args = append(args, "--volume", volume)
+	}
+	if s.config.Containers.Privileged {
+		args = append(args, "--privileged")
+	}
+	if network := s.network(); network != "" {
+		args = append(args, "--network", network)
+	}
+	return args
+}
+
+// network is the network of the job and its services: the one of the settings, or one of the job's own if it has services.
+func (s *containerSession) network() string {
+	if s.ownNetwork() {
+		return s.name("network")
+	}
+	return s.config.Containers.Network
+}
+
+func (s *containerSession) ownNetwork() bool {
+	return s.config.Containers.Network == "" && len(s.job.Services) > 0
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
@@ -38,6 +39,7 @@ type Session interface {
 
 // A Job is what an executor knows of a job. All texts have their variables expanded.
 type Job struct {
+	Name string
 	// Run is the number of the run, ID the number of the job in it.
 	Run, ID int
 	// Image is the job's image; nil if it names none.
@@ -74,6 +76,16 @@ type Script struct {
 	Variables map[string]string
 	// Output gets what the script writes to standard output and error.
 	Output io.Writer
+	// Terminal, if it is not nil, makes Run open a shell for a person instead of running Text. It ends when the person leaves it,
+	// not with the context.
+	Terminal *Terminal
+}
+
+// A Terminal is where a person types.
+type Terminal struct {
+	In, Out *os.File
+	// TTY says that it is a terminal indeed, not a pipe.
+	TTY bool
 }
 
 // Config is what an executor needs.
@@ -84,8 +96,16 @@ type Config struct {
 	Engine string
 	// Project is the project's folder: containers of several projects differ by it.
 	Project string
-	// CallerEnv is the environment of the caller, for docker and podman; JobEnv what jobs on this machine get of it.
-	CallerEnv, JobEnv []string
+	// CallerEnv is the environment of the caller, for docker and podman; JobEnv what jobs on this machine get of it, PassedEnv
+	// what they get because the user named it.
+	CallerEnv, JobEnv, PassedEnv []string
+	// CacheHome is the XDG_CACHE_HOME of the project's jobs on this machine: what linters and package managers keep there makes the
+	// next run fast.
+	CacheHome string
+	// NoSandbox lets jobs on this machine write wherever the user can; Writable are folders that they can write to anyway.
+	NoSandbox  bool
+	Writable   []string
+	Containers Containers
 	// Supervisor is the command line that calls [supervise.Main].
 	Supervisor []string
 	// Grace is how long a script may take to end after SIGTERM. Kill, when closed, ends scripts immediately.
@@ -93,11 +113,57 @@ type Config struct {
 	Kill  <-chan struct{}
 }
 
+// Containers are the settings of docker and podman.
+type Containers struct {
+	// Image is for jobs that name none.
+	Image string
+	// PullPolicy is for images without `pull_policy`: always, if-not-present or never.
+	PullPolicy string
+	// Volumes are mounts in the form of docker's --volume, Network an existing network; both are for jobs and services.
+	Volumes []string
+	Network string
+	// Privileged gives containers full access to the machine, which docker-in-docker needs.
+	Privileged bool
+}
+
+// Validate returns what is wrong with the settings.
+func (c Containers) Validate() error {
+	switch c.PullPolicy {
+	case "", "always", "if-not-present", "never":
+		return nil
+	}
+	return fmt.Errorf("there is no pull policy %q: always, if-not-present or never", c.PullPolicy)
+}
+
 // ErrNoEngine is the error of jobs that need a container engine where there is none.
 var ErrNoEngine = errors.New("neither docker nor podman works here")
 
+// RunsOnMachine reports whether a job runs as processes of this machine, without its services, and without its image if it names
+// one.
+func (c Config) RunsOnMachine(hasImage bool) bool {
+	switch c.Name {
+	case Shell:
+		return true
+	case Auto, "":
+		return !hasImage
+	}
+	return false
+}
+
+// HasEngine reports whether an executor can run jobs that name an image.
+func HasEngine(e Executor) bool {
+	if i, isInteractive := e.(*interactive); isInteractive {
+		e = i.Executor
+	}
+	a, isAutomatic := e.(automatic)
+	return !isAutomatic || a.containers != nil
+}
+
 // New returns the executor that the configuration names.
 func New(ctx context.Context, c Config) (Executor, error) {
+	if err := c.Containers.Validate(); err != nil {
+		return nil, err
+	}
 	switch c.Name {
 	case Shell:
 		return newShell(c)
@@ -132,7 +198,7 @@ func (a automatic) Prepare(ctx context.Context, job Job) (Session, error) {
 	case job.Image == nil:
 		return a.machine.Prepare(ctx, job)
 	case a.containers == nil:
-		return nil, ErrNoEngine
+		return nil, fmt.Errorf("image %s: %w", job.Image.Name, ErrNoEngine)
 	default:
 		return a.containers.Prepare(ctx, job)
 	}

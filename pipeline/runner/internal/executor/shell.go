@@ -6,14 +6,20 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
 )
 
-// shell runs jobs as processes of this machine.
+// shell runs jobs as processes of this machine. Each job has a HOME of its own; of the user's it shares caches of Go and
+// toolchains. With bubblewrap the rest of the disk is read-only.
 type shell struct {
 	config Config
 	bash   string
+	// once finds out about the machine, when the first job needs it.
+	once    sync.Once
+	shared  []string
+	sandbox sandbox
 }
 
 func newShell(c Config) (*shell, error) {
@@ -24,21 +30,38 @@ func newShell(c Config) (*shell, error) {
 	return &shell{config: c, bash: bash}, nil
 }
 
-func (s *shell) Prepare(_ context.Context, job Job) (Session, error) {
+func (s *shell) Prepare(ctx context.Context, job Job) (Session, error) {
+	s.once.Do(func() {
+		ctx := context.WithoutCancel(ctx)
+		var caches []string
+		s.shared, caches = machineFolders(ctx, s.config.CallerEnv)
+		if !s.config.NoSandbox {
+			s.sandbox = newSandbox(ctx, append(caches, s.config.Writable...))
+		}
+	})
 	if job.Image != nil {
 		job.Logf("Running on this machine, not in the image %s", job.Image.Name)
 	}
 	for _, service := range job.Services {
 		job.Logf("The service %s is not started: services need containers (--executor docker or podman)", service.Name)
 	}
-	return &shellSession{shell: s, job: job}, nil
+	environ, err := job.prepareHome(s.config.CacheHome, s.shared)
+	if err != nil {
+		return nil, err
+	}
+	session := &shellSession{shell: s, job: job, sandbox: s.sandbox.job(job, s.config.CacheHome, lookup(s.config.CallerEnv, "HOME"))}
+	// The later holds where a variable is set twice: what the user passes on by name beats the job's own folders.
+	session.environ = slices.Concat(s.config.JobEnv, environ, s.config.PassedEnv)
+	return session, nil
 }
 
 func (s *shell) Sweep(context.Context, func(int) bool) {}
 
 type shellSession struct {
 	*shell
-	job Job
+	job     Job
+	environ []string
+	sandbox sandbox
 }
 
 func (s *shellSession) Run(ctx context.Context, script Script) (supervise.Exit, error) {
@@ -47,12 +70,23 @@ func (s *shellSession) Run(ctx context.Context, script Script) (supervise.Exit, 
 		return supervise.Exit{}, err
 	}
 	// As GitLab's runner does for its shell executor: scripts can tell a machine that other jobs use, too, from a container.
-	environ := append(slices.Clone(s.config.JobEnv), "TMPDIR="+s.job.Temporary, "CI_SHARED_ENVIRONMENT=true")
+	environ := append(slices.Clone(s.environ), "CI_SHARED_ENVIRONMENT=true")
 	for key, value := range script.Variables {
 		environ = append(environ, key+"="+value)
 	}
-	// A variable that is set twice is the machine's and the job's: the job's holds.
-	return s.config.process(ctx, []string{s.bash, "--noprofile", "--norc", path}, s.job.Project, lastWins(environ), script.Output)
+	if script.Terminal != nil {
+		return supervise.Exit{}, script.Terminal.run(ctx, slices.Concat(s.sandbox, []string{s.bash, "--noprofile", "--norc"}), s.job.Project,
+			lastWins(append(environ, "PS1="+s.job.prompt())))
+	}
+	config := s.config
+	// The sandbox is around the supervisor, so that signals for the script's processes do not reach bubblewrap.
+	config.Supervisor = slices.Concat(s.sandbox, config.Supervisor)
+	output := &readOnlyDetector{Writer: script.Output}
+	exit, err := config.process(ctx, []string{s.bash, "--noprofile", "--norc", path}, s.job.Project, lastWins(environ), output)
+	if exit.Code != 0 && output.seen && len(s.sandbox) > 0 {
+		s.job.Logf("The job ran in a sandbox, in which only these folders are writable: %s; others with --writable FOLDER, all with --no-sandbox", s.sandbox.folders())
+	}
+	return exit, err
 }
 
 func (s *shellSession) Cleanup() {}
