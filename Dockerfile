@@ -10,15 +10,17 @@ COPY service ./
 ARG PACKAGE=./cmd/orders
 ARG VERSION=dev
 ARG COMMIT=unknown
-# Functions aligned to 8 bytes instead of 32 save 0.3 MB.
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
-      -ldflags "-s -w -funcalign=8 -X main.version=${VERSION} -X main.commit=${COMMIT}" \
+      -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" \
       -o /out/ "${PACKAGE}" \
-    && mkdir -p /out/etc/ssl/certs \
+    && mkdir -p /out/etc/ssl/certs /data \
     && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/
 
 FROM scratch
 COPY --from=build /out/ /
+# Without a setting the service keeps its data in the working folder, which its user must be able to write to.
+COPY --from=build --chown=65532:65532 /data /data
+WORKDIR /data
 # nonroot, by number: Kubernetes can only check a number against runAsNonRoot.
 USER 65532:65532
 EXPOSE 8080 8081

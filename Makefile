@@ -11,7 +11,7 @@ platform := $(bin)/platform
 export PATH := $(bin):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline approve test lint build run generate platform-up platform-down test-platform e2e bench-engine bench-pipeline bench-rollout bench-service clean commands
+.PHONY: help pipeline approve test lint build run generate platform-up platform-down test-platform e2e bench-engine bench-pipeline bench-rollout bench-service attack clean commands
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,6 @@ test: commands ## Run all tests, with the race detector and real parts
 	SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_CHROMIUM=1 go test -race -shuffle=on ./...
 	SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_CHROMIUM=1 go -C service test -race -shuffle=on ./...
 	SLIPWAY_REQUIRE_POSTGRES=1 go -C test test -race -shuffle=on ./...
-	go -C service test -run Allocations ./...
 	go -C platform test -race -shuffle=on ./...
 
 lint: commands ## Check the Go code and the pipeline's configuration
@@ -35,7 +34,7 @@ lint: commands ## Check the Go code and the pipeline's configuration
 	$(slipway) lint
 
 build: commands ## Build slipway, platform and the orders service into the cache folder
-	CGO_ENABLED=0 go -C service build -trimpath -ldflags "-s -w -funcalign=8" -o $(bin)/ ./cmd/orders
+	CGO_ENABLED=0 go -C service build -trimpath -ldflags "-s -w" -o $(bin)/ ./cmd/orders
 	@ls -l $(bin)
 
 run: ## Run the orders service alone, with SQLite, on http://127.0.0.1:8080
@@ -65,8 +64,12 @@ bench-pipeline: commands ## Measure what caches are worth to the test jobs: cold
 	go -C test test ./consumers -run '^$$' -bench Caches -benchtime 1x -timeout 30m
 
 bench-service: ## Measure what the service adds to net/http, as CPU time per request
-	go -C service build -trimpath -ldflags -funcalign=8 -o $(bin)/bench-service ./bench
+	go -C service build -trimpath -o $(bin)/bench-service ./bench
 	$(bin)/bench-service
+
+attack: ## Attack the service: slow bodies, poison charges, forwarded addresses, idle connections, a hanging issuer, a million rows
+	$(platform) deps postgresql
+	SLIPWAY_ATTACK=1 SLIPWAY_REQUIRE_POSTGRES=1 go -C service test -count=1 -timeout 10m -v -run TestAttack ./attack
 
 test-platform: commands ## Prove the platform: up, kill -9 of each part, healing, down without a trace
 	SLIPWAY_PLATFORM_TEST=1 go -C platform test -count=1 -timeout 20m -v -run TestMachine .

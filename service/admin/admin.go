@@ -41,6 +41,7 @@ type Options struct {
 // New returns the handler of the admin listener.
 func New(o Options) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", index)
 	mux.HandleFunc("GET /livez", o.livez)
 	mux.HandleFunc("GET /healthz", o.healthz)
 	mux.HandleFunc("GET /startupz", o.healthz)
@@ -57,6 +58,26 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/{name}", profile)
 	mux.HandleFunc("GET /debug/pprof/profile", cpuProfile)
 	return mux
+}
+
+// pages are what the index lists.
+var pages = []struct{ Path, Text string }{
+	{"/livez", "alive; also while it drains"}, {"/startupz", "started"}, {"/readyz", "ready: requests would succeed"}, {"/healthz", "started; asks nothing else"},
+	{"/version", "which program this is"}, {"/metrics", "metrics"}, {"/log/level", "the log level; PUT changes it"},
+	{"/faults", "faults that are injected; PUT and DELETE change them"}, {"/debug/pprof/", "profiles"},
+	{"/debug/flight", "what the runtime did in the last seconds; the first request begins to record"},
+}
+
+// index lists what there is.
+func index(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>Orders: admin</title>`+
+		`<style>:root{color-scheme:light dark;font:16px/1.6 system-ui,sans-serif}</style><h1>Orders: admin</h1><ul>`)
+	for _, p := range pages {
+		_, _ = fmt.Fprintf(w, `<li><a href="%s">%s</a> %s`, p.Path, p.Path, p.Text)
+	}
+	_, _ = fmt.Fprintln(w, "</ul></html>")
 }
 
 // livez is green as long as the process can answer; above all while it drains, or Kubernetes would kill it then.

@@ -28,6 +28,7 @@ const (
 	Paid      OrderStatus = "paid"
 	Paying    OrderStatus = "paying"
 	Pending   OrderStatus = "pending"
+	Rejected  OrderStatus = "rejected"
 )
 
 // Valid indicates whether the value is a known member of the OrderStatus enum.
@@ -42,6 +43,8 @@ func (e OrderStatus) Valid() bool {
 	case Paying:
 		return true
 	case Pending:
+		return true
+	case Rejected:
 		return true
 	default:
 		return false
@@ -59,7 +62,7 @@ type LineItem struct {
 
 // NewOrder defines model for NewOrder.
 type NewOrder struct {
-	// Currency ISO 4217.
+	// Currency ISO 4217, of those in use.
 	Currency string     `json:"currency"`
 	Customer string     `json:"customer"`
 	Items    []LineItem `json:"items"`
@@ -141,6 +144,7 @@ type ListOrdersParams struct {
 
 // CreateOrderParams defines parameters for CreateOrder.
 type CreateOrderParams struct {
+	// IdempotencyKey Visible ASCII characters.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
@@ -291,7 +295,7 @@ type ClientInterface interface {
 
 	// PayOrder Charge the customer
 	//
-	// Safe to repeat: an order is charged once. 402 when the provider declines; 503 when it does not answer, in which case the order stays in `paying` and the service itself asks again.
+	// Safe to repeat: an order is charged once. 402 when the provider declines; 422 when it rejects the charge, which the order can be changed for, or cancelled; 503 when it does not answer, in which case the order stays in `paying` and the service itself asks again.
 	//
 	// Corresponds with POST /v1/orders/{id}/pay (the `PayOrder` operationId).
 	PayOrder(ctx context.Context, id OrderID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -424,7 +428,7 @@ func (c *Client) CancelOrder(ctx context.Context, id OrderID, reqEditors ...Requ
 
 // PayOrder Charge the customer
 //
-// Safe to repeat: an order is charged once. 402 when the provider declines; 503 when it does not answer, in which case the order stays in `paying` and the service itself asks again.
+// Safe to repeat: an order is charged once. 402 when the provider declines; 422 when it rejects the charge, which the order can be changed for, or cancelled; 503 when it does not answer, in which case the order stays in `paying` and the service itself asks again.
 //
 // Corresponds with POST /v1/orders/{id}/pay (the `PayOrder` operationId).
 func (c *Client) PayOrder(ctx context.Context, id OrderID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -894,7 +898,7 @@ type ClientWithResponsesInterface interface {
 
 	// PayOrderWithResponse Charge the customer
 	//
-	// Safe to repeat: an order is charged once. 402 when the provider declines; 503 when it does not answer, in which case the order stays in `paying` and the service itself asks again.
+	// Safe to repeat: an order is charged once. 402 when the provider declines; 422 when it rejects the charge, which the order can be changed for, or cancelled; 503 when it does not answer, in which case the order stays in `paying` and the service itself asks again.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1388,7 +1392,7 @@ func (c *ClientWithResponses) CancelOrderWithResponse(ctx context.Context, id Or
 
 // PayOrderWithResponse Charge the customer
 //
-// Safe to repeat: an order is charged once. 402 when the provider declines; 503 when it does not answer, in which case the order stays in `paying` and the service itself asks again.
+// Safe to repeat: an order is charged once. 402 when the provider declines; 422 when it rejects the charge, which the order can be changed for, or cancelled; 503 when it does not answer, in which case the order stays in `paying` and the service itself asks again.
 //
 // Returns a wrapper object for the known response body format(s).
 //

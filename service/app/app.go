@@ -7,24 +7,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"go.uber.org/zap"
 
 	"gitlab.com/slipway-ci/slipway/service/admin"
 	"gitlab.com/slipway-ci/slipway/service/auth"
 	"gitlab.com/slipway-ci/slipway/service/config"
 	"gitlab.com/slipway-ci/slipway/service/httpapi"
-	"gitlab.com/slipway-ci/slipway/service/memory"
 	"gitlab.com/slipway-ci/slipway/service/order"
+	"gitlab.com/slipway-ci/slipway/service/page"
 	"gitlab.com/slipway-ci/slipway/service/payments"
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
-	"gitlab.com/slipway-ci/slipway/service/trace"
 )
 
 // App is one instance of the service.
@@ -39,12 +39,15 @@ type App struct {
 	config   *config.Config
 	cleanups cleanups
 
-	files       []string      // that the configuration came from
-	certificate *certificate  // nil without TLS
-	tracer      *trace.Tracer // nil without tracing
+	files       []string     // that the configuration came from
+	watcher     *watcher     // of these files
+	certificate *certificate // nil without TLS
+	traces      *telemetry.Traces
 	metrics     *telemetry.Metrics
 	auth        *auth.Authenticator
 	orders      *order.Service
+	provider    func() string // the state of the payment provider
+	born        time.Time
 	public      *httpapi.Server
 	addr, admin net.Addr
 	started     atomic.Bool
@@ -67,7 +70,7 @@ func New(source config.Source, build telemetry.Build, w io.Writer) (*App, error)
 		return nil, err
 	}
 	a := &App{source: source, build: build, config: &loaded.Config, files: loaded.Files, level: level, failed: make(chan error, 2),
-		metrics: telemetry.NewMetrics(build, time.Now())}
+		metrics: telemetry.NewMetrics(build), traces: telemetry.NoTraces(), born: time.Now()}
 	a.log, a.stopLog = telemetry.NewLogger(w, level, loaded.Log.Format)
 	if !loaded.Open() {
 		var tokens *auth.Tokens
@@ -80,9 +83,17 @@ func New(source config.Source, build telemetry.Build, w io.Writer) (*App, error)
 		if a.certificate, err = loadCertificate(loaded.HTTP.TLSCert, loaded.HTTP.TLSKey); err != nil {
 			return nil, err
 		}
-		a.files = append(a.files, loaded.HTTP.TLSCert, loaded.HTTP.TLSKey)
+		a.files = withCertificate(a.files, loaded.HTTP)
 	}
 	return a, nil
+}
+
+// withCertificate adds the files of the certificate to those that are watched.
+func withCertificate(files []string, c config.HTTP) []string {
+	if c.TLSCert == "" {
+		return files
+	}
+	return append(files, c.TLSCert, c.TLSKey)
 }
 
 // Addr is where the service listens for the public, AdminAddr for operators, once Start has returned.
@@ -113,7 +124,8 @@ func (a *App) Start(ctx context.Context) (err error) {
 		}
 	}()
 	a.cleanups.push("log", func(context.Context) error { return a.stopLog() })
-	if limit := memory.SetLimit(os.DirFS("/sys/fs/cgroup"), os.Getenv("GOMEMLIMIT")); limit > 0 {
+	// The garbage collector works harder near the container's limit, instead of being killed there.
+	if limit, err := memlimit.Set(memlimit.WithRatio(memoryShare)); err == nil && limit > 0 && limit < math.MaxInt64 {
 		a.log.Info("memory limit", zap.Int64("bytes", limit))
 	}
 	listener, err := listen(ctx, "http.addr", a.config.HTTP.Addr)
@@ -129,36 +141,52 @@ func (a *App) Start(ctx context.Context) (err error) {
 	a.admin = adminListener.Addr()
 	recorder := new(admin.Recorder)
 	a.cleanups.push("flight recorder", func(context.Context) error { recorder.Stop(); return nil })
-	a.serve("admin", adminListener, admin.New(admin.Options{Service: a, Build: a.build, Metrics: a.metrics, Level: a.level,
-		SetFault: a.setFault, Recorder: recorder}), adminWriteTimeout, nil)
+	a.serve("admin", adminListener, admin.New(admin.Options{Service: a, Build: a.build, Metrics: a.metrics.Handler(), Level: a.level,
+		SetFault: a.setFault, Recorder: recorder}), adminWriteTimeout, newConnections(maxAdminConns), nil)
+	if err := a.startDomain(ctx); err != nil {
+		return err
+	}
+	if a.public, err = httpapi.New(a.publicOptions(), limitsOf(a.config)); err != nil {
+		return err
+	}
+	conns := newConnections(a.config.HTTP.MaxConns)
+	a.metrics.Gauge("http_connections", "Connections of clients.", func() float64 { return float64(conns.count()) })
+	a.serve("public", listener, a.public, a.config.HTTP.PayTimeout+writeMargin, conns, a.certificate)
+	a.started.Store(true)
+	a.metrics.Reloaded(nil, time.Now())
+	a.announce()
+	return nil
+}
 
-	a.startTracer()
-
-	store, err := OpenStore(ctx, a.config.Database)
+// startDomain opens what orders need, and begins what the service does by itself.
+func (a *App) startDomain(ctx context.Context) (err error) {
+	c := a.config
+	a.traces, err = telemetry.NewTraces(ctx, telemetry.TraceOptions{Endpoint: c.Trace.Endpoint, Protocol: c.Trace.Protocol, Ratio: c.Trace.Ratio,
+		Build: a.build, Failed: func(spans int, err error) {
+			a.metrics.SpansLost(spans)
+			a.log.Warn("spans could not be sent", zap.Int("spans", spans), zap.Error(err))
+		}})
+	if err != nil {
+		return err
+	}
+	a.cleanups.push("traces", a.traces.Shutdown)
+	store, err := OpenStore(ctx, c.Database, a.traces)
 	if err != nil {
 		return err
 	}
 	a.cleanups.push("database", func(context.Context) error { return store.Close() })
-	if a.config.Database.Migrate {
-		if err := migrate(ctx, store, a.log); err != nil {
-			return err
-		}
+	if err := prepareSchema(ctx, store, c.Database, a.log); err != nil {
+		return err
 	}
-	a.orders = order.NewService(store, a.openPayments(), a.metrics, time.Now)
+	a.metrics.AddPool(store.Pool)
+	a.orders = order.NewService(a.metrics.Store(store), a.openPayments(), a.metrics, time.Now)
 	a.cleanups.push("workers", a.startWorkers())
-	stopWatching, err := a.watch(a.files)
-	if err != nil {
+	if a.watcher, err = newWatcher(a.files, a.log, a.Reload); err != nil {
 		return fmt.Errorf("watch configuration: %w", err)
 	}
-	a.cleanups.push("watcher", stopWatching)
-
-	a.public = httpapi.New(a.publicOptions(), limitsOf(a.config))
-	a.serve("public", listener, a.public, a.config.HTTP.PayTimeout+writeMargin, a.certificate)
-	a.started.Store(true)
-	a.metrics.Reloaded(nil, time.Now())
-	a.announce()
-	if _, err := memory.Trim(); err != nil {
-		a.log.Warn("memory", zap.Error(err))
+	a.cleanups.push("watcher", a.watcher.stop)
+	if a.auth != nil {
+		a.cleanups.push("authentication", func(context.Context) error { a.auth.Close(); return nil })
 	}
 	return nil
 }
@@ -172,42 +200,38 @@ func (a *App) setFault(f *httpapi.Fault) bool {
 	return true
 }
 
-func (a *App) startTracer() {
-	if a.config.Trace.Endpoint == "" {
-		return
-	}
-	a.tracer = trace.New(trace.Options{Endpoint: a.config.Trace.Endpoint, Ratio: a.config.Trace.Ratio, Service: "orders",
-		Version: a.build.Version, Failed: func(err error) { a.log.Warn("traces", zap.Error(err)) }})
-	a.metrics.Func("counter", "trace_spans_lost_total", "Spans that could not be sent.", func() float64 { return float64(a.tracer.Lost()) })
-	a.cleanups.push("tracer", a.tracer.Shutdown)
-}
-
 // openPayments returns the client of the provider that is configured, or the simulator.
 func (a *App) openPayments() order.Payments {
 	c := a.config.Payments
 	if c.URL == "" {
+		a.provider = func() string { return "simulated" }
 		return payments.Simulator{}
 	}
-	client := payments.NewClient(payments.Options{URL: c.URL, Token: string(c.Token), Timeout: c.Timeout, Retries: c.Retries, Trace: traceCall})
+	client := payments.NewClient(payments.Options{URL: c.URL, Token: string(c.Token), Timeout: c.Timeout, Retries: c.Retries,
+		Traces: a.traces, Breaker: a.metrics.Breaker})
+	a.provider = client.State
 	a.cleanups.push("payments", func(context.Context) error { client.Close(); return nil })
 	return client
 }
 
-// traceCall makes a call to another service a step of the trace that its request belongs to.
-func traceCall(r *http.Request) (end func(status int, err error)) {
-	span := trace.FromContext(r.Context()).Child(trace.Client, time.Now())
-	span.Context.Inject(r.Header)
-	return func(status int, err error) {
-		if !span.Recording() {
-			return
-		}
-		failure := ""
-		if err != nil {
-			failure = err.Error()
-		}
-		span.End(r.Method+" "+r.URL.Host, time.Now(), failure, trace.Attribute{Key: "http.request.method", Value: r.Method},
-			trace.Attribute{Key: "server.address", Value: r.URL.Host}, trace.Attribute{Key: "http.response.status_code", Value: status})
+// state is what the page says of the instance.
+func (a *App) state(ctx context.Context) page.State {
+	database, provider := page.Part{Name: "database", State: "answers"}, page.Part{Name: "payments", State: a.provider()}
+	if err := a.orders.Ready(ctx); err != nil {
+		database.State, database.Bad = "does not answer", true
 	}
+	switch provider.State {
+	case "closed":
+		provider.State = "answers"
+	case "open", "half-open":
+		provider.State, provider.Bad = "does not answer", true
+	}
+	instance := page.Part{Name: "instance", State: "serves"}
+	if a.Draining() {
+		instance.State, instance.Bad = "draining", true
+	}
+	return page.State{Version: a.build.Version, Uptime: time.Since(a.born), InFlight: a.public.InFlight(), Recent: a.metrics.Recent(),
+		Parts: []page.Part{instance, database, provider}}
 }
 
 func (a *App) announce() {
@@ -222,8 +246,8 @@ func (a *App) announce() {
 
 func (a *App) publicOptions() httpapi.Options {
 	c := a.config
-	o := httpapi.Options{Orders: a.orders, Log: a.log, Metrics: a.metrics, Tracer: a.tracer, Now: time.Now, MaxBody: int64(c.HTTP.MaxBody),
-		Timeout: c.HTTP.Timeout, PayTimeout: c.HTTP.PayTimeout, TLS: c.HTTP.TLSCert != "", Version: a.build.Version}
+	o := httpapi.Options{Orders: a.orders, Log: a.log, Metrics: a.metrics, Traces: a.traces, Now: time.Now, State: a.state,
+		MaxBody: int64(c.HTTP.MaxBody), Timeout: c.HTTP.Timeout, PayTimeout: c.HTTP.PayTimeout, TLS: c.HTTP.TLSCert != ""}
 	if a.auth != nil { // a nil pointer in an interface would not be nil
 		o.Auth = a.auth
 	}
@@ -231,7 +255,8 @@ func (a *App) publicOptions() httpapi.Options {
 }
 
 func limitsOf(c *config.Config) httpapi.Limits {
-	return httpapi.Limits{Rate: c.Rate.Limit, Burst: c.Rate.Burst, MaxInFlight: c.HTTP.MaxInFlight, CORSOrigins: c.HTTP.CORSOrigins}
+	return httpapi.Limits{Rate: c.Rate.Limit, Burst: c.Rate.Burst, MaxInFlight: c.HTTP.MaxInFlight, CORSOrigins: c.HTTP.CORSOrigins,
+		TrustedProxies: c.HTTP.TrustedProxies()}
 }
 
 // Stop ends the instance: it says that it is not ready, serves on for the drain delay, finishes what is under way within
@@ -270,12 +295,14 @@ const (
 	writeMargin       = 10 * time.Second // to write the answer, after the handler's time limit
 	adminWriteTimeout = 2 * time.Minute  // a CPU profile takes its time
 	maxHeaderBytes    = 16 << 10
+	maxAdminConns     = 64
+	memoryShare       = 0.9 // of the container's limit; the rest is for what Go does not count
 )
 
 // serve serves a handler until the cleanups run; over TLS when there is a certificate.
-func (a *App) serve(name string, l net.Listener, h http.Handler, writeTimeout time.Duration, cert *certificate) {
+func (a *App) serve(name string, l net.Listener, h http.Handler, writeTimeout time.Duration, conns *connections, cert *certificate) {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: zap.NewStdLog(a.log)}
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: zap.NewStdLog(a.log), ConnState: conns.note}
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
 	if cert != nil {

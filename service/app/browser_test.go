@@ -91,7 +91,7 @@ func TestBrowser(t *testing.T) {
 	value(t, ctx, chromedp.WaitVisible(chromedp.CSS("tbody tr")))
 	for what, expression := range map[string]string{
 		"one row of five cells":         `document.querySelectorAll("tbody tr").length === 1 && document.querySelectorAll("tbody td").length === 5`,
-		"the state":                     `document.querySelector("#state").textContent === "ready"`,
+		"the state":                     `document.querySelector("#parts dd").textContent === "serves"`,
 		"the version":                   `document.querySelector("#version").textContent === "v1.2.3"`,
 		"the style":                     `getComputedStyle(document.querySelector("td.amount")).textAlign === "right"`,
 		"the time in the reader's zone": `(t => t.textContent === new Date(t.dateTime).toLocaleString())(document.querySelector("time"))`,
@@ -118,8 +118,8 @@ func TestBrowser(t *testing.T) {
 	if err := i.Stop(context.Background()); err != nil {
 		t.Error(err)
 	}
-	value(t, ctx, chromedp.WaitVisible(chromedp.CSS("#state.bad")))
-	if state := value(t, ctx, chromedp.Text(chromedp.CSS("#state"))); state != "cannot be reached" {
+	value(t, ctx, chromedp.WaitVisible(chromedp.CSS("#parts dd.bad")))
+	if state := value(t, ctx, chromedp.Text(chromedp.CSS("#parts dd"))); state != "cannot be reached" {
 		t.Errorf("after the end the state is %q", state)
 	}
 }

@@ -289,3 +289,21 @@ func write(t *testing.T, path, content string) {
 		t.Fatal(err)
 	}
 }
+
+// TestReloadWatchesNewFiles names a secret file in a reload: from then on it is watched, and what needs a restart is told.
+func TestReloadWatchesNewFiles(t *testing.T) {
+	t.Parallel()
+	folder, secrets := t.TempDir(), t.TempDir()
+	file, keys := filepath.Join(folder, "orders.conf"), filepath.Join(secrets, "keys")
+	const shop, till = "key-of-the-shop-1", "key-of-the-till-2"
+	write(t, file, "api_keys: shop "+shop+" orders:read\n")
+	write(t, keys, "till "+till+" orders:read\n")
+	i := start(t, settings{"CONFIG": file})
+	write(t, file, "api_keys_file: "+keys+"\nhttp.max_body: 2048\n")
+	eventually(t, "the keys of the new file", func() bool { return i.get(t, "/v1/orders", "X-API-Key", till).status == http.StatusOK })
+	write(t, keys, "shop "+shop+" orders:read\n")
+	eventually(t, "the change of the new file", func() bool { return i.get(t, "/v1/orders", "X-API-Key", shop).status == http.StatusOK })
+	if !strings.Contains(i.probe(t, "/metrics").body, "config_settings_need_restart 1") {
+		t.Error("the metrics do not tell that a setting needs a restart")
+	}
+}

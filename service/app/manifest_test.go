@@ -16,7 +16,9 @@ import (
 const manifest = "../../k8s/base/deployment.yaml"
 
 type probe struct {
-	HTTPGet struct{ Path, Port string } `yaml:"httpGet"`
+	HTTPGet  struct{ Path, Port string } `yaml:"httpGet"`
+	Period   int                         `yaml:"periodSeconds"`
+	Failures int                         `yaml:"failureThreshold"`
 }
 
 // TestManifest reads the numbers that the service and its manifest must agree on.
@@ -28,6 +30,7 @@ func TestManifest(t *testing.T) {
 	}
 	var deployment struct {
 		Spec struct {
+			Deadline int `yaml:"progressDeadlineSeconds"`
 			Template struct {
 				Spec struct {
 					Grace      int `yaml:"terminationGracePeriodSeconds"`
@@ -64,6 +67,13 @@ func TestManifest(t *testing.T) {
 	const margin = 3 * time.Second // to start the end and to be gone
 	if grace := time.Duration(pod.Grace) * time.Second; c.Shutdown.Drain+c.Shutdown.Timeout+margin > grace {
 		t.Errorf("the drain delay %v and the budget %v do not fit into the grace period of %v", c.Shutdown.Drain, c.Shutdown.Timeout, grace)
+	}
+	startup := time.Duration(container.StartupProbe.Period*container.StartupProbe.Failures) * time.Second
+	if deadline := time.Duration(deployment.Spec.Deadline) * time.Second; c.Database.MigrateTimeout+margin > startup || startup > deadline {
+		t.Errorf("migrations may take %v, the startup probe waits %v, the rollout %v: each must be longer than the one before", c.Database.MigrateTimeout, startup, deadline)
+	}
+	if len(c.HTTP.TrustedProxies()) == 0 {
+		t.Error("the manifest trusts no proxy: behind one all clients would share a rate limit")
 	}
 	ports := map[string]string{}
 	for _, p := range container.Ports {

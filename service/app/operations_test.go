@@ -82,9 +82,9 @@ func TestPatch(t *testing.T) {
 		{"an old version", `"1"`, `{}`, http.StatusPreconditionFailed},
 		{"a weak tag matches nothing", `W/"4"`, `{}`, http.StatusPreconditionFailed},
 		{"no list of tags", `4`, `{}`, http.StatusBadRequest},
-		{"items cannot be removed", `"4"`, `{"items":null}`, http.StatusBadRequest},
+		{"items cannot be removed", `"4"`, `{"items":null}`, http.StatusUnprocessableEntity},
 		{"no items", `"4"`, `{"items":[]}`, http.StatusUnprocessableEntity},
-		{"what is not for changing", `"4"`, `{"customer":"bob"}`, http.StatusBadRequest},
+		{"what is not for changing", `"4"`, `{"customer":"bob"}`, http.StatusUnprocessableEntity},
 	}
 	for _, test := range tests {
 		var headers []string

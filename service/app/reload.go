@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -48,12 +49,18 @@ func (a *App) reload() error {
 	if a.auth == nil && next.APIKeys != "" {
 		needRestart = append(needRestart, "api_keys (the first ones)")
 	}
+	if err := a.public.SetLimits(limitsOf(next)); err != nil {
+		return err
+	}
+	if err := a.watcher.watch(withCertificate(loaded.Files, a.config.HTTP)); err != nil {
+		return fmt.Errorf("watch configuration: %w", err)
+	}
 	if a.auth != nil {
 		a.auth.SetKeys(keys)
 	}
 	a.config = next
 	a.level.SetLevel(level.Level())
-	a.public.SetLimits(limitsOf(next))
+	a.metrics.RestartNeeded(len(needRestart))
 	a.log.Info("configuration loaded")
 	if len(needRestart) > 0 {
 		a.log.Warn("these settings need a restart", zap.Strings("settings", needRestart))

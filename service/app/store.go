@@ -7,7 +7,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
 
 	"gitlab.com/slipway-ci/slipway/service/config"
@@ -20,16 +19,21 @@ import (
 // Store is what the application needs of a store besides what the domain does.
 type Store interface {
 	order.Store
+	// Migrate brings the schema up to date and returns the names of the migrations that it applied.
 	Migrate(ctx context.Context) (applied []string, err error)
+	// Migrated reports whether the schema is up to date.
+	Migrated(ctx context.Context) (bool, error)
+	// Pool returns how the connections are used.
+	Pool() telemetry.Pool
 	Close() error
 }
 
 // OpenStore opens the store that the configuration names.
-func OpenStore(ctx context.Context, c config.Database) (Store, error) {
+func OpenStore(ctx context.Context, c config.Database, traces *telemetry.Traces) (Store, error) {
 	if path := c.Path(); path != "" {
-		return sqlite.Open(ctx, path)
+		return sqlite.Open(ctx, path, traces)
 	}
-	return postgres.Open(ctx, string(c.URL), c.MaxConns)
+	return postgres.Open(ctx, string(c.URL), c.MaxConns, traces)
 }
 
 // MigrateOnly opens the store, brings its schema up to date and closes it; it logs to w.
@@ -38,38 +42,47 @@ func MigrateOnly(ctx context.Context, c config.Config, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	store, err := OpenStore(ctx, c.Database)
+	store, err := OpenStore(ctx, c.Database, telemetry.NoTraces())
 	if err != nil {
 		return err
 	}
+	c.Database.Migrate = true
 	log, stop := telemetry.NewLogger(w, level, c.Log.Format)
-	return errors.Join(migrate(ctx, store, log), store.Close(), stop())
+	return errors.Join(prepareSchema(ctx, store, c.Database, log), store.Close(), stop())
 }
 
-const (
-	migrateBudget = 60 * time.Second
-	migratePause  = time.Second
-)
+const schemaPause = time.Second
 
-// migrate brings the schema up to date. A database that does not answer yet is waited for: it may be starting, too.
-func migrate(ctx context.Context, store Store, log *zap.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, migrateBudget)
+var errNotMigrated = errors.New("the schema is not up to date: orders migrate has not run yet")
+
+// prepareSchema brings the schema up to date, or waits until somebody else has (database.migrate=false). A database that
+// does not answer yet is waited for: it may be starting, too.
+func prepareSchema(ctx context.Context, store Store, c config.Database, log *zap.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, c.MigrateTimeout)
 	defer cancel()
-	for {
+	prepare := func() error {
 		applied, err := store.Migrate(ctx)
-		var unreachable *pgconn.ConnectError
-		switch {
-		case err == nil:
-			if len(applied) > 0 {
-				log.Info("migrated", zap.Strings("applied", applied))
+		if len(applied) > 0 {
+			log.Info("migrated", zap.Strings("applied", applied))
+		}
+		return err
+	}
+	if !c.Migrate {
+		prepare = func() error {
+			if done, err := store.Migrated(ctx); err != nil || done {
+				return err
 			}
-			return nil
-		case !errors.As(err, &unreachable):
+			return errNotMigrated
+		}
+	}
+	for {
+		err := prepare()
+		if err == nil || !errors.Is(err, order.ErrUnavailable) && !errors.Is(err, errNotMigrated) {
 			return err
 		}
-		log.Warn("the database does not answer yet", zap.Error(err))
-		if pause(ctx, migratePause); ctx.Err() != nil {
-			return fmt.Errorf("%w (gave up after %s)", err, migrateBudget)
+		log.Warn("the database is not ready", zap.Error(err))
+		if pause(ctx, schemaPause); ctx.Err() != nil {
+			return fmt.Errorf("%w (gave up after %s, database.migrate_timeout)", err, c.MigrateTimeout)
 		}
 	}
 }

@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -12,50 +14,76 @@ import (
 // settle is how long files must be quiet before they are read: editors and kubelet change several at once.
 const settle = 200 * time.Millisecond
 
-// watch reloads when a file changes that the configuration came from. It watches the folders: an editor replaces a file,
+// watcher reloads when a file changes that the configuration came from. It watches the folders: an editor replaces a file,
 // and Kubernetes replaces the link ..data that all files of a ConfigMap or Secret go through, so the file itself would be
 // watched once and never again.
-func (a *App) watch(files []string) (stop func(context.Context) error, err error) {
-	watcher, err := fsnotify.NewWatcher()
+type watcher struct {
+	notify *fsnotify.Watcher
+	done   chan struct{}
+	mu     sync.Mutex
+	names  map[string]bool
+}
+
+func newWatcher(files []string, log *zap.Logger, reload func() error) (*watcher, error) {
+	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
 	}
+	w := &watcher{notify: notify, done: make(chan struct{})}
+	if err := w.watch(files); err != nil {
+		return nil, errors.Join(err, notify.Close())
+	}
+	go w.run(log, reload)
+	return w, nil
+}
+
+// watch changes which files are watched.
+func (w *watcher) watch(files []string) error {
 	names := map[string]bool{}
+	var errs []error
 	for _, file := range files {
 		folder := filepath.Dir(file)
 		names[filepath.Clean(file)], names[filepath.Join(folder, "..data")] = true, true
-		if err := watcher.Add(folder); err != nil {
-			_ = watcher.Close() // the first error counts
-			return nil, err
+		errs = append(errs, w.notify.Add(folder))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.names = names
+	return errors.Join(errs...)
+}
+
+func (w *watcher) watches(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.names[filepath.Clean(name)]
+}
+
+func (w *watcher) run(log *zap.Logger, reload func() error) {
+	defer close(w.done)
+	quiet := time.NewTimer(time.Hour)
+	defer quiet.Stop()
+	quiet.Stop()
+	for {
+		select {
+		case event, open := <-w.notify.Events:
+			if !open {
+				return
+			}
+			if w.watches(event.Name) && !event.Has(fsnotify.Chmod) {
+				quiet.Reset(settle)
+			}
+		case err := <-w.notify.Errors:
+			if err != nil {
+				log.Warn("watch configuration", zap.Error(err))
+			}
+		case <-quiet.C:
+			_ = reload() // it has logged the error and counted it
 		}
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		quiet := time.NewTimer(time.Hour)
-		defer quiet.Stop()
-		quiet.Stop()
-		for {
-			select {
-			case event, open := <-watcher.Events:
-				if !open {
-					return
-				}
-				if names[filepath.Clean(event.Name)] && !event.Has(fsnotify.Chmod) {
-					quiet.Reset(settle)
-				}
-			case err := <-watcher.Errors:
-				if err != nil {
-					a.log.Warn("watch configuration", zap.Error(err))
-				}
-			case <-quiet.C:
-				_ = a.Reload() // it has logged the error and counted it
-			}
-		}
-	}()
-	return func(context.Context) error {
-		err := watcher.Close()
-		<-done
-		return err
-	}, nil
+}
+
+func (w *watcher) stop(context.Context) error {
+	err := w.notify.Close()
+	<-w.done
+	return err
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
 const (
@@ -33,6 +35,8 @@ func (a *App) startWorkers() (stop func(context.Context) error) {
 	}
 	every(reconcileEvery, a.reconcile)
 	every(forgetEvery, a.forgetKeys)
+	a.metrics.Sample(time.Now())
+	every(telemetry.SampleEvery, func(context.Context) { a.metrics.Sample(time.Now()) })
 	return func(context.Context) error {
 		cancel()
 		running.Wait()

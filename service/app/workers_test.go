@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -10,9 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
 
+	"gitlab.com/slipway-ci/slipway/service/config"
 	"gitlab.com/slipway-ci/slipway/service/order"
 	"gitlab.com/slipway-ci/slipway/service/sqlite"
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
@@ -32,7 +34,7 @@ func (m *moody) Charge(_ context.Context, c order.Charge) (string, error) {
 func TestWorkers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "orders.db")
 	synctest.Test(t, func(t *testing.T) {
-		store, err := sqlite.Open(t.Context(), path)
+		store, err := sqlite.Open(t.Context(), path, noop.NewTracerProvider())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +44,7 @@ func TestWorkers(t *testing.T) {
 		}
 		provider := new(moody)
 		provider.failures.Store(2)
-		a := &App{log: zap.NewNop(), metrics: telemetry.NewMetrics(telemetry.Build{}, time.Now())}
+		a := &App{log: zap.NewNop(), metrics: telemetry.NewMetrics(telemetry.Build{})}
 		a.orders = order.NewService(store, provider, a.metrics, time.Now)
 		stop := a.startWorkers()
 		placed := order.NewOrder{Customer: "ann", Currency: "EUR", Items: []order.LineItem{{SKU: "a", Quantity: 1, UnitPrice: 1}}}
@@ -101,22 +103,36 @@ func (s *starting) Migrate(context.Context) ([]string, error) {
 	return []string{"00001_orders.sql"}, nil
 }
 
+func (s *starting) Migrated(context.Context) (bool, error) {
+	s.refusals--
+	return s.refusals < 0, nil
+}
+
 func TestMigrateWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		away := &pgconn.ConnectError{}
+		away := fmt.Errorf("%w: no route", order.ErrUnavailable)
+		c := config.Database{Migrate: true, MigrateTimeout: time.Minute}
 		begun := time.Now()
-		if err := migrate(t.Context(), &starting{refusals: 10, err: away}, zap.NewNop()); err != nil || time.Since(begun) != 10*time.Second {
+		if err := prepareSchema(t.Context(), &starting{refusals: 10, err: away}, c, zap.NewNop()); err != nil || time.Since(begun) != 10*time.Second {
 			t.Errorf("a database that starts: %v after %v", err, time.Since(begun))
 		}
 		begun = time.Now()
-		err := migrate(t.Context(), &starting{refusals: 1000, err: away}, zap.NewNop())
-		if err == nil || !strings.Contains(err.Error(), "gave up after 1m0s") || time.Since(begun) != migrateBudget {
+		err := prepareSchema(t.Context(), &starting{refusals: 1000, err: away}, c, zap.NewNop())
+		if err == nil || !strings.Contains(err.Error(), "gave up after 1m0s") || time.Since(begun) != c.MigrateTimeout {
 			t.Errorf("a database that never answers: %v after %v", err, time.Since(begun))
 		}
 		broken := errors.New("syntax error")
-		if err := migrate(t.Context(), &starting{refusals: 1, err: broken}, zap.NewNop()); !errors.Is(err, broken) {
+		if err := prepareSchema(t.Context(), &starting{refusals: 1, err: broken}, c, zap.NewNop()); !errors.Is(err, broken) {
 			t.Errorf("a migration that is wrong: %v", err)
+		}
+		c.Migrate = false // a Job migrates
+		begun = time.Now()
+		if err := prepareSchema(t.Context(), &starting{refusals: 10}, c, zap.NewNop()); err != nil || time.Since(begun) != 10*time.Second {
+			t.Errorf("a schema that somebody else migrates: %v after %v", err, time.Since(begun))
+		}
+		if err := prepareSchema(t.Context(), &starting{refusals: 1000}, c, zap.NewNop()); !errors.Is(err, errNotMigrated) {
+			t.Errorf("a schema that nobody migrates: %v", err)
 		}
 	})
 }

@@ -2,7 +2,9 @@ package auth
 
 import (
 	"context"
+	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,162 +12,231 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 )
 
 const (
 	jwksTimeout = 3 * time.Second
 	jwksBytes   = 1 << 20
-	jwksFresh   = time.Hour        // after which the keys are read again
-	jwksPause   = 30 * time.Second // between attempts, so that tokens with made-up keys cause no flood
-	leeway      = 30 * time.Second // for clocks that differ
+	jwksFresh   = time.Hour              // after which the keys are read again
+	jwksPause   = 30 * time.Second       // between attempts, so that tokens with made-up keys cause no flood
+	jwksWait    = 250 * time.Millisecond // for which a token with an unknown key waits for the issuer while others are known
+	leeway      = 30 * time.Second       // for clocks that differ
+	minRSABits  = 2048                   // RFC 7518, 3.3
 )
 
-// Tokens finds the client of a JWT (RFC 7519) by the issuer's published keys (RFC 7517). Signatures are asymmetric only:
-// a published key can never serve as a secret.
+// algorithms are asymmetric only: a published key can never serve as a secret.
+var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
+	jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
+
+// Tokens finds the client of a JWT (RFC 7519) by the issuer's published keys (RFC 7517). go-jose reads and verifies; here is
+// when the keys are read: known ones verify at once, also while they are read again, which no other token waits for.
 type Tokens struct {
 	url, issuer, audience string
 	client                *http.Client
 	now                   func() time.Time
+	background            sync.WaitGroup
+	stop                  context.CancelFunc
+	stopped               context.Context // of the reads, which serve more than one request
 
-	mu      sync.Mutex // also held while the keys are read: one request at a time
-	keys    []jwk
-	read    time.Time // when the keys were read
-	attempt time.Time // when that was tried last
+	mu      sync.Mutex
+	keys    []jose.JSONWebKey
+	read    time.Time     // when the keys were read
+	attempt time.Time     // when that was tried last
+	reading chan struct{} // closed when the attempt under way ends; nil without one
+	err     error         // of the last attempt
 }
 
-// NewTokens accepts tokens of the issuer for the audience, signed with a key that is published at url.
+// NewTokens accepts tokens of the issuer for the audience, signed with a key that is published at url. Close it.
 func NewTokens(url, issuer, audience string, now func() time.Time) *Tokens {
-	return &Tokens{url: url, issuer: issuer, audience: audience, now: now, client: &http.Client{Timeout: jwksTimeout}}
+	t := &Tokens{url: url, issuer: issuer, audience: audience, now: now, client: &http.Client{Timeout: jwksTimeout}}
+	t.stopped, t.stop = context.WithCancel(context.Background())
+	return t
 }
 
-// claims are the parts of a token that matter here (RFC 7519, 4.1). Scopes come as `scope` (RFC 8693) or `scp`.
-type claims struct {
-	Issuer    string   `json:"iss"`
-	Subject   string   `json:"sub"`
-	Audience  oneOrAll `json:"aud"`
-	Expiry    float64  `json:"exp"`
-	NotBefore float64  `json:"nbf"`
-	Scope     string   `json:"scope"`
-	Scp       []string `json:"scp"`
+// scopes come as `scope` (RFC 8693), a text, or as `scp`: a list, or a text as well (Entra ID).
+type scopes struct {
+	Scope string    `json:"scope"`
+	Scp   textOrAll `json:"scp"`
 }
 
-// oneOrAll is a list, or its only member.
-type oneOrAll []string
+type textOrAll []string
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (o *oneOrAll) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*o = oneOrAll{one}
+func (t *textOrAll) UnmarshalJSON(b []byte) error {
+	var text string
+	if json.Unmarshal(b, &text) == nil {
+		*t = strings.Fields(text)
 		return nil
 	}
-	return json.Unmarshal(b, (*[]string)(o))
+	return json.Unmarshal(b, (*[]string)(t))
 }
 
 // Find returns the client that the token names, [ErrWrong] or [ErrUnavailable].
 func (t *Tokens) Find(ctx context.Context, raw string) (Client, error) {
-	parts := strings.Split(raw, ".")
-	if len(parts) != 3 {
+	token, err := jwt.ParseSigned(raw, algorithms)
+	if err != nil || len(token.Headers) != 1 {
 		return Client{}, ErrWrong
 	}
-	var header struct {
-		Alg, Kid string
-		Crit     []string
+	keys, refreshed := t.known()
+	c, known := t.verify(token, keys)
+	if !known {
+		if keys, err = t.await(ctx, refreshed, len(keys) > 0); err != nil {
+			return Client{}, err
+		}
+		c, _ = t.verify(token, keys)
 	}
-	var signature base64URL
-	// What is critical must be understood (RFC 7515, 4.1.11), and nothing is, here.
-	if decode(parts[0], &header) != nil || signature.UnmarshalText([]byte(parts[2])) != nil || header.Crit != nil {
+	if c.Name == "" {
 		return Client{}, ErrWrong
 	}
-	key, err := t.key(ctx, header.Kid)
-	if err != nil {
-		return Client{}, err
-	}
-	verify, ok := key.verify[header.Alg] // the key decides which algorithms there are, never the token alone
-	if !ok || !verify([]byte(raw[:len(parts[0])+1+len(parts[1])]), signature) {
-		return Client{}, ErrWrong
-	}
-	var c claims
-	if decode(parts[1], &c) != nil || !t.accepts(c) {
-		return Client{}, ErrWrong
-	}
-	return Client{Name: c.Subject, Scopes: append(strings.Fields(c.Scope), c.Scp...)}, nil
+	return c, nil
 }
 
-func (t *Tokens) accepts(c claims) bool {
-	now := float64(t.now().Unix())
-	return c.Issuer == t.issuer && slices.Contains(c.Audience, t.audience) && c.Subject != "" &&
-		now < c.Expiry+leeway.Seconds() && now >= c.NotBefore-leeway.Seconds()
-}
-
-// decode reads a part of a token: JSON in base64url.
-func decode(part string, into any) error {
-	var b base64URL
-	if err := b.UnmarshalText([]byte(part)); err != nil {
-		return err
+// verify returns the client of a token that one of the keys has signed and whose claims are right. known is false when
+// another set of keys could have the right one.
+func (t *Tokens) verify(token *jwt.JSONWebToken, keys []jose.JSONWebKey) (c Client, known bool) {
+	header := token.Headers[0]
+	for _, key := range keys {
+		if header.KeyID != "" && key.KeyID != header.KeyID || key.Algorithm != "" && key.Algorithm != header.Algorithm {
+			continue
+		}
+		var claims jwt.Claims
+		var allowed scopes
+		if token.Claims(key.Key, &claims, &allowed) != nil {
+			known = known || header.KeyID != ""
+			continue
+		}
+		expected := jwt.Expected{Issuer: t.issuer, AnyAudience: jwt.Audience{t.audience}, Time: t.now()}
+		if claims.Expiry == nil || claims.ValidateWithLeeway(expected, leeway) != nil {
+			return Client{}, true
+		}
+		return Client{Name: claims.Subject, Scopes: append(strings.Fields(allowed.Scope), allowed.Scp...)}, true
 	}
-	return json.Unmarshal(b, into)
+	return Client{}, known
 }
 
-// key returns the published key with the id; without an id the only one.
-func (t *Tokens) key(ctx context.Context, id string) (*jwk, error) {
+// known returns the keys that were read, and begins to read them again when they are old. The channel is closed when the
+// read that is under way ends.
+func (t *Tokens) known() (keys []jose.JSONWebKey, refreshed <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.now()
-	key := find(t.keys, id)
-	if (key == nil || now.Sub(t.read) > jwksFresh) && now.Sub(t.attempt) >= jwksPause {
-		t.attempt = now
-		keys, err := t.fetch(ctx)
-		switch {
-		case err == nil:
-			t.keys, t.read = keys, now
-			key = find(keys, id)
-		case key == nil:
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-		} // otherwise the issuer is away: the known key serves on
+	if t.keys != nil && t.now().Sub(t.read) > jwksFresh {
+		t.begin()
 	}
-	if key == nil {
-		return nil, ErrWrong
-	}
-	return key, nil
+	return t.keys, t.reading
 }
 
-func find(keys []jwk, id string) *jwk {
-	if id == "" && len(keys) == 1 {
-		return &keys[0]
+// await returns the keys after a read that began now or is under way; not for long when tokens with other keys are served
+// meanwhile.
+func (t *Tokens) await(ctx context.Context, refreshed <-chan struct{}, served bool) ([]jose.JSONWebKey, error) {
+	t.mu.Lock()
+	if refreshed == nil {
+		refreshed = t.begin()
 	}
-	i := slices.IndexFunc(keys, func(k jwk) bool { return k.id == id })
-	if i < 0 {
+	t.mu.Unlock()
+	if refreshed != nil {
+		limit := jwksTimeout
+		if served {
+			limit = jwksWait
+		}
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		select {
+		case <-refreshed:
+		case <-timer.C:
+			return nil, fmt.Errorf("%w: %s does not answer", ErrUnavailable, t.url)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err != nil && (refreshed != nil || t.keys == nil) {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, t.err)
+	}
+	return t.keys, nil
+}
+
+// begin begins to read the keys, unless that was tried just now; then it returns nil. t.mu is held.
+func (t *Tokens) begin() <-chan struct{} {
+	if t.reading != nil {
+		return t.reading
+	}
+	if t.now().Sub(t.attempt) < jwksPause || t.stopped.Err() != nil {
 		return nil
 	}
-	return &keys[i]
+	t.attempt = t.now()
+	done := make(chan struct{})
+	t.reading = done
+	t.background.Go(func() {
+		keys, err := t.fetch(t.stopped)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.err = err; err == nil {
+			t.keys, t.read = keys, t.now()
+		} // otherwise the issuer is away: the known keys serve on
+		t.reading = nil
+		close(done)
+	})
+	return done
 }
 
-func (t *Tokens) fetch(ctx context.Context) (keys []jwk, err error) {
-	// The answer serves others, too: it must not end because this client has gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jwksTimeout)
-	defer cancel()
+func (t *Tokens) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url, nil)
 	if err != nil {
-		return keys, err
+		return nil, err
 	}
 	response, err := t.client.Do(request)
 	if err != nil {
-		return keys, err
+		return nil, err
 	}
 	defer response.Body.Close() //nolint:errcheck // only read
 	if response.StatusCode != http.StatusOK {
-		return keys, fmt.Errorf("%s answers %s", t.url, response.Status)
+		return nil, fmt.Errorf("%s answers %s", t.url, response.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, jwksBytes))
 	if err != nil {
-		return keys, err
+		return nil, err
 	}
-	if keys, err = parseKeys(body); err != nil {
+	keys, err := parseKeys(body)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.url, err)
 	}
 	return keys, nil
 }
 
-// Close ends idle connections.
-func (t *Tokens) Close() { t.client.CloseIdleConnections() }
+// parseKeys reads a set of keys. Those of kinds that are unknown here, or not for signatures, are left out, as RFC 7517
+// says; so are private, symmetric and small ones.
+func parseKeys(document []byte) ([]jose.JSONWebKey, error) {
+	var set struct{ Keys []json.RawMessage }
+	if err := json.Unmarshal(document, &set); err != nil {
+		return nil, err
+	}
+	var keys []jose.JSONWebKey
+	for _, one := range set.Keys {
+		var key jose.JSONWebKey
+		if key.UnmarshalJSON(one) != nil || !key.Valid() || !key.IsPublic() || key.Use != "" && key.Use != "sig" {
+			continue
+		}
+		if public, ok := key.Key.(*rsa.PublicKey); ok && public.N.BitLen() < minRSABits {
+			continue
+		}
+		if key.Algorithm != "" && !slices.Contains(algorithms, jose.SignatureAlgorithm(key.Algorithm)) {
+			continue
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("there is no key that signatures can be verified with")
+	}
+	return keys, nil
+}
+
+// Close ends what is under way and closes idle connections.
+func (t *Tokens) Close() {
+	t.stop()
+	t.background.Wait()
+	t.client.CloseIdleConnections()
+}

@@ -17,8 +17,8 @@ import (
 
 // The limits of the ratios.
 const (
-	maxRatio       = 1.45
-	maxTracedRatio = 1.75
+	maxRatio       = 1.8
+	maxTracedRatio = 1.8
 )
 
 func main() {

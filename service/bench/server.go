@@ -21,7 +21,6 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/payments"
 	"gitlab.com/slipway-ci/slipway/service/sqlite"
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
-	"gitlab.com/slipway-ci/slipway/service/trace"
 )
 
 // serverCPU and clientCPU keep the two from each other's caches.
@@ -29,6 +28,9 @@ const (
 	serverCPU = 0
 	clientCPU = 1
 )
+
+// tracedRatio is the share of the requests that are recorded, the service's default.
+const tracedRatio = 0.1
 
 // orderID names the one order that is asked for.
 const orderID = "01a1fb9a-fe51-73c1-b5e5-35bd9d5446ca"
@@ -109,18 +111,18 @@ func handlerOf(name, dir string) (http.Handler, error) {
 		return bare(), nil
 	}
 	var store order.Store = oneOrder{}
-	var tracer *trace.Tracer
+	traces := telemetry.NoTraces()
 	switch name {
 	case "orders":
 	case "orders-traced":
-		collector := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		endpoint, err := startCollector()
 		if err != nil {
 			return nil, err
 		}
-		go func() { _ = (&http.Server{Handler: collector, ReadHeaderTimeout: time.Second}).Serve(l) }() // ends with the process
-		tracer = trace.New(trace.Options{Endpoint: "http://" + l.Addr().String(), Ratio: 0.1, Service: "orders",
-			Failed: func(err error) { fmt.Fprintln(os.Stderr, err) }})
+		if traces, err = telemetry.NewTraces(context.Background(), telemetry.TraceOptions{Endpoint: endpoint, Ratio: tracedRatio,
+			Failed: func(_ int, err error) { fmt.Fprintln(os.Stderr, err) }}); err != nil {
+			return nil, err
+		}
 	case "orders-sqlite":
 		s, err := fileStore(dir)
 		if err != nil {
@@ -135,12 +137,23 @@ func handlerOf(name, dir string) (http.Handler, error) {
 		return nil, err
 	}
 	log, _ := telemetry.NewLogger(file, zap.NewAtomicLevel(), "json")
-	metrics := telemetry.NewMetrics(telemetry.Build{}, time.Now())
+	metrics := telemetry.NewMetrics(telemetry.Build{})
 	return httpapi.New(httpapi.Options{
-		Orders: order.NewService(store, payments.Simulator{}, metrics, time.Now), Tracer: tracer, Now: time.Now,
+		Orders: order.NewService(metrics.Store(store), payments.Simulator{}, metrics, time.Now), Traces: traces, Now: time.Now,
 		Log: log, Metrics: metrics,
 		MaxBody: 1 << 16, Timeout: time.Minute, PayTimeout: time.Minute, // the machine may be busy; CPU time does not mind
-	}, httpapi.Limits{Rate: 1e9, Burst: 1e9, MaxInFlight: 256}), nil
+	}, httpapi.Limits{Rate: 1e9, Burst: 1e9, MaxInFlight: 256})
+}
+
+// startCollector starts a collector that takes everything and keeps nothing; it ends with the process.
+func startCollector() (endpoint string, err error) {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	collector := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	go func() { _ = (&http.Server{Handler: collector, ReadHeaderTimeout: time.Second}).Serve(l) }()
+	return "http://" + l.Addr().String(), nil
 }
 
 // bare is the least that a Go program can do to answer with this JSON.
@@ -160,7 +173,7 @@ func bare() http.Handler {
 }
 
 func fileStore(dir string) (order.Store, error) {
-	s, err := sqlite.Open(context.Background(), filepath.Join(dir, "orders.db"))
+	s, err := sqlite.Open(context.Background(), filepath.Join(dir, "orders.db"), telemetry.NoTraces())
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gitlab.com/slipway-ci/slipway/service/auth"
 )
 
 // Secret is text that is never printed.
@@ -49,9 +52,11 @@ type HTTP struct {
 	H2C         bool          `key:"h2c" default:"false" help:"also speak HTTP/2 without TLS"`
 	MaxBody     int           `key:"max_body" default:"65536" help:"largest request body in bytes"`
 	MaxInFlight int           `key:"max_in_flight" default:"256" reload:"true" help:"requests served at once; more are answered 503"`
+	MaxConns    int           `key:"max_connections" default:"2048" help:"connections at once; for more the one that is idle the longest is closed"`
 	Timeout     time.Duration `key:"timeout" default:"5s" help:"time for a request"`
 	PayTimeout  time.Duration `key:"pay_timeout" default:"15s" help:"time for a payment request"`
 	CORSOrigins []string      `key:"cors_origins" reload:"true" help:"origins whose pages may call, separated by commas"`
+	Proxies     []string      `key:"trusted_proxies" reload:"true" help:"networks (CIDR) of proxies whose X-Forwarded-For or Forwarded names the client, separated by commas"`
 }
 
 // Admin configures the listener for operators.
@@ -77,7 +82,9 @@ type Rate struct {
 type Database struct {
 	URL      Secret `key:"url" default:"sqlite:orders.db" help:"sqlite:PATH or postgres://user:password@host:port/database"`
 	MaxConns int    `key:"max_conns" default:"10" help:"connections to PostgreSQL"`
-	Migrate  bool   `key:"migrate" default:"true" help:"bring the schema up to date at start"`
+	Migrate  bool   `key:"migrate" default:"true" help:"bring the schema up to date at start; false: wait until orders migrate has done it"`
+
+	MigrateTimeout time.Duration `key:"migrate_timeout" default:"1m" help:"time for migrations, and for a database that is not there yet"`
 }
 
 // Payments configures the payment provider.
@@ -96,8 +103,9 @@ type Log struct {
 
 // Trace configures tracing.
 type Trace struct {
-	Endpoint string  `key:"endpoint" help:"OTLP/HTTP endpoint, as http://collector:4318; without one nothing is traced"`
-	Ratio    float64 `key:"ratio" default:"0.1" help:"share of the traces that begin here which are recorded"`
+	Endpoint string  `key:"endpoint" help:"OTLP endpoint, as http://collector:4318, unless OTEL_EXPORTER_OTLP_ENDPOINT names it; without either nothing is traced"`
+	Protocol string  `key:"protocol" help:"http/protobuf or grpc, unless OTEL_EXPORTER_OTLP_PROTOCOL names it; http/protobuf without either"`
+	Ratio    float64 `key:"ratio" default:"0.1" help:"share of the traces that begin here which are recorded, unless OTEL_TRACES_SAMPLER decides"`
 }
 
 // Shutdown is the time between SIGTERM and the end; together the two must be less than the grace period of Kubernetes.
@@ -129,13 +137,25 @@ func (c *Config) Validate() error {
 	check(hostPort(c.HTTP.Addr), "http.addr", "must be host:port, as 127.0.0.1:8080")
 	check(hostPort(c.Admin.Addr), "admin.addr", "must be host:port, as 127.0.0.1:8081")
 	check((c.HTTP.TLSCert == "") == (c.HTTP.TLSKey == ""), "http.tls_cert", "must be set together with http.tls_key")
+	if c.HTTP.TLSCert != "" && c.HTTP.TLSKey != "" {
+		_, err := tls.LoadX509KeyPair(c.HTTP.TLSCert, c.HTTP.TLSKey)
+		check(err == nil, "http.tls_cert", fmt.Sprint(err))
+	}
 	check(c.HTTP.MaxBody >= 1024, "http.max_body", "must be at least 1024")
 	check(c.HTTP.MaxInFlight > 0, "http.max_in_flight", "must be positive")
+	check(c.HTTP.MaxConns >= 16, "http.max_connections", "must be at least 16")
+	for _, network := range c.HTTP.Proxies {
+		_, err := netip.ParsePrefix(network)
+		check(err == nil, "http.trusted_proxies", fmt.Sprintf("%q is not a network, as 10.0.0.0/8", network))
+	}
 	check(c.HTTP.Timeout > 0, "http.timeout", "must be positive")
 	check(c.HTTP.PayTimeout > 0, "http.pay_timeout", "must be positive")
 	for _, origin := range c.HTTP.CORSOrigins {
 		u, err := url.Parse(origin)
 		check(err == nil && u.Scheme != "" && u.Host != "" && u.Path == "", "http.cors_origins", fmt.Sprintf("%q is not an origin, as https://shop.example", origin))
+	}
+	if _, err := auth.ParseKeys(string(c.APIKeys)); err != nil {
+		errs = append(errs, err)
 	}
 	check(c.Auth.Mode == "auto" || c.Auth.Mode == "none", "auth.mode", "must be auto or none")
 	check(c.Auth.Mode == "auto" || c.APIKeys == "" && c.Auth.JWKSURL == "", "auth.mode", "is none, but credentials are configured: remove one or the other")
@@ -147,16 +167,27 @@ func (c *Config) Validate() error {
 	check(c.Rate.Burst > 0, "rate.burst", "must be positive")
 	check(c.Database.Path() != "" || postgresURL(string(c.Database.URL)), "database.url", "must be sqlite:PATH or postgres://user:password@host:port/database")
 	check(c.Database.MaxConns >= 1 && c.Database.MaxConns <= 1000, "database.max_conns", "must be between 1 and 1000")
+	check(c.Database.MigrateTimeout > 0, "database.migrate_timeout", "must be positive")
 	check(c.Payments.URL == "" || httpURL(c.Payments.URL), "payments.url", "must be an http or https URL")
 	check(c.Payments.Timeout > 0, "payments.timeout", "must be positive")
 	check(c.Payments.Retries >= 0 && c.Payments.Retries <= 10, "payments.retries", "must be between 0 and 10")
 	check(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", "must be debug, info, warn or error")
 	check(c.Log.Format == "json" || c.Log.Format == "console", "log.format", "must be json or console")
 	check(c.Trace.Endpoint == "" || httpURL(c.Trace.Endpoint), "trace.endpoint", "must be an http or https URL")
+	check(slices.Contains([]string{"", "http/protobuf", "grpc"}, c.Trace.Protocol), "trace.protocol", "must be http/protobuf or grpc")
 	check(c.Trace.Ratio >= 0 && c.Trace.Ratio <= 1, "trace.ratio", "must be between 0 and 1")
 	check(c.Shutdown.Drain >= 0, "shutdown.drain", "must not be negative")
 	check(c.Shutdown.Timeout > 0, "shutdown.timeout", "must be positive")
 	return errors.Join(errs...)
+}
+
+// TrustedProxies returns the networks of the proxies.
+func (h HTTP) TrustedProxies() []netip.Prefix {
+	networks := make([]netip.Prefix, len(h.Proxies))
+	for i, network := range h.Proxies {
+		networks[i] = netip.MustParsePrefix(network).Masked() // Validate has seen it
+	}
+	return networks
 }
 
 func hostPort(s string) bool {

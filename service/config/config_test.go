@@ -32,11 +32,11 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Config{
-		HTTP:     config.HTTP{Addr: "127.0.0.1:8080", MaxBody: 65536, MaxInFlight: 256, Timeout: 5 * time.Second, PayTimeout: 15 * time.Second},
+		HTTP:     config.HTTP{Addr: "127.0.0.1:8080", MaxBody: 65536, MaxInFlight: 256, MaxConns: 2048, Timeout: 5 * time.Second, PayTimeout: 15 * time.Second},
 		Admin:    config.Admin{Addr: "127.0.0.1:8081"},
 		Auth:     config.Auth{Mode: "auto"},
 		Rate:     config.Rate{Limit: 100, Burst: 200},
-		Database: config.Database{URL: "sqlite:orders.db", MaxConns: 10, Migrate: true},
+		Database: config.Database{URL: "sqlite:orders.db", MaxConns: 10, Migrate: true, MigrateTimeout: time.Minute},
 		Payments: config.Payments{Timeout: 3 * time.Second, Retries: 2},
 		Log:      config.Log{Level: "info", Format: "json"},
 		Trace:    config.Trace{Ratio: 0.1},
@@ -54,7 +54,7 @@ func TestPrecedence(t *testing.T) {
 	t.Parallel()
 	file := write(t, "# settings\nlog.level: debug # loud\nhttp.max_body: 2048\nrate.burst: \"7\"\nhttp.cors_origins: https://a.example, https://b.example\n\nlog.format: 'console'\n")
 	l, err := config.Source{Args: []string{"--log.level=error", "--http.h2c"}, Environ: []string{"ORDERS_CONFIG=" + file, "ORDERS_LOG_LEVEL=warn",
-		"ORDERS_HTTP_MAX_BODY=4096", "PATH=/bin", "ORDERS_SERVICE_HOST=10.0.0.1", "ORDERS_PORT_8080_TCP_PORT=8080", "ORDERS_ADMIN_PORT=tcp://10.0.0.1:8081",
+		"ORDERS_HTTP_MAX_BODY=4096", "PATH=/bin", "ORDERS_SERVICE_HOST=10.0.0.1", "ORDERS_PORT_8080_TCP_PORT=8080", "ORDERS_ADMIN_PORT=tcp://10.0.0.1:8081", "ORDERS_DATABASE_SERVICE_HOST=10.0.0.2",
 		"ORDERS_DATABASE_SERVICE_PORT_HTTP=1"}}.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestProblems(t *testing.T) {
 				"auth.jwks_url: must be", "auth.jwks_url: needs", "rate.limit:", "rate.burst:", "database.url:", "database.max_conns:", "payments.url:", "payments.timeout:", "payments.retries:",
 				"log.level:", "log.format:", "trace.endpoint:", "trace.ratio:", "shutdown.drain:", "shutdown.timeout:"}},
 		{"reachable without credentials", []string{"--http.addr=0.0.0.0:8080"}, nil, []string{"http.addr: 0.0.0.0:8080 can be reached from elsewhere"}},
-		{"credentials that nobody needs", []string{"--auth.mode=none", "--api_keys=x"}, nil, []string{"auth.mode: is none, but"}},
+		{"credentials that nobody needs", []string{"--auth.mode=none", "--api_keys=shop 0123456789abcdef orders:read"}, nil, []string{"auth.mode: is none, but"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestProblems(t *testing.T) {
 func TestReachable(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--http.addr=localhost:1"}, {"--http.addr=[::1]:1"}, {"--http.addr=127.9.9.9:1"}, {"--http.addr=:1", "--auth.mode=none"},
-		{"--http.addr=:1", "--api_keys=x"}, {"--http.addr=:1", "--auth.jwks_url=https://i", "--auth.issuer=i", "--auth.audience=a"}} {
+		{"--http.addr=:1", "--api_keys=shop 0123456789abcdef orders:read"}, {"--http.addr=:1", "--auth.jwks_url=https://i", "--auth.issuer=i", "--auth.audience=a"}} {
 		if _, err := (config.Source{Args: args}).Load(); err != nil {
 			t.Errorf("%v: %v", args, err)
 		}
@@ -235,5 +235,15 @@ func TestMerge(t *testing.T) {
 	}
 	if diff := cmp.Diff(load(), running); diff != "" {
 		t.Errorf("the running configuration was changed: %s", diff)
+	}
+}
+
+// TestMistakenSetting shows that a variable which only looks like one of Kubernetes's is refused.
+func TestMistakenSetting(t *testing.T) {
+	t.Parallel()
+	for _, entry := range []string{"ORDERS_HTTP_PORT=9090", "ORDERS_PORT=9090", "ORDERS_API_KEYS=shop short orders:read"} {
+		if _, err := (config.Source{Environ: []string{entry}}).Load(); err == nil {
+			t.Errorf("%s was accepted", entry)
+		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
-	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -116,8 +116,17 @@ func parseFlags(all []setting, args []string) (values map[string]string, file st
 	return values, file, nil
 }
 
-// serviceLink matches the variables with which Kubernetes describes a Service named orders, or orders-something.
-var serviceLink = regexp.MustCompile(`^ORDERS_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT.*)|PORT(_.*)?)$`)
+// serviceLinks returns the prefixes of the variables with which Kubernetes describes Services named orders or
+// orders-something. It sets them together: where one is alone, as ORDERS_HTTP_PORT, somebody has mistaken it for a setting.
+func serviceLinks(environ []string) (prefixes []string) {
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if prefix, ok := strings.CutSuffix(name, "SERVICE_HOST"); ok && strings.HasPrefix(name, Prefix) {
+			prefixes = append(prefixes, prefix+"SERVICE_", prefix+"PORT")
+		}
+	}
+	return prefixes
+}
 
 // environment returns the settings in the environment; variables that begin with Prefix and mean nothing are errors.
 func environment(all []setting, environ []string) (values map[string]string, errs []error) {
@@ -129,13 +138,17 @@ func environment(all []setting, environ []string) (values map[string]string, err
 			known[s.env()+"_FILE"] = s.key + "_file"
 		}
 	}
+	links := serviceLinks(environ)
 	for _, entry := range environ {
 		name, text, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, Prefix) || serviceLink.MatchString(name) {
+		if !strings.HasPrefix(name, Prefix) {
 			continue
 		}
 		if key, ok := known[name]; ok {
 			values[key] = text
+			continue
+		}
+		if strings.HasPrefix(text, "tcp://") || slices.ContainsFunc(links, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
 			continue
 		}
 		errs = append(errs, fmt.Errorf("%s: there is no such setting; `orders config --help` lists them", name))

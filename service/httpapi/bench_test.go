@@ -32,14 +32,17 @@ func (d *discard) WriteHeader(int)             {}
 
 func newBenchServer(tb testing.TB) (*httpapi.Server, *http.Request) {
 	tb.Helper()
-	metrics := telemetry.NewMetrics(telemetry.Build{}, time.Now())
+	metrics := telemetry.NewMetrics(telemetry.Build{})
 	log, stop := telemetry.NewLogger(io.Discard, zap.NewAtomicLevel(), "json")
 	tb.Cleanup(func() { _ = stop() })
-	s := httpapi.New(httpapi.Options{
-		Orders: order.NewService(oneOrder{}, payments.Simulator{}, metrics, time.Now), Now: time.Now, Metrics: metrics,
+	s, err := httpapi.New(httpapi.Options{
+		Orders: order.NewService(oneOrder{}, payments.Simulator{}, metrics, time.Now), Now: time.Now, Traces: telemetry.NoTraces(), Metrics: metrics,
 		Log:     log,
 		MaxBody: 1 << 16, Timeout: 5 * time.Second, PayTimeout: 15 * time.Second,
 	}, httpapi.Limits{Rate: 1e9, Burst: 1e9, MaxInFlight: 256})
+	if err != nil {
+		tb.Fatal(err)
+	}
 	r, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, "/v1/orders/"+theOrder.ID, nil)
 	if err != nil {
 		tb.Fatal(err)

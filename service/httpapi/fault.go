@@ -17,6 +17,19 @@ type Fault struct {
 // SetFault changes what goes wrong on purpose; nil is nothing.
 func (s *Server) SetFault(f *Fault) { s.fault.Store(f) }
 
+// injectFaults makes requests slow or fail when an operator wants to rehearse that.
+func (s *Server) injectFaults(_ *route, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fault := s.fault.Load(); fault != nil {
+			if err := fault.strike(r.Context()); err != nil {
+				recordOf(w).fail(err)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 func (f *Fault) strike(ctx context.Context) error {
 	if f.Delay > 0 && rand.Float64() < f.DelayRatio { // #nosec G404 -- a rehearsal, not a secret
 		timer := time.NewTimer(f.Delay)

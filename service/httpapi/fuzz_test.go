@@ -3,25 +3,28 @@ package httpapi
 import (
 	"strings"
 	"testing"
+	"time"
 	"uuid"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gitlab.com/slipway-ci/slipway/service/order"
 )
 
 func FuzzCursor(f *testing.F) {
-	f.Add(encodeCursor("01a1fb9a-fe51-73c1-b5e5-35bd9d5446ca"))
+	f.Add(encodeCursor(order.Position{CreatedAt: time.Unix(5, 0), ID: "01a1fb9a-fe51-73c1-b5e5-35bd9d5446ca"}))
 	f.Add("MTp7MDFhMWZiOWEtZmU1MS03M2MxLWI1ZTUtMzViZDlkNTQ0NmNhfQ")
 	f.Add("")
 	f.Add("====")
 	f.Fuzz(func(t *testing.T, cursor string) {
-		id, ok := decodeCursor(cursor)
+		p, ok := decodeCursor(cursor)
 		if !ok {
 			return
 		}
-		if u, err := uuid.Parse(id); err != nil || u.String() != id {
-			t.Errorf("%q is accepted and names %q, no canonical id", cursor, id)
+		if u, err := uuid.Parse(p.ID); err != nil || u.String() != p.ID {
+			t.Errorf("%q is accepted and names %q, no canonical id", cursor, p.ID)
 		}
-		if again := encodeCursor(id); again != cursor {
+		if again := encodeCursor(p); again != cursor {
 			t.Errorf("%q and %q name the same page", cursor, again)
 		}
 	})

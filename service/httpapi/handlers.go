@@ -8,12 +8,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/order"
 )
 
-const (
-	defaultLimit   = 20
-	maxLimit       = 100
-	maxKeyLength   = 128
-	maxFilterBytes = 400 // of 100 characters
-)
+const defaultLimit = 20
 
 // handlers implements the operations of the contract.
 type handlers struct {
@@ -24,15 +19,13 @@ type handlers struct {
 func (h *handlers) CreateOrder(ctx context.Context, r api.CreateOrderRequestObject) (api.CreateOrderResponseObject, error) {
 	key := ""
 	if r.Params.IdempotencyKey != nil {
-		if key = *r.Params.IdempotencyKey; key == "" || len(key) > maxKeyLength {
-			return nil, badParameter("Idempotency-Key", "must have 1 to 128 characters")
-		}
+		key = *r.Params.IdempotencyKey
 	}
 	n := order.NewOrder{Customer: r.Body.Customer, Currency: r.Body.Currency, Items: itemsFrom(r.Body.Items)}
 	if r.Body.Note != nil {
 		n.Note = *r.Body.Note
 	}
-	o, replayed, err := h.orders.Create(ctx, n, exchangeOf(ctx).client.Name, key)
+	o, replayed, err := h.orders.Create(ctx, n, clientOf(ctx).Name, key)
 	if err != nil {
 		return nil, err
 	}
@@ -65,14 +58,10 @@ func (h *handlers) ListOrders(ctx context.Context, r api.ListOrdersRequestObject
 	q := order.Query{Limit: defaultLimit}
 	p := r.Params
 	if p.Status != nil {
-		if q.Status = order.Status(*p.Status); !q.Status.Valid() {
-			return nil, badParameter("status", "must be pending, paying, paid, declined or cancelled")
-		}
+		q.Status = order.Status(*p.Status)
 	}
 	if p.Customer != nil {
-		if q.Customer = *p.Customer; q.Customer == "" || len(q.Customer) > maxFilterBytes {
-			return nil, badParameter("customer", "must have 1 to 100 characters")
-		}
+		q.Customer = *p.Customer
 	}
 	if p.CreatedFrom != nil {
 		q.CreatedFrom = p.CreatedFrom.UTC()
@@ -81,16 +70,14 @@ func (h *handlers) ListOrders(ctx context.Context, r api.ListOrdersRequestObject
 		q.CreatedBefore = p.CreatedBefore.UTC()
 	}
 	if p.Limit != nil {
-		if q.Limit = *p.Limit; q.Limit < 1 || q.Limit > maxLimit {
-			return nil, badParameter("limit", "must be between 1 and 100")
-		}
+		q.Limit = *p.Limit
 	}
 	if p.Cursor != nil {
-		id, ok := decodeCursor(*p.Cursor)
+		after, ok := decodeCursor(*p.Cursor)
 		if !ok {
 			return nil, badParameter("cursor", "is not one that this service gave")
 		}
-		q.After = id
+		q.After = after
 	}
 	orders, next, err := h.orders.List(ctx, q)
 	if err != nil {
@@ -100,7 +87,7 @@ func (h *handlers) ListOrders(ctx context.Context, r api.ListOrdersRequestObject
 	for i, o := range orders {
 		page.Orders[i] = orderTo(o)
 	}
-	if next != "" {
+	if next.ID != "" {
 		cursor := encodeCursor(next)
 		page.Next = &cursor
 	}

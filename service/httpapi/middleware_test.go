@@ -32,14 +32,18 @@ func (s getStore) Get(ctx context.Context, _ string) (order.Order, error) { retu
 func serverOver(get func(context.Context) (order.Order, error), limits httpapi.Limits) (s *httpapi.Server, log *bytes.Buffer, stop func() error) {
 	log = new(bytes.Buffer)
 	logger, stop := telemetry.NewLogger(log, zap.NewAtomicLevel(), "json")
-	metrics := telemetry.NewMetrics(telemetry.Build{}, time.Now())
+	metrics := telemetry.NewMetrics(telemetry.Build{})
 	if limits.MaxInFlight == 0 {
 		limits.MaxInFlight = 10
 	}
-	return httpapi.New(httpapi.Options{
-		Orders: order.NewService(getStore{get: get}, payments.Simulator{}, metrics, time.Now), Now: time.Now, Metrics: metrics, Log: logger,
+	s, err := httpapi.New(httpapi.Options{
+		Orders: order.NewService(getStore{get: get}, payments.Simulator{}, metrics, time.Now), Now: time.Now, Traces: telemetry.NoTraces(), Metrics: metrics, Log: logger,
 		MaxBody: 1 << 16, Timeout: 5 * time.Second, PayTimeout: 15 * time.Second,
-	}, limits), log, stop
+	}, limits)
+	if err != nil {
+		panic(err)
+	}
+	return s, log, stop
 }
 
 func get(ctx context.Context, s *httpapi.Server) *httptest.ResponseRecorder {

@@ -44,6 +44,7 @@ const (
 	kindState          = "state"
 	kindChanged        = "changed"
 	kindDeclined       = "payment-declined"
+	kindRejected       = "payment-rejected"
 	kindPaymentPending = "payment-pending"
 	kindOverload       = "overload"
 	kindRate           = "rate"
@@ -59,24 +60,22 @@ func problemOf(err error) *problem {
 	var told *problem
 	var invalid *order.InvalidError
 	var body *api.BodyError
-	var parameter *api.InvalidParamFormatError
-	var tooMany *api.TooManyValuesForParamError
+	var parameter *api.ParameterError
+	var format *api.InvalidParamFormatError
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &told):
 		return told
 	case errors.As(err, &invalid):
 		return &problem{status: http.StatusUnprocessableEntity, kind: kindInvalid, detail: "The request is understood, but not possible.", fields: invalid.Fields}
+	case errors.As(err, &body) && body.Violations == nil:
+		return &problem{status: http.StatusBadRequest, kind: kindInvalid, detail: "The body cannot be read: " + body.Error() + "."}
 	case errors.As(err, &body):
-		p := &problem{status: http.StatusBadRequest, kind: kindInvalid, detail: "The body is not what the contract says: " + body.Error() + "."}
-		if body.Pointer != "" {
-			p.fields = []order.FieldError{{Field: body.Pointer, Message: body.Message}}
-		}
-		return p
+		return &problem{status: http.StatusUnprocessableEntity, kind: kindInvalid, detail: "The body is not what the contract describes.", fields: fieldsOf(body.Violations)}
 	case errors.As(err, &parameter):
-		return badParameter(parameter.ParamName, "has the wrong form")
-	case errors.As(err, &tooMany):
-		return badParameter(tooMany.ParamName, "must come once")
+		return badParameter(parameter.Field, parameter.Message)
+	case errors.As(err, &format):
+		return badParameter(format.ParamName, "has the wrong form")
 	case errors.As(err, &tooLarge):
 		return &problem{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("The body may have at most %d bytes.", tooLarge.Limit)}
 	case errors.Is(err, order.ErrNotFound):
@@ -89,15 +88,20 @@ func problemOf(err error) *problem {
 		return &problem{status: http.StatusConflict, kind: kindChanged, detail: "The order has changed in the meantime; read it again.", retryAfter: retrySoon}
 	case errors.Is(err, order.ErrDeclined):
 		return &problem{status: http.StatusPaymentRequired, kind: kindDeclined, detail: "The payment was declined."}
+	case errors.Is(err, order.ErrRejected):
+		return &problem{status: http.StatusUnprocessableEntity, kind: kindRejected, cause: err,
+			detail: "The payment provider does not accept this charge. Nothing was charged; change the order and pay again, or cancel it."}
 	case errors.Is(err, order.ErrPaymentPending):
 		return &problem{status: http.StatusServiceUnavailable, kind: kindPaymentPending, retryAfter: retryLater, cause: err,
 			detail: "The payment provider gave no answer. The order stays in paying; the service asks again by itself."}
+	case errors.Is(err, order.ErrUnavailable):
+		return &problem{status: http.StatusServiceUnavailable, detail: "The database is unavailable.", retryAfter: retryLater, cause: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &problem{status: http.StatusServiceUnavailable, detail: "This took too long.", retryAfter: retrySoon, cause: err}
 	case errors.Is(err, context.Canceled):
 		return &problem{status: statusClientGone, detail: "The client has gone.", cause: err}
 	}
-	return &problem{status: http.StatusInternalServerError, detail: "Something is wrong here; the log knows under this request's id.", cause: err}
+	return &problem{status: http.StatusInternalServerError, detail: "An internal error; the log has it under this request's id.", cause: err}
 }
 
 // preconditionFailed turns "it has changed" into what RFC 9110 calls it when the client said what it expects.
@@ -113,17 +117,26 @@ func badParameter(name, message string) *problem {
 		fields: []order.FieldError{{Field: name, Message: message}}}
 }
 
-// writeProblem answers with the problem and remembers it for the access record.
-func (x *exchange) writeProblem(p *problem) {
-	x.err = p.cause
-	if x.status != 0 { // too late: the answer has begun
+func fieldsOf(violations []api.Violation) []order.FieldError {
+	fields := make([]order.FieldError, len(violations))
+	for i, v := range violations {
+		fields[i] = order.FieldError(v)
+	}
+	return fields
+}
+
+// fail answers with the problem that the error is for a client, and notes it for the access record.
+func (r *record) fail(err error) {
+	p := problemOf(err)
+	r.err = p.cause
+	if r.status != 0 { // too late: the answer has begun
 		return
 	}
 	if p.status == statusClientGone {
-		x.status = statusClientGone // there is nobody to write to
+		r.status = statusClientGone // there is nobody to write to
 		return
 	}
-	doc := api.Problem{Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Instance: &x.id[0]}
+	doc := api.Problem{Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Instance: &r.id}
 	if p.kind != "" {
 		doc.Type = "urn:problem:orders:" + p.kind
 		doc.Title = strings.ToUpper(p.kind[:1]) + strings.ReplaceAll(p.kind[1:], "-", " ")
@@ -141,7 +154,7 @@ func (x *exchange) writeProblem(p *problem) {
 		}
 		doc.Errors = &fields
 	}
-	h := x.Header()
+	h := r.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	h.Del("ETag")
@@ -150,9 +163,9 @@ func (x *exchange) writeProblem(p *problem) {
 	}
 	body, err := json.Marshal(doc)
 	if err != nil { // texts only: a bug
-		x.err = errors.Join(x.err, err)
+		r.err = errors.Join(r.err, err)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	x.WriteHeader(p.status)
-	_, _ = x.Write(body) // the client has gone: nobody to tell
+	r.WriteHeader(p.status)
+	_, _ = r.Write(body) // the client has gone: nobody to tell
 }

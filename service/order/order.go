@@ -5,6 +5,7 @@ package order
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"uuid"
 )
@@ -19,17 +20,18 @@ const (
 	Paying    Status = "paying"
 	Paid      Status = "paid"
 	Declined  Status = "declined"
+	Rejected  Status = "rejected" // the provider does not accept such a charge; paying again fails until the cause is gone
 	Cancelled Status = "cancelled"
 )
 
+// Statuses lists the states.
+var Statuses = []Status{Pending, Paying, Paid, Declined, Rejected, Cancelled}
+
 // Valid reports whether s is one of the states.
-func (s Status) Valid() bool {
-	switch s {
-	case Pending, Paying, Paid, Declined, Cancelled:
-		return true
-	}
-	return false
-}
+func (s Status) Valid() bool { return slices.Contains(Statuses, s) }
+
+// open reports whether no payment is under way or made.
+func (s Status) open() bool { return s == Pending || s == Declined || s == Rejected }
 
 // LineItem is one line of an order.
 type LineItem struct {
@@ -88,7 +90,7 @@ func total(items []LineItem) (sum int64) {
 
 // Apply changes what a customer may still change: an order for which no payment is under way or made.
 func (o Order) Apply(p Patch, now time.Time) (Order, error) {
-	if o.Status != Pending && o.Status != Declined {
+	if !o.Status.open() {
 		return o, o.refuse("changed")
 	}
 	if p.Note != nil {
@@ -102,7 +104,7 @@ func (o Order) Apply(p Patch, now time.Time) (Order, error) {
 
 // Pay begins a payment: from here on the provider may be asked, with the key [Order.ChargeKey].
 func (o Order) Pay(now time.Time) (Order, error) {
-	if o.Status != Pending && o.Status != Declined {
+	if !o.Status.open() {
 		return o, o.refuse("paid")
 	}
 	o.Attempt++
@@ -126,9 +128,17 @@ func (o Order) Decline(now time.Time) (Order, error) {
 	return o.next(Declined, now), nil
 }
 
+// Reject records that the provider does not accept the charge.
+func (o Order) Reject(now time.Time) (Order, error) {
+	if o.Status != Paying {
+		return o, o.refuse("rejected")
+	}
+	return o.next(Rejected, now), nil
+}
+
 // Cancel ends an order for which no payment is under way or made.
 func (o Order) Cancel(now time.Time) (Order, error) {
-	if o.Status != Pending && o.Status != Declined {
+	if !o.Status.open() {
 		return o, o.refuse("cancelled")
 	}
 	return o.next(Cancelled, now), nil

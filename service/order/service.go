@@ -8,12 +8,18 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 	"uuid"
 )
 
 // What [Payments] answers besides success. Any other error means that the outcome is not known.
-var ErrDeclined = errors.New("the payment was declined")
+var (
+	// ErrDeclined means that the customer's bank refused the payment.
+	ErrDeclined = errors.New("the payment was declined")
+	// ErrRejected means that the provider does not accept the charge as it is: nothing was charged, and nothing will be.
+	ErrRejected = errors.New("the payment provider rejected the charge")
+)
 
 // ErrPaymentPending is wrapped by errors of [Service.Pay] whose outcome is not known yet; [Service.Reconcile] finds out.
 var ErrPaymentPending = errors.New("the payment provider gave no answer")
@@ -28,7 +34,7 @@ type Charge struct {
 
 // Payments takes money.
 type Payments interface {
-	// Charge returns the provider's name for the payment, or ErrDeclined.
+	// Charge returns the provider's name for the payment, or an error that wraps ErrDeclined or ErrRejected.
 	Charge(ctx context.Context, c Charge) (paymentID string, err error)
 }
 
@@ -36,8 +42,12 @@ type Payments interface {
 type Observer interface {
 	// OrderReached reports that an order reached a state; a new one reaches Pending.
 	OrderReached(s Status)
-	// Charged reports how a charge ended ("paid", "declined" or "error") and how long the provider took.
+	// Charged reports how a charge ended ("paid", "declined", "rejected" or "error") and how long the provider took.
 	Charged(outcome string, d time.Duration)
+	// KeyUsed reports what an idempotency key did: "stored", "replayed" or "reused" for another request.
+	KeyUsed(result string)
+	// Reconciled reports a run of [Service.Reconcile]: how many orders it settled, and how many it could not.
+	Reconciled(settled, failed int)
 }
 
 const (
@@ -55,6 +65,9 @@ type Service struct {
 	payments Payments
 	observer Observer
 	now      func() time.Time
+
+	mu         sync.Mutex
+	reconciled Position // where the last run of Reconcile ended
 }
 
 // NewService returns a service that keeps orders in store and is paid through payments; now is its clock.
@@ -70,6 +83,9 @@ func (s *Service) Create(ctx context.Context, n NewOrder, client, key string) (o
 		return o, false, err
 	}
 	o, replayed, err = s.store.Create(ctx, o, Key{Client: client, Value: key, Fingerprint: fingerprint(n)})
+	if key != "" {
+		s.observeKey(replayed, err)
+	}
 	if err != nil {
 		return o, false, fmt.Errorf("create order: %w", err)
 	}
@@ -77,6 +93,17 @@ func (s *Service) Create(ctx context.Context, n NewOrder, client, key string) (o
 		s.observer.OrderReached(Pending)
 	}
 	return o, replayed, nil
+}
+
+func (s *Service) observeKey(replayed bool, err error) {
+	switch {
+	case errors.Is(err, ErrKeyReused):
+		s.observer.KeyUsed("reused")
+	case err == nil && replayed:
+		s.observer.KeyUsed("replayed")
+	case err == nil:
+		s.observer.KeyUsed("stored")
+	}
 }
 
 func fingerprint(n NewOrder) string {
@@ -97,17 +124,17 @@ func (s *Service) Get(ctx context.Context, id string) (Order, error) {
 	return o, nil
 }
 
-// List returns a page of orders, the newest first, and the After of the next page, "" on the last.
-func (s *Service) List(ctx context.Context, q Query) (orders []Order, next string, err error) {
+// List returns a page of orders, the newest first, and the After of the next page, the zero one on the last.
+func (s *Service) List(ctx context.Context, q Query) (orders []Order, next Position, err error) {
 	limit := q.Limit
 	q.Limit++ // one more tells whether there is a next page
 	orders, err = s.store.List(ctx, q)
 	if err != nil {
-		return nil, "", fmt.Errorf("list orders: %w", err)
+		return nil, next, fmt.Errorf("list orders: %w", err)
 	}
 	if len(orders) > limit {
 		orders = orders[:limit]
-		next = orders[limit-1].ID
+		next = orders[limit-1].Position()
 	}
 	return orders, next, nil
 }
@@ -133,8 +160,8 @@ func (s *Service) Cancel(ctx context.Context, id string) (Order, error) {
 	return s.advance(ctx, id, Cancelled, Order.Cancel)
 }
 
-// Pay charges the customer. It may be repeated: the order is charged once. The error is [ErrDeclined] when the provider
-// declines and wraps [ErrPaymentPending] when it did not answer.
+// Pay charges the customer. It may be repeated: the order is charged once. The error is [ErrDeclined] or [ErrRejected] when
+// the provider says so, and wraps [ErrPaymentPending] when it did not answer.
 func (s *Service) Pay(ctx context.Context, id string) (Order, error) {
 	o, err := s.Get(ctx, id)
 	if err != nil || o.Status == Paid {
@@ -162,6 +189,9 @@ func (s *Service) settle(ctx context.Context, o Order) (Order, error) {
 	case errors.Is(err, ErrDeclined):
 		s.observer.Charged("declined", took)
 		done, err = o.Decline(s.now())
+	case errors.Is(err, ErrRejected):
+		s.observer.Charged("rejected", took)
+		done, err = o.Reject(s.now())
 	default:
 		s.observer.Charged("error", took)
 		return o, fmt.Errorf("%w: %w", ErrPaymentPending, err)
@@ -182,8 +212,11 @@ func (s *Service) settle(ctx context.Context, o Order) (Order, error) {
 	default:
 		s.observer.OrderReached(done.Status)
 	}
-	if done.Status == Declined {
+	switch done.Status {
+	case Declined:
 		return done, ErrDeclined
+	case Rejected:
+		return done, ErrRejected
 	}
 	return done, nil
 }
@@ -220,20 +253,31 @@ func (s *Service) update(ctx context.Context, o Order) error {
 }
 
 // Reconcile asks the provider again about payments whose outcome was never learnt: the process died, or the provider
-// did not answer. It returns how many it settled.
+// did not answer. Each run continues where the last one ended, so that orders which cannot be settled do not keep the others
+// from their turn. It returns how many it settled.
 func (s *Service) Reconcile(ctx context.Context) (settled int, err error) {
-	stuck, err := s.store.List(ctx, Query{Status: Paying, UpdatedBefore: s.now().Add(-reconcileAfter), Limit: reconcileBatch})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stuck, err := s.store.List(ctx, Query{Status: Paying, UpdatedBefore: s.now().Add(-reconcileAfter), After: s.reconciled, Limit: reconcileBatch})
 	if err != nil {
 		return 0, fmt.Errorf("list unsettled orders: %w", err)
 	}
 	var errs []error
 	for _, o := range stuck {
-		if _, err := s.settle(ctx, o); err != nil && !errors.Is(err, ErrDeclined) {
+		if ctx.Err() != nil {
+			break
+		}
+		s.reconciled = o.Position()
+		if _, err := s.settle(ctx, o); err != nil && !errors.Is(err, ErrDeclined) && !errors.Is(err, ErrRejected) {
 			errs = append(errs, fmt.Errorf("order %s: %w", o.ID, err))
 			continue
 		}
 		settled++
 	}
+	if len(stuck) < reconcileBatch {
+		s.reconciled = Position{} // the next run begins with the newest
+	}
+	s.observer.Reconciled(settled, len(errs))
 	return settled, errors.Join(errs...)
 }
 

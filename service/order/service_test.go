@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"gitlab.com/slipway-ci/slipway/service/order"
 	"gitlab.com/slipway-ci/slipway/service/sqlite"
 )
@@ -48,7 +50,16 @@ type journal struct {
 	mu      sync.Mutex
 	reached []order.Status
 	charges []string
+	keys    []string
 }
+
+func (j *journal) KeyUsed(result string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.keys = append(j.keys, result)
+}
+
+func (*journal) Reconciled(int, int) {}
 
 func (j *journal) OrderReached(s order.Status) {
 	j.mu.Lock()
@@ -73,7 +84,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "orders.db"))
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "orders.db"), noop.NewTracerProvider())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,11 +412,11 @@ func TestListTellsNext(t *testing.T) {
 		w.place(t)
 	}
 	page, next, err := w.List(t.Context(), order.Query{Limit: 2})
-	if err != nil || len(page) != 2 || next != page[1].ID {
+	if err != nil || len(page) != 2 || next != page[1].Position() {
 		t.Fatalf("%d orders, next %q, error %v", len(page), next, err)
 	}
 	page, next, err = w.List(t.Context(), order.Query{Limit: 2, After: next})
-	if err != nil || len(page) != 1 || next != "" {
+	if err != nil || len(page) != 1 || next != (order.Position{}) {
 		t.Errorf("%d orders, next %q, error %v", len(page), next, err)
 	}
 }
@@ -429,5 +440,53 @@ func TestStoreFailures(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not say %q: %v", name, err)
 		}
+	}
+}
+
+// TestRejectedCharge shows that a charge which the provider does not accept ends in a state that can be left.
+func TestRejectedCharge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o, _, err := w.Create(t.Context(), order.NewOrder{Customer: "ann", Currency: "EUR", Items: []order.LineItem{{SKU: "a", Quantity: 1, UnitPrice: 1}}}, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.provider.answers = []error{order.ErrRejected}
+	if o, err = w.Pay(t.Context(), o.ID); !errors.Is(err, order.ErrRejected) || o.Status != order.Rejected {
+		t.Errorf("Pay = %s, %v", o.Status, err)
+	}
+	if o, err = w.Cancel(t.Context(), o.ID); err != nil || o.Status != order.Cancelled {
+		t.Errorf("Cancel = %s, %v", o.Status, err)
+	}
+}
+
+// TestReconcileIsNotStarved shows that more orders than a run takes, none of which can be settled, keep no other from its turn.
+func TestReconcileIsNotStarved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const poison = 250
+	noAnswer := errors.New("no answer")
+	for range poison + 1 { // the oldest, which comes last, is the one that could be settled
+		o, _, err := w.Create(t.Context(), order.NewOrder{Customer: "ann", Currency: "EUR", Items: []order.LineItem{{SKU: "a", Quantity: 1, UnitPrice: 1}}}, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.provider.answers = []error{noAnswer}
+		if _, err := w.Pay(t.Context(), o.ID); !errors.Is(err, order.ErrPaymentPending) {
+			t.Fatal(err)
+		}
+		w.now = w.now.Add(time.Millisecond)
+	}
+	w.now = w.now.Add(time.Hour)
+	for range poison {
+		w.provider.answers = append(w.provider.answers, noAnswer)
+	}
+	settled := 0
+	for range 3 {
+		n, _ := w.Reconcile(t.Context())
+		settled += n
+	}
+	if settled != 1 {
+		t.Errorf("%d orders were settled in three runs, want the one behind %d that cannot be", settled, poison)
 	}
 }

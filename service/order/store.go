@@ -11,6 +11,8 @@ var (
 	ErrNotFound  = errors.New("there is no such order")
 	ErrChanged   = errors.New("the order has changed in the meantime")
 	ErrKeyReused = errors.New("the idempotency key was used for another request")
+	// ErrUnavailable is wrapped by failures that may be over soon: the store does not answer, is busy or has no space.
+	ErrUnavailable = errors.New("the store is unavailable")
 )
 
 // Store keeps orders. What Create and Update report as done survives a crash.
@@ -21,13 +23,13 @@ type Store interface {
 	Create(ctx context.Context, o Order, key Key) (stored Order, replayed bool, err error)
 	// Get returns the order, or ErrNotFound.
 	Get(ctx context.Context, id string) (Order, error)
-	// List returns at most q.Limit orders, the newest first.
+	// List returns at most q.Limit orders, the newest first. Its cost is bounded by q.Limit, not by the number of orders.
 	List(ctx context.Context, q Query) ([]Order, error)
 	// Update replaces the order if the stored one is of the version before o.Version; ErrChanged otherwise.
 	Update(ctx context.Context, o Order) error
 	// ForgetKeys removes the idempotency keys that were used before t and says how many.
 	ForgetKeys(ctx context.Context, t time.Time) (int64, error)
-	// Ping reports whether the store can be used.
+	// Ping reports whether the store can be used. It does not wait for other calls.
 	Ping(ctx context.Context) error
 }
 
@@ -45,6 +47,15 @@ type Query struct {
 	CreatedFrom   time.Time // inclusive
 	CreatedBefore time.Time // exclusive
 	UpdatedBefore time.Time // exclusive
-	After         string    // the ID of the last order of the page before
+	After         Position  // of the last order of the page before
 	Limit         int
 }
+
+// Position is the place of an order in a list.
+type Position struct {
+	CreatedAt time.Time
+	ID        string
+}
+
+// Position returns the place of the order in a list.
+func (o Order) Position() Position { return Position{o.CreatedAt, o.ID} }

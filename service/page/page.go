@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
+	"github.com/bojanz/currency"
+
 	"gitlab.com/slipway-ci/slipway/service/order"
+	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
 //go:embed page.html
@@ -22,29 +24,33 @@ var source string
 // recent is how many orders are shown.
 const recent = 50
 
-// State is what the page says of the service.
+// State is what the page says of the instance.
 type State struct {
-	Problem  string // "" when all is well
 	Version  string
 	Uptime   time.Duration
 	InFlight int
+	Parts    []Part
+	Recent   telemetry.Recent
+}
+
+// Part is something that the service needs to work.
+type Part struct {
+	Name, State string
+	Bad         bool
 }
 
 // Page serves the page.
 type Page struct {
-	list     func(context.Context, order.Query) ([]order.Order, string, error)
+	list     func(context.Context, order.Query) ([]order.Order, order.Position, error)
 	state    func(context.Context) State
-	template func() (*template.Template, error)
+	template *template.Template
 	assets   *Assets
 }
 
 // New returns the page over the orders that list finds.
-func New(list func(context.Context, order.Query) ([]order.Order, string, error), state func(context.Context) State, assets *Assets) *Page {
-	return &Page{list: list, state: state, assets: assets,
-		// Parsed when somebody looks: most instances never show it.
-		template: sync.OnceValues(func() (*template.Template, error) {
-			return template.New("page").Funcs(template.FuncMap{"amount": amount}).Parse(source)
-		})}
+func New(list func(context.Context, order.Query) ([]order.Order, order.Position, error), state func(context.Context) State, assets *Assets) *Page {
+	return &Page{list: list, state: state, assets: assets, template: template.Must(template.New("page").Funcs(template.FuncMap{
+		"amount": amount, "percent": percent, "number": number, "millis": millis}).Parse(source))}
 }
 
 type filter struct {
@@ -64,25 +70,21 @@ type view struct {
 func (p *Page) Serve(w http.ResponseWriter, r *http.Request) error {
 	status := order.Status(r.FormValue("status"))
 	if status != "" && !status.Valid() {
-		return order.Invalid("status", "must be pending, paying, paid, declined or cancelled")
+		return order.Invalid("status", "must be a status of orders")
 	}
 	state := p.state(r.Context())
 	state.Uptime = state.Uptime.Truncate(time.Second)
 	v := view{State: state, All: status == "", Style: p.assets.URL("style.css"), Script: p.assets.URL("script.js"),
 		Filters: []filter{{Name: "all", Href: "/", Current: status == ""}}}
-	for _, s := range []order.Status{order.Pending, order.Paying, order.Paid, order.Declined, order.Cancelled} {
+	for _, s := range order.Statuses {
 		v.Filters = append(v.Filters, filter{Name: string(s), Href: "/?status=" + url.QueryEscape(string(s)), Current: s == status})
 	}
 	var err error
 	if v.Orders, _, err = p.list(r.Context(), order.Query{Status: status, Limit: recent}); err != nil {
 		return err
 	}
-	t, err := p.template()
-	if err != nil {
-		return fmt.Errorf("parse page: %w", err)
-	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, v); err != nil {
+	if err := p.template.Execute(&b, v); err != nil {
 		return fmt.Errorf("render page: %w", err)
 	}
 	h := w.Header()
@@ -99,6 +101,21 @@ func (p *Page) Serve(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// amount writes minor units as people read them. The number of decimals is two; currencies without are rare enough for
-// a page that is only looked at.
-func amount(minor int64) string { return fmt.Sprintf("%d.%02d", minor/100, minor%100) }
+// amount writes an amount in minor units as people read it: yen have no decimals, dinars have three.
+func amount(minor int64, code string) (string, error) {
+	a, err := currency.NewAmountFromInt64(minor, code)
+	if err != nil {
+		return "", err
+	}
+	f := currency.NewFormatter(currency.NewLocale("en"))
+	f.CurrencyDisplay = currency.DisplayCode
+	return f.Format(a), nil
+}
+
+func percent(share float64) string { return strconv.FormatFloat(share*100, 'f', 1, 64) + " %" }
+
+func number(n float64) string { return strconv.FormatFloat(n, 'f', 0, 64) }
+
+func millis(d time.Duration) string {
+	return strconv.FormatFloat(float64(d.Microseconds())/1e3, 'f', 1, 64) + " ms"
+}

@@ -10,12 +10,18 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"gitlab.com/slipway-ci/slipway/service/order"
+	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
 const (
@@ -37,8 +43,8 @@ type Options struct {
 	Token   string // a bearer token, or ""
 	Timeout time.Duration
 	Retries int
-	// Trace is called around every call, with the request before it is sent; nil does nothing.
-	Trace func(*http.Request) (end func(status int, err error))
+	Traces  *telemetry.Traces                // every call is a span
+	Breaker func(state string, all []string) // told the state of the circuit breaker, one of all
 }
 
 // Client charges through a provider's HTTP interface:
@@ -46,6 +52,7 @@ type Options struct {
 //	POST {URL}, Idempotency-Key: KEY, {"customer","amount","currency"} -> 200/201 {"id"}, or 402 when declined.
 type Client struct {
 	options Options
+	tracer  trace.Tracer
 	http    *http.Client
 	breaker *gobreaker.CircuitBreaker[string]
 	budget  budget
@@ -63,16 +70,29 @@ func NewClient(o Options) *Client {
 		IdleConnTimeout:       idleTimeout,
 		ForceAttemptHTTP2:     true,
 	}
-	return &Client{options: o, http: &http.Client{Transport: transport}, budget: budget{tokens: budgetReserve},
+	report := func(state gobreaker.State) { o.Breaker(state.String(), breakerStates) }
+	report(gobreaker.StateClosed)
+	return &Client{options: o, tracer: o.Traces.Tracer("gitlab.com/slipway-ci/slipway/service/payments"), budget: budget{tokens: budgetReserve},
+		// A redirected POST would become a GET: a redirect is an answer like any other.
+		http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		breaker: gobreaker.NewCircuitBreaker[string](gobreaker.Settings{
 			Name: "payments", MaxRequests: breakerTrialCall, Timeout: breakerOpen,
-			ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
-			// The provider works when it declines, and it is not to blame when our client has gone.
+			ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
+			OnStateChange: func(_ string, _, to gobreaker.State) { report(to) },
+			// Only what another call may cure is the provider's failure: 5xx, 429, no answer. It works when it declines or
+			// rejects, and it is not to blame when our client has gone.
 			IsSuccessful: func(err error) bool {
-				return err == nil || errors.Is(err, order.ErrDeclined) || errors.Is(err, context.Canceled)
+				var temporary *temporaryError
+				return !errors.As(err, &temporary) || errors.Is(err, context.Canceled)
 			},
 		})}
 }
+
+// breakerStates are the states of the circuit breaker.
+var breakerStates = []string{gobreaker.StateClosed.String(), gobreaker.StateHalfOpen.String(), gobreaker.StateOpen.String()}
+
+// State returns the state of the circuit breaker: closed when all is well.
+func (c *Client) State() string { return c.breaker.State().String() }
 
 // Close ends idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -123,27 +143,21 @@ func (c *Client) call(ctx context.Context, charge order.Charge) (_ string, err e
 	if c.options.Token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.options.Token)
 	}
+	ctx, span := c.begin(request)
 	status := 0
-	if c.options.Trace != nil {
-		end := c.options.Trace(request)
-		defer func() { end(status, err) }()
-	}
-	response, err := c.http.Do(request)
+	defer func() { end(span, status, err) }()
+	response, err := c.http.Do(request.WithContext(ctx))
 	if err != nil {
 		return "", &temporaryError{err}
 	}
 	defer response.Body.Close() //nolint:errcheck // only read
 	status = response.StatusCode
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", &temporaryError{err}
-	case status == http.StatusPaymentRequired:
-		return "", order.ErrDeclined
-	case status >= http.StatusInternalServerError || status == http.StatusTooManyRequests:
-		return "", &temporaryError{fmt.Errorf("the payment provider answers %s", response.Status)}
-	case status != http.StatusOK && status != http.StatusCreated:
-		return "", fmt.Errorf("the payment provider answers %s", response.Status)
+	}
+	if err := outcome(response); err != nil {
+		return "", err
 	}
 	var accepted struct {
 		ID string `json:"id"`
@@ -155,6 +169,56 @@ func (c *Client) call(ctx context.Context, charge order.Charge) (_ string, err e
 		return "", errors.New("the payment provider's answer has no id")
 	}
 	return accepted.ID, nil
+}
+
+// outcome returns what the status of an answer means; nil for an accepted charge.
+func outcome(response *http.Response) error {
+	err := fmt.Errorf("the payment provider answers %s", response.Status)
+	switch status := response.StatusCode; {
+	case status == http.StatusOK, status == http.StatusCreated:
+		return nil
+	case status == http.StatusPaymentRequired:
+		return order.ErrDeclined
+	case status >= http.StatusInternalServerError, status == http.StatusTooManyRequests:
+		return &temporaryError{err}
+	case status == http.StatusConflict, status == http.StatusRequestTimeout, status == http.StatusTooEarly, status < http.StatusMultipleChoices:
+		return err // a charge with this key may be under way: the outcome is not known yet
+	}
+	return fmt.Errorf("%w: %w", order.ErrRejected, err)
+}
+
+// begin begins the span of a call and passes it on with the request.
+func (c *Client) begin(r *http.Request) (context.Context, trace.Span) {
+	ctx, span := c.tracer.Start(r.Context(), r.Method, trace.WithSpanKind(trace.SpanKindClient))
+	c.options.Traces.Propagator.Inject(ctx, propagation.HeaderCarrier(r.Header))
+	if span.IsRecording() {
+		port, err := strconv.Atoi(r.URL.Port())
+		if err != nil {
+			port = map[string]int{"http": 80, "https": 443}[r.URL.Scheme]
+		}
+		span.SetAttributes(semconv.HTTPRequestMethodKey.String(r.Method), semconv.ServerAddress(r.URL.Hostname()), semconv.ServerPort(port),
+			semconv.URLFull(r.URL.Redacted()))
+	}
+	return ctx, span
+}
+
+// end ends the span of a call that was answered with a status, 0 for none.
+func end(span trace.Span, status int, err error) {
+	defer span.End()
+	if !span.IsRecording() {
+		return
+	}
+	if status > 0 {
+		span.SetAttributes(semconv.HTTPResponseStatusCode(status))
+	}
+	switch {
+	case status >= http.StatusBadRequest:
+		span.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(status)))
+		span.SetStatus(codes.Error, "")
+	case err != nil:
+		span.SetAttributes(semconv.ErrorType(err))
+		span.SetStatus(codes.Error, err.Error())
+	}
 }
 
 // budget bounds repetitions to a share of the calls: when everything fails, repeating everything makes it worse.

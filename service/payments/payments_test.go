@@ -17,6 +17,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/service/order"
 	"gitlab.com/slipway-ci/slipway/service/payments"
+	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -92,7 +93,8 @@ func hang(_ http.ResponseWriter, r *http.Request) {
 
 func (p *provider) client(t *testing.T, change func(*payments.Options)) *payments.Client {
 	t.Helper()
-	o := payments.Options{URL: p.URL + "/charges", Token: "t0ken", Timeout: 5 * time.Second, Retries: 2}
+	o := payments.Options{URL: p.URL + "/charges", Token: "t0ken", Timeout: 5 * time.Second, Retries: 2, Traces: telemetry.NoTraces(),
+		Breaker: func(string, []string) {}}
 	if change != nil {
 		change(&o)
 	}
@@ -130,7 +132,7 @@ func TestOutcomes(t *testing.T) {
 		"declined is an answer":        {[]func(http.ResponseWriter, *http.Request){status(402, "")}, 1, true, ""},
 		"a bad day, then well":         {[]func(http.ResponseWriter, *http.Request){status(503, ""), status(429, ""), ok}, 3, false, ""},
 		"a bad day":                    {[]func(http.ResponseWriter, *http.Request){status(500, "")}, 3, false, "500"},
-		"our mistake is not repeated":  {[]func(http.ResponseWriter, *http.Request){status(400, "")}, 1, false, "400"},
+		"our mistake is not repeated":  {[]func(http.ResponseWriter, *http.Request){status(400, "")}, 1, false, "rejected the charge: the payment provider answers 400"},
 		"an answer that is no JSON":    {[]func(http.ResponseWriter, *http.Request){status(200, "thanks")}, 1, false, "read the payment provider's answer"},
 		"an answer without an id":      {[]func(http.ResponseWriter, *http.Request){status(200, "{}")}, 1, false, "has no id"},
 		"a connection that breaks off": {[]func(http.ResponseWriter, *http.Request){func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, ok}, 2, false, ""},
@@ -210,5 +212,28 @@ func TestBudget(t *testing.T) {
 	}
 	if extra := p.count() - charges; extra < 10 || extra > 10+charges/10+1 {
 		t.Errorf("%d charges made %d repetitions", charges, extra)
+	}
+}
+
+// TestRejectedChargesDoNotTrip shows that charges which the provider rejects do not keep others from being made.
+func TestRejectedChargesDoNotTrip(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Idempotency-Key") == "poison" {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			return
+		}
+		_, _ = io.WriteString(w, `{"id":"p-1"}`)
+	})
+	c := p.client(t, nil)
+	poison := charge
+	poison.Key = "poison"
+	for range 20 {
+		if _, err := c.Charge(t.Context(), poison); !errors.Is(err, order.ErrRejected) {
+			t.Fatalf("a rejected charge: %v", err)
+		}
+	}
+	if id, err := c.Charge(t.Context(), charge); err != nil || id != "p-1" || c.State() != "closed" {
+		t.Errorf("after rejected charges: %q, %v, the breaker is %s", id, err, c.State())
 	}
 }

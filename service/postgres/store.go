@@ -7,18 +7,25 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
 
 	"gitlab.com/slipway-ci/slipway/service/order"
+	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
 //go:embed migrations/*.sql
@@ -26,69 +33,130 @@ var migrations embed.FS
 
 // Store is an [order.Store] in a PostgreSQL database.
 type Store struct {
-	pool *pgxpool.Pool
+	pool  *pgxpool.Pool
+	probe *pgxpool.Pool // one connection for Ping alone, which must not wait for others
+	lists chan struct{} // a place for each list that may run; lists must leave connections for the rest
 }
 
-// Open prepares a pool of at most maxConns connections to the database that url names. It does not connect yet: a
-// database that is away for a moment must not keep the service from starting.
-func Open(ctx context.Context, url string, maxConns int) (*Store, error) {
+// Open prepares a pool of at most maxConns connections to the database that url names, and one for Ping. It does not
+// connect yet: a database that is away for a moment must not keep the service from starting. Queries become spans of traces.
+func Open(ctx context.Context, url string, maxConns int, traces trace.TracerProvider) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("database.url is not a PostgreSQL URL: want postgres://user:password@host:port/database")
 	}
 	config.MaxConns = int32(maxConns) // #nosec G115 -- the configuration allows 1 to 1000
 	config.MaxConnLifetime, config.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
+	probe := config.Copy()
+	probe.MaxConns, probe.MinConns = 1, 0
+	config.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(traces), otelpgx.WithTrimSQLInSpanName(),
+		otelpgx.WithDisableConnectionDetailsInAttributes(), otelpgx.WithMeterProvider(noop.NewMeterProvider()))
+	s := &Store{lists: make(chan struct{}, max(1, maxConns/2))}
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	return &Store{pool: pool}, nil
+	if s.probe, err = pgxpool.NewWithConfig(ctx, probe); err != nil {
+		s.pool.Close()
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return s, nil
 }
 
 // Close waits for what is under way and closes the connections.
 func (s *Store) Close() error {
 	s.pool.Close()
+	s.probe.Close()
 	return nil
 }
 
-// Migrate brings the schema up to date and returns the names of the migrations that it applied. Instances that start
-// together wait for each other on an advisory lock.
-func (s *Store) Migrate(ctx context.Context) ([]string, error) {
+// provide calls use with the migrations; instances that start together wait for each other on an advisory lock.
+func (s *Store) provide(use func(*goose.Provider) error) error {
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	db := stdlib.OpenDBFromPool(s.pool)
 	defer db.Close() //nolint:errcheck // closes the handle only, not the pool
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithSessionLocker(locker))
 	if err != nil {
-		return nil, fmt.Errorf("read migrations: %w", err)
+		return fmt.Errorf("read migrations: %w", err)
 	}
-	results, err := provider.Up(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
-	}
-	applied := make([]string, len(results))
-	for i, r := range results {
-		applied[i] = filepath.Base(r.Source.Path)
-	}
-	return applied, nil
+	return use(provider)
+}
+
+// Migrate brings the schema up to date and returns the names of the migrations that it applied.
+func (s *Store) Migrate(ctx context.Context) (applied []string, err error) {
+	defer classify(&err)
+	err = s.provide(func(p *goose.Provider) error {
+		results, err := p.Up(ctx)
+		if err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+		for _, r := range results {
+			applied = append(applied, filepath.Base(r.Source.Path))
+		}
+		return nil
+	})
+	return applied, err
+}
+
+// Migrated reports whether the schema is up to date.
+func (s *Store) Migrated(ctx context.Context) (done bool, err error) {
+	defer classify(&err)
+	err = s.provide(func(p *goose.Provider) error {
+		pending, err := p.HasPending(ctx)
+		done = !pending
+		return err
+	})
+	return done, err
 }
 
 // Ping reports whether the database answers and has the schema.
-func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.pool.Exec(ctx, "SELECT 1 FROM orders LIMIT 1")
+func (s *Store) Ping(ctx context.Context) (err error) {
+	defer classify(&err)
+	_, err = s.probe.Exec(ctx, "SELECT 1 FROM orders LIMIT 1")
 	return err
+}
+
+// Pool returns how the connections are used.
+func (s *Store) Pool() telemetry.Pool {
+	stat := s.pool.Stat()
+	return telemetry.Pool{InUse: int(stat.AcquiredConns()), Idle: int(stat.IdleConns()), Max: int(stat.MaxConns()),
+		Waits: stat.EmptyAcquireCount(), Waited: stat.EmptyAcquireWaitTime()}
+}
+
+// classify wraps failures that may be over soon in [order.ErrUnavailable]: the server cannot be reached, ends or starts.
+func classify(err *error) {
+	if *err == nil || errors.Is(*err, context.Canceled) || errors.Is(*err, context.DeadlineExceeded) {
+		return
+	}
+	var refused *pgconn.ConnectError
+	var answered *pgconn.PgError
+	var network net.Error
+	away := errors.As(*err, &refused) || errors.As(*err, &network) || errors.Is(*err, io.EOF) || errors.Is(*err, io.ErrUnexpectedEOF) ||
+		errors.Is(*err, net.ErrClosed) || strings.Contains((*err).Error(), "conn closed")
+	if errors.As(*err, &answered) {
+		switch answered.Code[:2] { // the class: PostgreSQL, appendix A
+		case "08", "53", "57": // connection, resources, operator
+			away = true
+		default:
+			away = errors.As(*err, &refused)
+		}
+	}
+	if away {
+		*err = fmt.Errorf("%w: %w", order.ErrUnavailable, *err)
+	}
 }
 
 const columns = "id, customer, currency, note, items, total, status, payment_id, attempt, version, created_at, updated_at"
 
 // Create implements [order.Store].
 func (s *Store) Create(ctx context.Context, o order.Order, key order.Key) (stored order.Order, replayed bool, err error) {
+	defer classify(&err)
 	stored = o
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if key.Value != "" {
@@ -126,8 +194,9 @@ func claim(ctx context.Context, tx pgx.Tx, o order.Order, key order.Key) (earlie
 }
 
 // Get implements [order.Store].
-func (s *Store) Get(ctx context.Context, id string) (order.Order, error) {
-	o, err := scan(s.pool.QueryRow(ctx, "SELECT "+columns+" FROM orders WHERE id = $1", id))
+func (s *Store) Get(ctx context.Context, id string) (o order.Order, err error) {
+	defer classify(&err)
+	o, err = scan(s.pool.QueryRow(ctx, "SELECT "+columns+" FROM orders WHERE id = $1", id))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return o, order.ErrNotFound
 	}
@@ -135,7 +204,14 @@ func (s *Store) Get(ctx context.Context, id string) (order.Order, error) {
 }
 
 // List implements [order.Store].
-func (s *Store) List(ctx context.Context, q order.Query) ([]order.Order, error) {
+func (s *Store) List(ctx context.Context, q order.Query) (orders []order.Order, err error) {
+	defer classify(&err)
+	select {
+	case s.lists <- struct{}{}:
+		defer func() { <-s.lists }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	where, args := []string{"true"}, []any{}
 	and := func(condition string, value any) {
 		args = append(args, value)
@@ -156,13 +232,14 @@ func (s *Store) List(ctx context.Context, q order.Query) ([]order.Order, error) 
 	if !q.UpdatedBefore.IsZero() {
 		and("updated_at <", q.UpdatedBefore)
 	}
-	if q.After != "" {
-		and("id <", q.After)
+	if q.After.ID != "" {
+		args = append(args, q.After.CreatedAt, q.After.ID)
+		where = append(where, fmt.Sprintf("(created_at, id) < ($%d, $%d)", len(args)-1, len(args)))
 	}
 	args = append(args, q.Limit)
 	// #nosec G202 -- the conditions above are constants, values are arguments
 	rows, err := s.pool.Query(ctx, "SELECT "+columns+" FROM orders WHERE "+strings.Join(where, " AND ")+
-		fmt.Sprintf(" ORDER BY id DESC LIMIT $%d", len(args)), args...)
+		fmt.Sprintf(" ORDER BY created_at DESC, id DESC LIMIT $%d", len(args)), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +247,8 @@ func (s *Store) List(ctx context.Context, q order.Query) ([]order.Order, error) 
 }
 
 // Update implements [order.Store].
-func (s *Store) Update(ctx context.Context, o order.Order) error {
+func (s *Store) Update(ctx context.Context, o order.Order) (err error) {
+	defer classify(&err)
 	tag, err := s.pool.Exec(ctx, `UPDATE orders SET note = $1, items = $2, total = $3, status = $4, payment_id = $5,
 		attempt = $6, version = $7, updated_at = $8 WHERE id = $9 AND version = $10`,
 		o.Note, o.Items, o.Total, o.Status, o.PaymentID, o.Attempt, o.Version, o.UpdatedAt, o.ID, o.Version-1)
@@ -181,7 +259,8 @@ func (s *Store) Update(ctx context.Context, o order.Order) error {
 }
 
 // ForgetKeys implements [order.Store].
-func (s *Store) ForgetKeys(ctx context.Context, t time.Time) (int64, error) {
+func (s *Store) ForgetKeys(ctx context.Context, t time.Time) (n int64, err error) {
+	defer classify(&err)
 	tag, err := s.pool.Exec(ctx, "DELETE FROM idempotency_keys WHERE created_at < $1", t)
 	return tag.RowsAffected(), err
 }

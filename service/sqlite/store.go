@@ -4,6 +4,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -13,12 +14,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/XSAM/otelsql"
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sys/unix"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"gitlab.com/slipway-ci/slipway/service/order"
+	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
 //go:embed migrations/*.sql
@@ -31,73 +39,98 @@ const maxReaders = 4
 type Store struct {
 	path        string
 	write, read *sql.DB
-	created     bool // there was no file: nothing can be lost before Migrate is done
+	probe       *sql.DB     // for Ping alone, which must not wait for others
+	full        atomic.Bool // the last write found no space
 }
 
-// Open opens the file at path, or creates it; its folder must exist.
-func Open(ctx context.Context, path string) (*Store, error) {
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("open %s: its folder does not exist", path)
-	}
-	_, err := os.Stat(path)
-	s := &Store{path: path, created: errors.Is(err, fs.ErrNotExist)}
-	// synchronous=FULL: what was acknowledged survives a power cut, not only a crash of the process.
-	s.write, err = open(path, "synchronous(FULL)")
-	if err != nil {
+// Open opens the file at path, or creates it; its folder must exist and be writable. Queries become spans of traces.
+func Open(ctx context.Context, path string, traces trace.TracerProvider) (*Store, error) {
+	if err := checkFolder(path); err != nil {
 		return nil, err
 	}
-	s.write.SetMaxOpenConns(1)
-	s.read, err = open(path, "query_only(1)")
-	if err != nil {
-		return nil, errors.Join(err, s.write.Close())
-	}
-	s.read.SetMaxOpenConns(maxReaders)
-	s.read.SetMaxIdleConns(maxReaders)
-	if !s.created { // otherwise Migrate is the first to use it
-		if err := s.write.PingContext(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), s.Close())
+	s := &Store{path: path}
+	for _, db := range []struct {
+		pool        **sql.DB
+		connections int
+		pragmas     string
+	}{
+		// synchronous=FULL: what was acknowledged survives a power cut, not only a crash of the process.
+		{&s.write, 1, "synchronous(FULL)"}, {&s.read, maxReaders, "query_only(1)"}, {&s.probe, 1, "synchronous(FULL)"},
+	} {
+		opened, err := open(path, db.pragmas, traces)
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
 		}
+		opened.SetMaxOpenConns(db.connections)
+		opened.SetMaxIdleConns(db.connections)
+		*db.pool = opened
+	}
+	if err := s.write.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), s.Close())
 	}
 	return s, nil
 }
 
-// open returns connections to the file that begin with these pragmas.
-func open(path string, pragmas ...string) (*sql.DB, error) {
-	query := url.Values{"_txlock": {"immediate"},
-		"_pragma": append([]string{"busy_timeout(5000)", "journal_mode(WAL)", "cache_size(-2000)"}, pragmas...)}
+// checkFolder explains what SQLite would only call "unable to open database file".
+func checkFolder(path string) error {
+	folder := filepath.Dir(path)
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return fmt.Errorf("open %s: its folder does not exist", path)
+	}
+	if unix.Access(folder, unix.W_OK) != nil {
+		absolute, _ := filepath.Abs(folder)
+		return fmt.Errorf("open %s: user %d may not write to %s: set database.url (ORDERS_DATABASE_URL) to sqlite:PATH in a folder that this user may write to",
+			path, os.Getuid(), absolute)
+	}
+	return nil
+}
+
+// open returns connections to the file that begin with this pragma.
+func open(path, pragma string, traces trace.TracerProvider) (*sql.DB, error) {
+	query := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "cache_size(-2000)", pragma}}
 	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
+	db, err := otelsql.Open("sqlite", dsn.String(), otelsql.WithTracerProvider(traces), otelsql.WithAttributes(semconv.DBSystemNameSQLite),
+		otelsql.WithSpanOptions(otelsql.SpanOptions{DisableErrSkip: true, OmitConnResetSession: true, OmitConnPrepare: true, OmitRows: true,
+			OmitConnectorConnect: true, SpanFilter: withinTrace}))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	return db, nil
 }
 
-// Close waits for what is under way and closes the file.
-func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
+// withinTrace leaves queries without a request, as those of probes, out of traces.
+func withinTrace(ctx context.Context, _ otelsql.Method, _ string, _ []driver.NamedValue) bool {
+	return trace.SpanFromContext(ctx).IsRecording()
+}
 
-// Migrate brings the schema up to date and returns the names of the migrations that it applied.
-func (s *Store) Migrate(ctx context.Context) (applied []string, err error) {
-	db := s.write
-	if s.created {
-		// A new file needs not to be safe on disk after each step of its making, only at the end: 8 ms less at the start.
-		if db, err = open(s.path, "synchronous(OFF)"); err != nil {
-			return nil, err
+// Close waits for what is under way and closes the file.
+func (s *Store) Close() error {
+	var errs []error
+	for _, db := range []*sql.DB{s.probe, s.read, s.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
 		}
-		db.SetMaxOpenConns(1)
-		defer func() {
-			_, syncErr := db.ExecContext(ctx, "PRAGMA synchronous=FULL; PRAGMA wal_checkpoint(TRUNCATE)")
-			err = errors.Join(err, syncErr, db.Close())
-			s.created = err != nil
-		}()
 	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) provider() (*goose.Provider, error) {
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
+	provider, err := goose.NewProvider(goose.DialectSQLite3, s.write, dir)
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return provider, nil
+}
+
+// Migrate brings the schema up to date and returns the names of the migrations that it applied.
+func (s *Store) Migrate(ctx context.Context) (applied []string, err error) {
+	provider, err := s.provider()
+	if err != nil {
+		return nil, err
 	}
 	results, err := provider.Up(ctx)
 	if err != nil {
@@ -109,16 +142,56 @@ func (s *Store) Migrate(ctx context.Context) (applied []string, err error) {
 	return applied, nil
 }
 
-// Ping reports whether the file can be read.
-func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.read.ExecContext(ctx, "SELECT 1 FROM orders LIMIT 1")
+// Migrated reports whether the schema is up to date.
+func (s *Store) Migrated(ctx context.Context) (bool, error) {
+	provider, err := s.provider()
+	if err != nil {
+		return false, err
+	}
+	pending, err := provider.HasPending(ctx)
+	return !pending, err
+}
+
+// Ping reports whether the file can be read and, when the last write found no space, whether there is some again.
+func (s *Store) Ping(ctx context.Context) (err error) {
+	defer s.classify(&err)
+	if s.full.Load() {
+		if _, err := s.probe.ExecContext(ctx, "CREATE TABLE space (x BLOB); INSERT INTO space VALUES (zeroblob(8192)); DROP TABLE space"); err != nil {
+			return err
+		}
+		s.full.Store(false)
+	}
+	_, err = s.probe.ExecContext(ctx, "SELECT 1 FROM orders LIMIT 1")
 	return err
+}
+
+// Pool returns how the connections are used.
+func (s *Store) Pool() telemetry.Pool {
+	w, r := s.write.Stats(), s.read.Stats()
+	return telemetry.Pool{InUse: w.InUse + r.InUse, Idle: w.Idle + r.Idle, Max: w.MaxOpenConnections + r.MaxOpenConnections,
+		Waits: w.WaitCount + r.WaitCount, Waited: w.WaitDuration + r.WaitDuration}
+}
+
+// classify wraps failures that may be over soon in [order.ErrUnavailable].
+func (s *Store) classify(err *error) {
+	var failure *sqlite.Error
+	if !errors.As(*err, &failure) {
+		return
+	}
+	switch failure.Code() & 0xff { // the rest of the code is detail
+	case sqlite3.SQLITE_FULL:
+		s.full.Store(true)
+		*err = fmt.Errorf("%w: there is no space left for %s: %w", order.ErrUnavailable, s.path, *err)
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+		*err = fmt.Errorf("%w: %w", order.ErrUnavailable, *err)
+	}
 }
 
 const columns = "id, customer, currency, note, items, total, status, payment_id, attempt, version, created_at, updated_at"
 
 // Create implements [order.Store].
-func (s *Store) Create(ctx context.Context, o order.Order, key order.Key) (order.Order, bool, error) {
+func (s *Store) Create(ctx context.Context, o order.Order, key order.Key) (stored order.Order, replayed bool, err error) {
+	defer s.classify(&err)
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return o, false, err
@@ -170,8 +243,9 @@ func claim(ctx context.Context, tx *sql.Tx, o order.Order, key order.Key) (earli
 }
 
 // Get implements [order.Store].
-func (s *Store) Get(ctx context.Context, id string) (order.Order, error) {
-	o, err := scan(s.read.QueryRowContext(ctx, "SELECT "+columns+" FROM orders WHERE id = ?", id))
+func (s *Store) Get(ctx context.Context, id string) (o order.Order, err error) {
+	defer s.classify(&err)
+	o, err = scan(s.read.QueryRowContext(ctx, "SELECT "+columns+" FROM orders WHERE id = ?", id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return o, order.ErrNotFound
 	}
@@ -179,7 +253,8 @@ func (s *Store) Get(ctx context.Context, id string) (order.Order, error) {
 }
 
 // List implements [order.Store].
-func (s *Store) List(ctx context.Context, q order.Query) ([]order.Order, error) {
+func (s *Store) List(ctx context.Context, q order.Query) (orders []order.Order, err error) {
+	defer s.classify(&err)
 	where := []string{"1"}
 	var args []any
 	if q.Status != "" {
@@ -197,17 +272,16 @@ func (s *Store) List(ctx context.Context, q order.Query) ([]order.Order, error) 
 	if !q.UpdatedBefore.IsZero() {
 		where, args = append(where, "updated_at < ?"), append(args, q.UpdatedBefore.UnixMicro())
 	}
-	if q.After != "" {
-		where, args = append(where, "id < ?"), append(args, q.After)
+	if q.After.ID != "" {
+		where, args = append(where, "(created_at, id) < (?, ?)"), append(args, q.After.CreatedAt.UnixMicro(), q.After.ID)
 	}
 	// #nosec G202 -- the conditions above are constants, values are arguments
 	rows, err := s.read.QueryContext(ctx, "SELECT "+columns+" FROM orders WHERE "+strings.Join(where, " AND ")+
-		" ORDER BY id DESC LIMIT ?", append(args, q.Limit)...)
+		" ORDER BY created_at DESC, id DESC LIMIT ?", append(args, q.Limit)...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err tells
-	var orders []order.Order
 	for rows.Next() {
 		o, err := scan(rows)
 		if err != nil {
@@ -219,7 +293,8 @@ func (s *Store) List(ctx context.Context, q order.Query) ([]order.Order, error) 
 }
 
 // Update implements [order.Store].
-func (s *Store) Update(ctx context.Context, o order.Order) error {
+func (s *Store) Update(ctx context.Context, o order.Order) (err error) {
+	defer s.classify(&err)
 	items, err := json.Marshal(o.Items)
 	if err != nil {
 		return err
@@ -237,7 +312,8 @@ func (s *Store) Update(ctx context.Context, o order.Order) error {
 }
 
 // ForgetKeys implements [order.Store].
-func (s *Store) ForgetKeys(ctx context.Context, t time.Time) (int64, error) {
+func (s *Store) ForgetKeys(ctx context.Context, t time.Time) (n int64, err error) {
+	defer s.classify(&err)
 	result, err := s.write.ExecContext(ctx, "DELETE FROM idempotency_keys WHERE created_at < ?", t.UnixMicro())
 	if err != nil {
 		return 0, err

@@ -11,6 +11,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"gitlab.com/slipway-ci/slipway/service/order"
 	"gitlab.com/slipway-ci/slipway/service/sqlite"
 	"gitlab.com/slipway-ci/slipway/service/storetest"
@@ -20,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, path string) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), path)
+	s, err := sqlite.Open(t.Context(), path, noop.NewTracerProvider())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +45,8 @@ func TestContract(t *testing.T) {
 func TestMigrateOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "orders.db")
-	for _, want := range []int{1, 0} {
-		s, err := sqlite.Open(t.Context(), path)
+	for _, want := range []int{2, 0} {
+		s, err := sqlite.Open(t.Context(), path, noop.NewTracerProvider())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +68,7 @@ func TestOpenFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{filepath.Join(folder, "missing", "orders.db"), garbage} {
-		s, err := sqlite.Open(t.Context(), path)
+		s, err := sqlite.Open(t.Context(), path, noop.NewTracerProvider())
 		if err == nil {
 			_ = s.Close()
 			t.Errorf("%s was opened", path)

@@ -256,7 +256,7 @@ func listFilters(t *testing.T, s order.Store) {
 		{"created from, inclusive", order.Query{CreatedFrom: noon}, []string{paid.ID, bob.ID}},
 		{"created before, exclusive", order.Query{CreatedBefore: noon}, []string{early.ID}},
 		{"updated before", order.Query{UpdatedBefore: noon.Add(time.Minute)}, []string{bob.ID, early.ID}},
-		{"all of them together", order.Query{Status: order.Pending, Customer: "ann", CreatedFrom: noon.Add(-2 * time.Hour), CreatedBefore: noon, After: bob.ID}, []string{early.ID}},
+		{"all of them together", order.Query{Status: order.Pending, Customer: "ann", CreatedFrom: noon.Add(-2 * time.Hour), CreatedBefore: noon, After: bob.Position()}, []string{early.ID}},
 		{"limit", order.Query{Limit: 2}, []string{paid.ID, bob.ID}},
 	}
 	for _, test := range tests {
@@ -283,7 +283,7 @@ func listPages(t *testing.T, s order.Store) {
 		want = append([]string{create(t, s, sample()).ID}, want...)
 	}
 	var got []string
-	for after := ""; ; {
+	for after := (order.Position{}); ; {
 		page, err := s.List(t.Context(), order.Query{Limit: 3, After: after})
 		if err != nil {
 			t.Fatal(err)
@@ -294,7 +294,7 @@ func listPages(t *testing.T, s order.Store) {
 		for _, o := range page {
 			got = append(got, o.ID)
 		}
-		after = page[len(page)-1].ID
+		after = page[len(page)-1].Position()
 	}
 	equal(t, want, got)
 }
@@ -303,7 +303,7 @@ func listWhileOrdersCome(t *testing.T, s order.Store) {
 	oldest, middle := create(t, s, sample()), create(t, s, sample())
 	create(t, s, sample())
 	create(t, s, sample()) // comes between the first page and the second
-	page, err := s.List(t.Context(), order.Query{Limit: 3, After: middle.ID})
+	page, err := s.List(t.Context(), order.Query{Limit: 3, After: middle.Position()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,11 +3,14 @@ package telemetry_test
 import (
 	"bytes"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
@@ -64,10 +67,10 @@ func TestConsole(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	m := telemetry.NewMetrics(telemetry.Build{Version: "v1"}, time.Now())
+	m := telemetry.NewMetrics(telemetry.Build{Version: "v1"})
 	r := m.Route("/x", "GET")
-	for _, status := range []int{200, 200, 404, 700, -1} {
-		r.Observe(status, time.Second)
+	for _, status := range []int{200, 200, 404, 500, 500} {
+		r.Observe(status, time.Second, trace.SpanContext{})
 	}
 	m.OrderReached(order.Paid)
 	m.Charged("paid", time.Second)
@@ -75,14 +78,13 @@ func TestMetrics(t *testing.T) {
 	m.Reloaded(errors.New("no"), time.Unix(5, 0))
 	m.Reloaded(nil, time.Unix(7, 0))
 	m.Reloaded(errors.New("no"), time.Unix(9, 0))
-	var b strings.Builder
-	if _, err := m.WriteTo(&b); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{`http_requests_total{route="/x",method="GET",code="200"} 2`, `code="404"} 1`, `code="500"} 2`, `http_request_duration_seconds_count{route="/x",method="GET"} 5`,
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	body := w.Body.String()
+	for _, want := range []string{`http_requests_total{code="200",method="GET",route="/x"} 2`, `{code="404",method="GET",route="/x"} 1`, `{code="500",method="GET",route="/x"} 2`, `http_request_duration_seconds_count{method="GET",route="/x"} 5`,
 		`orders_total{status="paid"} 1`, `orders_total{status="declined"} 0`, `payment_duration_seconds_count{outcome="paid"} 1`, `http_requests_refused_total{reason="rate"} 1`,
 		`config_reloads_total{result="failure"} 2`, `config_last_reload_success_timestamp_seconds 7`, `config_last_reload_successful 0`} {
-		if !strings.Contains(b.String(), want+"\n") {
+		if !strings.Contains(body, want+"\n") {
 			t.Errorf("%s is missing", want)
 		}
 	}

@@ -86,7 +86,7 @@ func TestDelivery(t *testing.T) {
 	t.Run("a commit that breaks readyz is red and leaves the old version serving", func(t *testing.T) {
 		before, served := image(t, "orders-staging"), deployedCommit(t, "orders-staging")
 		replace(t, clone, "service/admin/admin.go", `"GET /readyz"`, `"GET /broken"`)
-		replace(t, clone, "k8s/base/deployment.yaml", "progressDeadlineSeconds: 60", "progressDeadlineSeconds: 15")
+		replace(t, clone, "k8s/base/deployment.yaml", "progressDeadlineSeconds: 120", "progressDeadlineSeconds: 15")
 		ctx, stop := context.WithCancel(t.Context())
 		report := make(chan load.Report)
 		go func() {

@@ -12,9 +12,10 @@ async function refresh() {
     document.querySelector('main').replaceWith(news.querySelector('main'));
     localTimes();
   } catch (e) {
-    const state = document.querySelector('#state');
-    state.textContent = 'cannot be reached';
-    state.className = 'bad';
+    for (const state of document.querySelectorAll('#parts dd')) {
+      state.textContent = 'cannot be reached';
+      state.className = 'bad';
+    }
   }
 }
 localTimes();

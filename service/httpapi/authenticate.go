@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/service/auth"
+)
+
+// Authenticator finds out who calls.
+type Authenticator interface {
+	// Authenticate returns the client that the headers belong to, or an error that a client may read.
+	Authenticate(ctx context.Context, h http.Header) (auth.Client, error)
+}
+
+type clientKey struct{}
+
+// clientOf returns who calls; the zero Client where nobody needs credentials.
+func clientOf(ctx context.Context) auth.Client {
+	c, _ := ctx.Value(clientKey{}).(auth.Client)
+	return c
+}
+
+type refusalKey struct{}
+
+// authenticate finds out who calls. Whom it refuses is refused by [Server.authorize], behind the rate limit.
+func (s *Server) authenticate(rt *route, next http.Handler) http.Handler {
+	if s.options.Auth == nil || rt.operation.Scopes == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		client, err := s.options.Auth.Authenticate(r.Context(), r.Header)
+		if err != nil {
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), refusalKey{}, err)))
+			return
+		}
+		recordOf(w).client = client
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), clientKey{}, client)))
+	})
+}
+
+// authorize refuses who was not authenticated, or may not do this.
+func (s *Server) authorize(rt *route, next http.Handler) http.Handler {
+	if s.options.Auth == nil || rt.operation.Scopes == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refusal, _ := r.Context().Value(refusalKey{}).(error)
+		switch {
+		case errors.Is(refusal, auth.ErrUnavailable):
+			recordOf(w).fail(&problem{status: http.StatusServiceUnavailable, detail: "Credentials cannot be checked now.", retryAfter: retrySoon, cause: refusal})
+			return
+		case refusal != nil:
+			w.Header().Set("WWW-Authenticate", challenge(rt))
+			recordOf(w).fail(&problem{status: http.StatusUnauthorized, detail: sentence(refusal)})
+			return
+		}
+		for _, scope := range rt.operation.Scopes {
+			if !slices.Contains(clientOf(r.Context()).Scopes, scope) {
+				recordOf(w).fail(&problem{status: http.StatusForbidden, detail: "These credentials do not have the scope " + scope + "."})
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// sentence makes one of an error.
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+// challenge says how to authenticate; a browser knows how to ask a person for a password only.
+func challenge(rt *route) string {
+	if rt.operation.ID == "page" {
+		return `Basic realm="orders; the password is an API key"`
+	}
+	return `Bearer realm="orders"`
+}

@@ -1,0 +1,64 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/service/telemetry"
+)
+
+// Limits of the bodies that are being read, besides their size.
+const (
+	maxBodies    = 512              // at once
+	bodyTime     = 10 * time.Second // for one body
+	busyBodyTime = time.Second      // for one body while more than half of the places are taken
+)
+
+// readBody reads the whole body before the request takes one of the places that [Server.limitLoad] counts: a client that
+// sends slowly keeps nobody from being served. Bodies have places of their own, and less time when those get scarce.
+func (s *Server) readBody(rt *route, next http.Handler) http.Handler {
+	if rt.operation.Body == "" {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := s.read(w, r)
+		if err != nil {
+			recordOf(w).fail(err)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if !s.bodies.Enter() {
+		s.options.Metrics.Refused(telemetry.RefusedBodies)
+		return nil, &problem{status: http.StatusServiceUnavailable, kind: kindOverload, detail: "Too many bodies are being received.", retryAfter: retrySoon}
+	}
+	defer s.bodies.Leave()
+	limit := bodyTime
+	if s.bodies.Inside() > maxBodies/2 {
+		limit = busyBodyTime
+	}
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Now().Add(limit)) // not supported: a test without a connection
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.options.MaxBody))
+	if err == nil {
+		_ = connection.SetReadDeadline(time.Time{})
+		return body, nil
+	}
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, err
+	}
+	w.Header().Set("Connection", "close") // the rest of the body may still come
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return nil, &problem{status: http.StatusRequestTimeout, detail: "The body took too long.", cause: err}
+	}
+	return nil, &problem{status: http.StatusBadRequest, detail: "The body could not be read to its end.", cause: err}
+}

@@ -1,0 +1,102 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// clientAddr returns the address of the client: the peer, or what trusted proxies say of it in X-Forwarded-For or
+// Forwarded (RFC 7239). Each proxy appends the address that it was called from, so the lists are read from the right and
+// end at the first address that is not a trusted proxy; what is left of it anyone may have written. When both headers are
+// present and differ, a client has sent the one that the proxy does not know, and the peer's address counts.
+func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr := peer.Addr().Unmap().WithZone("")
+	if !contains(trusted, addr) {
+		return addr
+	}
+	xff, forwarded := r.Header.Values("X-Forwarded-For"), r.Header.Values("Forwarded")
+	switch {
+	case len(xff) > 0 && len(forwarded) > 0:
+		one, other := lastUntrusted(addr, strings.Join(xff, ","), trusted, parseAddr), lastUntrusted(addr, strings.Join(forwarded, ","), trusted, parseForwarded)
+		if one == other {
+			return one
+		}
+		return addr
+	case len(xff) > 0:
+		return lastUntrusted(addr, strings.Join(xff, ","), trusted, parseAddr)
+	case len(forwarded) > 0:
+		return lastUntrusted(addr, strings.Join(forwarded, ","), trusted, parseForwarded)
+	}
+	return addr
+}
+
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// lastUntrusted reads the list from the right; an entry that is no address ends it, since nothing behind it can be trusted.
+func lastUntrusted(addr netip.Addr, list string, trusted []netip.Prefix, parse func(string) (netip.Addr, bool)) netip.Addr {
+	for list != "" && contains(trusted, addr) {
+		entry := list
+		if comma := strings.LastIndexByte(list, ','); comma >= 0 {
+			list, entry = list[:comma], list[comma+1:]
+		} else {
+			list = ""
+		}
+		next, ok := parse(strings.TrimSpace(entry))
+		if !ok {
+			return addr
+		}
+		addr = next
+	}
+	return addr
+}
+
+// parseAddr reads an address, maybe with a port.
+func parseAddr(text string) (netip.Addr, bool) {
+	if withPort, err := netip.ParseAddrPort(text); err == nil {
+		return withPort.Addr().Unmap().WithZone(""), true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	return addr.Unmap().WithZone(""), err == nil
+}
+
+// parseForwarded reads an element as for=192.0.2.1;proto=https or For="[2001:db8::1]:80".
+func parseForwarded(element string) (netip.Addr, bool) {
+	for pair := range strings.SplitSeq(element, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		if strings.EqualFold(name, "for") {
+			return parseAddr(strings.Trim(value, `"`))
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// Lengths of the prefixes that count as one client. Whoever has one IPv6 address has the 2^64 of its network.
+const (
+	clientBits4 = 32
+	clientBits6 = 64
+)
+
+// clientNetwork names what a client without credentials is limited by.
+func clientNetwork(addr netip.Addr) string {
+	bits := clientBits6
+	if addr.Is4() {
+		bits = clientBits4
+	}
+	network, err := addr.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return network.String()
+}

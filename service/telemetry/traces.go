@@ -1,0 +1,97 @@
+package telemetry
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+
+	"go.opentelemetry.io/contrib/propagators/autoprop"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// TraceOptions configures tracing. What is empty comes from the standard variables (OTEL_*), which the SDK reads.
+type TraceOptions struct {
+	Endpoint string  // of the collector, as http://collector:4318
+	Protocol string  // "http/protobuf" or "grpc"
+	Ratio    float64 // share of the traces that begin here which are recorded, unless OTEL_TRACES_SAMPLER decides
+	Build    Build
+	Failed   func(spans int, err error) // called when spans could not be sent
+}
+
+// Traces makes spans.
+type Traces struct {
+	trace.TracerProvider
+	Propagator propagation.TextMapPropagator
+	Shutdown   func(context.Context) error // sends what is left
+}
+
+// NoTraces records nothing and passes nothing on.
+func NoTraces() *Traces {
+	return &Traces{TracerProvider: noop.NewTracerProvider(), Propagator: propagation.NewCompositeTextMapPropagator(),
+		Shutdown: func(context.Context) error { return nil }}
+}
+
+// NewTraces returns traces that are sent to a collector; without an endpoint, or with OTEL_SDK_DISABLED=true or
+// OTEL_TRACES_EXPORTER=none, nothing is recorded.
+func NewTraces(ctx context.Context, o TraceOptions) (*Traces, error) {
+	endpoint := cmp.Or(o.Endpoint, os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
+	if endpoint == "" || os.Getenv("OTEL_SDK_DISABLED") == "true" || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
+		return NoTraces(), nil
+	}
+	exporter, err := newExporter(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("traces: %w", err)
+	}
+	described, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName("orders"), semconv.ServiceVersion(o.Build.Version)),
+		resource.WithTelemetrySDK(), resource.WithFromEnv()) // the environment wins: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES
+	if err != nil {
+		return nil, fmt.Errorf("traces: %w", err)
+	}
+	options := []sdktrace.TracerProviderOption{sdktrace.WithBatcher(reportingExporter{exporter, o.Failed}), sdktrace.WithResource(described)}
+	if os.Getenv("OTEL_TRACES_SAMPLER") == "" {
+		options = append(options, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(o.Ratio))))
+	}
+	provider := sdktrace.NewTracerProvider(options...)
+	return &Traces{provider, autoprop.NewTextMapPropagator(), provider.Shutdown}, nil
+}
+
+func newExporter(ctx context.Context, o TraceOptions) (sdktrace.SpanExporter, error) {
+	protocol := cmp.Or(o.Protocol, os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf")
+	switch protocol {
+	case "http/protobuf":
+		var options []otlptracehttp.Option
+		if o.Endpoint != "" {
+			options = append(options, otlptracehttp.WithEndpointURL(o.Endpoint+"/v1/traces"))
+		}
+		return otlptracehttp.New(ctx, options...)
+	case "grpc":
+		var options []otlptracegrpc.Option
+		if o.Endpoint != "" {
+			options = append(options, otlptracegrpc.WithEndpointURL(o.Endpoint))
+		}
+		return otlptracegrpc.New(ctx, options...)
+	}
+	return nil, fmt.Errorf("the protocol %q is not known: want http/protobuf or grpc", protocol)
+}
+
+// reportingExporter tells the service, instead of the SDK's global error handler, what could not be sent.
+type reportingExporter struct {
+	sdktrace.SpanExporter
+	failed func(spans int, err error)
+}
+
+// ExportSpans implements [sdktrace.SpanExporter].
+func (e reportingExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	if err := e.SpanExporter.ExportSpans(ctx, spans); err != nil {
+		e.failed(len(spans), err)
+	}
+	return nil
+}
