@@ -72,8 +72,8 @@ func TestMirrorRuns(t *testing.T) {
 	p.commit("A finding")
 	p.variables = []pipeline.Variable{{Key: "SLIPWAY_TOOLS_IMAGE", Value: "registry.corp.example/tools:1"}}
 	p.path = t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-X main.documentation=https://gitlab.corp.example/platform/slipway/-/blob/main/docs",
-		"-o", filepath.Join(p.path, "slipway"), "gitlab.com/slipway-ci/slipway/cmd/slipway")
+	build := exec.CommandContext(t.Context(), "go", "-C", root, "build", "-ldflags", "-X main.documentation=https://gitlab.corp.example/platform/slipway/-/blob/main/docs",
+		"-o", filepath.Join(p.path, "slipway"), "./cmd/slipway")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

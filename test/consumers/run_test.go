@@ -284,7 +284,7 @@ func buildCommands(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	command := exec.CommandContext(ctx, "go", "build", "-o", dir, "gitlab.com/slipway-ci/slipway/cmd/slipway")
+	command := exec.CommandContext(ctx, "go", "-C", root, "build", "-o", dir, "./cmd/slipway")
 	command.Stderr = os.Stderr
 	return dir, command.Run()
 }
