@@ -112,6 +112,10 @@ func (f *lintFlags) run(cmd *cobra.Command) error {
 	findings, err := lint.Run(cmd.Context(), files, project, lint.Options{
 		Events: events, Disable: f.disable, Settings: f.settings, ConfigPath: f.where.config, Incomplete: f.where.includes.skip,
 	})
+	var unknown *lint.UnknownRuleError
+	if errors.As(err, &unknown) {
+		return withNearestRule(unknown)
+	}
 	if err != nil {
 		return err
 	}
@@ -135,6 +139,18 @@ func (f *lintFlags) run(cmd *cobra.Command) error {
 		return exitError(1)
 	}
 	return nil
+}
+
+// withNearestRule adds to an error what may have been meant.
+func withNearestRule(err *lint.UnknownRuleError) error {
+	var ids []string
+	for _, rule := range lint.Rules() {
+		ids = append(ids, rule.ID)
+	}
+	if near := nearest(err.ID, ids); near != "" {
+		return fmt.Errorf("%w; did you mean %q?", err, near)
+	}
+	return fmt.Errorf("%w; `slipway lint --list-rules` lists the rules", err)
 }
 
 func (f *lintFlags) write(out io.Writer, findings []lint.Finding) error {

@@ -106,7 +106,7 @@ func checkEnvironmentName(p *pass) {
 		p.report(Finding{
 			Position: at, Path: path, Events: uses[id].events,
 			Message: fmt.Sprintf("the environment's name becomes %q, which GitLab refuses", uses[id].job.Environment.Name),
-			Hint:    "use variables that are set on these events, and slugs like $CI_COMMIT_REF_SLUG; if the project's settings have one, give them with --variables",
+			Hint:    "use variables that are set on these events, and slugs like $CI_COMMIT_REF_SLUG; if the project's settings have one, compile with them",
 		})
 	}
 }

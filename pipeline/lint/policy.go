@@ -103,7 +103,7 @@ func (p *pass) checkImage(plan *pipeline.Plan, job *pipeline.Job, name string, f
 	}
 	if len(unknown) > 0 {
 		f.Message = fmt.Sprintf("image %q cannot be checked: $%s is not known here", name, strings.Join(unknown, ", $"))
-		f.Hint = "give the project's variables with --variables, or allow the name as it is written (lint:images:allow in .slipway.yml)"
+		f.Hint = "compile with the project's CI/CD variables, or allow the name as it is written (lint:images:allow in .slipway.yml)"
 	}
 	p.report(f)
 }

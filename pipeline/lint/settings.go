@@ -17,11 +17,16 @@ type Settings struct {
 	Baseline string `yaml:"baseline"`
 }
 
+// An UnknownRuleError is the error of options that name a rule which does not exist.
+type UnknownRuleError struct{ ID string }
+
+func (e *UnknownRuleError) Error() string { return fmt.Sprintf("there is no lint rule %q", e.ID) }
+
 // rules returns the rules that are checked, with their severities.
 func (o Options) rules() ([]Rule, error) {
 	for _, id := range slices.Concat(o.Disable, slices.Sorted(maps.Keys(o.Settings.Rules))) {
 		if !slices.ContainsFunc(rules, func(r Rule) bool { return r.ID == id }) {
-			return nil, fmt.Errorf("no lint rule %q; `slipway lint --list-rules` lists the rules", id)
+			return nil, &UnknownRuleError{ID: id}
 		}
 	}
 	var active []Rule

@@ -245,6 +245,9 @@ func TestSARIFIngestion(t *testing.T) {
 			t.Errorf("%s: no results", fixture)
 		}
 		for _, r := range run.Results {
+			if run.Tool.Driver.Rules[r.RuleIndex].HelpURI == "" {
+				t.Errorf("%s: the rule %s has no help", fixture, r.RuleID)
+			}
 			if r.RuleID == "" || run.Tool.Driver.Rules[r.RuleIndex].ID != r.RuleID {
 				t.Errorf("%s: result %+v has no rule", fixture, r)
 			}

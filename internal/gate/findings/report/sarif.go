@@ -43,7 +43,7 @@ func SARIF(w io.Writer, r *findings.Report) error {
 func sarifRule(r *findings.Report, f findings.Finding, id string) report.Rule {
 	rule := report.Rule{
 		ID: id, ShortDescription: *report.Text(orUnknown(f.Name)), FullDescription: report.Text(f.Description),
-		Help: report.Text(f.Solution), Default: report.Configuration{Level: sarifLevel[f.Severity]},
+		Help: report.Text(f.Solution), HelpURI: r.Tool.URL, Default: report.Configuration{Level: sarifLevel[f.Severity]},
 	}
 	if len(f.Links) > 0 {
 		rule.HelpURI = f.Links[0]
