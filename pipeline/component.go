@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"strconv"
@@ -60,7 +61,13 @@ func (c *compiler) openComponent(n *node) *file {
 	}
 	full, ok := strings.CutPrefix(address, c.project.options.Host+"/")
 	if !ok {
-		c.fail(includePath, n, form+"; --host names another instance", "the component %s is not one of %s", shorten(address), c.project.options.Host)
+		message := fmt.Sprintf("the component %s is not one of %s", shorten(address), c.project.options.Host)
+		if c.leftOut(includePath, n, message) {
+			c.incomplete = true
+			return nil
+		}
+		c.fail(includePath, n, form, "%s", message)
+		c.errors[len(c.errors)-1].Missing = MissingComponent
 		return nil
 	}
 	project, name := path.Split(full)
@@ -75,7 +82,7 @@ func (c *compiler) openComponent(n *node) *file {
 		c.fail(includePath, n, "", "the component %s has no version %s: %v", full, version, err)
 		return nil
 	case err != nil:
-		c.elsewhere(n, "the project "+project, projectsHint, err)
+		c.elsewhere(n, "the project "+project, MissingProject, err)
 		return nil
 	}
 	r := c.repository(n, project, ref)

@@ -13,6 +13,8 @@ type Error struct {
 	// Message says what is wrong; Hint, where there is one, what would be right.
 	Message string `json:"message,omitzero"`
 	Hint    string `json:"hint,omitzero"`
+	// Missing says which kind of include is not here, although GitLab may have it; empty for other errors.
+	Missing MissingKind `json:"missing,omitzero"`
 	// Create says that the configuration as such is fine, but this event's pipeline cannot be created.
 	Create bool `json:"create,omitzero"`
 }
@@ -38,6 +40,17 @@ func (e *Error) Error() string {
 	}
 	return b.String()
 }
+
+// A MissingKind is a kind of include that is not here.
+type MissingKind string
+
+// The kinds of includes that a [Resolver] has, or has not.
+const (
+	MissingProject   MissingKind = "project"
+	MissingRemote    MissingKind = "remote"
+	MissingTemplate  MissingKind = "template"
+	MissingComponent MissingKind = "component"
+)
 
 // Errors is what is wrong with a configuration, in the order in which GitLab would report it; never empty.
 type Errors []*Error

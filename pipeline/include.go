@@ -52,7 +52,7 @@ func (c *compiler) include(tree *node, f *file) *node {
 		if content == nil {
 			continue
 		}
-		if len(content.Pairs) == 0 {
+		if len(content.Pairs) == 0 && !c.incomplete {
 			c.fail(includePath, included.entry, "", "%s has no content", included.name)
 		}
 		merged = yamltree.Merge(merged, content)
@@ -376,17 +376,15 @@ func (c *compiler) repository(n *node, project, ref string) *repository {
 	if ref != "" {
 		name += " at " + ref
 	}
-	c.elsewhere(n, name, projectsHint, err)
+	c.elsewhere(n, name, MissingProject, err)
 	return nil
 }
-
-const projectsHint = "--projects names a folder with other projects, --fetch a server that has them"
 
 func (c *compiler) openTemplate(n *node) *file {
 	name := n.RubyText()
 	content, err := c.template(name)
 	if err != nil {
-		c.elsewhere(n, "the template "+name, "--templates names a folder with GitLab's templates", err)
+		c.elsewhere(n, "the template "+name, MissingTemplate, err)
 		return nil
 	}
 	return &file{name: "template:" + name, content: content}

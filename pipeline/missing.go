@@ -12,16 +12,17 @@ import (
 
 // elsewhere notes that what an entry of an include names cannot be had here. It may be all right on GitLab, so
 // [Options.SkipMissing] can leave it out.
-func (c *compiler) elsewhere(n *node, name, hint string, err error) {
+func (c *compiler) elsewhere(n *node, name string, kind MissingKind, err error) {
 	message := name + " is not here"
 	if !errors.Is(err, errNoResolver) && !errors.Is(err, fs.ErrNotExist) {
-		hint, message = "", fmt.Sprintf("%s cannot be had: %v", name, err)
+		message = fmt.Sprintf("%s is unavailable: %v", name, err)
 	}
 	if c.leftOut(includePath, n, message) {
 		c.incomplete = true
 		return
 	}
-	c.fail(includePath, n, hint, "%s", message)
+	c.fail(includePath, n, "", "%s", message)
+	c.errors[len(c.errors)-1].Missing = kind
 }
 
 // leftOut asks whether something that is missing is left out.
@@ -225,6 +226,9 @@ func (c *compiler) addStages(tree *node) *node {
 	stages := slices.Clone(known)
 	c.eachJob(tree, func(p *keyPath, job *node) *node {
 		stage := job.Get("stage")
+		if stage.IsNull() {
+			stage = yamltree.NewString("test", job.Position)
+		}
 		if !strings.HasPrefix(p.key, ".") && stage.Is(yamltree.String) && !slices.Contains(stages, stage.Text) &&
 			c.leftOut(p.child("stage"), stage, "the place of the stage "+shorten(stage.Text)+" is not here") {
 			stages = append(stages, stage.Text)

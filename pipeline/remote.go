@@ -27,7 +27,7 @@ func (c *compiler) openRemote(location *node) *file {
 	}
 	content, err := c.remote(n.Text)
 	if err != nil {
-		c.elsewhere(n, n.Text, "--remote-includes allows to read it", err)
+		c.elsewhere(n, n.Text, MissingRemote, err)
 		return nil
 	}
 	if !c.hasIntegrity(location.Get("integrity"), content) {

@@ -29,7 +29,7 @@ The event matters only where includes have rules. Exit codes: 0; 1 if the config
 			}
 			config, err := project.Config(cmd.Context(), event)
 			if err != nil {
-				return refused(cmd, err, "text")
+				return refused(cmd, &where, err, "text")
 			}
 			return render.YAML(cmd.OutOrStdout(), config, !bare)
 		},

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -12,27 +14,27 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/resolver"
 )
 
-// includeFlags say where the files of other projects are. Without any, only the project's own files can be included, and
-// nothing reaches the network.
+// includeFlags say where the files of other projects are. Without any they come from the project's GitLab instance, by git and HTTP.
 type includeFlags struct {
 	projects         []string
 	templates, fetch string
-	offline, remote  bool
-	skip             bool
+	offline, skip    bool
 	cmd              *cobra.Command
+	where            *projectFlags
 
 	chain resolver.Chain
+	mu    sync.Mutex
+	told  map[string]bool
 }
 
-func (f *includeFlags) bind(cmd *cobra.Command, _ *projectFlags) {
-	f.cmd = cmd
+func (f *includeFlags) bind(cmd *cobra.Command, where *projectFlags) {
+	f.cmd, f.where = cmd, where
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.projects, "projects", nil, "`FOLDER` with included projects: clones or plain folders named group/project, or group/project@ref (repeatable)")
-	flags.StringVar(&f.fetch, "fetch", "", "fetch included projects by git from the server at this `URL`, as in https://gitlab.com; what was fetched is kept")
-	flags.BoolVar(&f.offline, "offline", false, "with --fetch: use only what was fetched before")
-	flags.BoolVar(&f.remote, "remote-includes", false, "read include:remote over https")
-	flags.StringVar(&f.templates, "templates", "", "`FOLDER` with GitLab's templates, for include:template")
-	flags.BoolVar(&f.skip, "skip-missing", false, "leave out includes that are not to be had here, and what refers to them; say what was left out")
+	flags.StringSliceVar(&f.projects, "projects", nil, "`FOLDER` with included projects: clones or folders named group/project, or group/project@ref (repeatable)")
+	flags.StringVar(&f.fetch, "fetch", "", "fetch included projects by git from the server at this `URL` (default: origin's server)")
+	flags.BoolVar(&f.offline, "offline", false, "do not use the network: included files come from folders and earlier runs")
+	flags.StringVar(&f.templates, "templates", "", "`FOLDER` with GitLab's templates (default: they are read from GitLab)")
+	flags.BoolVar(&f.skip, "skip-missing", false, "leave out includes that are not available here, and what refers to them, and report them")
 	_ = cmd.MarkFlagDirname("projects")
 	_ = cmd.MarkFlagDirname("templates")
 	inner := cmd.RunE
@@ -42,20 +44,26 @@ func (f *includeFlags) bind(cmd *cobra.Command, _ *projectFlags) {
 	}
 }
 
+// warn writes a message to standard error, once.
+func (f *includeFlags) warn(message string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.told == nil {
+		f.told = map[string]bool{}
+	}
+	if !f.told[message] {
+		f.told[message] = true
+		fmt.Fprintln(f.cmd.ErrOrStderr(), "slipway: "+message)
+	}
+}
+
 // skipping gives the function that leaves out what is not to be had, naming each once; nil without the flag.
 func (f *includeFlags) skipping() func(*pipeline.Error) bool {
 	if !f.skip {
 		return nil
 	}
-	var mu sync.Mutex
-	named := map[string]bool{}
 	return func(e *pipeline.Error) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		if line := fmt.Sprintf("%s:%d: %s: left out", e.Position.File, e.Position.Line, e.Message); !named[line] {
-			named[line] = true
-			fmt.Fprintln(f.cmd.ErrOrStderr(), "slipway: "+line)
-		}
+		f.warn(fmt.Sprintf("%s:%d: %s: left out", e.Position.File, e.Position.Line, e.Message))
 		return true
 	}
 }
@@ -72,21 +80,58 @@ func (f *includeFlags) resolver() (resolver.Chain, error) {
 		}
 		f.chain = append(f.chain, &resolver.Clones{Root: dir}, resolver.Folder{Files: os.DirFS(dir)})
 	}
-	if f.fetch != "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return nil, fmt.Errorf("--fetch needs a cache folder: %w", err)
-		}
-		f.chain = append(f.chain, &resolver.Git{BaseURL: f.fetch, Cache: filepath.Join(cache, "slipway", "includes"), Offline: f.offline})
-	}
-	if f.remote {
-		f.chain = append(f.chain, resolver.Remote{})
-	}
 	if f.templates != "" {
 		if info, err := os.Stat(f.templates); err != nil || !info.IsDir() {
 			return nil, fmt.Errorf("--templates: no folder %s", f.templates)
 		}
 		f.chain = append(f.chain, resolver.Templates{Files: os.DirFS(f.templates)})
 	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return f.chain, nil //nolint:nilerr // without a cache folder there is no network either; folders work
+	}
+	cache = filepath.Join(cache, "slipway", "includes")
+	// Without an origin nobody knows which server is meant.
+	if server := cmp.Or(f.fetch, f.where.projects); server != "" {
+		f.chain = append(f.chain, &resolver.Git{BaseURL: server, Cache: cache, Offline: f.offline, Warn: f.warn})
+	}
+	web := resolver.Web{Cache: filepath.Join(cache, "files"), Offline: f.offline, Warn: f.warn, Header: apiToken()}
+	if f.where.host != defaultHost {
+		web.Instance = cmp.Or(f.where.protocol, "https") + "://" + f.where.host
+	}
+	f.chain = append(f.chain, web)
 	return f.chain, nil
+}
+
+// apiToken is the token for GitLab's API from the environment, as the header that it is sent in.
+func apiToken() http.Header {
+	if token := os.Getenv("GITLAB_TOKEN"); token != "" {
+		return http.Header{"Private-Token": {token}}
+	}
+	if token := os.Getenv("CI_JOB_TOKEN"); token != "" {
+		return http.Header{"Job-Token": {token}}
+	}
+	return nil
+}
+
+// missingHint says what to do about an include that is not here.
+func (f *includeFlags) missingHint(kind pipeline.MissingKind) string {
+	network := ""
+	if f.offline {
+		network = "without --offline it is fetched; "
+	}
+	switch kind {
+	case pipeline.MissingProject:
+		if f.where.projects == "" && f.fetch == "" {
+			network = "--fetch names a server, and a remote called origin does, too; "
+		}
+		return network + "--projects names a folder with other projects, --skip-missing leaves it out"
+	case pipeline.MissingTemplate:
+		return network + "--templates names a folder with GitLab's templates, --skip-missing leaves it out"
+	case pipeline.MissingRemote:
+		return network + "--skip-missing leaves it out"
+	case pipeline.MissingComponent:
+		return "--host names another instance, --skip-missing leaves it out"
+	}
+	return ""
 }

@@ -39,7 +39,7 @@ An event that gets no pipeline is an answer, not an error. Exit codes: 0; 1 if G
 			}
 			plan, err := project.Plan(cmd.Context(), event)
 			if err != nil {
-				return refused(cmd, err, format.value)
+				return refused(cmd, &where, err, format.value)
 			}
 			if why != "" {
 				config, err := project.Config(cmd.Context(), event)
@@ -67,10 +67,15 @@ An event that gets no pipeline is an answer, not an error. Exit codes: 0; 1 if G
 }
 
 // refused tells why GitLab would not take the configuration; it is the answer "no", exit code 1.
-func refused(cmd *cobra.Command, err error, format string) error {
+func refused(cmd *cobra.Command, where *projectFlags, err error, format string) error {
 	var list pipeline.Errors
 	if !errors.As(err, &list) {
 		return err
+	}
+	for _, e := range list {
+		if e.Hint == "" {
+			e.Hint = where.includes.missingHint(e.Missing)
+		}
 	}
 	if format == "json" {
 		if err := render.ErrorJSON(cmd.OutOrStdout(), err); err != nil {

@@ -29,11 +29,20 @@ func (f Folder) Project(_ context.Context, name, ref string) (fs.FS, string, err
 		if info, err := fs.Stat(f.Files, dir); err != nil || !info.IsDir() {
 			continue
 		}
+		// A clone has refs: one that it does not have is missing, and never the work tree.
+		if isClone(f.Files, dir) {
+			continue
+		}
 		tree, err := fs.Sub(f.Files, dir)
 		sum := sha1.Sum([]byte(dir))
 		return tree, hex.EncodeToString(sum[:]), err
 	}
 	return nil, "", missing("project", name)
+}
+
+func isClone(files fs.FS, dir string) bool {
+	_, err := fs.Stat(files, path.Join(dir, ".git"))
+	return err == nil
 }
 
 // Tags implements [pipeline.Resolver]: every folder with a ref counts.

@@ -2,10 +2,15 @@ package resolver
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -77,13 +82,16 @@ type Git struct {
 	None
 	// BaseURL is what a project's path is appended to: "https://gitlab.com", "git@gitlab.com:", "file:///srv/git".
 	BaseURL string
-	// Cache is a folder; it is made if it is not there.
+	// Cache is a folder; it is made if it is not there. Each server has a folder of its own in it.
 	Cache string
 	// Offline uses only what is in the cache.
 	Offline bool
+	// Warn is told when a copy in the cache is used because the server does not answer.
+	Warn func(message string)
 
-	mu    sync.Mutex
-	trees trees
+	mu          sync.Mutex
+	unreachable error
+	trees       trees
 }
 
 // refPrefix keeps fetched commits from being taken for branches.
@@ -105,14 +113,20 @@ func (g *Git) Project(ctx context.Context, path, ref string) (fs.FS, string, err
 		local = ref
 	}
 	fetched := g.fetch(ctx, dir, path, ref, local)
+	if errors.Is(fetched, errNoRef) {
+		return nil, "", missing("ref", ref+" of "+path) // whatever the cache has: the server has it no longer
+	}
 	tree, err := g.trees.open(ctx, dir, local)
-	if err == nil {
-		return tree, tree.SHA(), nil
+	if err != nil {
+		if fetched != nil {
+			return nil, "", fetched
+		}
+		return nil, "", missing("ref", ref+" of "+path)
 	}
-	if fetched != nil && !g.Offline {
-		return nil, "", fetched
+	if fetched != nil {
+		g.warn("%s at %s could not be refreshed, so the copy of an earlier fetch is used: %v", path, ref, fetched)
 	}
-	return nil, "", missing("ref", ref+" of "+path)
+	return tree, tree.SHA(), nil
 }
 
 // fetch updates the local name of a ref; a commit that is here is not asked for again.
@@ -129,8 +143,62 @@ func (g *Git) fetch(ctx context.Context, dir, path, ref, local string) error {
 	if isSHA(ref) {
 		spec = ref
 	}
+	if g.unreachable != nil {
+		return g.unreachable
+	}
 	_, err := run(ctx, dir, "fetch", "--quiet", "--depth=1", "--no-tags", "--end-of-options", g.url(path), spec)
-	return err
+	return g.explain(err, path, ref)
+}
+
+func (g *Git) warn(format string, args ...any) {
+	if g.Warn != nil {
+		g.Warn(fmt.Sprintf(format, args...))
+	}
+}
+
+// explain turns what git says about a fetch into its cause. A server that does not answer is not asked again.
+func (g *Git) explain(err error, path, ref string) error {
+	var failed *git.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	says := func(texts ...string) bool {
+		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(strings.ToLower(failed.Stderr), text) })
+	}
+	server := g.server()
+	switch {
+	case says("couldn't find remote ref", "not our ref", "unadvertised object"):
+		return errNoRef
+	case says("could not read username", "could not read password", "authentication failed", "permission denied", "http basic: access denied", "403", "401", "terminal prompts disabled"):
+		return fmt.Errorf("%s refuses access to %s: git has no credentials for it that are valid (see docs/includes.md)", server, path)
+	case says("could not resolve", "couldn't connect", "connection refused", "timed out", "no route to host", "unreachable", "failed to connect", "connection reset", "connection closed"):
+		g.unreachable = fmt.Errorf("%s cannot be reached", server)
+		return g.unreachable
+	case says("not found", "does not exist", "does not appear to be a git repository", "no such project"):
+		return missing("project", path+" on "+server)
+	}
+	lines := strings.Split(failed.Stderr, "\n")
+	return fmt.Errorf("git fetch from %s: %s", server, strings.TrimPrefix(lines[len(lines)-1], "fatal: "))
+}
+
+// server names the server of BaseURL, without a user or a token.
+func (g *Git) server() string {
+	if remote, ok := git.ParseRemote(g.url("project")); ok {
+		if remote.Port != "" {
+			return remote.Host + ":" + remote.Port
+		}
+		return remote.Host
+	}
+	return g.BaseURL
+}
+
+// cacheKey is the folder of the server in the cache.
+func (g *Git) cacheKey() string {
+	if _, ok := git.ParseRemote(g.url("project")); ok {
+		return strings.ReplaceAll(g.server(), ":", "_")
+	}
+	sum := sha256.Sum256([]byte(g.BaseURL))
+	return "local-" + hex.EncodeToString(sum[:8])
 }
 
 // Tags implements [pipeline.Resolver]. The last answer of the server is kept for when it does not answer.
@@ -145,7 +213,10 @@ func (g *Git) Tags(ctx context.Context, path string) ([]string, error) {
 	var listing string
 	err = errOffline
 	if !g.Offline {
-		listing, err = run(ctx, dir, "ls-remote", "--tags", "--refs", "--end-of-options", g.url(path))
+		if err = g.unreachable; err == nil {
+			listing, err = run(ctx, dir, "ls-remote", "--tags", "--refs", "--end-of-options", g.url(path))
+			err = g.explain(err, path, "HEAD")
+		}
 	}
 	if err == nil {
 		if err := os.WriteFile(kept, []byte(listing), 0o600); err != nil {
@@ -153,6 +224,9 @@ func (g *Git) Tags(ctx context.Context, path string) ([]string, error) {
 		}
 	} else {
 		text, readErr := os.ReadFile(kept)
+		if readErr == nil && !g.Offline {
+			g.warn("the tags of %s could not be refreshed, so the list of an earlier fetch is used: %v", path, err)
+		}
 		if readErr != nil {
 			if g.Offline {
 				return nil, missing("project", path)
@@ -170,7 +244,10 @@ func (g *Git) Tags(ctx context.Context, path string) ([]string, error) {
 	return tags, nil
 }
 
-var errOffline = errors.New("offline")
+var (
+	errOffline = errors.New("offline")
+	errNoRef   = errors.New("the server has no such ref")
+)
 
 // Close ends the git processes that read the cache.
 func (g *Git) Close() error { return g.trees.close() }
@@ -188,7 +265,7 @@ func (g *Git) repository(ctx context.Context, path string) (string, error) {
 	if !filepath.IsLocal(filepath.FromSlash(path)) {
 		return "", missing("project", path)
 	}
-	dir := filepath.Join(g.Cache, filepath.FromSlash(path)+".git")
+	dir := filepath.Join(g.Cache, g.cacheKey(), filepath.FromSlash(strings.ToLower(path))+".git")
 	if _, err := os.Stat(filepath.Join(dir, "HEAD")); err == nil {
 		return dir, nil
 	}
@@ -211,13 +288,20 @@ func run(ctx context.Context, dir string, args ...string) (string, error) {
 	return command(dir).Text(ctx, args...)
 }
 
-// command is git as the user has set it up. Only ssh that is not configured at all is kept from asking.
+// command is git as the user has set it up. ssh that is not configured at all is kept from asking, and in a job of GitLab its
+// token is offered to the job's own server, after the user's credential helpers.
 func command(dir string) git.Command {
 	c := git.In(dir)
 	if os.Getenv("GIT_SSH_COMMAND") == "" && os.Getenv("GIT_SSH") == "" {
 		if _, err := c.Text(context.Background(), "config", "--get", "core.sshCommand"); err != nil {
 			c.Set = []string{"GIT_SSH_COMMAND=ssh -o BatchMode=yes"}
 		}
+	}
+	if server := os.Getenv("CI_SERVER_URL"); server != "" && os.Getenv("CI_JOB_TOKEN") != "" {
+		// Settings in the environment, so that the token is on no command line; they come after those that are there.
+		n, _ := strconv.Atoi(os.Getenv("GIT_CONFIG_COUNT"))
+		c.Set = append(c.Set, fmt.Sprintf("GIT_CONFIG_COUNT=%d", n+1), fmt.Sprintf("GIT_CONFIG_KEY_%d=credential.%s.helper", n, server),
+			fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", n, `!f() { test "$1" = get && printf 'username=gitlab-ci-token\npassword=%s\n' "$CI_JOB_TOKEN"; }; f`))
 	}
 	return c
 }

@@ -156,7 +156,7 @@ func TestRemote(t *testing.T) {
 		_, _ = w.Write([]byte("job: {script: [x]}\n"))
 	}))
 	t.Cleanup(server.Close)
-	r := resolver.Remote{Client: server.Client()}
+	r := resolver.Web{Client: server.Client()}
 	// printf 'job: {script: [x]}\n' | openssl dgst -sha256 -binary | base64
 	const hash = "sha256-RT3/nme3PdG+nm7/CuR+uexiTy/EZgKXjlkPK5b75AQ="
 	for name, c := range map[string]struct{ include, where string }{
@@ -192,5 +192,103 @@ func TestTemplates(t *testing.T) {
 	tags, err := resolver.Folder{Files: fstest.MapFS{"a/b@v1/x": {}, "a/b@v2/x": {}}}.Tags(context.Background(), "a/b")
 	if err != nil || !slices.Equal(tags, []string{"v1", "v2"}) {
 		t.Error(tags, err)
+	}
+}
+
+// A ref that a clone does not have is missing, whatever its work tree holds.
+func TestMissingRefIsNotTheWorkTree(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	repository(t, filepath.Join(root, "platform", "go"), "1.0.0")
+	chain := resolver.Chain{&resolver.Clones{Root: root}, resolver.Folder{Files: os.DirFS(root)}}
+	t.Cleanup(func() { _ = chain.Close() })
+	if _, _, err := chain.Project(t.Context(), "platform/go", "gone"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if _, _, err := chain.Project(t.Context(), "platform/go", "1.0.0"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Two servers with a project of the same path have a copy each, and a copy that could not be refreshed is announced.
+func TestGitCacheIsKeptByServer(t *testing.T) {
+	t.Parallel()
+	cache := t.TempDir()
+	var servers []string
+	for _, version := range []string{"1.0.0", "2.0.0"} {
+		root := t.TempDir()
+		repository(t, filepath.Join(root, "platform", "go"), version)
+		servers = append(servers, bare(t, root))
+	}
+	var warnings []string
+	read := func(server string) string {
+		t.Helper()
+		g := &resolver.Git{BaseURL: "file://" + server, Cache: cache, Warn: func(message string) { warnings = append(warnings, message) }}
+		t.Cleanup(func() { _ = g.Close() })
+		tree, _, err := g.Project(t.Context(), "platform/go", "main")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := fs.ReadFile(tree, "templates/test.yml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if one, two := read(servers[0]), read(servers[1]); !strings.Contains(one, "1.0.0") || !strings.Contains(two, "2.0.0") || warnings != nil {
+		t.Errorf("%s %s %v", one, two, warnings)
+	}
+	if err := os.RemoveAll(servers[0]); err != nil {
+		t.Fatal(err)
+	}
+	g := &resolver.Git{BaseURL: "file://" + servers[1], Cache: cache}
+	t.Cleanup(func() { _ = g.Close() })
+	if _, _, err := g.Project(t.Context(), "platform/go", "gone"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a ref that the server lacks: %v", err)
+	}
+}
+
+func TestWebTemplatesAndCopies(t *testing.T) {
+	t.Parallel()
+	var token string
+	down := false
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case down:
+			w.WriteHeader(http.StatusBadGateway)
+		case r.URL.EscapedPath() == "/api/v4/templates/gitlab_ci_ymls/Jobs%2FGo":
+			token = r.Header.Get("Private-Token")
+			_, _ = w.Write([]byte(`{"name": "Jobs/Go", "content": "a: {script: [x]}"}`))
+		case r.URL.Path == "/raw/Other.gitlab-ci.yml":
+			_, _ = w.Write([]byte("b: {script: [x]}"))
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	var warnings []string
+	web := resolver.Web{Instance: server.URL, Source: server.URL + "/raw/", Cache: t.TempDir(), Header: http.Header{"Private-Token": {"t"}},
+		Warn: func(message string) { warnings = append(warnings, message) }}
+	for name, want := range map[string]string{"Jobs/Go.gitlab-ci.yml": "a: {script: [x]}", "Other.gitlab-ci.yml": "b: {script: [x]}"} {
+		if got, err := web.Template(t.Context(), name); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if token != "t" {
+		t.Error("the API did not get the token")
+	}
+	if _, err := web.Template(t.Context(), "Gone.gitlab-ci.yml"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	down = true
+	if got, err := web.Template(t.Context(), "Other.gitlab-ci.yml"); err != nil || string(got) != "b: {script: [x]}" || len(warnings) != 1 {
+		t.Errorf("%q, %v, %v", got, err, warnings)
+	}
+	web.Offline = true
+	if got, err := web.Remote(t.Context(), server.URL+"/raw/Other.gitlab-ci.yml"); err != nil || string(got) != "b: {script: [x]}" {
+		t.Errorf("offline: %q, %v", got, err)
+	}
+	if _, err := web.Remote(t.Context(), server.URL+"/never.yml"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("offline: %v", err)
 	}
 }
