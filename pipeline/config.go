@@ -46,5 +46,17 @@ func (p *Project) Config(ctx context.Context, event Event) (*Config, error) {
 			files = append(files, f.name)
 		}
 	}
-	return &Config{Root: tree, Files: files}, nil
+	return &Config{Root: withoutExtends(tree), Files: files}, nil
+}
+
+// withoutExtends leaves out the keyword whose templates are merged already.
+func withoutExtends(tree *node) *node {
+	pairs := make([]yamltree.Pair, len(tree.Pairs))
+	for i, p := range tree.Pairs {
+		pairs[i] = p
+		if isExtended(p.Value) {
+			pairs[i].Value = yamltree.Without(p.Value, "extends")
+		}
+	}
+	return yamltree.NewMapping(pairs, tree.Position)
 }

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
@@ -34,16 +33,20 @@ func (c *compiler) syntaxError(f *file, err error) {
 	c.errors = append(c.errors, wrong)
 }
 
-// explainEncoding finds what is no text.
+// explainEncoding finds the byte that is not text.
 func explainEncoding(e *Error, content []byte) bool {
-	if e.Position.Line < 1 || bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
-		return false // too big, or UTF-16, which the parser reads
+	first := 1
+	switch {
+	case e.Message == yamltree.NotUTF8:
+		first = e.Position.Line
+	case !strings.HasPrefix(e.Message, "control characters are not allowed"):
+		return false
 	}
 	line, start := 1, 0
 	for i, r := range string(content) {
 		_, size := utf8.DecodeRune(content[i:])
 		invalid := r == utf8.RuneError && size == 1
-		if control := r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f; invalid || control {
+		if control := r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f; line >= first && (invalid || control) {
 			e.Position.Line, e.Position.Column = line, utf8.RuneCount(content[start:i])+1
 			e.Message = fmt.Sprintf("the byte 0x%02x belongs to no text in UTF-8", content[i])
 			e.Hint = "save the file as UTF-8"

@@ -53,6 +53,14 @@ func TestSyntaxErrors(t *testing.T) {
 			"build:\n  script: [echo gr\xfc\xdf]\n",
 			".gitlab-ci.yml:2:19: yaml: the byte 0xfc belongs to no text in UTF-8 (save the file as UTF-8)",
 		},
+		"Latin-1 below a comment in Latin-1": {
+			"# gr\xfc\xdf\nbuild:\n  script:\n    - |\n      echo\n      gr\xfc\xdf\n",
+			".gitlab-ci.yml:6:9: yaml: the byte 0xfc belongs to no text in UTF-8 (save the file as UTF-8)",
+		},
+		"another error below a comment in Latin-1": {
+			"# gr\xfc\xdf\nbuild:\n\tscript: [make]\n",
+			".gitlab-ci.yml:3:1: yaml: a tab indents this line",
+		},
 		"binary": {
 			"\x7fELF\x02\x01\x00",
 			".gitlab-ci.yml:1:1: yaml: the byte 0x7f belongs to no text in UTF-8",
@@ -104,9 +112,10 @@ func TestReadableEncodings(t *testing.T) {
 		utf16 += string([]byte{c, 0})
 	}
 	for name, text := range map[string]string{
-		"byte order mark": "\ufeff" + config,
-		"CRLF":            strings.ReplaceAll(config, "\n", "\r\n"),
-		"UTF-16":          utf16,
+		"byte order mark":          "\ufeff" + config,
+		"CRLF":                     strings.ReplaceAll(config, "\n", "\r\n"),
+		"UTF-16":                   utf16,
+		"Windows-1251 in comments": config + "# \xef\xf0\xe8\r\n    - test # \xe2\xe5\xf2\xea\xe8\n",
 	} {
 		project, err := pipeline.Load(fstest.MapFS{".gitlab-ci.yml": {Data: []byte(text)}}, pipeline.Options{})
 		if err != nil {

@@ -72,7 +72,6 @@ test:
     - if: $CI_COMMIT_TAG
       when: never
     - when: on_success
-  extends: .go
   script:
     - |
       echo one

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -47,8 +49,12 @@ func Read(file string, content []byte) Written {
 		return Written{Err: &SyntaxError{Position{File: file}, fmt.Sprintf("the file is bigger than %d bytes", MaxBytes)}}
 	}
 	var w Written
+	content, legacy := withoutLegacyEncoding(content)
 	for _, part := range split(content) {
 		document, err := parse(part.text)
+		if err == nil && legacy {
+			err = replacedText(document)
+		}
 		if errors.Is(err, io.EOF) {
 			continue
 		}
@@ -62,6 +68,31 @@ func Read(file string, content []byte) Written {
 		w.Documents = append(w.Documents, document)
 	}
 	return w
+}
+
+// NotUTF8 is the message of the error for a value in another encoding.
+const NotUTF8 = "this value is not UTF-8"
+
+// withoutLegacyEncoding replaces the bytes that are not UTF-8, and reports whether there are any. GitLab guesses the encoding
+// of such a file; in comments it does not matter.
+func withoutLegacyEncoding(content []byte) ([]byte, bool) {
+	if utf8.Valid(content) || bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
+		return content, false
+	}
+	return bytes.ToValidUTF8(content, []byte(string(utf8.RuneError))), true
+}
+
+// replacedText returns an error if a replaced byte is part of a value.
+func replacedText(n *yaml.Node) error {
+	if strings.ContainsRune(n.Value+n.Anchor+n.Tag, utf8.RuneError) {
+		return refused(NotUTF8, n.Line, n.Column)
+	}
+	for _, child := range n.Content {
+		if err := replacedText(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // moveDown adds to the lines of all nodes.
