@@ -1,4 +1,4 @@
-# The verbs a person types; `make help` lists them. What they do is in the commands that they call.
+# The commands a person types; `make help` lists them. What they do is in the commands that they call.
 
 # Machines whose default toolchain is "local" get the one that go.mod asks for.
 export GOTOOLCHAIN := go1.27.4
@@ -10,24 +10,34 @@ platform := $(bin)/platform
 # The pipeline's jobs find slipway and platform here.
 export PATH := $(bin):$(PATH)
 
-.DEFAULT_GOAL := help
-.PHONY: help pipeline approve test lint build run generate platform-up platform-down test-platform e2e bench-engine bench-pipeline bench-rollout bench-service attack clean commands
+# Jobs run on this machine, with its tools and caches; they build images and start servers, which the sandbox would not let them.
+run := $(slipway) run --event push --branch main --executor shell --no-sandbox \
+	--var TEST_CACHE=true --var SLIPWAY_REQUIRE_POSTGRES=1 --var SLIPWAY_REQUIRE_CHROMIUM=1 --var SLIPWAY_REQUIRE_PROMETHEUS=1
 
-help: ## List these verbs
+.DEFAULT_GOAL := help
+.PHONY: help pipeline approve test test-generated test-manifests lint build run generate platform-up platform-down test-platform e2e bench-engine bench-pipeline bench-rollout bench-service attack clean commands
+
+help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 pipeline: platform-up ## Run this repository's pipeline for a push to main, up to the production gate
-	PATH="$$($(platform) bin):$$PATH" $(slipway) run --event push --branch main --variables .slipway/variables.yml --executor shell --no-sandbox --deploy --approve-hint "make approve"
+	PATH="$$($(platform) bin):$$PATH" $(run) --variables .slipway/variables.yml --deploy --approve-hint "make approve"
 
 approve: commands ## Roll the last pipeline's image to production: the same digest, nothing is rebuilt
 	PATH="$$($(platform) bin):$$PATH" $(slipway) approve deploy-production --deploy
 
-test: commands ## Run all tests, with the race detector and real parts
-	$(platform) deps gcc libc6-dev postgresql chromium shellcheck jq buildah bubblewrap podman runc uidmap slirp4netns golang-github-containernetworking-plugin-dnsname busybox-static
-	SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_CHROMIUM=1 go test -race -shuffle=on ./...
-	SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_CHROMIUM=1 go -C service test -race -shuffle=on ./...
-	SLIPWAY_REQUIRE_POSTGRES=1 go -C test test -race -shuffle=on ./...
-	go -C platform test -race -shuffle=on ./...
+# The test jobs of the pipeline, so that what passed here is taken from Go's test cache there, and the other way round.
+test: commands ## Run all tests, with the race detector and real parts; what has not changed comes from Go's test cache
+	$(platform) deps gcc libc6-dev postgresql chromium shellcheck jq buildah bubblewrap podman runc uidmap slirp4netns golang-github-containernetworking-plugin-dnsname busybox-static prometheus prometheus-alertmanager
+	$(run) --verbose engine-test test consumers-test
+	go -C platform test -race ./...
+
+test-generated: ## Compare what is generated with what is committed, and two builds of the service with each other
+	go run ./ci/internal/templates -check
+	SLIPWAY_TEST_GENERATED=1 go -C service test -count=1 -run 'TestGenerated|TestReproducible' ./...
+
+test-manifests: commands ## Apply k8s/ to a real API server; after make platform-up
+	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_KUBERNETES=1 go -C test test -count=1 -v -run 'TestManifests' ./manifests
 
 lint: commands ## Check the Go code and the pipeline's configuration
 	go tool -modfile=tools/go.mod golangci-lint run
