@@ -30,20 +30,19 @@ func Main(args []string) int {
 	control := os.NewFile(controlFile, "control")
 	syscall.CloseOnExec(statusFile)
 	syscall.CloseOnExec(controlFile)
-	exit, err := supervise(control, grace, args[2:])
-	if err != nil {
+	if err := supervise(status, control, grace, args[2:]); err != nil {
 		fmt.Fprintf(status, "error %v\n", err)
 		return 1
 	}
-	fmt.Fprintf(status, "exit %d %d\n", exit.Code, exit.Leftover)
 	return 0
 }
 
-func supervise(control *os.File, grace time.Duration, args []string) (Exit, error) {
+// supervise runs the command and reports on status: "exit CODE" when it has ended, "left NUMBER" when its descendants have.
+func supervise(status, control *os.File, grace time.Duration, args []string) error {
 	// The parent-death signal is bound to the thread that forks.
 	runtime.LockOSThread()
 	if err := becomeSubreaper(); err != nil {
-		return Exit{}, fmt.Errorf("become subreaper: %w", err)
+		return fmt.Errorf("become subreaper: %w", err)
 	}
 	// Signals that a script sends to its whole session must not end the supervisor. They are caught and dropped, not
 	// ignored: what is ignored stays ignored in the command.
@@ -52,7 +51,7 @@ func supervise(control *os.File, grace time.Duration, args []string) (Exit, erro
 
 	path, err := exec.LookPath(args[0])
 	if err != nil {
-		return Exit{}, err
+		return err
 	}
 	pid, err := syscall.ForkExec(path, args, &syscall.ProcAttr{
 		Env:   os.Environ(),
@@ -60,21 +59,53 @@ func supervise(control *os.File, grace time.Duration, args []string) (Exit, erro
 		Sys:   childAttributes(),
 	})
 	if err != nil {
-		return Exit{}, fmt.Errorf("start %s: %w", path, err)
+		return fmt.Errorf("start %s: %w", path, err)
+	}
+	if err := releaseOutput(); err != nil {
+		return err
 	}
 	orders := readOrders(control)
-	r := reaper{main: pid, code: -1}
-	for r.code < 0 {
+	r := &reaper{main: pid}
+	for !r.exited {
 		select {
 		case <-signals:
 		case order := <-orders:
-			r.signalAll(signalOf(order))
+			r.order(order)
 		}
 		r.reap()
 	}
-	exit := Exit{Code: r.code}
-	if exit.Leftover = len(descendants(os.Getpid())); exit.Leftover == 0 && r.none {
-		return exit, nil
+	fmt.Fprintf(status, "exit %d\n", r.code)
+	for ended := false; !ended && !r.none; {
+		select {
+		case <-signals:
+		case order := <-orders:
+			ended = order == orderEnd || order == orderKill
+			r.order(order)
+		}
+		r.reap()
+	}
+	left := len(descendants(os.Getpid()))
+	if err := r.endAll(grace, signals, orders); err != nil {
+		return err
+	}
+	fmt.Fprintf(status, "left %d\n", left)
+	return nil
+}
+
+// releaseOutput lets go of the command's standard output and error, so that they are closed when its processes are gone.
+func releaseOutput() error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	return errors.Join(redirect(int(null.Fd()), 1), redirect(int(null.Fd()), 2))
+}
+
+// endAll ends every descendant: with SIGTERM, and after the grace with SIGKILL.
+func (r *reaper) endAll(grace time.Duration, signals <-chan os.Signal, orders <-chan byte) error {
+	if r.none {
+		return nil
 	}
 	r.signalAll(syscall.SIGTERM)
 	killAfter := time.After(grace)
@@ -90,11 +121,11 @@ func supervise(control *os.File, grace time.Duration, args []string) (Exit, erro
 				r.signalAll(syscall.SIGKILL)
 			}
 		case order := <-orders:
-			killing = killing || signalOf(order) == syscall.SIGKILL
+			killing = killing || order == orderKill
 		case <-killAfter:
 			killing = true
 		case <-give:
-			return exit, errors.New("processes of the job could not be killed")
+			return errors.New("processes of the job could not be killed")
 		}
 		if killing && give == nil {
 			give = time.After(killPatience)
@@ -102,7 +133,7 @@ func supervise(control *os.File, grace time.Duration, args []string) (Exit, erro
 		}
 		r.reap()
 	}
-	return exit, nil
+	return nil
 }
 
 // readOrders passes on what the program asks for; its end is the order to kill, again and again.
@@ -121,18 +152,12 @@ func readOrders(control *os.File) <-chan byte {
 	return orders
 }
 
-func signalOf(order byte) syscall.Signal {
-	if order == orderKill {
-		return syscall.SIGKILL
-	}
-	return syscall.SIGTERM
-}
-
 // A reaper collects the children of this process: the command, and the orphans among its descendants.
 type reaper struct {
 	main int
-	// code is the command's exit code once it is known, -1 before.
-	code int
+	// exited reports whether the command has ended; code is its exit code then, -1 if a signal ended it.
+	exited bool
+	code   int
 	// none says that there are no children any more.
 	none bool
 }
@@ -151,22 +176,29 @@ func (r *reaper) reap() {
 			return
 		}
 		if pid == r.main {
-			r.code = status.ExitStatus()
-			if status.Signaled() {
-				r.code = 128 + int(status.Signal())
-			}
+			r.exited, r.code = true, status.ExitStatus()
 		}
+	}
+}
+
+// order passes on what the program asks for; what only ends the descendants has no signal.
+func (r *reaper) order(order byte) {
+	switch order {
+	case orderTerminate:
+		r.signalAll(syscall.SIGTERM)
+	case orderKill:
+		r.signalAll(syscall.SIGKILL)
 	}
 }
 
 // signalAll signals the command's process group and every descendant outside of it.
 func (r *reaper) signalAll(sig syscall.Signal) {
-	if r.code < 0 {
+	if !r.exited {
 		_ = syscall.Kill(-r.main, sig)
 	}
 	for _, pid := range descendants(os.Getpid()) {
 		group, err := syscall.Getpgid(pid)
-		if r.code < 0 && err == nil && group == r.main {
+		if !r.exited && err == nil && group == r.main {
 			continue
 		}
 		_ = syscall.Kill(pid, sig)

@@ -20,9 +20,11 @@ import (
 	"time"
 )
 
-// What the program writes into the control pipe; closing it means kill.
+// What the program writes into the control pipe; closing it means kill. End follows the end of the command: its descendants
+// are to end as well.
 const (
 	orderTerminate = 't'
+	orderEnd       = 'e'
 	orderKill      = 'k'
 )
 
@@ -43,26 +45,24 @@ type Command struct {
 	Output io.Writer
 	// Grace is how long what a finished command left behind may take to end after SIGTERM.
 	Grace time.Duration
+	// OutputPatience is how long Wait goes on for descendants that hold the output open when the command has ended.
+	OutputPatience time.Duration
 }
 
 // A Process is a running command with its supervisor.
 type Process struct {
-	command *exec.Cmd
-	status  *os.File
+	command  *exec.Cmd
+	status   *bufio.Reader
+	pipe     *os.File
+	patience time.Duration
+	// copied is closed when the output has been passed on to its end.
+	copied chan struct{}
 
 	mu      sync.Mutex
 	control *os.File
 }
 
-// Exit is how a command ended.
-type Exit struct {
-	// Code is the exit code, 128 plus the signal's number if a signal ended it.
-	Code int
-	// Leftover counts the processes that were still there when the command had ended, and were ended then.
-	Leftover int
-}
-
-// Start starts a command. The caller must call [Process.Wait].
+// Start starts a command. The caller must call [Process.Wait], and then [Process.End].
 func Start(c Command) (*Process, error) {
 	if len(c.Supervisor) == 0 || len(c.Args) == 0 {
 		return nil, errors.New("supervise: no supervisor or no command")
@@ -79,20 +79,40 @@ func Start(c Command) (*Process, error) {
 	}
 	defer statusWrite.Close()
 
+	outputRead, outputWrite, err := os.Pipe()
+	if err != nil {
+		controlWrite.Close()
+		statusRead.Close()
+		return nil, err
+	}
+	defer outputWrite.Close()
+
 	args := append(append([]string{}, c.Supervisor[1:]...), c.Grace.String(), "--")
 	// No context: what ends a supervisor must end its command first, which is for orders to do.
 	command := exec.Command(c.Supervisor[0], append(args, c.Args...)...) //nolint:noctx
 	command.Dir, command.Env = c.Dir, c.Env
-	command.Stdout, command.Stderr = c.Output, c.Output
+	command.Stdout, command.Stderr = outputWrite, outputWrite
 	command.ExtraFiles = []*os.File{controlRead, statusWrite}
 	// A session of its own: a Ctrl-C on the terminal is the program's to handle.
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := command.Start(); err != nil {
 		controlWrite.Close()
 		statusRead.Close()
+		outputRead.Close()
 		return nil, err
 	}
-	return &Process{command: command, status: statusRead, control: controlWrite}, nil
+	p := &Process{
+		command: command, status: bufio.NewReader(statusRead), pipe: statusRead, patience: c.OutputPatience, copied: make(chan struct{}), control: controlWrite,
+	}
+	go func() {
+		defer close(p.copied)
+		defer outputRead.Close()
+		// Errors of writing the output are the writer's to know; the command must not block on a full pipe.
+		if _, err := io.Copy(c.Output, outputRead); err != nil {
+			_, _ = io.Copy(io.Discard, outputRead)
+		}
+	}()
+	return p, nil
 }
 
 // Terminate sends SIGTERM to the command and all its descendants.
@@ -110,26 +130,52 @@ func (p *Process) order(b byte) {
 	}
 }
 
-// Wait waits until the command and all its descendants are gone and everything they wrote has been passed on.
-func (p *Process) Wait() (Exit, error) {
-	waitErr := p.command.Wait()
-	p.mu.Lock()
-	p.control.Close()
-	p.control = nil
-	p.mu.Unlock()
-	defer p.status.Close()
-	line, err := bufio.NewReader(p.status).ReadString('\n')
+// Wait waits until the command has ended and its output is closed, for which it has [Command.OutputPatience] then. Descendants
+// that go on are left alone. It returns the command's exit code, -1 if a signal ended it, and whether the output is closed.
+func (p *Process) Wait() (code int, closed bool, err error) {
+	code, err = p.report("exit")
 	if err != nil {
-		return Exit{}, fmt.Errorf("the job's supervisor ended early: %w", errors.Join(waitErr, err))
+		return 0, false, errors.Join(err, p.finish())
+	}
+	select {
+	case <-p.copied:
+		return code, true, nil
+	case <-time.After(p.patience):
+		return code, false, nil
+	}
+}
+
+// End ends the descendants that the command has left behind, and waits until they are gone and everything that they wrote has been
+// passed on. It returns their number. It follows Wait, and does nothing if that failed.
+func (p *Process) End() (left int, err error) {
+	if p.pipe == nil {
+		return 0, nil
+	}
+	p.order(orderEnd)
+	left, err = p.report("left")
+	return left, errors.Join(err, p.finish())
+}
+
+// report reads a line of the supervisor.
+func (p *Process) report(want string) (int, error) {
+	line, err := p.status.ReadString('\n')
+	if err != nil {
+		return 0, fmt.Errorf("the job's supervisor ended early: %w", err)
 	}
 	kind, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-	if kind != "exit" {
-		return Exit{}, errors.New(rest)
+	if kind != want {
+		return 0, errors.New(rest)
 	}
-	code, leftover, _ := strings.Cut(rest, " ")
-	var exit Exit
-	exit.Code, _ = strconv.Atoi(code)
-	exit.Leftover, _ = strconv.Atoi(leftover)
-	// Errors of copying the output are the writer's to know; the exit code of the supervisor says nothing.
-	return exit, nil
+	return strconv.Atoi(rest)
+}
+
+// finish waits for the supervisor, whose exit code says nothing.
+func (p *Process) finish() error {
+	_ = p.command.Wait()
+	<-p.copied
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := errors.Join(p.control.Close(), p.pipe.Close())
+	p.control, p.pipe = nil, nil
+	return err
 }

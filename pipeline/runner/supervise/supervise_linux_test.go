@@ -27,7 +27,8 @@ func TestMain(m *testing.M) {
 				fmt.Println(err)
 				os.Exit(1)
 			}
-			_, _ = p.Wait()
+			_, _, _ = p.Wait()
+			_, _ = p.End()
 			os.Exit(0)
 		}
 	}
@@ -54,28 +55,102 @@ func start(t *testing.T, output *bytes.Buffer, script string) *Process {
 	return p
 }
 
-func TestExitCode(t *testing.T) {
+// finished waits for a command and ends what it has left.
+func finished(t *testing.T, p *Process) (code, left int) {
+	t.Helper()
+	code, _, err := p.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err = p.End()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code, left
+}
+
+// TestDescendantsLiveUntilEnd checks that what a command leaves in the background goes on until End.
+func TestDescendantsLiveUntilEnd(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var out bytes.Buffer
+	p, err := Start(Command{
+		Supervisor: supervisor(), Args: []string{"bash", "-c", stubborn + "exit 3"}, Dir: dir, Env: os.Environ(), Output: &out,
+		Grace: 100 * time.Millisecond, OutputPatience: time.Minute,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, closed, err := p.Wait()
+	if err != nil || code != 3 || !closed {
+		t.Errorf("got %d, closed %t, %v", code, closed, err)
+	}
+	pid := waitForPid(t, filepath.Join(dir, "pid"))
+	if !alive(pid) {
+		t.Error("the process has ended with the command")
+	}
+	if left, err := p.End(); err != nil || left == 0 {
+		t.Errorf("End: %d, %v", left, err)
+	}
+	if alive(pid) {
+		t.Errorf("process %d outlived the end", pid)
+	}
+}
+
+// TestLateOutput checks that Wait waits for output of the background, but not for ever.
+func TestLateOutput(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name, script string
-		want         Exit
-		output       string
+		name, script, output string
+		patience             time.Duration
+		closed               bool
 	}{
-		{"success", "echo out; echo err >&2", Exit{}, "out\nerr\n"},
-		{"failure", "exit 7", Exit{Code: 7}, ""},
-		{"signal", "kill -9 $$", Exit{Code: 137}, ""},
-		{"standard input is empty", "cat", Exit{}, ""},
-		{"kill of the own group spares the supervisor", "trap 'exit 5' TERM; kill -TERM 0; sleep 1", Exit{Code: 5}, ""},
+		{"in time", "(sleep 0.3; echo late) & echo end", "end\nlate\n", time.Minute, true},
+		{"too late", "(sleep 100; echo late) & echo end", "end\n", 10 * time.Millisecond, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			exit, err := start(t, &out, tt.script).Wait()
+			p, err := Start(Command{
+				Supervisor: supervisor(), Args: []string{"bash", "-c", tt.script}, Env: os.Environ(), Output: &out,
+				Grace: 100 * time.Millisecond, OutputPatience: tt.patience,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
+			_, closed, err := p.Wait()
+			if err != nil || closed != tt.closed {
+				t.Errorf("closed: %t, %v", closed, err)
+			}
+			if _, err := p.End(); err != nil {
+				t.Error(err)
+			}
+			if out.String() != tt.output {
+				t.Errorf("got %q, want %q", out.String(), tt.output)
+			}
+		})
+	}
+}
+
+func TestExitCode(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, script string
+		want         int
+		output       string
+	}{
+		{"success", "echo out; echo err >&2", 0, "out\nerr\n"},
+		{"failure", "exit 7", 7, ""},
+		{"signal", "kill -9 $$", -1, ""},
+		{"standard input is empty", "cat", 0, ""},
+		{"kill of the own group spares the supervisor", "trap 'exit 5' TERM; kill -TERM 0; sleep 1", 5, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			exit, _ := finished(t, start(t, &out, tt.script))
 			if exit != tt.want || out.String() != tt.output {
-				t.Errorf("got %+v %q, want %+v %q", exit, out.String(), tt.want, tt.output)
+				t.Errorf("got %d %q, want %d %q", exit, out.String(), tt.want, tt.output)
 			}
 		})
 	}
@@ -87,7 +162,7 @@ func TestCommandNotFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Wait(); err == nil || !strings.Contains(err.Error(), "no-such-command") {
+	if _, _, err := p.Wait(); err == nil || !strings.Contains(err.Error(), "no-such-command") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -104,12 +179,12 @@ func TestNothingSurvives(t *testing.T) {
 		code         int
 	}{
 		{"the command ends", stubborn + "exit 3", func(*Process) {}, 3},
-		{"killed", stubborn + "sleep 100", (*Process).Kill, 137},
+		{"killed", stubborn + "sleep 100", (*Process).Kill, -1},
 		{"terminated, then killed", "trap '' TERM; " + stubborn + "sleep 100; sleep 100", func(p *Process) {
 			p.Terminate()
 			time.Sleep(50 * time.Millisecond)
 			p.Kill()
-		}, 137},
+		}, -1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -124,12 +199,9 @@ func TestNothingSurvives(t *testing.T) {
 			}
 			pid := waitForPid(t, filepath.Join(dir, "pid"))
 			tt.act(p)
-			exit, err := p.Wait()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if exit.Code != tt.code {
-				t.Errorf("exit code %d, want %d", exit.Code, tt.code)
+			exit, _ := finished(t, p)
+			if exit != tt.code {
+				t.Errorf("exit code %d, want %d", exit, tt.code)
 			}
 			if alive(pid) {
 				t.Errorf("process %d outlived the command", pid)

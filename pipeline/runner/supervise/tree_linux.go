@@ -14,6 +14,9 @@ func becomeSubreaper() error {
 	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 }
 
+// redirect makes a descriptor another name of from.
+func redirect(from, to int) error { return unix.Dup3(from, to, 0) }
+
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -12,6 +12,9 @@ import (
 // becomeSubreaper does nothing: only Linux gives orphans to an ancestor.
 func becomeSubreaper() error { return nil }
 
+// redirect makes a descriptor another name of from.
+func redirect(from, to int) error { return syscall.Dup2(from, to) }
+
 func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // descendants lists the processes below pid that have not been orphaned, parents before children.
