@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Environment gives the variables of a job as its shell sees them: all layers merged by GitLab's precedence (predefined <
+// Environment returns the variables of a job as its shell sees them: all layers merged by GitLab's precedence (predefined <
 // YAML < dotenv < project < run) and expanded, except raw ones. dotenv holds what the reports of earlier jobs passed on;
 // extra are predefined variables that only the machine which runs the job knows (CI_PROJECT_DIR, CI_JOB_ID, ...).
 // Variables of other environment scopes, and protected ones on an unprotected ref, are left out.
@@ -17,59 +17,111 @@ import (
 // A file variable comes with its content; where another variable refers to it, the path of its file is put in, which is
 // that of GitLab Runner: $CI_PROJECT_DIR.tmp/NAME.
 func (p *Plan) Environment(job *Job, dotenv, extra []Variable) []Variable {
-	all := newVariableSet(p.Predefined, jobPredefined(job), atRuntime(job), raw(extra), job.Variables, userVariables(p.Event), dotenv,
-		p.visible(p.Project, job), p.visible(p.Run, job))
-	s := newScope(escaped(all))
-	value := func(name string) (string, bool) {
-		if v, ok := all.get(name); ok && v.File {
-			folder, _ := s.expandedValue("CI_PROJECT_DIR")
-			return folder + ".tmp/" + name, true
-		}
-		return s.expandedValue(name)
+	layers := [][]Variable{
+		notRaw(p.Predefined), notRaw(jobPredefined(job)), atRuntime(job), raw(extra), job.Variables, userVariables(p.Event), dotenv,
+		p.visible(p.Project, job), p.visible(p.Run, job),
 	}
-	out := make([]Variable, len(all.list))
-	for i, v := range all.list {
-		if !v.Raw && !v.File && strings.ContainsAny(v.Value, "$%") {
-			self := v.Key
-			v.Value = expandEscaped(v.Value, func(name string) (string, bool) {
-				if name == self {
-					return "", true
-				}
-				return value(name)
-			})
-			v.Value = unescape(v.Value)
+	s := jobScope{expanded: map[string]Variable{}, visiting: map[string]bool{}}
+	for _, layer := range layers {
+		s.layers = append(s.layers, newVariableSet(layer))
+	}
+	all := newVariableSet(layers...).list
+	out := make([]Variable, len(all))
+	for i, v := range all {
+		v, _ = s.value(v.Key)
+		if !v.Raw && strings.Contains(v.Value, "$") {
+			v.Value = os.Expand(v.Value, s.forRunner)
 		}
 		out[i] = v
 	}
 	return out
 }
 
-// escaped doubles the dollar signs of raw variables, which unescape turns back.
-func escaped(variables *variableSet) *variableSet {
-	list := slices.Clone(variables.list)
-	for i, v := range list {
-		if v.Raw {
-			list[i].Value = strings.ReplaceAll(v.Value, "$", "$$")
-		}
-	}
-	return setOf(list)
+// A jobScope expands the variables of a job in two steps. GitLab puts in the variables that it knows, and leaves those that are not
+// set, raw ones and files as they are written, and "$$" too; see value. Its runner expands the result once more; see forRunner.
+type jobScope struct {
+	layers   []*variableSet
+	expanded map[string]Variable
+	visiting map[string]bool
 }
 
-// unescape does what is left for GitLab's runner when GitLab has put in the variables that it knows: "$$" becomes a dollar
-// sign, and what looks like a variable but is none, such as ${NAME:-default} or $1, nothing. $(command) stays.
-func unescape(value string) string {
-	return os.Expand(value, func(name string) string {
-		if name == "$" {
-			return name
+// value returns a variable as GitLab sends it to the runner, by the rules of [scope.resolve].
+func (s *jobScope) value(name string) (Variable, bool) {
+	if known, ok := s.expanded[name]; ok {
+		return known, true
+	}
+	var definitions []Variable
+	for _, layer := range s.layers {
+		if v, ok := layer.get(name); ok {
+			definitions = append(definitions, v)
 		}
-		return ""
+	}
+	if len(definitions) == 0 || s.visiting[name] {
+		return Variable{}, false
+	}
+	s.visiting[name] = true
+	defer delete(s.visiting, name)
+	strongest := len(definitions) - 1
+	winner := definitions[strongest]
+	i := slices.IndexFunc(definitions, func(v Variable) bool {
+		return !v.Raw && slices.Contains(usedVariables(v.Value), v.Key)
+	})
+	var own *string
+	if i >= 0 && len(definitions) > 1 {
+		if i == strongest {
+			strongest--
+		}
+		own = new(s.expand(definitions[strongest], nil))
+		winner = definitions[i]
+	}
+	winner.Value = s.expand(winner, own)
+	s.expanded[name] = winner
+	return winner, true
+}
+
+// expand returns the value of a definition. Its own name stands for own, if that is given.
+func (s *jobScope) expand(v Variable, own *string) string {
+	if v.Raw {
+		return v.Value
+	}
+	return replaceVariables(v.Value, true, func(name, written string) string {
+		if name == v.Key {
+			if own != nil {
+				return *own
+			}
+			return written
+		}
+		used, known := s.value(name)
+		if !known || used.Raw || used.File {
+			return written
+		}
+		return used.Value
 	})
 }
 
-func raw(variables []Variable) []Variable {
+// forRunner returns what GitLab's runner puts in for a name: "$$" becomes a dollar sign, and what looks like a variable but is none,
+// such as ${NAME:-default} or $1, nothing. $(command) stays.
+func (s *jobScope) forRunner(name string) string {
+	if name == "$" {
+		return name
+	}
+	v, _ := s.value(name)
+	if v.File {
+		folder, _ := s.value("CI_PROJECT_DIR")
+		return folder.Value + ".tmp/" + name
+	}
+	return v.Value
+}
+
+func raw(variables []Variable) []Variable { return withRaw(variables, true) }
+
+// notRaw lets predefined variables be expanded, as GitLab does for jobs: a commit's message with a dollar sign in it is not safe from it.
+func notRaw(variables []Variable) []Variable { return withRaw(variables, false) }
+
+func withRaw(variables []Variable, raw bool) []Variable {
 	out := make([]Variable, len(variables))
 	for i, v := range variables {
-		v.Raw = true
+		v.Raw = raw
 		out[i] = v
 	}
 	return out

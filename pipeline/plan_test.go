@@ -135,7 +135,7 @@ deploy: {script: [x], environment: {name: prod/eu, url: "https://x"}, variables:
 		got[v.Key] = v.Value
 	}
 	want := map[string]string{
-		"A": "job-main", "B": "job", "BOTH": "run", "RAW": "$A", "NONE": "[]", "SELF": " x", "SHELL": "$B", "PASS": "x:pa$$word@$B", "SUBST": "$(date) .", "PASSWORD": "pa$$word", "USE": "/builds/app.tmp/CONFIG", "DEEP": "job-main/project",
+		"A": "job-main", "B": "job", "BOTH": "run", "RAW": "$A", "NONE": "[]", "SELF": "$SELF x x", "SHELL": "$B", "PASS": "x:pa$$word@$B", "SUBST": "$(date) .", "PASSWORD": "pa$$word", "USE": "/builds/app.tmp/CONFIG", "DEEP": "job-main/project",
 		"PROJECT": "project", "DOT": "project", "FROM": "job", "URL": "prod", "CONFIG": "{}", "CI_PROJECT_DIR": "/builds/app", "CI_JOB_ID": "7",
 		"CI_JOB_NAME": "deploy", "CI_ENVIRONMENT_NAME": "prod/eu", "CI_ENVIRONMENT_SLUG": "prod-eu-vyg7yo", "CI_ENVIRONMENT_TIER": "production", "CI_ENVIRONMENT_URL": "https://x", "CI_NODE_TOTAL": "1",
 	}

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,10 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
 )
 
+// foldersFile lists the folders among a job's artifacts with their modes, beside the folder of the artifacts. Folders that are only
+// there because something in them was kept are not in it: they leave the modes of the checkout that they come into alone.
+const foldersFile = "folders.json"
+
 // wanted decides by `artifacts:when` or `cache:when` whether a job's files are kept.
 func wanted(when string, success bool) bool {
 	switch when {
@@ -33,67 +38,82 @@ func wanted(when string, success bool) bool {
 
 // keepArtifacts puts the files of `artifacts:paths` and `artifacts:untracked` into the job's folder of the run.
 func (a *attempt) keepArtifacts(ctx context.Context, spec *pipeline.Artifacts) error {
-	files, folders := a.find(a.env.expandAll(spec.Paths))
+	entries := a.find(a.env.expandAll(spec.Paths))
 	if spec.Untracked {
 		untracked, err := snapshot.Untracked(ctx, a.build.project, a.run.machine)
 		if err != nil {
 			return err
 		}
-		files = append(files, untracked...)
+		entries = append(entries, untracked...)
 	}
 	excluded := a.env.expandAll(spec.Exclude)
-	isExcluded := func(file string) bool {
+	entries = slices.DeleteFunc(entries, func(entry string) bool {
 		return slices.ContainsFunc(excluded, func(pattern string) bool {
 			relative, inside := a.inside(pattern)
-			match, _ := doublestar.Match(relative, file)
+			match, _ := doublestar.Match(relative, entry)
 			return inside && match
 		})
-	}
-	files, folders = slices.DeleteFunc(files, isExcluded), slices.DeleteFunc(folders, isExcluded)
-	slices.Sort(files)
-	files = slices.Compact(files)
-	if len(files)+len(folders) == 0 {
+	})
+	slices.Sort(entries)
+	entries = slices.Compact(entries)
+	a.warnOfGit(entries, "kept")
+	if len(entries) == 0 {
 		if len(spec.Paths) > 0 || spec.Untracked {
 			a.logf("Artifacts: there are no files to keep")
 		}
 		return nil
 	}
-	if err := a.collect(files, a.folder(artifactsFolder)); err != nil {
+	kept, err := a.collect(entries, a.folder(artifactsFolder))
+	if err != nil {
 		return fmt.Errorf("artifacts: %w", err)
 	}
-	if err := a.collectFolders(folders, a.folder(artifactsFolder)); err != nil {
-		return fmt.Errorf("artifacts: %w", err)
-	}
-	a.logf("Artifacts: kept %s", plural(len(files), "file"))
+	a.logf("Artifacts: kept %s", plural(kept, "file"))
 	return nil
+}
+
+// warnOfGit says, as GitLab's runner does, that git's own files are among those that are kept.
+func (a *attempt) warnOfGit(entries []string, verb string) {
+	if slices.ContainsFunc(entries, func(entry string) bool { return entry == ".git" || strings.HasPrefix(entry, ".git/") }) {
+		a.logf("WARNING: files of the folder .git are %s: this can break the checkout that they come into", verb)
+	}
 }
 
 // keepReports puts the files of `artifacts:reports` into the job's folder, by kind, and reads those of the kind dotenv.
 // GitLab takes reports also from failed jobs.
 func (a *attempt) keepReports(spec *pipeline.Artifacts) (kinds []string, dotenv []pipeline.Variable, err error) {
 	for _, kind := range slices.Sorted(maps.Keys(spec.Reports)) {
-		files := a.match(a.env.expandAll(spec.ReportPaths(kind)))
+		files := slices.DeleteFunc(a.find(a.env.expandAll(spec.ReportPaths(kind))), a.isFolder)
 		if len(files) == 0 {
 			continue
 		}
-		if err := a.collect(files, filepath.Join(a.folder(reportsFolder), kind)); err != nil {
-			return nil, nil, fmt.Errorf("report %s: %w", kind, err)
-		}
-		kinds = append(kinds, kind)
 		if kind == "dotenv" {
 			if dotenv, err = a.readDotenv(files); err != nil {
-				return nil, nil, err
+				return kinds, nil, fmt.Errorf("the report dotenv is refused: %w", err)
 			}
 		}
+		if _, err := a.collect(files, filepath.Join(a.folder(reportsFolder), kind)); err != nil {
+			return kinds, dotenv, fmt.Errorf("report %s: %w", kind, err)
+		}
+		kinds = append(kinds, kind)
 	}
 	return kinds, dotenv, nil
 }
 
+func (a *attempt) isFolder(entry string) bool {
+	info, err := os.Lstat(filepath.Join(a.build.project, entry))
+	return err == nil && info.IsDir()
+}
+
 // readDotenv reads the files of a dotenv report.
 func (a *attempt) readDotenv(files []string) ([]pipeline.Variable, error) {
+	root, err := os.OpenRoot(a.build.project)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
 	var variables []pipeline.Variable
 	for _, file := range files {
-		content, err := os.ReadFile(filepath.Join(a.build.project, file))
+		content, err := root.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
@@ -106,46 +126,23 @@ func (a *attempt) readDotenv(files []string) ([]pipeline.Variable, error) {
 	return variables, nil
 }
 
-// match lists the files below the checkout that the patterns name; see find.
-func (a *attempt) match(patterns []string) []string {
-	files, _ := a.find(patterns)
-	return files
-}
-
-// find lists the files and folders below the checkout that the patterns name: files, folders with everything in them, and
-// globs in which ** stands for any folders. Patterns that match nothing, or leave the checkout, are reported in the log.
-func (a *attempt) find(patterns []string) (files, folders []string) {
-	tree := os.DirFS(a.build.project)
-	seen := map[string]bool{}
-	add := func(to *[]string, path string) {
-		if !seen[path] {
-			seen[path] = true
-			*to = append(*to, path)
-		}
-	}
+// find lists what the patterns name below the checkout: files, links, and folders with everything in them, with globs in which **
+// stands for any folders. Links are not followed, but for those in the fixed part of a pattern. What names nothing, or what
+// is outside of the checkout, is reported in the log.
+func (a *attempt) find(patterns []string) []string {
+	var entries []string
 	for _, pattern := range patterns {
-		relative, inside := a.inside(pattern)
-		if !inside {
-			a.logf("WARNING: %s is outside of the project: only files below CI_PROJECT_DIR can be kept", pattern)
-			continue
-		}
-		matches, err := doublestar.Glob(tree, relative, doublestar.WithNoFollow())
-		if err != nil {
-			a.logf("WARNING: %s: %v", pattern, err)
-			continue
-		}
-		before := len(seen)
-		for _, m := range matches {
-			err := fs.WalkDir(tree, m, func(file string, e fs.DirEntry, err error) error {
-				switch {
-				case err != nil:
+		for _, match := range a.match(pattern) {
+			err := filepath.WalkDir(filepath.Join(a.build.project, match), func(file string, e fs.DirEntry, err error) error {
+				if err != nil {
 					return err
-				case e.IsDir() && file == ".git":
-					return fs.SkipDir
-				case e.IsDir():
-					add(&folders, file)
-				default:
-					add(&files, file)
+				}
+				relative, err := filepath.Rel(a.build.project, file)
+				if err != nil {
+					return err
+				}
+				if kind := e.Type(); e.IsDir() || kind.IsRegular() || kind&fs.ModeSymlink != 0 {
+					entries = append(entries, relative)
 				}
 				return nil
 			})
@@ -153,11 +150,59 @@ func (a *attempt) find(patterns []string) (files, folders []string) {
 				a.logf("WARNING: %v", err)
 			}
 		}
-		if len(seen) == before && len(matches) == 0 {
-			a.logf("WARNING: %s: no matching files", pattern)
-		}
 	}
-	return files, folders
+	slices.Sort(entries)
+	return slices.Compact(entries)
+}
+
+// match lists the paths that a pattern names; see find.
+func (a *attempt) match(pattern string) []string {
+	if pattern == "" {
+		a.logf("WARNING: a path is empty, perhaps for want of a variable: nothing is kept for it")
+		return nil
+	}
+	relative, inside := a.inside(pattern)
+	if !inside {
+		a.logf("WARNING: %s is outside of the project: only files below CI_PROJECT_DIR can be kept", pattern)
+		return nil
+	}
+	matches, err := doublestar.Glob(os.DirFS(a.build.project), relative, doublestar.WithNoFollow())
+	if err != nil {
+		a.logf("WARNING: %s: %v", pattern, err)
+		return nil
+	}
+	matches = slices.DeleteFunc(matches, func(match string) bool {
+		if a.reachable(match) {
+			return false
+		}
+		a.logf("WARNING: %s is reached through a link that leads out of the project: it is not kept", match)
+		return true
+	})
+	if !hasMeta(relative) {
+		// What no glob has found must have a target, if it is a link.
+		matches = slices.DeleteFunc(matches, func(match string) bool {
+			_, err := os.Stat(filepath.Join(a.build.project, match))
+			return err != nil
+		})
+	}
+	if len(matches) == 0 {
+		a.logf("WARNING: %s: no matching files", pattern)
+	}
+	return matches
+}
+
+// hasMeta reports whether a pattern is more than a name.
+func hasMeta(pattern string) bool { return strings.ContainsAny(pattern, `*?[{\`) }
+
+// reachable reports whether the folder of a path is in the checkout, whatever links lead to it. A job in a container can make links
+// to files of this machine that it cannot read.
+func (a *attempt) reachable(relative string) bool {
+	root, err := filepath.EvalSymlinks(a.build.project)
+	if err != nil {
+		return false
+	}
+	folder, err := filepath.EvalSymlinks(filepath.Join(a.build.project, path.Dir(relative)))
+	return err == nil && (folder == root || strings.HasPrefix(folder, root+string(filepath.Separator)))
 }
 
 // inside makes a pattern relative to the checkout.
@@ -174,53 +219,114 @@ func (a *attempt) inside(pattern string) (relative string, ok bool) {
 	return relative, relative != ".." && !strings.HasPrefix(relative, "../")
 }
 
-// collect puts files of the checkout into a folder. Links are enough: the checkout is removed when the job has ended.
-func (a *attempt) collect(files []string, folder string) error {
-	for _, file := range files {
-		from, to := filepath.Join(a.build.project, file), filepath.Join(folder, file)
-		if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
-			return err
+// collect puts entries of the checkout into a folder, and lists the folders among them beside it. It returns the number of files. Links are
+// enough: the checkout is removed when the job has ended.
+func (a *attempt) collect(entries []string, folder string) (files int, err error) {
+	modes := map[string]fs.FileMode{}
+	for _, entry := range entries {
+		from, to := filepath.Join(a.build.project, entry), filepath.Join(folder, entry)
+		info, err := os.Lstat(from)
+		if err != nil {
+			return files, err
 		}
+		if throughLink(folder, path.Dir(entry)) {
+			a.logf("WARNING: %s is not kept: its folder is kept as a link", entry)
+			continue
+		}
+		if info.IsDir() {
+			modes[entry] = info.Mode().Perm()
+			if err := os.MkdirAll(to, 0o700); err != nil {
+				return files, err
+			}
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return files, err
+		}
+		files++
 		if err := os.Link(from, to); err == nil || errors.Is(err, fs.ErrExist) {
 			continue
 		}
 		if err := filetree.Copy(from, to); err != nil {
-			return err
+			return files, err
 		}
 	}
-	return nil
+	if len(modes) == 0 {
+		return files, nil
+	}
+	return files, writeJSON(filepath.Join(filepath.Dir(folder), foldersFile), modes)
 }
 
-// collectFolders puts folders of the checkout into a folder, empty ones too, with their permissions.
-func (a *attempt) collectFolders(folders []string, folder string) error {
-	for _, name := range folders {
-		info, err := os.Stat(filepath.Join(a.build.project, name))
-		if err != nil {
-			return err
-		}
-		to := filepath.Join(folder, name)
-		if err := os.MkdirAll(to, 0o750); err != nil {
-			return err
-		}
-		// The owner must be able to remove them.
-		if err := os.Chmod(to, info.Mode().Perm()|0o700); err != nil {
-			return err
+// throughLink reports whether a path below root goes through a symbolic link.
+func throughLink(root, relative string) bool {
+	for ; relative != "." && relative != "/"; relative = path.Dir(relative) {
+		if info, err := os.Lstat(filepath.Join(root, relative)); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return true
 		}
 	}
-	return nil
+	return false
 }
 
 // fetchArtifacts puts the artifacts of earlier jobs into the checkout, in the pipeline's order.
 func (a *attempt) fetchArtifacts() error {
 	for _, source := range a.sources {
-		from := filepath.Join(a.run.folder(source.Slug), artifactsFolder)
-		if _, err := os.Stat(from); err != nil {
+		folder := a.run.folder(source.Slug)
+		if _, err := os.Stat(filepath.Join(folder, artifactsFolder)); err != nil {
 			continue
 		}
 		a.logf("Artifacts: from %s", source.Name)
-		if err := filetree.Copy(from, a.build.project); err != nil {
+		if err := placeArtifacts(folder, a.build.project); err != nil {
 			return fmt.Errorf("artifacts of %s: %w", source.Name, err)
 		}
 	}
 	return nil
+}
+
+// placeArtifacts copies the artifacts in a job's folder into a checkout.
+func placeArtifacts(job, checkout string) error {
+	modes, err := readFolderModes(job)
+	if err != nil {
+		return err
+	}
+	root := filepath.Join(job, artifactsFolder)
+	err = filepath.WalkDir(root, func(from string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(root, from)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(checkout, relative)
+		if !e.IsDir() {
+			return filetree.Copy(from, to)
+		}
+		if info, err := os.Stat(to); err == nil && info.IsDir() {
+			return nil
+		}
+		return os.Mkdir(to, 0o777) //nolint:gosec
+	})
+	if err != nil {
+		return err
+	}
+	// The innermost first: a folder may become one that nothing can be put into.
+	for _, folder := range slices.Backward(slices.Sorted(maps.Keys(modes))) {
+		if err := os.Chmod(filepath.Join(checkout, folder), modes[folder]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readFolderModes reads the modes of the folders among a job's artifacts.
+func readFolderModes(job string) (map[string]fs.FileMode, error) {
+	content, err := os.ReadFile(filepath.Join(job, foldersFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	modes := map[string]fs.FileMode{}
+	return modes, json.Unmarshal(content, &modes)
 }

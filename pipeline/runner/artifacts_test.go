@@ -210,7 +210,7 @@ func TestBrokenDotenvFailsTheJob(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, nil)
 	r := p.run(job("j", "echo '# no' >d.env", artifacts(pipeline.Artifacts{Reports: map[string]any{"dotenv": "d.env"}})))
-	if s := state(r, "j"); s.Status != Failed || s.Error != "d.env:1: GitLab refuses comments in a dotenv report" {
+	if s := state(r, "j"); s.Status != Failed || s.Failure != ScriptFailure || s.ExitCode != 1 || s.Error != "the report dotenv is refused: d.env:1: GitLab refuses comments in a dotenv report" {
 		t.Errorf("got %+v", s)
 	}
 }

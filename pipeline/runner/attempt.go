@@ -13,8 +13,6 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/executor"
-	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
-	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
 )
 
 // Folders and files of a job in its run.
@@ -78,8 +76,9 @@ func (a *attempt) folder(name string) string {
 	return filepath.Join(a.run.folder(a.node.state.Slug), name)
 }
 
+// logf writes a line of this program into the job's log.
 func (a *attempt) logf(format string, args ...any) {
-	fmt.Fprintf(a.out, "[slipway] "+format+"\n", args...)
+	a.out.line(fmt.Sprintf("[slipway] "+format+"\n", args...))
 }
 
 // execute runs the job. It returns when everything that the job started is gone.
@@ -98,7 +97,7 @@ func (a *attempt) execute(ctx context.Context) (result outcome) {
 		_ = a.out.Flush()
 		err := a.log.Close()
 		if a.build != nil {
-			err = errors.Join(err, a.build.close())
+			err = errors.Join(err, a.build.close(result.status == Failed && shouldRetry(a.node.job.Retry, a.number, result.failure, result.exitCode)))
 		}
 		if err != nil && !result.fatal {
 			result = a.broken(err)
@@ -107,40 +106,87 @@ func (a *attempt) execute(ctx context.Context) (result outcome) {
 	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout(), errJobTimeout)
 	defer cancel()
 
-	defer func() {
-		if a.session != nil {
-			a.session.Cleanup()
-		}
-	}()
+	defer a.cleanup()
 	if err := a.prepare(ctx); err != nil {
-		return a.stopped(ctx, a.broken(err))
+		return a.stopped(ctx, a.failed(err))
 	}
+	result, over := a.script(ctx)
+	if after := a.afterScript(ctx, result); after.status == Failed && result.status == Success {
+		result = after
+	}
+	if left := a.cleanup(); left > 0 && result.status == Success {
+		a.logf("Ended %s that the script left behind", plural(left, "process"))
+	}
+	if result.status == Canceled || result.fatal || over {
+		return result
+	}
+	return a.finish(context.WithoutCancel(ctx), result)
+}
+
+// script runs `before_script` and `script`; over reports whether the job's whole time is up, after which nothing is kept.
+func (a *attempt) script(ctx context.Context) (result outcome, over bool) {
 	job := a.node.job
-	scriptCtx, cancelScript := ctx, context.CancelFunc(func() {})
+	scriptCtx, cancel := ctx, context.CancelFunc(func() {})
 	if limit := a.env.duration("RUNNER_SCRIPT_TIMEOUT", 0); limit > 0 {
-		scriptCtx, cancelScript = context.WithTimeoutCause(ctx, limit, errJobTimeout)
+		scriptCtx, cancel = context.WithTimeoutCause(ctx, limit, errJobTimeout)
 	}
-	exit, err := a.shell(scriptCtx, "script", append(append([]string{}, job.BeforeScript...), job.Script...), nil)
+	defer cancel()
+	code, err := a.shell(scriptCtx, "script", append(append([]string{}, job.BeforeScript...), job.Script...), nil)
 	switch {
 	case err != nil:
 		result = a.broken(err)
-	case exit.Code != 0:
-		result = outcome{status: Failed, failure: ScriptFailure, exitCode: exit.Code, err: fmt.Errorf("exit code %d", exit.Code)}
+	case code != 0:
+		result = exitOutcome(code)
 	default:
 		result = outcome{status: Success}
 	}
 	result = a.stopped(scriptCtx, result)
-	cancelScript()
-	if exit.Leftover > 0 && result.status == Success {
-		a.logf("Ended %s that the script left behind", plural(exit.Leftover, "process"))
+	switch {
+	case result.failure == JobTimeout:
+		a.logf("WARNING: the script was ended: its time of %s is over", a.limit())
+	case result.status == Canceled:
+		a.logf("WARNING: the script was canceled")
 	}
-	if after := a.afterScript(ctx, result.status); after.status == Failed && result.status == Success {
-		result = after
+	if err := a.readJobVariables(); err != nil && result.status == Success {
+		result = a.broken(err)
 	}
-	if result.status == Canceled || result.fatal {
-		return result
+	return result, result.failure == JobTimeout && errors.Is(context.Cause(ctx), errJobTimeout)
+}
+
+// exitOutcome is the outcome of a script that ended with an exit code other than zero.
+func exitOutcome(code int) outcome {
+	return outcome{status: Failed, failure: ScriptFailure, exitCode: code, err: fmt.Errorf("exit code %d", code)}
+}
+
+// A jobError is an error that GitLab reports as a failure of the script, with an exit code.
+type jobError struct {
+	code int
+	err  error
+}
+
+func (e *jobError) Error() string { return e.err.Error() }
+
+func (e *jobError) Unwrap() error { return e.err }
+
+// failed is the outcome of an error before the script.
+func (a *attempt) failed(err error) outcome {
+	if e, ok := errors.AsType[*jobError](err); ok {
+		return outcome{status: Failed, failure: ScriptFailure, exitCode: e.code, err: e.err}
 	}
-	return a.finish(context.WithoutCancel(ctx), result)
+	return a.broken(err)
+}
+
+// cleanup ends the session, with what the scripts have left in the background, and returns how many processes that were.
+func (a *attempt) cleanup() (left int) {
+	if a.session == nil {
+		return 0
+	}
+	left, err := a.session.Cleanup()
+	if err != nil {
+		a.logf("WARNING: %v", err)
+	}
+	a.session = nil
+	return left
 }
 
 // open makes the log and the build folder, and the job's variables.
@@ -160,20 +206,21 @@ func (a *attempt) open(broken func(error)) error {
 		return err
 	}
 	a.out = newMaskingWriter(a.log, nil)
-	if a.build, err = a.run.workshop.open(a.node.state.Slug, a.projectPath(), a.run.options.TempDir); err != nil {
+	if a.build, err = a.run.workshop.open(a.node.state.Slug, a.projectPath(), a.run.options.TempDir, a.number > 1); err != nil {
 		return errors.Join(err, a.log.Close())
 	}
 	a.env = environmentOf(a.node.graph.plan, a.node.job, a.dotenv, a.predefined(), a.build.temporaryProject())
+	if image := a.node.job.Image; image != nil {
+		a.env.variables["CI_JOB_IMAGE"] = a.env.expand(image.Name)
+	}
 	a.out = newMaskingWriter(a.log, a.env.secrets)
 	return nil
 }
 
 // projectPath is CI_PROJECT_PATH, where the checkout lies below CI_BUILDS_DIR, as on GitLab.
 func (a *attempt) projectPath() string {
-	for _, v := range a.node.graph.plan.Predefined {
-		if v.Key == "CI_PROJECT_PATH" && filepath.IsLocal(v.Value) {
-			return v.Value
-		}
+	if path := a.predefinedValue("CI_PROJECT_PATH"); path != "" && filepath.IsLocal(path) {
+		return path
 	}
 	return "project"
 }
@@ -184,34 +231,23 @@ func (a *attempt) prepare(ctx context.Context) error {
 	if job.Run != nil {
 		return errors.New("the keyword run takes GitLab's step runner, which is not here")
 	}
-	switch strategy := a.env.variables["GIT_STRATEGY"]; strategy {
-	case "none", "empty":
-		a.logf("No sources (GIT_STRATEGY: %s)", strategy)
-		if err := os.MkdirAll(a.build.project, 0o750); err != nil {
-			return err
-		}
-	default:
-		sources := a.run.definition.Sources
-		changed := ""
-		if sources.Changed {
-			changed = " with uncommitted changes"
-		}
-		a.logf("Checking out %s%s", sources.Commit[:8], changed)
-		if err := sources.Checkout(ctx, a.build.project, a.run.machine); err != nil {
-			return err
-		}
-		if err := a.submodules(ctx); err != nil {
-			return err
-		}
+	if err := os.MkdirAll(a.build.project, 0o755); err != nil { //nolint:gosec
+		return err
 	}
 	if err := a.env.writeFiles(); err != nil {
 		return err
 	}
-	for _, name := range a.node.unsupported() {
-		a.logf("%s", name)
+	for _, note := range a.node.unsupported() {
+		a.logf("%s", note)
 	}
 	var err error
 	if a.session, err = a.run.executor.Prepare(ctx, a.executorJob()); err != nil {
+		return err
+	}
+	if err := a.runHook(ctx); err != nil {
+		return err
+	}
+	if err := a.getSources(ctx); err != nil {
 		return err
 	}
 	if err := a.restoreCaches(ctx); err != nil {
@@ -224,15 +260,6 @@ func (a *attempt) prepare(ctx context.Context) error {
 		a.logf("Holding the resource group %s", job.ResourceGroup)
 	}
 	return nil
-}
-
-func (a *attempt) submodules(ctx context.Context) error {
-	strategy := a.env.variables["GIT_SUBMODULE_STRATEGY"]
-	if strategy != "normal" && strategy != "recursive" {
-		return nil
-	}
-	a.logf("Updating submodules (%s)", strategy)
-	return snapshot.UpdateSubmodules(ctx, a.build.project, a.run.project, strategy == "recursive", a.run.machine)
 }
 
 // unsupported tells what GitLab would do for a job and a run on one machine does not.
@@ -251,15 +278,12 @@ func (n *node) unsupported() []string {
 			notes = append(notes, "`"+k.name+"` has no effect here: it takes a GitLab instance")
 		}
 	}
-	if n.job.Hooks != nil {
-		notes = append(notes, "`hooks:pre_get_sources_script` is not run here: the sources come from this machine")
-	}
 	return notes
 }
 
 // afterScript runs `after_script` in a shell of its own. Its failure counts only if AFTER_SCRIPT_IGNORE_ERRORS is false. It also
-// runs when the script was canceled, but not when the job's time is over, as in GitLab.
-func (a *attempt) afterScript(ctx context.Context, status Status) outcome {
+// runs when the script was canceled, but not when the job's whole time is over, as in GitLab.
+func (a *attempt) afterScript(ctx context.Context, script outcome) outcome {
 	job := a.node.job
 	if len(job.AfterScript) == 0 || errors.Is(context.Cause(ctx), errJobTimeout) {
 		return outcome{}
@@ -267,16 +291,20 @@ func (a *attempt) afterScript(ctx context.Context, status Status) outcome {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx),
 		a.env.duration("RUNNER_AFTER_SCRIPT_TIMEOUT", a.run.options.AfterScriptTimeout), errJobTimeout)
 	defer cancel()
+	status := string(script.status)
+	if script.failure == JobTimeout {
+		status = "timedout"
+	}
 	a.logf("after_script")
-	exit, err := a.shell(ctx, "after_script", job.AfterScript, map[string]string{"CI_JOB_STATUS": string(status)})
-	failed := outcome{status: Failed, failure: ScriptFailure, exitCode: exit.Code}
+	code, err := a.shell(ctx, "after_script", job.AfterScript, map[string]string{"CI_JOB_STATUS": status})
+	failed := outcome{status: Failed, failure: ScriptFailure, exitCode: code}
 	switch {
 	case errors.Is(context.Cause(ctx), errJobTimeout):
 		failed.failure, failed.err = JobTimeout, errors.New("after_script took too long and was stopped")
 	case err != nil:
 		failed.failure, failed.err = SystemFailure, fmt.Errorf("after_script: %w", err)
-	case exit.Code != 0:
-		failed.err = fmt.Errorf("after_script failed with exit code %d", exit.Code)
+	case code != 0:
+		failed.err = fmt.Errorf("after_script failed with exit code %d", code)
 	default:
 		return outcome{}
 	}
@@ -287,14 +315,67 @@ func (a *attempt) afterScript(ctx context.Context, status Status) outcome {
 	return outcome{}
 }
 
-// shell runs commands in a shell with the job's variables and those in more.
-func (a *attempt) shell(ctx context.Context, name string, commands []string, more map[string]string) (supervise.Exit, error) {
+// shell runs commands in a shell with the job's variables and those in more, and returns the exit code.
+func (a *attempt) shell(ctx context.Context, name string, commands []string, more map[string]string) (code int, err error) {
 	if err := ctx.Err(); err != nil {
-		return supervise.Exit{}, err
+		return 0, err
 	}
 	variables := maps.Clone(a.env.variables)
 	maps.Copy(variables, more)
-	return a.session.Run(ctx, executor.Script{Name: name, Text: shellScript(commands), Variables: variables, Output: scriptOutput{a}})
+	if err := checkSizes(variables); err != nil {
+		return 0, err
+	}
+	return a.session.Run(ctx, executor.Script{
+		Name: name, Text: shellScript(commands, a.scriptOptions(name)), Variables: variables, Output: scriptOutput{a},
+	})
+}
+
+// scriptOptions are the ways in which variables change how a script runs.
+func (a *attempt) scriptOptions(name string) scriptOptions {
+	o := scriptOptions{
+		dir: a.build.project, trace: a.env.flag("CI_DEBUG_TRACE"), sections: a.env.flag("FF_SCRIPT_SECTIONS"), legacyEval: a.env.flag("FF_USE_LEGACY_BASH_EVAL"),
+	}
+	if strategy, err := strconv.ParseBool(a.env.variables["FF_USE_NEW_BASH_EVAL_STRATEGY"]); err == nil && !strategy {
+		o.legacyEval = true
+	}
+	if name == hookScript {
+		// There is no checkout yet.
+		o.dir = a.build.root
+	}
+	return o
+}
+
+// hookScript is the name of the script of hooks:pre_get_sources_script.
+const hookScript = "pre_get_sources_script"
+
+// runHook runs `hooks:pre_get_sources_script`. Its failure is the job's.
+func (a *attempt) runHook(ctx context.Context) error {
+	hooks, _ := a.node.job.Hooks.(map[string]any)
+	commands := texts(hooks[hookScript])
+	if len(commands) == 0 {
+		return nil
+	}
+	a.logf("hooks:%s", hookScript)
+	code, err := a.shell(ctx, hookScript, commands, nil)
+	if err == nil && code != 0 {
+		err = &jobError{code, fmt.Errorf("hooks:%s failed with exit code %d", hookScript, code)}
+	}
+	return err
+}
+
+// texts are the strings of a value that was a list of strings, also after a detour through JSON.
+func texts(value any) []string {
+	if list, ok := value.([]string); ok {
+		return list
+	}
+	var out []string
+	list, _ := value.([]any)
+	for _, item := range list {
+		if text, ok := item.(string); ok {
+			out = append(out, text)
+		}
+	}
+	return out
 }
 
 // maxLog is how much of what a job prints is kept: GitLab's default limit for the log of a job.
@@ -325,9 +406,6 @@ func (a *attempt) stopped(ctx context.Context, result outcome) outcome {
 	case cause == nil || result.fatal:
 		return result
 	case errors.Is(cause, errJobTimeout):
-		if result.status == Success {
-			return result
-		}
 		return outcome{status: Failed, failure: JobTimeout, err: fmt.Errorf("it took longer than its timeout of %s", a.limit())}
 	case errors.Is(cause, context.Canceled):
 		return outcome{status: Canceled}
@@ -346,30 +424,40 @@ func (a *attempt) broken(err error) outcome {
 	return outcome{status: Failed, failure: SystemFailure, err: err, fatal: isMachineError(err)}
 }
 
-// finish keeps what the job leaves: reports, artifacts, caches.
+// finish keeps what the job leaves: artifacts, reports, caches. What cannot be kept fails the job, as in GitLab.
 func (a *attempt) finish(ctx context.Context, result outcome) outcome {
 	success := result.status == Success
-	fail := func(failure Failure, err error) {
+	fail := func(err error) {
 		if result.status == Success || isMachineError(err) {
-			result = outcome{status: Failed, failure: failure, err: err, fatal: isMachineError(err)}
+			result.status, result.failure, result.exitCode, result.err, result.fatal = Failed, ScriptFailure, 1, err, isMachineError(err)
+			if result.fatal {
+				result.failure = SystemFailure
+			}
 		}
-		a.logf("ERROR: %v", err)
+		a.logf("WARNING: %v", err)
 	}
-	if spec := a.node.job.Artifacts; spec != nil {
-		var err error
-		if result.reports, result.dotenv, err = a.keepReports(spec); err != nil {
-			fail(DataFailure, err)
+	spec := a.node.job.Artifacts
+	if !a.build.hasProject() && (spec != nil || len(a.node.job.Cache) > 0) {
+		if success {
+			result = outcome{status: Failed, failure: ScriptFailure, exitCode: 1, err: errors.New("the script has removed the project's folder: nothing can be kept")}
 		}
+		return result
+	}
+	if spec != nil {
 		if wanted(spec.When, success) {
 			if err := a.keepArtifacts(ctx, spec); err != nil {
-				fail(SystemFailure, err)
+				fail(err)
 			}
+		}
+		var err error
+		if result.reports, result.dotenv, err = a.keepReports(spec); err != nil {
+			fail(err)
 		}
 	}
 	if err := a.saveCaches(ctx, success); err != nil {
 		// A cache is a convenience: without it the next run is slower, no more.
 		if isMachineError(err) {
-			fail(SystemFailure, err)
+			fail(err)
 		} else {
 			a.logf("WARNING: %v", err)
 		}

@@ -53,8 +53,14 @@ type build struct {
 // temporaryProject is the folder of scripts and file-type variables, beside the checkout as in GitLab's runner.
 func (b *build) temporaryProject() string { return b.project + ".tmp" }
 
-// open takes a build folder for a job and empties it. Another run may be using the job's usual one.
-func (w workshop) open(slug, projectPath, tempDir string) (*build, error) {
+// jobVariables is the file GITLAB_ENV.
+func (b *build) jobVariables() string {
+	return filepath.Join(b.temporaryProject(), "gitlab_runner_env")
+}
+
+// open takes a build folder for a job and empties it, unless it is for another attempt of the same job: what that left beside its
+// checkout is there again. Another run may be using the job's usual one.
+func (w workshop) open(slug, projectPath, tempDir string, again bool) (*build, error) {
 	for i := 1; ; i++ {
 		name := slug
 		if i > 1 {
@@ -68,7 +74,10 @@ func (w workshop) open(slug, projectPath, tempDir string) (*build, error) {
 			continue
 		}
 		b := &build{root: filepath.Join(w.builds(), name), held: held}
-		if err := errors.Join(sweep(b.root, held), b.prepare(projectPath, tempDir)); err != nil {
+		if !again {
+			err = sweep(b.root, held)
+		}
+		if err = errors.Join(err, b.prepare(projectPath, tempDir)); err != nil {
 			held.Unlock()
 			return nil, err
 		}
@@ -94,9 +103,16 @@ func (b *build) prepare(projectPath, tempDir string) error {
 	return b.held.Write(temporary)
 }
 
-// close removes the build.
-func (b *build) close() error {
-	err := errors.Join(filetree.Remove(b.temporary), filetree.Remove(b.root), b.held.Write(""))
+// close removes the build; before another attempt of the job only its checkout.
+func (b *build) close(again bool) error {
+	remove := []string{b.temporary, b.root}
+	if again {
+		remove = []string{b.temporary, b.project, b.temporaryProject()}
+	}
+	err := b.held.Write("")
+	for _, path := range remove {
+		err = errors.Join(err, filetree.Remove(path))
+	}
 	b.held.Unlock()
 	return err
 }

@@ -4,11 +4,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
@@ -41,7 +46,11 @@ func (a *attempt) cacheKeys(ctx context.Context, c pipeline.Cache) ([]string, er
 		if path.Clean(pattern) != pattern {
 			continue
 		}
-		for _, file := range a.match([]string{pattern}) {
+		files, err := doublestar.Glob(os.DirFS(a.build.project), pattern, doublestar.WithFilesOnly())
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
 			content, err := os.ReadFile(filepath.Join(a.build.project, file))
 			if err != nil {
 				return nil, err
@@ -79,7 +88,10 @@ func (a *attempt) cacheKeys(ctx context.Context, c pipeline.Cache) ([]string, er
 			keys[i] += suffix
 		}
 	}
-	if fallback := a.env.variables["CACHE_FALLBACK_KEY"]; fallback != "" {
+	switch fallback := a.env.variables["CACHE_FALLBACK_KEY"]; {
+	case strings.HasSuffix(fallback, "-protected"):
+		a.logf("WARNING: CACHE_FALLBACK_KEY is %s: a key that ends with -protected is ignored", fallback)
+	case fallback != "":
 		keys = append(keys, fallback)
 	}
 	return keys, nil
@@ -108,7 +120,11 @@ func (a *attempt) restoreCache(ctx context.Context, keys []string) error {
 	for _, key := range keys {
 		entry := a.run.workshop.cache(key)
 		if _, err := os.Stat(entry.files()); err != nil {
+			a.logf("WARNING: the cache %s does not exist", key)
 			continue
+		}
+		if _, err := os.Lstat(filepath.Join(entry.files(), ".git")); err == nil {
+			a.warnOfGit([]string{".git"}, "in the cache")
 		}
 		held, err := entry.lock(ctx, false)
 		if err != nil {
@@ -121,7 +137,6 @@ func (a *attempt) restoreCache(ctx context.Context, keys []string) error {
 		}
 		return err
 	}
-	a.logf("Cache: %s is not there yet", keys[0])
 	return nil
 }
 
@@ -155,14 +170,18 @@ func (a *attempt) saveCache(ctx context.Context, c pipeline.Cache, key string, m
 		return err
 	}
 	if len(paths) == 0 {
-		a.logf("Cache: there are no files to keep as %s", key)
+		a.logf("WARNING: there are no files for the cache %s", key)
 		return nil
 	}
 	put := filetree.CopyCache
 	if move {
 		put = filetree.Move
 	}
+	a.warnOfGit(paths, "cached")
 	for _, p := range paths {
+		if err := mirrorParents(a.build.project, staging, p); err != nil {
+			return err
+		}
 		if err := put(filepath.Join(a.build.project, p), filepath.Join(staging, p)); err != nil {
 			return err
 		}
@@ -183,17 +202,46 @@ func (a *attempt) saveCache(ctx context.Context, c pipeline.Cache, key string, m
 	return filetree.Remove(old)
 }
 
-// cachePaths lists what to keep: whole folders where a path names one, else files.
+// mirrorParents makes the folders above a path with the modes that they have in the checkout: it is with these that the cache comes back.
+func mirrorParents(from, to, relative string) error {
+	parent := filepath.Dir(relative)
+	if parent == "." {
+		return nil
+	}
+	if err := mirrorParents(from, to, parent); err != nil {
+		return err
+	}
+	info, err := os.Stat(filepath.Join(from, parent))
+	if err != nil {
+		return err
+	}
+	target := filepath.Join(to, parent)
+	if err := os.Mkdir(target, 0o700); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		return err
+	}
+	return os.Chmod(target, info.Mode().Perm()|0o700)
+}
+
+// cachePaths lists what to keep: files, links, and whole folders.
 func (a *attempt) cachePaths(ctx context.Context, c pipeline.Cache) ([]string, error) {
 	var paths []string
 	for _, pattern := range a.env.expandAll(c.Paths) {
-		if relative, inside := a.inside(pattern); inside && relative != "." {
-			if info, err := os.Lstat(filepath.Join(a.build.project, relative)); err == nil && info.IsDir() {
-				paths = append(paths, relative)
+		for _, match := range a.match(pattern) {
+			if match != "." {
+				paths = append(paths, match)
 				continue
 			}
+			entries, err := os.ReadDir(a.build.project)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range entries {
+				paths = append(paths, e.Name())
+			}
 		}
-		paths = append(paths, a.match([]string{pattern})...)
 	}
 	if c.Untracked {
 		untracked, err := snapshot.Untracked(ctx, a.build.project, a.run.machine)

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -19,9 +20,10 @@ var dotenvKey = lazyregexp.New(`^[a-zA-Z0-9_]+$`)
 
 // parseDotenv reads a dotenv report as GitLab does: KEY=value in each line, no quoting, no comments, no empty lines.
 func parseDotenv(name string, content []byte) ([]pipeline.Variable, error) {
-	if len(content) > dotenvMaxBytes {
-		return nil, fmt.Errorf("%s: a dotenv report has at most %d bytes, this one has %d", name, dotenvMaxBytes, len(content))
+	if len(content) >= dotenvMaxBytes {
+		return nil, fmt.Errorf("%s: a dotenv report has less than %d bytes, this one has %d", name, dotenvMaxBytes, len(content))
 	}
+	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
 	var variables []pipeline.Variable
 	index := map[string]int{}
 	number := 0

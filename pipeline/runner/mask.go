@@ -4,67 +4,177 @@ import (
 	"bytes"
 	"io"
 	"sort"
+	"sync"
 )
 
-// masked is what stands in a log for a secret.
+// masked replaces a secret in a log.
 const masked = "[MASKED]"
 
+// A pattern is a text that is masked, or one after which something is.
+type pattern struct {
+	text []byte
+	// tail, if set, reports which bytes after text are the secret; text itself stays. Its letters match whatever their case is.
+	tail func(byte) bool
+}
+
+// tokenPrefixes begin GitLab's tokens (https://docs.gitlab.com/security/tokens/#token-prefixes).
+var tokenPrefixes = []string{
+	"glpat-", "gloas-", "gldt-", "glrt-", "glrtr-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "glwt-", "glsoat-", "glffct-", "_gitlab_session=",
+}
+
+// queryParameters of URLs have secrets as values.
+var queryParameters = []string{
+	"private_token", "authenticity_token", "rss_token", "x-amz-signature", "x-amz-security-token", "x-goog-signature",
+}
+
+func isTokenByte(b byte) bool {
+	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '-' || b == '_' || b == '.' || b == '='
+}
+
+func isQueryByte(b byte) bool { return b > ' ' && b != '&' && b != 0x7f }
+
+// wellKnownPatterns mask what looks like a token of GitLab, whether a variable holds it or not.
+func wellKnownPatterns() []pattern {
+	var patterns []pattern
+	for _, prefix := range tokenPrefixes {
+		patterns = append(patterns, pattern{[]byte(prefix), isTokenByte})
+	}
+	for _, name := range queryParameters {
+		patterns = append(patterns, pattern{[]byte("?" + name + "="), isQueryByte}, pattern{[]byte("&" + name + "="), isQueryByte})
+	}
+	return patterns
+}
+
+// matches reports whether data begins with the pattern's text; maybe, that it is too short to tell.
+func (p pattern) matches(data []byte) (yes, maybe bool) {
+	n := min(len(data), len(p.text))
+	same := bytes.Equal(data[:n], p.text[:n])
+	if p.tail != nil {
+		same = bytes.EqualFold(data[:n], p.text[:n])
+	}
+	return same && n == len(p.text), same && n < len(p.text)
+}
+
 // A maskingWriter replaces secrets in what passes through it, also those that arrive in pieces. Flush must follow the last Write.
+// It is safe for concurrent use.
 type maskingWriter struct {
-	w       io.Writer
-	secrets [][]byte
-	// held is a tail that may be the beginning of a secret.
+	mu       sync.Mutex
+	w        io.Writer
+	patterns []pattern
+	// first has the bytes that patterns begin with.
+	first [256]bool
+	// held is what came last and may be the beginning of a secret.
 	held []byte
+	// tail, if set, is that of the pattern that came last; masked reports whether the secret has begun.
+	tail   func(byte) bool
+	masked bool
+	// open reports that the last line has no end yet.
+	open bool
 }
 
 func newMaskingWriter(w io.Writer, secrets []string) *maskingWriter {
-	m := &maskingWriter{w: w}
+	m := &maskingWriter{w: w, patterns: wellKnownPatterns()}
 	for _, s := range secrets {
 		if s != "" {
-			m.secrets = append(m.secrets, []byte(s))
+			m.patterns = append(m.patterns, pattern{text: []byte(s)})
 		}
 	}
 	// The longest first: a secret may contain another.
-	sort.SliceStable(m.secrets, func(i, j int) bool { return len(m.secrets[i]) > len(m.secrets[j]) })
+	sort.SliceStable(m.patterns, func(i, j int) bool { return len(m.patterns[i].text) > len(m.patterns[j].text) })
+	for _, p := range m.patterns {
+		m.first[p.text[0]] = true
+		if p.tail != nil {
+			m.first[bytes.ToUpper(p.text[:1])[0]] = true
+		}
+	}
 	return m
 }
 
 func (m *maskingWriter) Write(p []byte) (int, error) {
-	if len(m.secrets) == 0 {
-		return m.w.Write(p)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(p), m.write(p)
+}
+
+// line writes a line, at the beginning of one.
+func (m *maskingWriter) line(text string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.open {
+		text = "\n" + text
 	}
+	_ = m.write([]byte(text))
+}
+
+func (m *maskingWriter) write(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	m.open = p[len(p)-1] != '\n'
 	data := append(m.held, p...)
-	var out []byte
-	i := 0
-scan:
-	for i < len(data) {
-		for _, s := range m.secrets {
-			if bytes.HasPrefix(data[i:], s) {
-				out = append(out, masked...)
-				i += len(s)
-				continue scan
+	out, rest := m.replace(make([]byte, 0, len(data)), data, false)
+	m.held = append([]byte(nil), rest...)
+	_, err := m.w.Write(out)
+	return err
+}
+
+// replace adds data to out with the secrets replaced. It stops where a secret may have begun, unless nothing more comes.
+func (m *maskingWriter) replace(out, data []byte, last bool) (_, rest []byte) {
+	for i := 0; i < len(data); {
+		if m.tail != nil {
+			if m.tail(data[i]) {
+				if !m.masked {
+					out, m.masked = append(out, masked...), true
+				}
+				i++
+				continue
 			}
-			if bytes.HasPrefix(s, data[i:]) {
-				break scan
-			}
+			m.tail = nil
 		}
-		out = append(out, data[i])
-		i++
+		if !m.first[data[i]] {
+			out = append(out, data[i])
+			i++
+			continue
+		}
+		p, maybe := m.match(data[i:], last)
+		switch {
+		case maybe:
+			return out, data[i:]
+		case p == nil:
+			out = append(out, data[i])
+			i++
+		case p.tail == nil:
+			out = append(out, masked...)
+			i += len(p.text)
+		default:
+			out = append(out, data[i:i+len(p.text)]...)
+			i += len(p.text)
+			m.tail, m.masked = p.tail, false
+		}
 	}
-	m.held = append([]byte(nil), data[i:]...)
-	if _, err := m.w.Write(out); err != nil {
-		return 0, err
+	return out, nil
+}
+
+// match finds the pattern that data begins with. It reports maybe if a longer one could still follow, unless nothing more comes.
+func (m *maskingWriter) match(data []byte, last bool) (found *pattern, maybe bool) {
+	for i := range m.patterns {
+		yes, more := m.patterns[i].matches(data)
+		if more && !last {
+			return nil, true
+		}
+		if yes {
+			return &m.patterns[i], false
+		}
 	}
-	return len(p), nil
+	return nil, false
 }
 
 // Flush writes what was held back: it turned out not to be a secret, but may contain a shorter one.
 func (m *maskingWriter) Flush() error {
-	held := m.held
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out, _ := m.replace(nil, m.held, true)
 	m.held = nil
-	for _, s := range m.secrets {
-		held = bytes.ReplaceAll(held, s, []byte(masked))
-	}
-	_, err := m.w.Write(held)
+	_, err := m.w.Write(out)
 	return err
 }

@@ -59,6 +59,8 @@ type Options struct {
 	Timeout, AfterScriptTimeout, Grace time.Duration
 	// CommittedOnly runs the commit without uncommitted and untracked files.
 	CommittedOnly bool
+	// WholeHistory gives jobs all commits, branches and tags, whatever GIT_DEPTH says. Without it they have what GitLab's runner fetches.
+	WholeHistory bool
 	// NoDelay starts delayed jobs at once.
 	NoDelay bool
 	// Keep is how many runs stay on disk, beside those that wait for a person; 10 if zero.
@@ -254,6 +256,10 @@ func (r *run) create(ctx context.Context) (err error) {
 	r.definition = definition{
 		Plan: r.definition.Plan, Sources: sources, Tools: r.options.Tools, Executor: r.options.Executor, PassEnv: r.options.PassEnv, Hint: r.options.ApproveHint,
 		NoSandbox: r.options.NoSandbox, Writable: r.options.Writable, Containers: r.options.Containers,
+		WholeHistory: r.options.WholeHistory,
+	}
+	for _, nested := range sources.Nested {
+		r.update(Note, nil, nested+" is a repository of its own that is no submodule: it is no part of the sources")
 	}
 	if err := r.define(); err != nil {
 		return err
@@ -338,6 +344,8 @@ func (r *run) conclude(ctx context.Context, begun time.Time) (Result, error) {
 	if err := r.finish(status); fatal == nil {
 		fatal = err
 	}
+	// What a job kept for an attempt that never came.
+	r.workshop.sweep()
 	result := r.result(begun)
 	r.update(RunFinished, nil, "", &result)
 	return result, explain(fatal, r.options.CacheDir)

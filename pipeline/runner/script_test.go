@@ -25,7 +25,7 @@ func TestScript(t *testing.T) {
 		{"exit ends the script with its code", &pipeline.Job{Script: []string{"exit 7", "echo more"}}, Failed, 7, nil},
 		{"exit 0 ends it well", &pipeline.Job{Script: []string{"exit 0", "false"}}, Success, 0, nil},
 		{"a syntax error is a failure", job("j", "if true; then echo x"), Failed, 2, nil},
-		{"several lines are one command", job("j", "echo one\necho two\n"), Success, 0, []string{"$ echo one # and 1 line more", "one", "two"}},
+		{"several lines are one command", job("j", "echo one\necho two\n"), Success, 0, []string{"$ echo one # collapsed multi-line command", "one", "two"}},
 		{"an empty command is none", &pipeline.Job{Script: []string{"", " \n", "echo x"}}, Success, 0, []string{"!$ \n", "x"}},
 		{"quotes survive", job("j", `echo 'it'"'"'s' "$USER" '$USER' `+"`echo back`"), Success, 0, []string{"it's " + "someone $USER back"}},
 		{"what it leaves in the background ends", job("j", "sleep 60 & sleep 60 &"), Success, 0, []string{"[slipway] Ended 2 processes that the script left behind"}},

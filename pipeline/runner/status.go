@@ -40,7 +40,6 @@ const (
 	ScriptFailure  Failure = "script_failure"
 	JobTimeout     Failure = "job_execution_timeout"
 	SystemFailure  Failure = "runner_system_failure"
-	DataFailure    Failure = "data_integrity_failure"
 	TriggerFailure Failure = "downstream_pipeline_creation_failed"
 )
 

@@ -168,6 +168,8 @@ type definition struct {
 	NoSandbox  bool     `json:",omitempty"`
 	Writable   []string `json:",omitempty"`
 	Containers ContainerOptions
+	// WholeHistory is [Options.WholeHistory].
+	WholeHistory bool `json:",omitempty"`
 }
 
 type runState struct {

@@ -1,9 +1,15 @@
 package runner
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,22 +51,35 @@ func environmentOf(plan *pipeline.Plan, job *pipeline.Job, dotenv, extra []pipel
 	return e
 }
 
-// mask adds a secret; of a text with several lines each line is one.
-// minSecret is the length in bytes of the shortest value that GitLab masks: replacing shorter ones, such as the "]," of a
-// secret file in JSON, would make logs unreadable and hide nothing.
-const minSecret = 8
+// minSecretLine is the length in bytes of the shortest line of a secret that is masked by itself, GitLab's limit for masked variables:
+// replacing shorter ones, such as the "]," of a secret file in JSON, would make logs unreadable and hide nothing.
+const minSecretLine = 8
 
+// mask adds a secret: the whole value, as in GitLab's runner, and each line of a value that has several.
 func (e *jobEnvironment) mask(value string) {
+	if value = strings.TrimSpace(value); value != "" {
+		e.secrets = append(e.secrets, value)
+	}
 	for line := range strings.Lines(value) {
-		if line = strings.TrimSpace(line); len(line) >= minSecret {
+		if line = strings.TrimSpace(line); len(line) >= minSecretLine && line != value {
 			e.secrets = append(e.secrets, line)
 		}
 	}
 }
 
-// expand replaces $NAME and ${NAME} by the job's variables; unknown ones by nothing. "$$" is a dollar sign.
-func (e jobEnvironment) expand(text string) string { return expand(text, e.variables) }
+// expand replaces $NAME and ${NAME} by the job's variables, unknown ones by nothing. "$$" is nothing, too, as in the paths and keys
+// that GitLab's runner expands.
+func (e jobEnvironment) expand(text string) string {
+	return os.Expand(text, func(name string) string { return e.variables[name] })
+}
 
+// flag reports whether a variable is true.
+func (e jobEnvironment) flag(name string) bool {
+	on, err := strconv.ParseBool(e.variables[name])
+	return err == nil && on
+}
+
+// expand replaces variables in a text that GitLab itself expands, where "$$" is a dollar sign.
 func expand(text string, variables map[string]string) string {
 	return os.Expand(text, func(name string) string {
 		if name == "$" {
@@ -78,11 +97,45 @@ func (e jobEnvironment) expandAll(texts []string) []string {
 	return expanded
 }
 
-// writeFiles writes the file-type variables, readable by the owner only.
+// writeFiles writes the file-type variables. Their folder is the user's alone, so their mode can be that of GitLab's runner: a key for
+// ssh needs a chmod in the script there as well.
 func (e jobEnvironment) writeFiles() error {
 	for path, content := range e.files {
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil { //nolint:gosec
 			return err
+		}
+		if err := os.Chmod(path, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxVariable is the longest value that Linux lets a process have in its environment, with the name and the equals sign.
+const maxVariable = 128<<10 - 1
+
+// checkSizes names a variable that no process could be started with.
+func checkSizes(variables map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		if size := len(name) + 1 + len(variables[name]); size >= maxVariable {
+			return fmt.Errorf("the variable %s has %d bytes: no process can have one of 128 KiB or more in its environment; make it a file variable", name, size)
+		}
+	}
+	return nil
+}
+
+// readJobVariables reads the file GITLAB_ENV, in which a script passes variables on to what follows in the job.
+func (a *attempt) readJobVariables() error {
+	content, err := os.ReadFile(a.build.jobVariables())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(content)) {
+		if name, value, found := strings.Cut(strings.TrimRight(line, "\r\n"), "="); found && name != "" {
+			a.env.variables[name] = value
 		}
 	}
 	return nil
@@ -97,6 +150,22 @@ func (e jobEnvironment) duration(name string, otherwise time.Duration) time.Dura
 	return d
 }
 
+// runnerVersion is the version of GitLab's runner whose behaviour the package has.
+const runnerVersion = "18.11.4"
+
+// runnerTags are the tags of a runner that takes the job: its own.
+func (a *attempt) runnerTags() string {
+	tags := a.node.job.Tags
+	if len(tags) == 0 {
+		return "[]"
+	}
+	quoted, err := json.Marshal(tags)
+	if err != nil {
+		return "[]"
+	}
+	return strings.ReplaceAll(string(quoted), `","`, `", "`)
+}
+
 // predefined are the variables that only the machine knows.
 func (a *attempt) predefined() []pipeline.Variable {
 	sha := a.run.definition.Sources.Commit
@@ -106,6 +175,7 @@ func (a *attempt) predefined() []pipeline.Variable {
 		{Key: "GITLAB_CI", Value: "true"},
 		{Key: "CI_BUILDS_DIR", Value: a.build.root},
 		{Key: "CI_PROJECT_DIR", Value: a.build.project},
+		{Key: "GITLAB_ENV", Value: a.build.jobVariables()},
 		// What a job pushes or fetches by this URL stays on this machine.
 		{Key: "CI_REPOSITORY_URL", Value: a.run.definition.Sources.Dir},
 		{Key: "CI_CONCURRENT_ID", Value: "0"},
@@ -120,11 +190,18 @@ func (a *attempt) predefined() []pipeline.Variable {
 		{Key: "CI_JOB_STATUS", Value: "running"},
 		{Key: "CI_JOB_TIMEOUT", Value: strconv.Itoa(int(a.timeout().Seconds()))},
 		{Key: "CI_RUNNER_DESCRIPTION", Value: "slipway"},
+		{Key: "CI_RUNNER_ID", Value: "1"},
+		{Key: "CI_RUNNER_REVISION", Value: "slipway"},
+		{Key: "CI_RUNNER_SHORT_TOKEN", Value: "slipway"},
+		{Key: "CI_RUNNER_TAGS", Value: a.runnerTags()},
+		{Key: "CI_RUNNER_VERSION", Value: runnerVersion},
 		{Key: "CI_RUNNER_EXECUTABLE_ARCH", Value: runtime.GOOS + "/" + runtime.GOARCH},
 		{Key: "RUNNER_TEMP_PROJECT_DIR", Value: a.build.temporaryProject()},
 	}
-	if image := a.node.job.Image; image != nil {
-		variables = append(variables, pipeline.Variable{Key: "CI_JOB_IMAGE", Value: image.Name})
+	if url := a.predefinedValue("CI_PROJECT_URL"); url != "" {
+		variables = append(variables,
+			pipeline.Variable{Key: "CI_PIPELINE_URL", Value: url + "/-/pipelines/" + number},
+			pipeline.Variable{Key: "CI_JOB_URL", Value: url + "/-/jobs/" + strconv.Itoa(a.id)})
 	}
 	user := a.run.options.User
 	for _, v := range []pipeline.Variable{

@@ -3,6 +3,7 @@ package runner
 import (
 	"bytes"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,10 +42,10 @@ func TestFileVariables(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, nil)
 	plan := planOf(job("j", `cat "$KUBECONFIG"; stat -c %a "$KUBECONFIG"; echo "$KUBECONFIG" >path; cat "$OTHER"`,
-		variables("OTHER=$KUBECONFIG"), artifacts(pipeline.Artifacts{Paths: []string{"path"}})))
-	plan.Project = []pipeline.Variable{{Key: "KUBECONFIG", Value: "apiVersion: v1 $literal\nkind: Config\n", File: true}}
+		variables("OTHER=$KUBECONFIG", "TEXT=text"), artifacts(pipeline.Artifacts{Paths: []string{"path"}})))
+	plan.Project = []pipeline.Variable{{Key: "KUBECONFIG", Value: "apiVersion: v1 $TEXT\nkind: Config\n", File: true}}
 	r := p.runPlan(plan)
-	p.wantLog(r, "j", "apiVersion: v1 $literal", "kind: Config", "600", "apiVersion: v1 $literal")
+	p.wantLog(r, "j", "apiVersion: v1 text", "kind: Config", "644", "apiVersion: v1 text")
 }
 
 func TestMaskedVariables(t *testing.T) {
@@ -57,7 +58,7 @@ func TestMaskedVariables(t *testing.T) {
 	}
 	plan.Run = []pipeline.Variable{{Key: "OTHER", Value: "given-here", Masked: true}}
 	r := p.runPlan(plan)
-	p.wantLog(r, "j", "token is [MASKED]", "[MASKED]", "czNjcjN0LXQwa2VuLTEK", "[MASKED]", "[MASKED]", "[MASKED]", "!s3cr3t", "!line one", "!given-here")
+	p.wantLog(r, "j", "token is [MASKED]", "[MASKED]", "czNjcjN0LXQwa2VuLTEK", "[MASKED]", "[MASKED]", "!s3cr3t", "!line one", "!given-here")
 	for _, u := range p.updates {
 		if strings.Contains(u.Message, "s3cr3t") {
 			t.Errorf("an update shows the secret: %s", u.Message)
@@ -99,6 +100,29 @@ func TestMaskingWriter(t *testing.T) {
 				t.Errorf("got %q, want %q", out.String(), tt.want)
 			}
 		})
+	}
+}
+
+func TestTokensAreMasked(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ text, want string }{
+		{"https://x:glpat-abcdefghijklmnopqrst@host/\n", "https://x:glpat-[MASKED]@host/\n"},
+		{"token glrt-t1_abc.def next\n", "token glrt-[MASKED] next\n"},
+		{"the prefix glpat- alone\n", "the prefix glpat- alone\n"},
+		{"/path?private_token=abcdef123&X-AMZ-Signature=deadbeef next", "/path?private_token=[MASKED]&X-AMZ-Signature=[MASKED] next"},
+		{"private_token=not-in-a-url", "private_token=not-in-a-url"},
+	} {
+		for size := 1; size <= len(tt.text); size++ {
+			var out bytes.Buffer
+			m := newMaskingWriter(&out, nil)
+			for part := range slices.Chunk([]byte(tt.text), size) {
+				_, _ = m.Write(part)
+			}
+			_ = m.Flush()
+			if out.String() != tt.want {
+				t.Errorf("in pieces of %d: got %q, want %q", size, out.String(), tt.want)
+			}
+		}
 	}
 }
 

@@ -24,8 +24,10 @@ type Snapshot struct {
 	// Commit is the commit that was checked out; Tree is the tree of the sources, Commit's own if nothing was changed.
 	Commit string
 	Tree   string
-	// Changed says that the sources differ from the commit.
+	// Changed reports whether the sources differ from the commit.
 	Changed bool
+	// Nested are untracked repositories in the work tree, which are no part of the sources.
+	Nested []string `json:",omitempty"`
 }
 
 // Options say what a snapshot holds.
@@ -66,12 +68,24 @@ func Take(ctx context.Context, project, dir string, options Options) (*Snapshot,
 	if options.CommittedOnly {
 		return s, nil
 	}
-	if s.Tree, err = writeWorkTree(ctx, work, dir); err != nil {
+	if err := s.addWorkTree(ctx, work); err != nil {
 		return nil, fmt.Errorf("snapshot of the sources: %w", err)
 	}
 	s.Changed = s.Tree != committed
+	if !s.Changed {
+		return s, nil
+	}
+	if _, err := bare.Text(ctx, "update-ref", treeRef, s.Tree); err != nil {
+		return nil, fmt.Errorf("snapshot of the sources: %w", err)
+	}
 	return s, nil
 }
+
+// Refs of the snapshot for what no branch or tag may hold.
+const (
+	commitRef = "refs/slipway/commit"
+	treeRef   = "refs/slipway/tree"
+)
 
 // Head gives the commit that is checked out in a work tree. Its errors say what is missing.
 func Head(ctx context.Context, project string, env []string) (string, error) {
@@ -109,39 +123,27 @@ func mirrorRefs(ctx context.Context, work, bare git.Command, commit string) erro
 		known[ref] = true
 		fmt.Fprintf(&updates, "update %s %s\n", ref, object)
 	}
-	fmt.Fprintf(&updates, "update refs/slipway/commit %s\n", commit)
+	fmt.Fprintf(&updates, "update %s %s\n", commitRef, commit)
 	bare.Stdin = strings.NewReader(updates.String())
 	_, err = bare.Output(ctx, "update-ref", "--stdin")
 	return err
 }
 
-// writeWorkTree writes the work tree as a tree object into the bare repository. It works on a copy of the index: the copy
-// knows which files are unchanged, and the project's own stays as it is.
-func writeWorkTree(ctx context.Context, work git.Command, bare string) (string, error) {
-	index, err := work.Text(ctx, "rev-parse", "--git-path", "index")
+// addWorkTree adds the work tree to the snapshot, as a tree object. It works on a copy of the index: the copy knows which files are
+// unchanged, and the project's own stays as it is.
+func (s *Snapshot) addWorkTree(ctx context.Context, work git.Command) error {
+	paths, err := work.Text(ctx, "rev-parse", "--path-format=absolute", "--git-path", "index", "--git-path", "objects", "--show-toplevel")
 	if err != nil {
-		return "", err
+		return err
 	}
-	objects, err := work.Text(ctx, "rev-parse", "--git-path", "objects")
+	lines := strings.Split(paths, "\n")
+	if len(lines) != 3 {
+		return fmt.Errorf("git rev-parse printed %q", paths)
+	}
+	index, objects, top := lines[0], lines[1], lines[2]
+	temporary, err := filepath.Abs(filepath.Join(s.Dir, "work-tree.index"))
 	if err != nil {
-		return "", err
-	}
-	top, err := work.Text(ctx, "rev-parse", "--show-toplevel")
-	if err != nil {
-		return "", err
-	}
-	if !filepath.IsAbs(index) {
-		index = filepath.Join(work.Dir, index)
-	}
-	if !filepath.IsAbs(objects) {
-		objects = filepath.Join(work.Dir, objects)
-	}
-	if objects, err = filepath.Abs(objects); err != nil {
-		return "", err
-	}
-	temporary, err := filepath.Abs(filepath.Join(bare, "work-tree.index"))
-	if err != nil {
-		return "", err
+		return err
 	}
 	defer os.Remove(temporary)
 	in := git.Command{Dir: top, Env: work.Env, Set: []string{
@@ -151,30 +153,76 @@ func writeWorkTree(ctx context.Context, work git.Command, bare string) (string, 
 	}}
 	if content, err := os.ReadFile(index); err != nil || os.WriteFile(temporary, content, 0o600) != nil {
 		if _, err := in.Text(ctx, "read-tree", "HEAD"); err != nil {
-			return "", err
+			return err
 		}
 	}
-	if _, err := in.Text(ctx, "-c", "advice.addEmbeddedRepo=false", "-c", "core.safecrlf=false", "add", "--all"); err != nil {
-		return "", err
+	if s.Nested, err = nestedRepositories(ctx, in); err != nil {
+		return err
 	}
-	return in.Text(ctx, "write-tree")
+	add := []string{"-c", "core.safecrlf=false", "add", "--all", "--", "."}
+	for _, nested := range s.Nested {
+		add = append(add, ":(exclude,literal)"+nested)
+	}
+	if _, err := in.Text(ctx, add...); err != nil {
+		return err
+	}
+	if s.Tree, err = in.Text(ctx, "write-tree"); err != nil {
+		return err
+	}
+	return s.copyMissing(ctx, in)
 }
 
-// Checkout makes a repository at dir whose HEAD is the commit and whose index and files are the sources. Its remote
-// "origin" is the snapshot, so that `git fetch origin main` works as it does on GitLab, without a network.
-func (s *Snapshot) Checkout(ctx context.Context, dir string, env []string) error {
-	clone := git.Command{Env: env}
-	if _, err := clone.Text(ctx, "clone", "--quiet", "--shared", "--no-checkout", s.Dir, dir); err != nil {
-		return fmt.Errorf("checkout: %w", err)
+// nestedRepositories lists the untracked folders of a work tree that are repositories of their own. Git would add their commits
+// without their files, or refuse those that have no commit.
+func nestedRepositories(ctx context.Context, in git.Command) ([]string, error) {
+	untracked, err := in.List(ctx, "ls-files", "--others", "--exclude-standard", "-z")
+	if err != nil {
+		return nil, err
 	}
-	// Detached by hand: git has no command that moves HEAD and touches neither a branch nor the index.
-	if err := os.WriteFile(filepath.Join(dir, ".git", "HEAD"), []byte(s.Commit+"\n"), 0o600); err != nil {
-		return fmt.Errorf("checkout: %w", err)
+	var nested []string
+	for _, path := range untracked {
+		// Git descends into untracked folders, but not into repositories.
+		if folder, isFolder := strings.CutSuffix(path, "/"); isFolder {
+			nested = append(nested, folder)
+		}
 	}
-	if _, err := (git.Command{Dir: dir, Env: env}).Text(ctx, "read-tree", "--reset", "-u", s.Tree); err != nil {
-		return fmt.Errorf("checkout: %w", err)
+	return nested, nil
+}
+
+// copyMissing adds the objects of the sources that only the project has: what was staged in a clone that is shallow, of which git
+// copies only what its commits need. in sees the objects of both.
+func (s *Snapshot) copyMissing(ctx context.Context, in git.Command) error {
+	shallow, err := in.Text(ctx, "rev-parse", "--is-shallow-repository")
+	if err != nil || shallow != "true" {
+		return err
 	}
-	return nil
+	listed, err := in.Text(ctx, "ls-tree", "-r", "-t", "--format=%(objecttype) %(objectname)", s.Tree)
+	if err != nil {
+		return err
+	}
+	names := s.Tree + "\n"
+	for line := range strings.Lines(listed) {
+		if kind, name, _ := strings.Cut(line, " "); kind != "commit" {
+			names += name
+		}
+	}
+	bare := git.Command{Dir: s.Dir, Env: in.Env, Stdin: strings.NewReader(names + "\n")}
+	found, err := bare.Text(ctx, "cat-file", "--batch-check=%(objectname)")
+	if err != nil {
+		return err
+	}
+	missing := ""
+	for line := range strings.Lines(found) {
+		if name, isMissing := strings.CutSuffix(strings.TrimSpace(line), " missing"); isMissing && name != "" {
+			missing += name + "\n"
+		}
+	}
+	if missing == "" {
+		return nil
+	}
+	in.Stdin = strings.NewReader(missing)
+	_, err = in.Text(ctx, "pack-objects", "--quiet", filepath.Join(s.Dir, "objects", "pack", "pack"))
+	return err
 }
 
 // Untracked lists the files of a checkout that are not among its sources, ignored ones included, as GitLab's runner
@@ -186,33 +234,4 @@ func Untracked(ctx context.Context, dir string, env []string) ([]string, error) 
 // LastCommit gives the commit that last changed any of the paths, for cache keys; empty if none did.
 func LastCommit(ctx context.Context, dir string, env []string, paths ...string) (string, error) {
 	return git.Command{Dir: dir, Env: env}.Text(ctx, append([]string{"log", "-1", "--format=%H", "--"}, paths...)...)
-}
-
-// UpdateSubmodules fills the submodules of a checkout. What the project's work tree has of them is used before the network.
-func UpdateSubmodules(ctx context.Context, checkout, project string, recursive bool, env []string) error {
-	in := git.Command{Dir: checkout, Env: env}
-	names, err := in.Text(ctx, "config", "--file", ".gitmodules", "--get-regexp", `^submodule\..*\.path$`)
-	if err != nil {
-		// No .gitmodules: nothing to do.
-		return nil
-	}
-	if _, err := in.Text(ctx, "submodule", "init"); err != nil {
-		return err
-	}
-	for line := range strings.Lines(names) {
-		key, path, _ := strings.Cut(strings.TrimSpace(line), " ")
-		local := filepath.Join(project, path)
-		if _, err := os.Stat(filepath.Join(local, ".git")); err != nil {
-			continue
-		}
-		if _, err := in.Text(ctx, "config", strings.TrimSuffix(key, ".path")+".url", local); err != nil {
-			return err
-		}
-	}
-	args := []string{"-c", "protocol.file.allow=always", "submodule", "update"}
-	if recursive {
-		args = append(args, "--init", "--recursive")
-	}
-	_, err = in.Text(ctx, args...)
-	return err
 }

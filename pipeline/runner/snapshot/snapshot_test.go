@@ -73,7 +73,7 @@ func TestCheckout(t *testing.T) {
 			// The work tree goes on changing; the snapshot does not.
 			write(t, project, "kept", "later")
 			checkout := filepath.Join(dir, "checkout")
-			if err := s.Checkout(context.Background(), checkout, os.Environ()); err != nil {
+			if err := s.Checkout(context.Background(), checkout, CheckoutOptions{Branch: "main", Depth: 20, Env: os.Environ()}); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tt.want, files(t, checkout)); diff != "" {
@@ -120,7 +120,7 @@ func TestLinkedWorktree(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkout := filepath.Join(t.TempDir(), "checkout")
-	if err := s.Checkout(context.Background(), checkout, os.Environ()); err != nil {
+	if err := s.Checkout(context.Background(), checkout, CheckoutOptions{Branch: "main", Depth: 20, Env: os.Environ()}); err != nil {
 		t.Fatal(err)
 	}
 	if got := files(t, checkout)["kept"]; got != "linked" {

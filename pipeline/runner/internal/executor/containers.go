@@ -17,8 +17,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
 )
 
 // containers runs every script of a job in a container of the job's image, and its services beside it, with docker or
@@ -80,7 +78,7 @@ func (c *containers) Prepare(ctx context.Context, job Job) (_ Session, err error
 	s := &containerSession{containers: c, job: job}
 	defer func() {
 		if err != nil {
-			s.Cleanup()
+			_, _ = s.Cleanup()
 		}
 	}()
 	// Users of images are not ours: as on GitLab, they may read and write the job's files.
@@ -125,7 +123,8 @@ func (c *containers) Sweep(ctx context.Context, alive func(run int) bool) {
 // A containerSession is the containers and the network of one job.
 type containerSession struct {
 	*containers
-	job Job
+	job       Job
+	processes processes
 }
 
 // name is the name of the job's container or network: unique on the machine, also for projects that run at the same time. It
@@ -211,20 +210,22 @@ exit $code`
 
 // Run runs a script in a container. The script sets its variables itself: on the engine's command line or in its environment
 // others would see them, and they could be meant for a docker inside of the container.
-func (s *containerSession) Run(ctx context.Context, script Script) (supervise.Exit, error) {
+func (s *containerSession) Run(ctx context.Context, script Script) (code int, err error) {
 	variables := maps.Clone(script.Variables)
-	// The files belong to a user that the image does not know.
-	variables["GIT_CONFIG_COUNT"], variables["GIT_CONFIG_KEY_0"], variables["GIT_CONFIG_VALUE_0"] = "1", "safe.directory", "*"
+	// The checkout belongs to a user that the image does not know; on GitLab it belongs to the job's. Other folders are not exempt.
+	variables["GIT_CONFIG_COUNT"] = "2"
+	variables["GIT_CONFIG_KEY_0"], variables["GIT_CONFIG_VALUE_0"] = "safe.directory", s.job.Project
+	variables["GIT_CONFIG_KEY_1"], variables["GIT_CONFIG_VALUE_1"] = "safe.directory", s.job.Project+"/*"
 	text := shPrologue + exports(variables) + script.Text
 	if script.Terminal != nil {
 		text = exports(variables) + "export PS1=" + Quote(s.job.prompt()) + "\nif command -v bash >/dev/null; then exec bash --noprofile --norc; fi\nexec sh\n"
 	}
 	path, err := s.job.writeScript(script.Name, text)
 	if err != nil {
-		return supervise.Exit{}, err
+		return 0, err
 	}
 	if err := open(s.job.Root); err != nil {
-		return supervise.Exit{}, err
+		return 0, err
 	}
 	args := []string{
 		s.engine, "run", "--rm", "--name", s.name(script.Name), "--workdir", s.job.Project,
@@ -237,10 +238,10 @@ func (s *containerSession) Run(ctx context.Context, script Script) (supervise.Ex
 			args = append(args, "--tty")
 		}
 		args = append(args, s.job.Image.args("sh", path)...)
-		return supervise.Exit{}, script.Terminal.run(ctx, args, s.job.Project, s.config.CallerEnv)
+		return 0, script.Terminal.run(ctx, args, s.job.Project, s.config.CallerEnv)
 	}
 	args = append(args, s.job.Image.args("sh", "-c", findShell, path)...)
-	return s.config.process(ctx, args, s.job.Project, s.config.CallerEnv, script.Output)
+	return s.processes.run(ctx, s.config, s.job, args, s.config.CallerEnv, script.Output)
 }
 
 // open lets every user read and write what is below a folder.
@@ -268,7 +269,7 @@ func open(root string) error {
 }
 
 // Cleanup removes the job's containers, and makes the user the owner of the job's files again.
-func (s *containerSession) Cleanup() {
+func (s *containerSession) Cleanup() (left int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
 	defer cancel()
 	names := []string{s.name("script"), s.name("after_script"), s.name("shell")}
@@ -290,6 +291,7 @@ func (s *containerSession) Cleanup() {
 		_, _ = s.run(ctx, "run", "--rm", "--user", "0", "--volume", s.job.Root+":"+s.job.Root, "--entrypoint", "chown",
 			s.job.Image.Name, "-R", owner, s.job.Root)
 	}
+	return s.processes.end()
 }
 
 // remove removes containers immediately: docker kills what it removes by force, podman first waits ten seconds. Containers that do

@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 	"time"
-
-	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
 )
 
 // The names of executors, for [Config.Name].
@@ -30,11 +28,12 @@ type Executor interface {
 
 // A Session is a job that is prepared. Its scripts run one after the other.
 type Session interface {
-	// Run runs a script and returns when all its processes are gone. When the context ends, the script gets SIGTERM, and
-	// SIGKILL after [Config.Grace]. The error is of the machine, not of the script.
-	Run(ctx context.Context, script Script) (supervise.Exit, error)
-	// Cleanup removes what Prepare made.
-	Cleanup()
+	// Run runs a script and returns its exit code, -1 if a signal ended it. What the script leaves in the background goes on until
+	// Cleanup. When the context ends, the script gets SIGTERM, and SIGKILL after [Config.Grace]. The error is of the machine, not of
+	// the script.
+	Run(ctx context.Context, script Script) (code int, err error)
+	// Cleanup ends what scripts have left in the background, removes what Prepare made, and returns how many processes were left.
+	Cleanup() (left int, err error)
 }
 
 // A Job is what an executor knows of a job. All texts have their variables expanded.

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,19 +11,45 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
 )
 
-// leftoverGrace is how long what a script left in the background may take to end after SIGTERM.
-const leftoverGrace = time.Second
+const (
+	// leftoverGrace is how long what a script left in the background may take to end after SIGTERM.
+	leftoverGrace = time.Second
+	// outputPatience is how long a script that has ended waits for the background to close its output. GitLab's shell executor waits
+	// until the job's timeout.
+	outputPatience = 10 * time.Second
+)
 
-// process runs a command with the environment, supervised, until it has ended or the context has.
-func (c Config) process(ctx context.Context, args []string, dir string, env []string, output io.Writer) (supervise.Exit, error) {
+// processes are those of a session, in whose background something may still run.
+type processes struct{ started []*supervise.Process }
+
+// run runs a command with the environment, supervised, until it or the context has ended, and returns its exit code.
+func (p *processes) run(ctx context.Context, c Config, job Job, args, env []string, output io.Writer) (code int, err error) {
 	process, err := supervise.Start(supervise.Command{
-		Supervisor: c.Supervisor, Args: args, Dir: dir, Env: env, Output: output, Grace: leftoverGrace,
+		Supervisor: c.Supervisor, Args: args, Dir: job.Root, Env: env, Output: output, Grace: leftoverGrace, OutputPatience: outputPatience,
 	})
 	if err != nil {
-		return supervise.Exit{}, err
+		return 0, err
 	}
 	defer c.stopWhenDone(ctx, process)()
-	return process.Wait()
+	code, closed, err := process.Wait()
+	if err != nil {
+		return 0, err
+	}
+	p.started = append(p.started, process)
+	if !closed {
+		job.Logf("A process in the background still holds the job's output: GitLab's shell executor would wait for it, up to the job's timeout")
+	}
+	return code, nil
+}
+
+// end ends what the background still runs, and returns how many processes that were.
+func (p *processes) end() (left int, err error) {
+	for _, process := range p.started {
+		n, e := process.End()
+		left, err = left+n, errors.Join(err, e)
+	}
+	p.started = nil
+	return left, err
 }
 
 // stopWhenDone ends a process when the context does: with SIGTERM, and after the grace, or when Kill is closed, with SIGKILL.

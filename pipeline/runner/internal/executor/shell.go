@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
 )
 
 // shell runs jobs as processes of this machine. Each job has a HOME of its own; of the user's it shares caches of Go and
@@ -59,15 +57,16 @@ func (s *shell) Sweep(context.Context, func(int) bool) {}
 
 type shellSession struct {
 	*shell
-	job     Job
-	environ []string
-	sandbox sandbox
+	job       Job
+	environ   []string
+	sandbox   sandbox
+	processes processes
 }
 
-func (s *shellSession) Run(ctx context.Context, script Script) (supervise.Exit, error) {
+func (s *shellSession) Run(ctx context.Context, script Script) (code int, err error) {
 	path, err := s.job.writeScript(script.Name, bashPrologue+script.Text)
 	if err != nil {
-		return supervise.Exit{}, err
+		return 0, err
 	}
 	// As GitLab's runner does for its shell executor: scripts can tell a machine that other jobs use, too, from a container.
 	environ := append(slices.Clone(s.environ), "CI_SHARED_ENVIRONMENT=true")
@@ -75,21 +74,23 @@ func (s *shellSession) Run(ctx context.Context, script Script) (supervise.Exit, 
 		environ = append(environ, key+"="+value)
 	}
 	if script.Terminal != nil {
-		return supervise.Exit{}, script.Terminal.run(ctx, slices.Concat(s.sandbox, []string{s.bash, "--noprofile", "--norc"}), s.job.Project,
+		return 0, script.Terminal.run(ctx, slices.Concat(s.sandbox, []string{s.bash, "--noprofile", "--norc"}), s.job.Project,
 			lastWins(append(environ, "PS1="+s.job.prompt())))
 	}
 	config := s.config
 	// The sandbox is around the supervisor, so that signals for the script's processes do not reach bubblewrap.
 	config.Supervisor = slices.Concat(s.sandbox, config.Supervisor)
 	output := &readOnlyDetector{Writer: script.Output}
-	exit, err := config.process(ctx, []string{s.bash, "--noprofile", "--norc", path}, s.job.Project, lastWins(environ), output)
-	if exit.Code != 0 && output.seen && len(s.sandbox) > 0 {
+	// The script is bash's standard input, so that its messages begin with "bash:", as with GitLab's runner.
+	args := []string{s.bash, "-c", `exec -a bash "$0" --noprofile --norc <"$1"`, s.bash, path}
+	code, err = s.processes.run(ctx, config, s.job, args, lastWins(environ), output)
+	if code != 0 && output.seen && len(s.sandbox) > 0 {
 		s.job.Logf("The job ran in a sandbox, in which only these folders are writable: %s; others with --writable FOLDER, all with --no-sandbox", s.sandbox.folders())
 	}
-	return exit, err
+	return code, err
 }
 
-func (s *shellSession) Cleanup() {}
+func (s *shellSession) Cleanup() (left int, err error) { return s.processes.end() }
 
 // lastWins drops all but the last setting of each variable.
 func lastWins(environ []string) []string {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
-
-	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
 )
 
 // prompt is the prompt of a shell that is opened in a job.
@@ -60,7 +58,7 @@ type interactiveSession struct {
 	job Job
 }
 
-func (s *interactiveSession) Run(ctx context.Context, script Script) (supervise.Exit, error) {
+func (s *interactiveSession) Run(ctx context.Context, script Script) (code int, err error) {
 	if script.Name != "script" {
 		return s.Session.Run(ctx, script)
 	}
@@ -68,10 +66,10 @@ func (s *interactiveSession) Run(ctx context.Context, script Script) (supervise.
 		return s.open(ctx, script)
 	}
 	exit, err := s.Session.Run(ctx, script)
-	if err != nil || exit.Code == 0 || ctx.Err() != nil {
+	if err != nil || exit == 0 || ctx.Err() != nil {
 		return exit, err
 	}
-	fmt.Fprintf(s.terminal.Out, "%s failed with exit code %d. This is a shell in its place, with its files and variables; leave it with exit.\n", s.job.Name, exit.Code)
+	fmt.Fprintf(s.terminal.Out, "%s failed with exit code %d. This is a shell in its place, with its files and variables; leave it with exit.\n", s.job.Name, exit)
 	if _, err := s.open(ctx, script); err != nil {
 		s.job.Logf("WARNING: no shell: %v", err)
 	}
@@ -79,11 +77,11 @@ func (s *interactiveSession) Run(ctx context.Context, script Script) (supervise.
 }
 
 // open opens a shell when no other job has the terminal.
-func (s *interactiveSession) open(ctx context.Context, script Script) (supervise.Exit, error) {
+func (s *interactiveSession) open(ctx context.Context, script Script) (code int, err error) {
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
-		return supervise.Exit{}, ctx.Err()
+		return 0, ctx.Err()
 	}
 	defer func() { <-s.turn }()
 	script.Name, script.Text, script.Terminal = "shell", "", s.terminal

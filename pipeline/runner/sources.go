@@ -1,0 +1,131 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
+)
+
+// defaultDepth is GIT_DEPTH of a project that says nothing of it.
+const defaultDepth = 20
+
+// getSources fills the project's folder as the variables GIT_* say.
+func (a *attempt) getSources(ctx context.Context) error {
+	if a.env.variables["GIT_CLONE_PATH"] != "" {
+		return &jobError{0, errors.New("GIT_CLONE_PATH is not allowed: a runner must have custom_build_dir enabled for it")}
+	}
+	if err := a.checkPath(); err != nil {
+		return err
+	}
+	switch strategy := a.env.variables["GIT_STRATEGY"]; strategy {
+	case "none", "empty":
+		a.logf("No sources (GIT_STRATEGY: %s)", strategy)
+		return nil
+	case "", "fetch", "clone":
+	default:
+		a.logf("WARNING: GIT_STRATEGY is %q, which is none of clone, fetch, none and empty: fetching", strategy)
+	}
+	sources := a.run.definition.Sources
+	changed := ""
+	if sources.Changed {
+		changed = " with uncommitted changes"
+	}
+	a.logf("Checking out %s%s", sources.Commit[:8], changed)
+	if err := sources.Checkout(ctx, a.build.project, a.checkoutOptions()); err != nil {
+		return err
+	}
+	return a.submodules(ctx)
+}
+
+// checkPath fails a job whose PATH has no commands: GitLab's runner needs them before the script.
+func (a *attempt) checkPath() error {
+	path, set := a.env.variables["PATH"]
+	if !set {
+		return nil
+	}
+	for _, folder := range filepath.SplitList(path) {
+		if _, err := exec.LookPath(filepath.Join(folder, "mkdir")); err == nil {
+			return nil
+		}
+	}
+	return &jobError{127, fmt.Errorf("the variable PATH is %q, where the shell finds no commands", path)}
+}
+
+func (a *attempt) checkoutOptions() snapshot.CheckoutOptions {
+	variables := a.env.variables
+	event := a.node.graph.plan.Event
+	o := snapshot.CheckoutOptions{
+		Pipeline: a.run.number, Depth: defaultDepth, Env: a.run.machine, Tag: event.Tag, URL: a.predefinedValue("CI_PROJECT_URL"),
+	}
+	if event.Tag == "" && event.MergeRequestInfo == nil {
+		o.Branch = orElse(event.Branch, a.predefinedValue("CI_DEFAULT_BRANCH"))
+	}
+	if o.URL != "" {
+		o.URL += ".git"
+	}
+	if depth, err := strconv.Atoi(variables["GIT_DEPTH"]); err == nil && depth >= 0 {
+		o.Depth = depth
+	}
+	if a.run.definition.WholeHistory {
+		o.Depth = 0
+	}
+	if flags, given := variables["GIT_FETCH_EXTRA_FLAGS"]; given {
+		o.FetchFlags = append(strings.Fields(flags), "--quiet")
+	}
+	if checkout, err := strconv.ParseBool(variables["GIT_CHECKOUT"]); err == nil && !checkout {
+		o.NoFiles = true
+	}
+	return o
+}
+
+// submodules fills the submodules as GIT_SUBMODULE_STRATEGY says.
+func (a *attempt) submodules(ctx context.Context) error {
+	variables := a.env.variables
+	strategy := variables["GIT_SUBMODULE_STRATEGY"]
+	switch strategy {
+	case "", "none":
+		return nil
+	case "normal", "recursive":
+	default:
+		return fmt.Errorf("GIT_SUBMODULE_STRATEGY is %q, which is none of none, normal and recursive", strategy)
+	}
+	a.logf("Updating submodules (%s)", strategy)
+	update := snapshot.Submodules{
+		Project: a.run.project, Recursive: strategy == "recursive", Paths: strings.Fields(variables["GIT_SUBMODULE_PATHS"]), Env: a.run.machine,
+	}
+	if depth, err := strconv.Atoi(variables["GIT_SUBMODULE_DEPTH"]); err == nil && depth > 0 {
+		update.Depth = depth
+	}
+	return update.Update(ctx, a.build.project)
+}
+
+// predefinedValue is a variable as GitLab sets it, whatever the job's configuration makes of it.
+func (a *attempt) predefinedValue(name string) string {
+	for _, v := range a.node.graph.plan.Predefined {
+		if v.Key == name {
+			return v.Value
+		}
+	}
+	return ""
+}
+
+// validEnvironmentName reports whether GitLab accepts the name of an environment: at most 255 letters, digits, spaces and -_/${}.
+func validEnvironmentName(name string) bool {
+	if name == "" || len(name) > 255 || strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") {
+		return false
+	}
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/${}. ") == ""
+}
+
+// hasProject reports whether the project's folder is there.
+func (b *build) hasProject() bool {
+	_, err := os.Stat(b.project)
+	return err == nil
+}
