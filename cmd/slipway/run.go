@@ -73,6 +73,7 @@ Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was
 	flags.StringVar(&options.ApproveHint, "approve-hint", "", "the `COMMAND` that a person is told to approve with (default: slipway approve JOB)")
 	command.ValidArgsFunction = completeJobs(&project)
 	_ = command.RegisterFlagCompletionFunc("approve", completeJobs(&project))
+	flags.BoolVar(&options.WholeHistory, "whole-history", false, "give jobs all commits, branches and tags, whatever GIT_DEPTH says")
 	flags.BoolVar(&options.NoDelay, "no-delay", false, "start delayed jobs at once")
 	flags.IntVar(&options.Keep, "keep", 10, "`NUMBER` of runs that stay in .slipway/runs")
 	return command
