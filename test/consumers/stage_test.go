@@ -188,6 +188,12 @@ func TestPublishAndRelease(t *testing.T) {
     inputs: {repository: %s}
 `, repository))
 	p.commit("Publish")
+	// The build labels an image with the commit, and a release asks for it.
+	out, err = exec.CommandContext(t.Context(), crane, "mutate", repository+"@"+digest, "--label", "org.opencontainers.image.revision="+p.git("rev-parse", "HEAD"), "--tag", repository+":x").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	_, digest, _ = strings.Cut(strings.TrimSpace(string(out)), "@")
 	p.alone = true
 	tag := func(name string) func(*pipeline.Event) {
 		return func(e *pipeline.Event) { e.Branch, e.Tag = "", name }
