@@ -117,6 +117,9 @@ func newRoot(wanted string) *cobra.Command {
 		},
 	}
 	root.SetVersionTemplate(versionText())
+	// Help fits into 100 columns, whatever the length of a flag's description.
+	usage := strings.ReplaceAll(root.UsageTemplate(), "FlagUsages |", "FlagUsagesWrapped 100 |")
+	root.SetUsageTemplate(usage)
 	one := false
 	for _, group := range groups() {
 		one = one || slices.ContainsFunc(group.commands, func(c subcommand) bool { return c.name == wanted })
