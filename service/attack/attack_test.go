@@ -121,7 +121,7 @@ func TestAttackSlowBodies(t *testing.T) {
 }
 
 func TestAttackIdleConnections(t *testing.T) {
-	v := start(t, "ORDERS_HTTP_MAX_CONNECTIONS=500")
+	v := start(t, "ORDERS_HTTP_MAX_CONNECTIONS=500", "ORDERS_RATE_LIMIT=0")
 	v.hold(t, 2000, "GET /v1/orders HTTP/1.1\r\nHost: orders\r\n\r\n")
 	v.serves(t)
 	_, metrics := v.call(t, http.MethodGet, "http://"+v.AdminAddr().String()+"/metrics", "")
