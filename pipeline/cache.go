@@ -101,9 +101,11 @@ func (c *cache) regex(text string) (*regexp.Regexp, error) {
 }
 
 type mergedResult struct {
-	tree      *yamltree.Node
-	includes  []includedFile
-	decisions []Include
+	tree               *yamltree.Node
+	includes           []includedFile
+	decisions          []Include
+	incomplete, noJobs bool
+	unorderedStages    []string
 }
 
 // A memo gives one value per key; where several compute one at once, the first that is ready stays.

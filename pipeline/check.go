@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,10 +41,21 @@ func at(n *node) Position {
 type checker struct {
 	cache  *cache
 	errors Errors
+	hints  map[Code]string
+	// noJobs reports that the configuration has no visible job only because includes were skipped; unorderedStages are the
+	// stages whose place among the others is unknown for that reason.
+	noJobs          bool
+	unorderedStages []string
 }
 
 func (c *checker) fail(p *keyPath, n *node, hint, format string, args ...any) {
 	c.errors = append(c.errors, &Error{Position: at(n), Path: p.String(), Message: cut(fmt.Sprintf(format, args...)), Hint: cut(hint)})
+}
+
+// failCode is fail for an error that the program may have a hint for.
+func (c *checker) failCode(code Code, p *keyPath, n *node, format string, args ...any) {
+	c.fail(p, n, cmp.Or(c.hints[code], defaultHints[code]), format, args...)
+	c.errors[len(c.errors)-1].Code, c.errors[len(c.errors)-1].Missing = code, missingKinds[code]
 }
 
 // maxMessage is where a message ends that quotes too much of a configuration.

@@ -24,8 +24,10 @@ type compiler struct {
 	eventful bool
 	// expanded says that a block of the file that is being loaded has asked for a variable.
 	expanded bool
-	// incomplete says that an include was left out.
+	// incomplete reports that an include was skipped.
 	incomplete bool
+	// unavailable are the includes that were reported as unavailable: one error for one cause.
+	unavailable map[string]bool
 	// artifacts are there for child pipelines that jobs make; nil otherwise.
 	artifacts ArtifactReader
 }
@@ -34,7 +36,7 @@ func (p *Project) compiler(ctx context.Context, event Event) *compiler {
 	base := predefined(p.options, event)
 	settings := newVariableSet(visibleVariables(p.options.Variables, "", event.RefProtected), event.Variables)
 	return &compiler{
-		checker: checker{cache: &p.cache},
+		checker: checker{cache: &p.cache, hints: p.options.Hints},
 		ctx:     ctx,
 		project: p,
 		event:   event,
@@ -47,6 +49,7 @@ func (p *Project) compiler(ctx context.Context, event Event) *compiler {
 func (c *compiler) configuration() *node {
 	if kept, ok := c.cache.merged.find(c.project.options.ConfigPath); ok && len(c.event.Inputs) == 0 {
 		c.includes, c.decisions = kept.includes, kept.decisions
+		c.incomplete, c.noJobs, c.unorderedStages = kept.incomplete, kept.noJobs, kept.unorderedStages
 		return kept.tree
 	}
 	own := c.project.own
@@ -58,7 +61,7 @@ func (c *compiler) configuration() *node {
 	}
 	tree := c.compile(&file{name: name, content: content, repository: own}, c.event.Inputs)
 	if tree != nil && len(c.event.Inputs) == 0 && !c.eventful && !c.scope.asked {
-		c.cache.merged.put(name, mergedResult{tree, c.includes, c.decisions})
+		c.cache.merged.put(name, mergedResult{tree, c.includes, c.decisions, c.incomplete, c.noJobs, c.unorderedStages})
 	}
 	return tree
 }
@@ -94,6 +97,7 @@ func (c *compiler) merge(tree *node, f *file) *node {
 		c.resolveReferences,
 		c.ifIncomplete(c.pruneJobs),
 		c.ifIncomplete(c.addStages),
+		c.ifIncomplete(c.acceptNoJobs),
 	} {
 		if tree = resolve(tree); tree == nil {
 			return nil

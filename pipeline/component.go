@@ -32,18 +32,29 @@ func (p *Project) repository(ctx context.Context, project, ref string, event Eve
 	if p.options.Resolver == nil {
 		return nil, errNoResolver
 	}
-	r := p.cache.repositories.get(project+"@"+ref, func() (r repositoryResult) {
-		files, sha, err := p.options.Resolver.Project(ctx, project, ref)
-		if err != nil {
-			return repositoryResult{err: err}
+	r := p.cache.repositories.get(project+"@"+ref, func() repositoryResult {
+		r := p.resolve(ctx, project, ref)
+		// GitLab ignores case in paths of projects; what is called by a path here may not.
+		if lower := strings.ToLower(project); lower != project && errors.Is(r.err, fs.ErrNotExist) {
+			if found := p.resolve(ctx, lower, ref); found.err == nil {
+				return found
+			}
 		}
-		label := project + "@" + ref + ":"
-		if ref == "" {
-			label = project + ":"
-		}
-		return repositoryResult{repository: &repository{files: files, path: project, sha: sha, label: label}}
+		return r
 	})
 	return r.repository, r.err
+}
+
+func (p *Project) resolve(ctx context.Context, project, ref string) repositoryResult {
+	files, sha, err := p.options.Resolver.Project(ctx, project, ref)
+	if err != nil {
+		return repositoryResult{err: err}
+	}
+	label := project + "@" + ref + ":"
+	if ref == "" {
+		label = project + ":"
+	}
+	return repositoryResult{repository: &repository{files: files, path: project, sha: sha, label: label}}
 }
 
 type repositoryResult struct {
@@ -62,12 +73,11 @@ func (c *compiler) openComponent(n *node) *file {
 	full, ok := strings.CutPrefix(address, c.project.options.Host+"/")
 	if !ok {
 		message := fmt.Sprintf("the component %s is not one of %s", shorten(address), c.project.options.Host)
-		if c.leftOut(includePath, n, message) {
+		if c.skipped(ForeignComponent, includePath, n, message) {
 			c.incomplete = true
 			return nil
 		}
-		c.fail(includePath, n, form, "%s", message)
-		c.errors[len(c.errors)-1].Missing = MissingComponent
+		c.failCode(ForeignComponent, includePath, n, "%s", message)
 		return nil
 	}
 	project, name := path.Split(full)
@@ -82,7 +92,7 @@ func (c *compiler) openComponent(n *node) *file {
 		c.fail(includePath, n, "", "the component %s has no version %s: %v", full, version, err)
 		return nil
 	case err != nil:
-		c.elsewhere(n, "the project "+project, MissingProject, err)
+		c.missingInclude(ProjectUnavailable, n, "the project "+project, err)
 		return nil
 	}
 	r := c.repository(n, project, ref)
@@ -140,6 +150,9 @@ func (c *compiler) componentRef(project, version string) (ref, release string, e
 		return "", "", errNoResolver
 	}
 	tags, err := resolver.Tags(c.ctx, project)
+	if lower := strings.ToLower(project); lower != project && errors.Is(err, fs.ErrNotExist) {
+		tags, err = resolver.Tags(c.ctx, lower)
+	}
 	if err != nil {
 		return "", "", err
 	}

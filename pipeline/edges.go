@@ -82,6 +82,9 @@ func (e *edgeChecker) dependency(p *keyPath, j *jobSpec, at *node, name string, 
 	}
 	mine, known := e.stages[j.stage]
 	theirs, theirsKnown := e.stages[other.stage]
+	if slices.Contains(e.unorderedStages, other.stage) || slices.Contains(e.unorderedStages, j.stage) {
+		return
+	}
 	if !theirsKnown || known && theirs > mine {
 		e.fail(p, at, "", "%s is in the stage %s, which comes after %s", name, other.stage, j.stage)
 	}

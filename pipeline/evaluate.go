@@ -143,6 +143,10 @@ func (e *evaluator) exists(ex *exists, s *view) (bool, error) {
 		var err error
 		project, ref := expandExisting(ex.project, s.expandedValue), expandExisting(ex.ref, s.expandedValue)
 		if r, err = e.project.repository(e.ctx, project, ref, e.event); err != nil {
+			message := fmt.Sprintf("the project %s is not available", e.mask.hide(project))
+			if skip := e.project.options.SkipMissing; skip != nil && skip(&Error{Path: "rules:exists:project", Code: ProjectUnavailable, Message: message}) {
+				return false, nil
+			}
 			return false, fmt.Errorf("rules:exists:project: %s %s: %w", e.mask.hide(project), e.mask.hide(ref), err)
 		}
 	}

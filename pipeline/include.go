@@ -335,7 +335,7 @@ func (c *compiler) unreadable(n *node, name string, err error) {
 		c.fail(includePath, n, "paths begin at the root of the repository", "there is no file %s", name)
 		return
 	}
-	c.fail(includePath, n, "", "%s cannot be read: %v", name, err)
+	c.fail(includePath, n, "", "%s is unavailable: %v", name, err)
 }
 
 func (c *compiler) openProject(location *node) *file {
@@ -353,7 +353,7 @@ func (c *compiler) openProject(location *node) *file {
 		c.fail(includePath, ref, "set its variable, or remove ref to use the default branch", "ref is empty")
 		return nil
 	}
-	r := c.repository(projectNode, strings.ToLower(projectNode.RubyText()), ref.RubyText())
+	r := c.repository(projectNode, projectNode.RubyText(), ref.RubyText())
 	if r == nil {
 		return nil
 	}
@@ -376,7 +376,7 @@ func (c *compiler) repository(n *node, project, ref string) *repository {
 	if ref != "" {
 		name += " at " + ref
 	}
-	c.elsewhere(n, name, MissingProject, err)
+	c.missingInclude(ProjectUnavailable, n, name, err)
 	return nil
 }
 
@@ -384,7 +384,7 @@ func (c *compiler) openTemplate(n *node) *file {
 	name := n.RubyText()
 	content, err := c.template(name)
 	if err != nil {
-		c.elsewhere(n, "the template "+name, MissingTemplate, err)
+		c.missingInclude(TemplateUnavailable, n, "the template "+name, err)
 		return nil
 	}
 	return &file{name: "template:" + name, content: content}

@@ -105,6 +105,12 @@ func (in declaredInput) kind() string {
 	return "string"
 }
 
+// required reports whether an input has no default, neither of its own nor in its rules.
+func (in declaredInput) required() bool {
+	return !in.spec.Has("default") &&
+		!slices.ContainsFunc(in.spec.Get("rules").Flatten(), func(r *node) bool { return r.Has("default") })
+}
+
 // value validates the default and the given value and gives the one that counts.
 func (in declaredInput) value() *node {
 	hasRules := in.spec.Is(yamltree.Mapping) && in.spec.Has("rules")
@@ -113,15 +119,13 @@ func (in declaredInput) value() *node {
 		given = nil
 	}
 	rule := in.matchingRule()
-	required := !in.spec.Has("default") && !(hasRules && slices.ContainsFunc(in.spec.Get("rules").Flatten(), func(r *node) bool {
-		return r.Has("default")
-	}))
+	required := in.required()
 	if required && given.IsNull() {
-		place, hint := in.others, "add it to the inputs of the include"
-		if place.IsNull() || place.Position.File == "" {
-			place, hint = in.spec, "give it a default; --input gives a value to one pipeline"
+		if place := in.others; !place.IsNull() && place.Position.File != "" {
+			in.fail(in.path, place, "add it to the inputs of the include", "the input %s has no default and is not given", in.name)
+			return nil
 		}
-		in.fail(in.path, place, hint, "the input %s has no default and is not given", in.name)
+		in.failCode(InputRequired, in.path, in.spec, "the input %s has no default and is not given", in.name)
 		return nil
 	}
 	fallback := in.spec.Get("default")

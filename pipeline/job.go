@@ -226,7 +226,7 @@ func (c *checker) composed(p *keyPath, n *node, j *jobSpec, kind jobKind) {
 
 // common validates the parts that jobs and bridges have.
 func (c *checker) common(p *keyPath, n *node, j *jobSpec, defaults *inheritable, workflow bool) {
-	j.stage = "test"
+	j.stage = defaultStage
 	if v := n.Get("stage"); !v.IsNull() {
 		if !isString(v) {
 			c.fail(p.child("stage"), v, "", "should be a string, not %s", describe(v))

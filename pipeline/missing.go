@@ -10,28 +10,39 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// elsewhere notes that what an entry of an include names cannot be had here. It may be all right on GitLab, so
-// [Options.SkipMissing] can leave it out.
-func (c *compiler) elsewhere(n *node, name string, kind MissingKind, err error) {
+// missingInclude reports that what an entry of an include names is unavailable. It may be all right on GitLab, so
+// [Options.SkipMissing] can skip it. What several entries name is reported once.
+func (c *compiler) missingInclude(code Code, n *node, name string, err error) {
 	message := name + " is not here"
 	if !errors.Is(err, errNoResolver) && !errors.Is(err, fs.ErrNotExist) {
-		message = fmt.Sprintf("%s is unavailable: %v", name, err)
+		code, message = IncludeFailed, fmt.Sprintf("%s is unavailable: %v", name, err)
 	}
-	if c.leftOut(includePath, n, message) {
+	if c.skipped(code, includePath, n, message) {
 		c.incomplete = true
 		return
 	}
-	c.fail(includePath, n, "", "%s", message)
-	c.errors[len(c.errors)-1].Missing = kind
+	if c.unavailable[message] {
+		return
+	}
+	if c.unavailable == nil {
+		c.unavailable = make(map[string]bool)
+	}
+	c.unavailable[message] = true
+	c.failCode(code, includePath, n, "%s", message)
 }
 
-// leftOut asks whether something that is missing is left out.
-func (c *compiler) leftOut(p *keyPath, n *node, message string) bool {
+// skipped asks whether something that is missing is skipped.
+func (c *compiler) skipped(code Code, p *keyPath, n *node, message string) bool {
 	skip := c.project.options.SkipMissing
-	return skip != nil && skip(&Error{Position: at(n), Path: p.String(), Message: cut(message)})
+	return skip != nil && skip(&Error{Position: at(n), Path: p.String(), Code: code, Message: cut(message)})
 }
 
-// ifIncomplete is a step of the compilation that is taken only if an include was left out.
+// skippedReference asks whether a reference to something that is missing is skipped.
+func (c *compiler) skippedReference(p *keyPath, n *node, name string) bool {
+	return c.skipped("", p, n, name+" is not here")
+}
+
+// ifIncomplete makes a step of the compilation that is taken only if an include was skipped.
 func (c *compiler) ifIncomplete(step func(*node) *node) func(*node) *node {
 	return func(tree *node) *node {
 		if !c.incomplete {
@@ -41,7 +52,7 @@ func (c *compiler) ifIncomplete(step func(*node) *node) func(*node) *node {
 	}
 }
 
-// pruneExtends leaves out the templates of jobs that no file has.
+// pruneExtends removes the names in `extends` of templates that no file has.
 func (c *compiler) pruneExtends(tree *node) *node {
 	return c.eachJob(tree, func(p *keyPath, job *node) *node {
 		if !isExtended(job) {
@@ -50,7 +61,7 @@ func (c *compiler) pruneExtends(tree *node) *node {
 		extends := job.Get("extends")
 		var kept []*node
 		for _, name := range parentNames(extends) {
-			if !tree.Has(name) && c.leftOut(p.child("extends"), extends, "the job "+shorten(name)+" is not here") {
+			if !tree.Has(name) && c.skippedReference(p.child("extends"), extends, "the job "+shorten(name)) {
 				continue
 			}
 			kept = append(kept, yamltree.NewString(name, extends.Position))
@@ -65,7 +76,7 @@ func (c *compiler) pruneExtends(tree *node) *node {
 	})
 }
 
-// pruneReferences leaves out what no file has of what !reference names, until no reference leads to what was left out.
+// pruneReferences removes each !reference to what no file has, until none leads to what was removed.
 func (c *compiler) pruneReferences(tree *node) *node {
 	for {
 		pruned := c.withoutDangling(tree)
@@ -86,7 +97,7 @@ func (c *compiler) withoutDangling(tree *node) *node {
 		}
 		value := c.pruneDangling(p, tree, pair.Value)
 		if value == nil && isJob && pair.Value.Is(yamltree.Mapping) && !strings.HasPrefix(name, ".") {
-			value = yamltree.NewMapping(nil, pair.Value.Position) // pruneJobs tells of the job
+			value = yamltree.NewMapping(nil, pair.Value.Position) // pruneJobs reports the job
 		}
 		if value != nil {
 			pairs = append(pairs, yamltree.Pair{Key: pair.Key, Value: value})
@@ -95,12 +106,15 @@ func (c *compiler) withoutDangling(tree *node) *node {
 	return yamltree.NewMapping(pairs, tree.Position)
 }
 
-// pruneDangling gives a value without the references that lead nowhere, nil if it has nothing else: an empty list of
-// commands or rules would be an error.
+// named are keywords that are invalid without the key name.
+var named = []string{"image", "services", "environment"}
+
+// pruneDangling returns a value without its dangling references, nil if nothing valid is left: an empty list of commands or
+// rules would be an error, as would be an image without a name.
 func (c *compiler) pruneDangling(p *keyPath, tree, n *node) *node {
 	switch n.Kind {
 	case yamltree.Reference:
-		if dangles(tree, n) && c.leftOut(p, n, "!reference ["+strings.Join(n.Strings(), ", ")+"] is not here") {
+		if dangles(tree, n) && c.skippedReference(p, n, "!reference ["+strings.Join(n.Strings(), ", ")+"]") {
 			return nil
 		}
 	case yamltree.Sequence:
@@ -121,15 +135,16 @@ func (c *compiler) pruneDangling(p *keyPath, tree, n *node) *node {
 				pairs = append(pairs, pair)
 			}
 		}
-		if len(pairs) == 0 && len(n.Pairs) > 0 {
+		pruned := yamltree.NewMapping(pairs, n.Position)
+		if len(pairs) == 0 && len(n.Pairs) > 0 || n.Has("name") && !pruned.Has("name") && slices.Contains(named, p.key) {
 			return nil
 		}
-		return yamltree.NewMapping(pairs, n.Position)
+		return pruned
 	}
 	return n
 }
 
-// dangles says whether nothing in the tree is what a reference names. What stands behind another reference is not known yet.
+// dangles reports whether a reference names nothing in the tree. What is behind another reference is not known yet.
 func dangles(tree, reference *node) bool {
 	target := tree
 	for _, item := range reference.Items {
@@ -143,10 +158,10 @@ func dangles(tree, reference *node) bool {
 	return false
 }
 
-// pruneJobs leaves out jobs whose script is elsewhere, then what names jobs that are not here.
+// pruneJobs removes jobs whose script is missing, then the names of jobs that are missing.
 func (c *compiler) pruneJobs(tree *node) *node {
 	tree = c.eachJob(tree, func(p *keyPath, job *node) *node {
-		if strings.HasPrefix(p.key, ".") || saysWhatToDo(job) || !c.leftOut(p, job, "what the job "+shorten(p.key)+" does is not here") {
+		if strings.HasPrefix(p.key, ".") || hasAction(job) || !c.skippedReference(p, job, "the script of the job "+shorten(p.key)) {
 			return job
 		}
 		return nil
@@ -159,13 +174,13 @@ func (c *compiler) pruneJobs(tree *node) *node {
 	})
 }
 
-// saysWhatToDo says whether a job runs something, starts a pipeline or mirrors one.
-func saysWhatToDo(job *node) bool {
+// hasAction reports whether a job runs something, starts a pipeline or mirrors one.
+func hasAction(job *node) bool {
 	return slices.ContainsFunc([]string{"script", "run", "trigger"}, job.Has) ||
 		slices.ContainsFunc(job.Get("needs").Flatten(), func(need *node) bool { return need.Has("pipeline") && !need.Has("job") })
 }
 
-// pruneNames leaves out the items of a list that name jobs which are not here.
+// pruneNames removes the items of a list that name missing jobs.
 func (c *compiler) pruneNames(p *keyPath, tree, n *node, keyword string) *node {
 	list := n.Get(keyword)
 	if !list.Is(yamltree.Sequence) {
@@ -178,7 +193,7 @@ func (c *compiler) pruneNames(p *keyPath, tree, n *node, keyword string) *node {
 			name = item.Get("job")
 		}
 		foreign := item.Has("pipeline") || item.Has("project")
-		if foreign || !c.isElsewhere(p, tree, name) {
+		if foreign || !c.isMissing(p, tree, name) {
 			kept = append(kept, item)
 		}
 	}
@@ -200,20 +215,30 @@ func (c *compiler) pruneRules(p *keyPath, tree, job *node) *node {
 	return yamltree.With(job, "rules", yamltree.NewSequence(pruned, rules.Position))
 }
 
+// pruneOnStop removes on_stop if its job is missing, or if the environment of that job is that of a missing template.
 func (c *compiler) pruneOnStop(p *keyPath, tree, job *node) *node {
 	environment := job.Get("environment")
-	if !c.isElsewhere(p, tree, environment.Get("on_stop")) {
+	name := environment.Get("on_stop")
+	if !name.Is(yamltree.String) {
+		return job
+	}
+	missing := c.isMissing(p, tree, name)
+	if stop := tree.Get(name.Text); stop.Is(yamltree.Mapping) && stop.Get("environment").Get("action").RubyText() != "stop" {
+		missing = c.skippedReference(p, name, "the environment of the job "+shorten(name.Text))
+	}
+	if !missing {
 		return job
 	}
 	return yamltree.With(job, "environment", yamltree.Without(environment, "on_stop"))
 }
 
-// isElsewhere says whether a name is that of a job which is not here, and is left out.
-func (c *compiler) isElsewhere(p *keyPath, tree, name *node) bool {
-	return name.Is(yamltree.String) && !hasJob(tree, name.Text) && c.leftOut(p, name, "the job "+shorten(name.Text)+" is not here")
+// isMissing reports whether a name is that of a job that no file has, and is skipped.
+func (c *compiler) isMissing(p *keyPath, tree, name *node) bool {
+	return name.Is(yamltree.String) && !hasJob(tree, name.Text) && c.skippedReference(p, name, "the job "+shorten(name.Text))
 }
 
-// addStages puts the stages of jobs that no file lists behind the others, in the order of the jobs.
+// addStages puts the stages of jobs that no file lists behind the others, in the order of the jobs. A job without a stage is in
+// the default stage, which the list may not have either.
 func (c *compiler) addStages(tree *node) *node {
 	list := tree.Get("stages")
 	if !list.IsNull() && !list.Is(yamltree.Sequence) {
@@ -225,17 +250,20 @@ func (c *compiler) addStages(tree *node) *node {
 	}
 	stages := slices.Clone(known)
 	c.eachJob(tree, func(p *keyPath, job *node) *node {
-		stage := job.Get("stage")
-		if stage.IsNull() {
-			stage = yamltree.NewString("test", job.Position)
+		stage, name := job.Get("stage"), defaultStage
+		if stage.Is(yamltree.String) {
+			name = stage.Text
+		} else if !stage.IsNull() {
+			return job
 		}
-		if !strings.HasPrefix(p.key, ".") && stage.Is(yamltree.String) && !slices.Contains(stages, stage.Text) &&
-			c.leftOut(p.child("stage"), stage, "the place of the stage "+shorten(stage.Text)+" is not here") {
-			stages = append(stages, stage.Text)
+		if !strings.HasPrefix(p.key, ".") && !slices.Contains(stages, name) &&
+			c.skippedReference(p.child("stage"), orElse(stage, job), "the place of the stage "+shorten(name)) {
+			stages = append(stages, name)
 		}
 		return job
 	})
-	if len(stages) == len(known) {
+	c.unorderedStages = stages[len(known):]
+	if len(c.unorderedStages) == 0 {
 		return tree
 	}
 	items := make([]*node, len(stages))
@@ -245,7 +273,15 @@ func (c *compiler) addStages(tree *node) *node {
 	return yamltree.With(tree, "stages", yamltree.NewSequence(items, tree.Position))
 }
 
-// hasJob says whether there is a job of a name, or one whose parallel jobs have such names.
+// acceptNoJobs lets a configuration pass whose visible jobs are all in files that were skipped.
+func (c *compiler) acceptNoJobs(tree *node) *node {
+	jobs, _ := splitJobs(tree)
+	visible := slices.ContainsFunc(jobs, func(pair yamltree.Pair) bool { return kindOf(pair.Key.Text, pair.Value) != hiddenJob })
+	c.noJobs = !visible && c.skippedReference(jobsPath, tree, "every job of the configuration")
+	return tree
+}
+
+// hasJob reports whether there is a job of a name, or one whose parallel jobs have such names.
 func hasJob(tree *node, name string) bool {
 	if tree.Has(name) {
 		return true
@@ -258,7 +294,7 @@ func hasJob(tree *node, name string) bool {
 	return false
 }
 
-// eachJob replaces the jobs of a configuration, hidden ones too; nil leaves one out.
+// eachJob replaces the jobs of a configuration, hidden ones too; a job for which change returns nil is removed.
 func (c *compiler) eachJob(tree *node, change func(p *keyPath, job *node) *node) *node {
 	var pairs []yamltree.Pair
 	for _, pair := range tree.Pairs {

@@ -7,11 +7,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
+	"gitlab.com/slipway-ci/slipway/pipeline/resolver"
 )
 
 const withMissingParts = `
@@ -105,7 +107,7 @@ func TestSkipMissing(t *testing.T) {
 		"jobs:deploy:extends: the job .platform-go is not here",
 		"jobs:unit:before_script: !reference [.platform-go, before_script] is not here",
 		"jobs:unit:rules: !reference [.platform-rules, rules] is not here",
-		"jobs:sast: what the job sast does is not here",
+		"jobs:sast: the script of the job sast is not here",
 		"jobs:scan:needs: the job sast is not here",
 		"jobs:deploy:needs: the job package is not here",
 	}
@@ -123,7 +125,7 @@ func TestSkipMissingLeavesOutWhatRefersToIt(t *testing.T) {
 	}{
 		"references that are all of a list": {
 			"a: {script: [!reference [.gone, script]]}\nb: {script: [x], rules: [!reference [.gone, rules]]}\n",
-			[]string{"jobs:a:script: !reference [.gone, script]", "jobs:b:rules: !reference [.gone, rules]", "jobs:a: what the job a does"},
+			[]string{"jobs:a:script: !reference [.gone, script]", "jobs:b:rules: !reference [.gone, rules]", "jobs:a: the script of the job a"},
 			`[{"name":"b","script":["x"],"stage":"test"}]`,
 		},
 		"references outside of jobs": {
@@ -207,6 +209,124 @@ func TestSkipMissingOfAChildPipeline(t *testing.T) {
 		trigger := plan.Job("child").Trigger
 		if wrong := (pipeline.Errors)(nil); trigger.Child != nil || errors.As(trigger.ChildError(), &wrong) == skip {
 			t.Errorf("skip %v: %v, %v", skip, trigger.Child, trigger.ChildError())
+		}
+	}
+}
+
+// Each configuration is fine on GitLab, which has what is skipped here.
+func TestSkipMissingRefusesNothingThatMayBeFine(t *testing.T) {
+	t.Parallel()
+	const project = "include: [{project: a/b, file: c.yml}]\n"
+	for name, test := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"a component of another host": {
+			map[string]string{".gitlab-ci.yml": "include: [{component: gitlab.com/acme-corp/ci/go@1.0.0}]\nj: {script: [x]}\n"},
+			`[{"name":"j","script":["x"],"stage":"test"}]`,
+		},
+		"a component of another host with a partial version": {
+			map[string]string{".gitlab-ci.yml": "include: [{component: gitlab.com/acme-corp/ci/go@~latest}, {component: gitlab.com/acme-corp/ci/go@1}]\nj: {script: [x]}\n"},
+			`[{"name":"j","script":["x"],"stage":"test"}]`,
+		},
+		"a file with nothing but a skipped include": {
+			map[string]string{".gitlab-ci.yml": "include: [more.yml]\nj: {script: [x]}\n", "more.yml": "include: [deep.yml]\n", "deep.yml": project},
+			`[{"name":"j","script":["x"],"stage":"test"}]`,
+		},
+		"a configuration with nothing but skipped includes": {
+			map[string]string{".gitlab-ci.yml": project}, `none: no_jobs`,
+		},
+		"a configuration with nothing but a skipped template": {
+			map[string]string{".gitlab-ci.yml": "include: [{template: a.yml}]\n.hidden: {image: x}\n"}, `none: no_jobs`,
+		},
+		"a configuration whose jobs are all incomplete": {
+			map[string]string{".gitlab-ci.yml": project + "sast: {stage: test}\n"}, `none: no_jobs`,
+		},
+		"the default stage": {
+			map[string]string{".gitlab-ci.yml": project + "stages: [check, build]\nj: {extends: .check_template, script: [x]}\nk: {stage: build, script: [y]}\n"},
+			`[{"name":"k","script":["y"],"stage":"build"},{"name":"j","script":["x"],"stage":"test"}]`,
+		},
+		"a need of a job whose stage is unknown": {
+			map[string]string{".gitlab-ci.yml": project + "stages: [build]\nj: {extends: .t, script: [x]}\nk: {stage: build, needs: [j], script: [y]}\nl: {stage: build, dependencies: [j], script: [y]}\n"},
+			`[{"name":"k","needs":["j"],"script":["y"],"stage":"build"},{"dependencies":["j"],"name":"l","script":["y"],"stage":"build"},{"name":"j","script":["x"],"stage":"test"}]`,
+		},
+		"a job that stops an environment of a template": {
+			map[string]string{".gitlab-ci.yml": project + "stop: {extends: .stop, script: [x]}\ndeploy: {script: [x], environment: {name: e, on_stop: stop}}\n"},
+			`[{"name":"stop","script":["x"],"stage":"test"},{"environment":{"name":"e"},"name":"deploy","script":["x"],"stage":"test"}]`,
+		},
+		"an image without its name": {
+			map[string]string{".gitlab-ci.yml": project + "j: {script: [x], image: {name: !reference [.gone, image], entrypoint: [\"\"]}, environment: {name: !reference [.gone, e], action: stop}}\n"},
+			`[{"name":"j","script":["x"],"stage":"test"}]`,
+		},
+		"files of a project that is not here": {
+			map[string]string{".gitlab-ci.yml": "j: {script: [x], rules: [{exists: {paths: [a], project: a/b}}, {when: always}]}\n"},
+			`[{"name":"j","script":["x"],"stage":"test","when":"always"}]`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			project := load(t, pipeline.Options{SkipMissing: func(*pipeline.Error) bool { return true }}, test.files)
+			for range 2 { // the second one finds what the first one has cached
+				plan := mustPlan(t, project, pipeline.Event{Source: pipeline.Push, Branch: "main"})
+				got := "none: " + plan.Reason
+				if plan.Created {
+					jobs, err := json.Marshal(render.GitLabJobs(plan.Jobs))
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = string(jobs)
+				}
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Error(diff)
+				}
+			}
+		})
+	}
+}
+
+func TestAProjectThatIsUnavailableIsOneError(t *testing.T) {
+	t.Parallel()
+	hints := map[pipeline.Code]string{pipeline.ProjectUnavailable: "get it", pipeline.ForeignComponent: "name the host"}
+	project := load(t, pipeline.Options{Hints: hints}, map[string]string{".gitlab-ci.yml": `
+include:
+  - {project: a/b, file: [c.yml, d.yml]}
+  - {project: a/b, file: e.yml}
+  - {project: a/b, ref: v1, file: e.yml}
+  - {local: more.yml}
+  - {component: gitlab.com/a/b/c@1.0.0}
+j: {script: [x], extends: .gone}
+`, "more.yml": "include: [{project: a/b, file: c.yml}]\n.x: {}\n"})
+	_, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"})
+	var wrong pipeline.Errors
+	if !errors.As(err, &wrong) {
+		t.Fatal(err)
+	}
+	want := []string{
+		".gitlab-ci.yml:3:15: include: the project a/b is not here (get it)",
+		".gitlab-ci.yml:5:15: include: the project a/b at v1 is not here (get it)",
+		".gitlab-ci.yml:7:17: include: the component gitlab.com/a/b/c is not one of gitlab.example.com (name the host)",
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Error(diff)
+	}
+	if wrong[0].Code != pipeline.ProjectUnavailable || wrong[2].Code != pipeline.ForeignComponent {
+		t.Errorf("codes %q and %q", wrong[0].Code, wrong[2].Code)
+	}
+}
+
+func TestPathsOfProjectsIgnoreCase(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{"Acme/CI", "acme/ci"} {
+		files := fstest.MapFS{
+			folder + "/c.yml":           {Data: []byte("c: {script: [x]}\n")},
+			folder + "/templates/t.yml": {Data: []byte("t: {script: [x]}\n")},
+		}
+		project := load(t, pipeline.Options{Resolver: resolver.Folder{Files: files}}, map[string]string{
+			".gitlab-ci.yml": "include: [{project: Acme/CI, file: c.yml}, {component: $CI_SERVER_FQDN/Acme/CI/t@v1}]\n",
+		})
+		plan := mustPlan(t, project, pipeline.Event{Source: pipeline.Push, Branch: "main"})
+		if plan.Job("c") == nil || plan.Job("t") == nil {
+			t.Errorf("%s: %+v", folder, plan.Jobs)
 		}
 	}
 }

@@ -310,7 +310,7 @@ func TestMissingInputSaysWhoGivesIt(t *testing.T) {
 	}{
 		"pipeline": {
 			map[string]string{".gitlab-ci.yml": header + "a: {script: [x]}\n"},
-			"--input gives a value to one pipeline",
+			"(give it a default)",
 		},
 		"include": {
 			map[string]string{".gitlab-ci.yml": "include: [a.yml]\n", "a.yml": header + "a: {script: [x]}\n"},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -178,30 +177,29 @@ func (p *planner) jobs(plan *Plan) []*Job {
 	var created []*Job
 	kept := make(map[string]bool, len(p.spec.jobs))
 	common := p.settings("")
+	decided := make([]*decision, 0, len(p.spec.jobs))
+	stageKept := make(map[string]bool, len(p.spec.stages))
 	for _, stage := range p.spec.stages {
-		decided := make([]*decision, 0, len(byStage[stage]))
 		for _, j := range byStage[stage] {
 			d := p.decide(j, common)
 			decided = append(decided, d)
-			if d.included {
-				kept[j.name] = true
-			}
+			kept[j.name] = d.included
+			stageKept[stage] = stageKept[stage] || d.included
 		}
+	}
+	for _, d := range decided {
+		job := p.job(d)
 		// GitLab reports what is wrong with a stage's jobs only if the pipeline has one of them.
-		stageKept := slices.ContainsFunc(decided, func(d *decision) bool { return d.included })
-		for _, d := range decided {
-			job := p.job(d)
-			if stageKept {
-				p.validate(d, kept)
-			}
-			if d.included {
-				created = append(created, job)
-				if job.Trigger != nil {
-					p.triggers[job] = d.spec.node.Get("trigger")
-				}
-			} else {
-				plan.Dropped = append(plan.Dropped, job)
-			}
+		if stageKept[d.spec.stage] {
+			p.validate(d, kept)
+		}
+		if !d.included {
+			plan.Dropped = append(plan.Dropped, job)
+			continue
+		}
+		created = append(created, job)
+		if job.Trigger != nil {
+			p.triggers[job] = d.spec.node.Get("trigger")
 		}
 	}
 	return created

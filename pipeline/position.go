@@ -19,28 +19,37 @@ func (j *Job) Position(keys ...string) Position {
 	return Position{}
 }
 
+// Bounds of what keywordPositions returns: levels of keys, and places per job.
+const (
+	maxKeywordLevels    = 4
+	maxKeywordPositions = 1000
+)
+
 // keywordPositions returns the places of the keywords of a job in the merged configuration tree, by key path. What a job says
 // itself comes before `default`, and that before the global keywords.
 func keywordPositions(tree, job *node) map[string]Position {
 	found := make(map[string]Position, len(job.Pairs))
-	var add func(prefix string, n *node)
-	add = func(prefix string, n *node) {
-		if n == nil {
+	var add func(prefix string, n *node, levels int)
+	add = func(prefix string, n *node, levels int) {
+		if n == nil || levels == 0 {
 			return
 		}
 		for _, pair := range n.Pairs {
+			if len(found) == maxKeywordPositions {
+				return
+			}
 			path := prefix + pair.Key.Text
 			if _, ok := found[path]; !ok {
 				found[path] = at(pair.Key)
 			}
-			add(path+":", pair.Value)
+			add(path+":", pair.Value, levels-1)
 		}
 	}
-	add("", job)
-	add("", tree.Get("default"))
+	add("", job, maxKeywordLevels)
+	add("", tree.Get("default"), maxKeywordLevels)
 	for _, key := range rootKeys {
 		if !slices.Contains([]string{"default", "include", "stages", "workflow"}, key) && tree.Has(key) {
-			add("", yamltree.NewMapping([]yamltree.Pair{{Key: tree.Key(key), Value: tree.Get(key)}}, tree.Position))
+			add("", yamltree.NewMapping([]yamltree.Pair{{Key: tree.Key(key), Value: tree.Get(key)}}, tree.Position), maxKeywordLevels)
 		}
 	}
 	return found

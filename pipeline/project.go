@@ -25,9 +25,11 @@ type Options struct {
 	Variables []Variable
 	// Resolver has the files of other projects, components and URLs; without one, such includes are errors.
 	Resolver Resolver
-	// SkipMissing, if set, lets a part of the configuration be compiled. It is asked, for each include that is not to be had
-	// here and then for what refers to it, whether that is left out; the error says what it is, and where. It can be asked
-	// again for each event, and must be safe for concurrent use.
+	// Hints are what the program advises its user to do about errors with a code, such as which of its options to set.
+	Hints map[Code]string
+	// SkipMissing, if set, lets a part of the configuration be compiled. It is called for each include that is unavailable, and
+	// then for each reference to what is missing, and reports whether that is skipped; the error says what it is, and where. It
+	// can be called again for each event, and must be safe for concurrent use.
 	SkipMissing func(*Error) bool
 }
 

@@ -27,7 +27,7 @@ func (c *compiler) openRemote(location *node) *file {
 	}
 	content, err := c.remote(n.Text)
 	if err != nil {
-		c.elsewhere(n, n.Text, MissingRemote, err)
+		c.missingInclude(RemoteUnavailable, n, n.Text, err)
 		return nil
 	}
 	if !c.hasIntegrity(location.Get("integrity"), content) {

@@ -5,6 +5,8 @@ import "gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 const (
 	preStage  = ".pre"
 	postStage = ".post"
+	// defaultStage is the stage of a job without one.
+	defaultStage = "test"
 )
 
 var defaultStages = []string{"build", "test", "deploy"}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,6 +54,9 @@ func (f *eventFlags) load(ctx context.Context, where *projectFlags) (*pipeline.P
 		return nil, pipeline.Event{}, err
 	}
 	event, err := f.resolve(ctx, where)
+	if err == nil {
+		event.Inputs, err = f.typedInputs(ctx, project, event)
+	}
 	return project, event, err
 }
 
@@ -72,17 +76,23 @@ func (f *eventFlags) resolve(ctx context.Context, project *projectFlags) (pipeli
 		}
 		event.Variables = append(event.Variables, pipeline.Variable{Key: key, Value: value})
 	}
-	event.Inputs, err = f.typedInputs(ctx, project)
-	return event, err
+	return event, nil
 }
 
-// typedInputs are the values of --input in the types that the configuration declares: text is text, whatever it looks
-// like, and numbers, booleans and arrays are YAML.
-func (f *eventFlags) typedInputs(ctx context.Context, project *projectFlags) (map[string]any, error) {
+// typedInputs returns the values of --input in the types that the project declares: a string is a string, whatever it looks
+// like; numbers, booleans and arrays are YAML. Errors in the configuration are found when it is compiled.
+func (f *eventFlags) typedInputs(ctx context.Context, project *pipeline.Project, event pipeline.Event) (map[string]any, error) {
 	if len(f.inputs) == 0 {
 		return nil, nil
 	}
-	types := project.inputTypes(ctx)
+	types := map[string]string{}
+	declared, err := project.Inputs(ctx, event)
+	if err != nil && !errors.As(err, new(pipeline.Errors)) {
+		return nil, err
+	}
+	for _, input := range declared {
+		types[input.Name] = input.Type
+	}
 	inputs := map[string]any{}
 	for _, pair := range f.inputs {
 		name, text, ok := strings.Cut(pair, "=")
@@ -95,7 +105,7 @@ func (f *eventFlags) typedInputs(ctx context.Context, project *projectFlags) (ma
 		}
 		var value any
 		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
-			return nil, fmt.Errorf("--input %s: the value is no YAML: %w", name, err)
+			return nil, fmt.Errorf("--input %s: the value is not valid YAML: %w", name, err)
 		}
 		inputs[name] = value
 	}

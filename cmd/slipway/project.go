@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v4"
 
 	"gitlab.com/slipway-ci/slipway/internal/git"
 	"gitlab.com/slipway-ci/slipway/pipeline"
@@ -190,7 +188,7 @@ func (f *projectFlags) load(files fs.FS) (*pipeline.Project, error) {
 	}
 	options := pipeline.Options{
 		ConfigPath: f.config, Path: f.path, Host: f.host, Protocol: f.protocol, Registry: f.registry, DefaultBranch: f.defBranch,
-		Resolver: includes, SkipMissing: f.includes.skipping(),
+		Resolver: includes, SkipMissing: f.includes.skipping(), Hints: hints,
 	}
 	if f.variables != "" {
 		variables, err := readVariables(f.variables)
@@ -208,31 +206,6 @@ func (f *projectFlags) load(files fs.FS) (*pipeline.Project, error) {
 		return nil, fmt.Errorf("no %s in %s; -C names another folder, --config another file", f.config, dir)
 	}
 	return project, err
-}
-
-// inputTypes are the declared types of the configuration's inputs, by name. What is wrong with the file is found when it
-// is compiled.
-func (f *projectFlags) inputTypes(ctx context.Context) map[string]string {
-	var header struct {
-		Spec struct {
-			Inputs map[string]struct {
-				Type string `yaml:"type"`
-			} `yaml:"inputs"`
-		} `yaml:"spec"`
-	}
-	types := map[string]string{}
-	files, err := f.files(ctx)
-	if err != nil {
-		return types
-	}
-	data, err := fs.ReadFile(files, f.config)
-	if err != nil || yaml.NewDecoder(bytes.NewReader(data)).Decode(&header) != nil {
-		return types
-	}
-	for name, input := range header.Spec.Inputs {
-		types[name] = input.Type
-	}
-	return types
 }
 
 // gitUser is the person whose name git puts on commits made here.
