@@ -13,10 +13,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -67,6 +67,9 @@ func Start(c Command) (*Process, error) {
 	if len(c.Supervisor) == 0 || len(c.Args) == 0 {
 		return nil, errors.New("supervise: no supervisor or no command")
 	}
+	if runtime.GOOS == "windows" {
+		return nil, errors.New("jobs do not run on Windows: run slipway in WSL")
+	}
 	controlRead, controlWrite, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -94,7 +97,7 @@ func Start(c Command) (*Process, error) {
 	command.Stdout, command.Stderr = outputWrite, outputWrite
 	command.ExtraFiles = []*os.File{controlRead, statusWrite}
 	// A session of its own: a Ctrl-C on the terminal is the program's to handle.
-	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	command.SysProcAttr = ownSession()
 	if err := command.Start(); err != nil {
 		controlWrite.Close()
 		statusRead.Close()

@@ -9,9 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
+
+// errHeld is the error of a lock that another has.
+var errHeld = errors.New("another process has the lock")
 
 // A Lock is an advisory lock that ends with the process that holds it, however it ends. Two locks of the same file
 // exclude each other within one process too.
@@ -26,21 +27,13 @@ func Try(path string, exclusive bool) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	how := unix.LOCK_SH
-	if exclusive {
-		how = unix.LOCK_EX
-	}
-	for {
-		switch err = unix.Flock(int(file.Fd()), how|unix.LOCK_NB); {
-		case err == nil:
-			return &Lock{file}, nil
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.EWOULDBLOCK):
-			return nil, file.Close()
-		default:
-			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
-		}
+	switch err = tryLock(file, exclusive); {
+	case err == nil:
+		return &Lock{file}, nil
+	case errors.Is(err, errHeld):
+		return nil, file.Close()
+	default:
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
 	}
 }
 
@@ -72,7 +65,7 @@ func (l *Lock) Write(text string) error {
 func (l *Lock) Unlock() {
 	if l != nil {
 		// Closing alone is not enough: a child that is being started may still have the file open.
-		_ = unix.Flock(int(l.file.Fd()), unix.LOCK_UN)
+		_ = unlock(l.file)
 		_ = l.file.Close()
 	}
 }
