@@ -84,7 +84,7 @@ func TestCompletion(t *testing.T) {
 		"plan --tag ":     "v1.0.0",
 		"run ":            "lint release",
 		"run lint ":       "release",
-		"run --executor ": "shell docker podman auto",
+		"run --executor ": "auto shell docker podman",
 		"diff ":           "main topic v1.0.0",
 	} {
 		words := strings.Split(line, " ")
