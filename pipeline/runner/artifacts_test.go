@@ -166,7 +166,7 @@ func TestDotenv(t *testing.T) {
 		{"no equals sign", "A=1\nmore\n", nil, "d.env:2: a line of a dotenv report is KEY=value"},
 		{"a wrong name", "A-B=1\n", nil, `d.env:1: "A-B" is not a variable's name`},
 		{"too many", many(21), nil, "at most 20 variables, this one has 21"},
-		{"too big", "A=" + strings.Repeat("x", 5200), nil, "at most 5120 bytes, this one has 5202"},
+		{"too big", "A=" + strings.Repeat("x", 5200), nil, "less than 5120 bytes, this one has 5202"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

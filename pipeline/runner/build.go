@@ -1,6 +1,8 @@
 package runner
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -94,13 +96,29 @@ func (b *build) prepare(projectPath, tempDir string) error {
 	if err := os.MkdirAll(b.temporaryProject(), 0o700); err != nil {
 		return err
 	}
-	temporary, err := os.MkdirTemp(tempDir, "slipway-")
+	temporary, err := makeTemporary(tempDir, b.root)
 	if err != nil {
 		return err
 	}
 	b.temporary = temporary
 	// Whoever finds the lock free can clean up.
 	return b.held.Write(temporary)
+}
+
+// makeTemporary makes the TMPDIR of a build. Its name is the same in every run of the job, since Go's test cache keeps results for
+// the value of each variable that a test reads; where the name is taken by somebody else, it is another one.
+func makeTemporary(tempDir, root string) (string, error) {
+	if tempDir == "" {
+		tempDir = os.TempDir()
+	}
+	sum := sha256.Sum256([]byte(root))
+	name := filepath.Join(tempDir, "slipway-"+hex.EncodeToString(sum[:6]))
+	// What an interrupted run of this build left; the build's lock is held.
+	_ = os.RemoveAll(name)
+	if err := os.Mkdir(name, 0o700); err == nil {
+		return name, nil
+	}
+	return os.MkdirTemp(tempDir, "slipway-")
 }
 
 // close removes the build; before another attempt of the job only its checkout.

@@ -74,7 +74,7 @@ func TestSandbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.options.Env = append(p.options.Env, "HOME="+user)
-	script := job("j", "touch here ~/home /tmp/slipway-test-tmp $TMPDIR/x && rm /tmp/slipway-test-tmp; echo key >"+user+"/.ssh/key; cat ~/.ssh/key; git push -q origin HEAD:refs/heads/new; touch "+outside+"/file")
+	script := job("j", "touch here ~/home /tmp/slipway-test-tmp $TMPDIR/x && rm /tmp/slipway-test-tmp; echo key >"+user+"/.ssh/key; cat ~/.ssh/key; git tag new; touch "+outside+"/file")
 	r := p.run(script)
 	p.want(r, RunFailed, "j: failed")
 	p.wantLog(r, "j", "key")

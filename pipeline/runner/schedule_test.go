@@ -335,7 +335,7 @@ generate:
   artifacts: {paths: [gen.yml]}
 start: {variables: {FROM: the parent}, trigger: {include: [{artifact: $NAME, job: generate}, {local: more.yml}], strategy: depend}}
 missing: {trigger: {include: [{artifact: gone.yml, job: generate}]}, allow_failure: true}
-not-selected: {script: [echo]}
+before: {script: [echo]}
 end: {stage: deploy, script: [echo end]}
 `, "more.yml": "more: {script: [echo more]}\n"})
 	loaded, err := pipeline.Load(os.DirFS(p.dir), pipeline.Options{})
@@ -353,7 +353,7 @@ end: {stage: deploy, script: [echo end]}
 	p.options.ChildPlan = loaded.ChildPlan
 	r := p.runPlan(selected)
 	p.want(r, RunWaiting, "generate: success", "start: running", "start / child: success", "start / more: success",
-		"start / later: manual", "missing: failed (allowed)", "end: created")
+		"start / later: manual", "missing: failed (allowed)", "before: success", "end: created")
 	p.wantLog(r, "start / child", "from the parent")
 	if text := state(r, "missing").Error; !strings.Contains(text, "the artifacts of generate have no file gone.yml") {
 		t.Errorf("missing: %s", text)
@@ -366,5 +366,5 @@ end: {stage: deploy, script: [echo end]}
 		t.Fatal(err)
 	}
 	p.want(r, RunSuccess, "generate: success", "start: success", "start / child: success", "start / more: success",
-		"start / later: success", "missing: failed (allowed)", "end: success")
+		"start / later: success", "missing: failed (allowed)", "before: success", "end: success")
 }

@@ -15,6 +15,7 @@ import (
 func TestPredefinedVariables(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, nil)
+	p.options.Deploy = true
 	sha := p.git("rev-parse", "HEAD")
 	r := p.run(job("unit tests: [a]", `
 echo "names: $CI_JOB_NAME, $CI_JOB_NAME_SLUG, $CI_JOB_STAGE, $CI_JOB_STATUS"
@@ -23,7 +24,7 @@ echo "server: $CI $GITLAB_CI $SLIPWAY"
 echo "commit: $CI_COMMIT_SHA $CI_COMMIT_SHORT_SHA"
 [ "$PWD" = "$CI_PROJECT_DIR" ] && [ "${CI_PROJECT_DIR#"$CI_BUILDS_DIR"/}" = acme/app ] && echo "folders are right"
 [ "$(git rev-parse HEAD)" = "$CI_COMMIT_SHA" ] && echo "head is right"
-[ -d "$TMPDIR" ] && [ -z "$(ls "$TMPDIR")" ] && touch "$TMPDIR/x" && echo "own temporary folder"
+[ -d "$TMPDIR" ] && [ "$(ls "$TMPDIR")" = run ] && touch "$TMPDIR/x" && echo "own temporary folder"
 echo "environment: $CI_ENVIRONMENT_NAME $CI_ENVIRONMENT_SLUG $CI_ENVIRONMENT_URL $CI_ENVIRONMENT_ACTION $CI_ENVIRONMENT_TIER"`,
 		func(j *pipeline.Job) {
 			j.Parallel, j.Instance = 3, 2
