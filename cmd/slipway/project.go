@@ -140,7 +140,11 @@ func (f *projectFlags) tellIdentity(id gitevent.Identity) {
 	case id.Host != "":
 		parts = append(parts, "host "+id.Host)
 	}
-	if f.defBranch == "" && id.DefaultBranch != "" && (len(parts) > 0 || id.DefaultBranch != defaultBranch) {
+	switch {
+	case f.defBranch != "":
+	case id.DefaultBranch == "" && id.Remote != "":
+		parts = append(parts, "default branch "+defaultBranch+" (assumed: this clone does not have it)")
+	case id.DefaultBranch != "" && (len(parts) > 0 || id.DefaultBranch != defaultBranch):
 		parts = append(parts, "default branch "+id.DefaultBranch)
 	}
 	if len(parts) > 0 && !f.silent {

@@ -33,7 +33,7 @@ var foreignHosts = []string{"github.com", "ssh.github.com", "bitbucket.org", "co
 func (r *Repository) identify(ctx context.Context, s settings) error {
 	id := &r.Identity
 	name := s.identityRemote()
-	id.DefaultBranch = r.defaultBranch(name)
+	id.DefaultBranch = r.defaultBranch(name, s.fetchesAll(name))
 	if r.inJob() && r.getenv("CI_PROJECT_PATH") != "" {
 		r.identifyJob()
 	}
@@ -42,9 +42,13 @@ func (r *Repository) identify(ctx context.Context, s settings) error {
 		return nil
 	}
 	if s.rewritesURLs() {
-		var err error
-		if address, err = r.git.Text(ctx, "ls-remote", "--get-url", name); err != nil {
+		rewritten, err := r.git.Text(ctx, "ls-remote", "--get-url", name)
+		if err != nil {
 			return err
+		}
+		// A mirror on this machine, which git reads instead, does not say what the project is called.
+		if _, ok := git.ParseRemote(rewritten); ok {
+			address = rewritten
 		}
 	}
 	remote, ok := git.ParseRemote(address)
@@ -86,8 +90,9 @@ func (s settings) identityRemote() string {
 	return name
 }
 
-// defaultBranch is what the remote has as HEAD; without that, the branch that can only be it.
-func (r *Repository) defaultBranch(remote string) string {
+// defaultBranch is what the remote has as HEAD; without that, the branch that can only be it. Where not all branches were fetched,
+// as by `git clone --depth 1 --branch topic`, being the only one means nothing.
+func (r *Repository) defaultBranch(remote string, all bool) string {
 	prefix := "refs/heads/"
 	if remote != "" {
 		prefix = "refs/remotes/" + remote + "/"
@@ -95,15 +100,15 @@ func (r *Repository) defaultBranch(remote string) string {
 			return branch
 		}
 	}
-	if branch := r.onlyBranch(prefix); branch != "" {
+	if branch := r.onlyBranch(prefix, all); branch != "" {
 		return branch
 	}
 	// Nothing was fetched from the remote.
-	return r.onlyBranch("refs/heads/")
+	return r.onlyBranch("refs/heads/", all)
 }
 
-// onlyBranch returns main or master if there is one of them, or the only branch.
-func (r *Repository) onlyBranch(prefix string) string {
+// onlyBranch returns main or master if there is one of them, or the only branch if all are here.
+func (r *Repository) onlyBranch(prefix string, complete bool) string {
 	var all []string
 	for ref := range r.refs {
 		if branch, ok := strings.CutPrefix(ref, prefix); ok && branch != "HEAD" {
@@ -116,7 +121,7 @@ func (r *Repository) onlyBranch(prefix string) string {
 		return "main"
 	case hasMaster:
 		return "master"
-	case len(all) == 1:
+	case complete && len(all) == 1:
 		return all[0]
 	}
 	return ""

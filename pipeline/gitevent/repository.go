@@ -247,6 +247,12 @@ func (s settings) remote() string {
 	return ""
 }
 
+// fetchesAll reports whether git fetches all branches of a remote; of a single-branch clone it does not.
+func (s settings) fetchesAll(remote string) bool {
+	spec := s["remote."+remote+".fetch"]
+	return spec == "" || strings.Contains(spec, "*")
+}
+
 func (s settings) pushToUpstream() bool {
 	return s["push.default"] == "upstream" || s["push.default"] == "tracking"
 }
