@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"unicode/utf8"
+
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -9,6 +11,15 @@ import (
 var environmentName = lazyregexp.New(`^[a-zA-Z0-9_${}. -](?:[a-zA-Z0-9_/${}. -]*[a-zA-Z0-9_${}. -])?$`)
 
 const maxEnvironmentURL = 255
+
+// maxEnvironmentName is GitLab's limit for the name of an environment, in characters.
+const maxEnvironmentName = 255
+
+// HasValidName reports whether GitLab can create the environment. A name that is valid in the configuration can become invalid when its
+// variables are expanded; GitLab then creates the pipeline, with the job failed in it (environment_creation_failure).
+func (e *Environment) HasValidName() bool {
+	return utf8.RuneCountInString(e.Name) <= maxEnvironmentName && environmentName().MatchString(e.Name)
+}
 
 // environment validates the keyword `environment`.
 func (c *checker) environment(p *keyPath, n *node) *Environment {

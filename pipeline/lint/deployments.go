@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
@@ -74,9 +73,6 @@ func (p *pass) environmentNames() map[string]map[string]bool {
 	return names
 }
 
-// validEnvironment is GitLab's pattern for the names of environments, after the expansion of variables.
-var validEnvironment = lazyregexp.New(`^[a-zA-Z0-9_${}. -](?:[a-zA-Z0-9_/${}. -]*[a-zA-Z0-9_${}. -])?$`)
-
 // checkEnvironmentName reports names that are not valid on the events that have the job. An empty name comes from a variable that
 // only the project's settings have.
 func checkEnvironmentName(p *pass) {
@@ -88,7 +84,7 @@ func checkEnvironmentName(p *pass) {
 	uses := map[string]*use{}
 	for _, plan := range p.plans {
 		eachJob(plan, func(job *pipeline.Job, created bool) {
-			if !created || job.Environment == nil || job.Environment.Name == "" || validEnvironment().MatchString(job.Environment.Name) {
+			if !created || job.Environment == nil || job.Environment.Name == "" || job.Environment.HasValidName() {
 				return
 			}
 			id := fmt.Sprint(job.Source, job.Environment.Name)

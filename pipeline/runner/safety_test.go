@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -142,6 +143,40 @@ func TestDeploymentsWaitForAPerson(t *testing.T) {
 		}
 		if r.Status != RunSuccess {
 			t.Errorf("%s: %s", name, r.Status)
+		}
+	}
+}
+
+// TestInvalidEnvironmentName: the branch and the variable are what makes a name invalid that was valid in the configuration.
+func TestInvalidEnvironmentName(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{".gitlab-ci.yml": `
+stages: [build, deploy, last]
+build: {stage: build, script: [echo build]}
+review: {stage: deploy, script: [echo deployed], environment: {name: review/$CI_COMMIT_REF_NAME}, retry: 2}
+slug: {stage: deploy, script: [echo deployed], environment: {name: review/$CI_COMMIT_REF_SLUG}}
+unset: {stage: deploy, script: [echo deployed], environment: review/$NOT_SET, allow_failure: true}
+manual: {stage: deploy, script: [echo deployed], environment: review/$NOT_SET, when: manual}
+long: {stage: deploy, script: [echo deployed], environment: $LONG, allow_failure: true, variables: {LONG: "` + strings.Repeat("e", 256) + `"}}
+next: {stage: last, script: [echo next]}
+cleanup: {stage: last, script: [echo cleanup], when: on_failure}
+`})
+	loaded, err := pipeline.Load(os.DirFS(p.dir), pipeline.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := loaded.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "feat/#12"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.options.Deploy = true
+	r := p.runPlan(plan)
+	p.want(r, RunFailed, "build: success", "review: failed", "slug: success", "unset: failed (allowed)", "manual: failed (allowed)",
+		"long: failed (allowed)", "next: skipped", "cleanup: success")
+	for name, environment := range map[string]string{"review": "review/feat/#12", "unset": "review/", "manual": "review/"} {
+		s := state(r, name)
+		if s.Failure != EnvironmentFailure || s.Attempts != 0 || !strings.Contains(s.Error, strconv.Quote(environment)) || s.Environment != nil {
+			t.Errorf("%s: %+v", name, s)
 		}
 	}
 }

@@ -104,6 +104,14 @@ func (s *schedule) startReady() error {
 			if n.state.Status != Created && (n.state.Status != Manual || !n.approved) {
 				continue
 			}
+			if n.job.Environment != nil && !n.job.Environment.HasValidName() {
+				s.refuseEnvironment(n)
+				if err := s.run.save(); err != nil {
+					return err
+				}
+				changed = true
+				continue
+			}
 			step := n.next()
 			if step == stay {
 				continue
@@ -270,6 +278,17 @@ func (s *schedule) settle(n *node, o outcome) {
 		s.canceled = true
 		s.cancel()
 	}
+}
+
+// refuseEnvironment fails a job whose environment GitLab could not create. GitLab does so when it creates the pipeline: before the job's
+// turn, also if it is manual, and without a retry.
+func (s *schedule) refuseEnvironment(n *node) {
+	state := n.state
+	state.Started = time.Now()
+	state.Status, state.Failure, state.Finished = Failed, EnvironmentFailure, state.Started
+	state.Error = fmt.Sprintf("the environment's name becomes %q, which GitLab refuses: set the variables in it, or use a slug like $CI_COMMIT_REF_SLUG", n.job.Environment.Name)
+	state.Allowed = failureAllowed(n.job, EnvironmentFailure, 0)
+	s.run.update(JobFinished, n, "")
 }
 
 // trigger runs the child pipeline of a job as a part of this run.

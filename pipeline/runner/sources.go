@@ -116,14 +116,6 @@ func (a *attempt) predefinedValue(name string) string {
 	return ""
 }
 
-// validEnvironmentName reports whether GitLab accepts the name of an environment: at most 255 letters, digits, spaces and -_/${}.
-func validEnvironmentName(name string) bool {
-	if name == "" || len(name) > 255 || strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") {
-		return false
-	}
-	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/${}. ") == ""
-}
-
 // hasProject reports whether the project's folder is there.
 func (b *build) hasProject() bool {
 	_, err := os.Stat(b.project)

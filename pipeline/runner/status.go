@@ -32,7 +32,7 @@ func (s Status) finished() bool {
 	return false
 }
 
-// A Failure is why a job failed, in the words of `retry:when`.
+// A Failure is why a job failed, in GitLab's words, as in `retry:when`.
 type Failure string
 
 // The failures that can happen here.
@@ -41,6 +41,8 @@ const (
 	JobTimeout     Failure = "job_execution_timeout"
 	SystemFailure  Failure = "runner_system_failure"
 	TriggerFailure Failure = "downstream_pipeline_creation_failed"
+	// EnvironmentFailure is a job whose environment's name is invalid: it fails when the pipeline starts, without a log.
+	EnvironmentFailure Failure = "environment_creation_failure"
 )
 
 // JobState is what a run knows of one of its jobs.
