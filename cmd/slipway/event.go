@@ -55,7 +55,7 @@ func (f *projectFlags) event(ctx context.Context, r eventRequest) (pipeline.Even
 	}
 	if f.repository != nil && !r.quiet {
 		for _, note := range f.repository.Notes() {
-			f.tell("%s", note)
+			f.note("%s", note)
 		}
 	}
 	if source == pipeline.MergeRequest && event.MergeRequestInfo == nil {

@@ -105,7 +105,7 @@ func (f *includeFlags) resolver() (resolver.Chain, error) {
 
 // apiToken is the token for GitLab's API from the environment, as the header that it is sent in.
 func apiToken() http.Header {
-	if token := os.Getenv("GITLAB_TOKEN"); token != "" {
+	if token := cmp.Or(os.Getenv("SLIPWAY_TOKEN"), os.Getenv("GITLAB_TOKEN")); token != "" {
 		return http.Header{"Private-Token": {token}}
 	}
 	if token := os.Getenv("CI_JOB_TOKEN"); token != "" {

@@ -79,7 +79,8 @@ func groups() []group {
 		}},
 		{"run", "Run it here:", []subcommand{
 			{"run", newRunCommand}, {"approve", newApproveCommand}, {"retry", newRetryCommand}, {"shell", newShellCommand},
-			{"runs", newRunsCommand}, {"logs", newLogsCommand}, {"clean", newCleanCommand}, {superviseVerb, newSuperviseCommand},
+			{"runs", newRunsCommand}, {"logs", newLogsCommand}, {"clean", newCleanCommand}, {"variables", newVariablesCommand},
+			{superviseCommand, newSuperviseCommand},
 		}},
 		{"gates", "Inside of jobs, what scanners and tests have found:", []subcommand{
 			{"report", newReportCommand}, {"gate", newGateCommand}, {"coverage", newCoverageCommand}, {"licenses", newLicensesCommand},
@@ -110,7 +111,7 @@ func newRoot(wanted string) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if cmd.HasParent() && cmd.Parent().HasParent() || cmd.Hidden || cmd.DisableFlagParsing {
+			if cmd.HasParent() && cmd.Parent().Name() == "completion" || cmd.Hidden || cmd.DisableFlagParsing {
 				return nil // completion scripts, and what slipway starts itself
 			}
 			return applySettings(cmd)

@@ -51,7 +51,7 @@ func (f *playFlags) apply(cmd *cobra.Command, o *runner.Options) error {
 	if err != nil {
 		return err
 	}
-	o.Supervisor = []string{self, superviseVerb}
+	o.Supervisor = []string{self, superviseCommand}
 	o.Env = os.Environ()
 	o.User = gitUser(cmd.Context(), o.Dir)
 	o.User.Login = os.Getenv("USER")

@@ -93,7 +93,7 @@ func (f *projectFlags) open(ctx context.Context) (*pipeline.Project, error) {
 	return project, err
 }
 
-// identify fills in what no flag says from the repository, and tells so.
+// identify fills in what no flag says from the repository, and reports it.
 func (f *projectFlags) identify(ctx context.Context) error {
 	if f.identified {
 		return nil
@@ -110,7 +110,7 @@ func (f *projectFlags) identify(ctx context.Context) error {
 	if f.repository != nil {
 		id = f.repository.Identity
 	}
-	f.tellIdentity(id)
+	f.printIdentity(id)
 	if f.host == "" || f.host == id.Host {
 		f.protocol, f.registry, f.projects = id.Protocol, id.Registry, id.Projects
 	}
@@ -123,8 +123,8 @@ func (f *projectFlags) identify(ctx context.Context) error {
 	return nil
 }
 
-// tellIdentity says on standard error what was read from the repository, for another clone may say something else.
-func (f *projectFlags) tellIdentity(id gitevent.Identity) {
+// printIdentity prints on standard error what was read from the repository, for another clone may say something else.
+func (f *projectFlags) printIdentity(id gitevent.Identity) {
 	var parts []string
 	from := cmp.Or(id.Remote, "the branches of this clone")
 	if id.Remote == "CI" {
@@ -148,12 +148,12 @@ func (f *projectFlags) tellIdentity(id gitevent.Identity) {
 		parts = append(parts, "default branch "+id.DefaultBranch)
 	}
 	if len(parts) > 0 && !f.silent {
-		f.tell("%s, from %s; `slipway config` shows how to set them", strings.Join(parts, ", "), from)
+		f.note("%s, from %s; `slipway config` shows how to set them", strings.Join(parts, ", "), from)
 	}
 }
 
-// tell writes a note to standard error.
-func (f *projectFlags) tell(format string, args ...any) {
+// note writes a note to standard error.
+func (f *projectFlags) note(format string, args ...any) {
 	fmt.Fprintf(f.cmd.ErrOrStderr(), "slipway: "+format+"\n", args...)
 }
 

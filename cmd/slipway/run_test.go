@@ -19,7 +19,7 @@ import (
 
 // TestMain makes the test binary the supervisor of the jobs that its tests run.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == superviseVerb {
+	if len(os.Args) > 1 && os.Args[1] == superviseCommand {
 		// Not os.Exit: a test binary that measures coverage would say in the job's log that it has nowhere to write it.
 		syscall.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}

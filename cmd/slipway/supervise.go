@@ -6,12 +6,12 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
 )
 
-// superviseVerb is the command with which slipway starts itself between a run and a job.
-const superviseVerb = "supervise"
+// superviseCommand is the command with which slipway starts itself between a run and a job.
+const superviseCommand = "supervise"
 
 func newSuperviseCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:                superviseVerb,
+		Use:                superviseCommand,
 		Short:              "Run a command so that no process outlives it (slipway starts its jobs with it)",
 		Hidden:             true,
 		DisableFlagParsing: true,
