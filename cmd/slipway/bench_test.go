@@ -13,10 +13,10 @@ func BenchmarkProcess(b *testing.B) {
 	if out, err := exec.CommandContext(b.Context(), "go", "build", "-o", command, ".").CombinedOutput(); err != nil {
 		b.Fatalf("%v: %s", err, out)
 	}
-	for _, verb := range []string{"version", "plan", "lint"} {
-		b.Run(verb, func(b *testing.B) {
+	for _, name := range []string{"version", "plan", "lint"} {
+		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				c := exec.CommandContext(b.Context(), command, verb)
+				c := exec.CommandContext(b.Context(), command, name)
 				c.Dir = filepath.Join("..", "..")
 				if out, err := c.CombinedOutput(); err != nil {
 					b.Fatalf("%v: %s", err, out)

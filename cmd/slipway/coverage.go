@@ -95,7 +95,7 @@ func (c *coverageGate) run(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return err
 		}
-		red = c.tellChanged(out, changed)
+		red = c.printChanged(out, changed)
 	}
 	if !total.Reaches(c.min) {
 		red = true
@@ -112,8 +112,8 @@ func (c *coverageGate) run(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// tellChanged lists what is not covered of a change, and tells whether that is too much.
-func (c *coverageGate) tellChanged(w io.Writer, changed *coverage.Changed) (red bool) {
+// printChanged lists what is not covered of a change, and reports whether that is too much.
+func (c *coverageGate) printChanged(w io.Writer, changed *coverage.Changed) (red bool) {
 	if changed.Lines.All == 0 {
 		fmt.Fprintln(w, "changed lines: none has code")
 		return false

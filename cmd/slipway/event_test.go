@@ -52,10 +52,10 @@ func TestDetachedHeadIsRefused(t *testing.T) {
 	for _, name := range []string{"CI_COMMIT_SHA", "CI_COMMIT_BRANCH", "CI_COMMIT_TAG", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"} {
 		t.Setenv(name, "")
 	}
-	for _, verb := range []string{"plan", "run", "compile"} {
-		code, stdout, stderr := command(t, verb, "-C", dir)
+	for _, name := range []string{"plan", "run", "compile"} {
+		code, stdout, stderr := command(t, name, "-C", dir)
 		if code != 2 || stdout != "" || !strings.Contains(stderr, "HEAD is detached") || !strings.Contains(stderr, "at main") || !strings.Contains(stderr, "--branch NAME") {
-			t.Errorf("%s: %d\n%s%s", verb, code, stdout, stderr)
+			t.Errorf("%s: %d\n%s%s", name, code, stdout, stderr)
 		}
 	}
 	if code, stdout, stderr := command(t, "lint", "-C", dir); code != 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Every verb that people see has a line about itself and examples.
+// Every command that people see has a line about itself and examples.
 func TestCommandsHaveHelp(t *testing.T) {
 	t.Parallel()
 	root := newRoot("")
@@ -32,8 +32,8 @@ func TestCommandsHaveHelp(t *testing.T) {
 	visit(root)
 }
 
-// TestRootOfOneVerb holds that each verb is made under its name, alone.
-func TestRootOfOneVerb(t *testing.T) {
+// TestRootOfOneCommand holds that each command is made under its name, alone.
+func TestRootOfOneCommand(t *testing.T) {
 	t.Parallel()
 	all := newRoot("").Commands()
 	for _, want := range all {
@@ -43,7 +43,7 @@ func TestRootOfOneVerb(t *testing.T) {
 	}
 	for _, args := range []string{"", "help", "--help", "plans"} {
 		if got := newRoot(args).Commands(); len(got) != len(all) {
-			t.Errorf("for %q there are %d of %d verbs", args, len(got), len(all))
+			t.Errorf("for %q there are %d of %d commands", args, len(got), len(all))
 		}
 	}
 }
@@ -88,8 +88,8 @@ func TestCompletion(t *testing.T) {
 		"diff ":           "main topic v1.0.0",
 	} {
 		words := strings.Split(line, " ")
-		verb, last := words[0], len(words)-1
-		args := slices.Concat([]string{"__completeNoDesc", verb, "-C", dir}, words[1:last], []string{words[last]})
+		name, last := words[0], len(words)-1
+		args := slices.Concat([]string{"__completeNoDesc", name, "-C", dir}, words[1:last], []string{words[last]})
 		code, stdout, stderr := command(t, args...)
 		got, _, _ := strings.Cut(stdout, ":")
 		if got = strings.Join(strings.Fields(got), " "); code != 0 || got != want {

@@ -68,7 +68,7 @@ A golden file is text, or JSON if it is named *.json, as --update writes it. Exi
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&names, "event", "e", nil, "only this `EVENT`: a name of \"slipway events\", or a source as for plan (repeatable)")
 	flags.StringSliceVar(&changed, "changed", nil, "`PATH` that every push and merge request changes (repeatable; default: none)")
-	flags.StringVar(&check, "check", "", "compare with this golden `FILE`; tell the differences and exit with 1 if there are any")
+	flags.StringVar(&check, "check", "", "compare with this golden `FILE`; print the differences and exit with 1 if there are any")
 	flags.StringVar(&update, "update", "", "write the golden `FILE`")
 	cmd.MarkFlagsMutuallyExclusive("check", "update", "format")
 	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)

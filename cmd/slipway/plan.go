@@ -61,12 +61,12 @@ An event that gets no pipeline is an answer, not an error. Exit codes: 0; 1 if G
 	where.bind(cmd)
 	what.bind(cmd, &where)
 	format.bind(cmd)
-	cmd.Flags().StringVar(&why, "why", "", "tell which rule lets this `JOB` in, or keeps it out")
+	cmd.Flags().StringVar(&why, "why", "", "report which rule lets this `JOB` in, or keeps it out")
 	_ = cmd.RegisterFlagCompletionFunc("why", completeJobs(&where))
 	return cmd
 }
 
-// refused tells why GitLab would not take the configuration; it is the answer "no", exit code 1.
+// refused prints why GitLab would not take the configuration; it is the answer "no", exit code 1.
 func refused(cmd *cobra.Command, where *projectFlags, err error, format string) error {
 	var list pipeline.Errors
 	if !errors.As(err, &list) {

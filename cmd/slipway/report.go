@@ -71,7 +71,7 @@ func newScannerReportCommand(format, short, example string) *cobra.Command {
 					return err
 				}
 			}
-			tell(cmd.OutOrStdout(), r)
+			printSummary(cmd.OutOrStdout(), r)
 			for _, p := range r.Problems {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s could not look at %s:%d: %s\n", r.Tool.ID, p.File, p.Line, p.Text)
 			}
@@ -100,7 +100,7 @@ func (f *scanFlags) register(command *cobra.Command) {
 	flags.StringVar(&f.log, "log", "", "the `FILE` with the scanner's standard error; it may say why the report is empty")
 }
 
-// read reads a report of a format, or of any if the format is empty, and tells when it was written.
+// read reads a report of a format, or of any if the format is empty, and returns when it was written.
 func (f *scanFlags) read(cmd *cobra.Command, format, path string) (*findings.Report, time.Time, error) {
 	root, err := repositoryRoot(cmd.Context(), f.root)
 	if err != nil {
@@ -151,8 +151,8 @@ func (f *scanFlags) fail(cmd *cobra.Command, path string, err error) error {
 	return exitError(3)
 }
 
-// tell sums a report up in a line: "gosec: 10 findings (2 high, 6 medium, 2 low), 1 suppressed".
-func tell(w io.Writer, r *findings.Report) {
+// printSummary sums a report up in a line: "gosec: 10 findings (2 high, 6 medium, 2 low), 1 suppressed".
+func printSummary(w io.Writer, r *findings.Report) {
 	open := r.Open()
 	var parts []string
 	for s := findings.Critical; s >= findings.Info; s-- {

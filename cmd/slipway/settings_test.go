@@ -72,11 +72,11 @@ func TestSettingsAreChecked(t *testing.T) {
 		dir := t.TempDir()
 		fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("a: {script: [x]}\n"))
 		fill(t, filepath.Join(dir, ".slipway.yml"), []byte(text))
-		verb := "plan"
+		name := "plan"
 		if strings.HasPrefix(text, "lint") {
-			verb = "lint"
+			name = "lint"
 		}
-		if code, _, stderr := command(t, verb, "-C", dir); code != 2 || !strings.Contains(stderr, want) {
+		if code, _, stderr := command(t, name, "-C", dir); code != 2 || !strings.Contains(stderr, want) {
 			t.Errorf("%q: %d %s", text, code, stderr)
 		}
 	}

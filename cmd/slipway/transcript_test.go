@@ -73,7 +73,7 @@ func transcribe(t *testing.T, dir, line string) string {
 	return strings.ReplaceAll(out, dir, "$DIR")
 }
 
-// inFolder is the flag that sends a verb to a folder, for the verbs that have it.
+// inFolder is the flag that sends a command to a folder, for the commands that have it.
 func inFolder(args []string, dir string) []string {
 	switch args[0] {
 	case "plan", "lint", "matrix", "compile", "diff":
