@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -86,13 +87,24 @@ func (p *Project) child(ctx context.Context, parent *Plan, job *Job, include *no
 	return plan, err
 }
 
+// persisted returns stand-ins for the variables that a pipeline has once it is created: too late for its own rules, but not for what its
+// trigger jobs forward. The runner replaces them.
+func persisted(predefined []Variable) []Variable {
+	p := make(predefinedVariables, 0, 2)
+	p.add("CI_PIPELINE_ID", "1")
+	if i := slices.IndexFunc(predefined, func(v Variable) bool { return v.Key == "CI_PROJECT_URL" }); i >= 0 {
+		p.add("CI_PIPELINE_URL", predefined[i].Value+"/-/pipelines/1")
+	}
+	return p
+}
+
 // forwarded returns the variables that a child pipeline is given: those of the job's YAML unless it says otherwise, and those
 // of this run only if it says so.
 func (p *Plan) forwarded(job *Job) []Variable {
 	var forwarded []Variable
 	if yes, given := job.Trigger.Forward["yaml_variables"]; yes || !given {
 		settings := newVariableSet(visibleVariables(p.Project, "", p.Event.RefProtected), visibleVariables(p.Run, "", p.Event.RefProtected))
-		scope := newScope(newVariableSet(p.Predefined, job.Variables), settings)
+		scope := newScope(newVariableSet(p.Predefined, persisted(p.Predefined), job.Variables), settings)
 		for _, v := range job.Variables {
 			v.Value, _ = scope.expandedValue(v.Key)
 			forwarded = append(forwarded, v)

@@ -122,7 +122,8 @@ type Need struct {
 	// Artifacts says that the needed job's artifacts are fetched (GitLab's default).
 	Artifacts bool `json:"artifacts,omitzero"`
 	Optional  bool `json:"optional,omitzero"`
-	// Project, Ref and Pipeline are set for needs across projects or pipelines; the runner leaves those out.
+	// Project and Ref are set for needs across projects, which the runner leaves out; Pipeline, the number of a pipeline or a variable with
+	// it, for needs across parent and child pipelines.
 	Project  string `json:"project,omitzero"`
 	Ref      string `json:"ref,omitzero"`
 	Pipeline string `json:"pipeline,omitzero"`

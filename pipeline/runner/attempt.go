@@ -36,6 +36,10 @@ type attempt struct {
 	sources []JobState
 	dotenv  []pipeline.Variable
 	started time.Time
+	// pipelineID and pipelineVariables are those of the job's pipeline; unmet is why a need in another one is not met.
+	pipelineID        int
+	pipelineVariables []pipeline.Variable
+	unmet             error
 
 	build *build
 	env   jobEnvironment
@@ -173,6 +177,9 @@ func (a *attempt) failed(err error) outcome {
 	if e, ok := errors.AsType[*jobError](err); ok {
 		return outcome{status: Failed, failure: ScriptFailure, exitCode: e.code, err: e.err}
 	}
+	if _, ok := errors.AsType[*dependencyError](err); ok {
+		return outcome{status: Failed, failure: DependencyFailure, err: err}
+	}
 	return a.broken(err)
 }
 
@@ -228,6 +235,9 @@ func (a *attempt) projectPath() string {
 // prepare makes the checkout, and puts caches and artifacts into it.
 func (a *attempt) prepare(ctx context.Context) error {
 	job := a.node.job
+	if a.unmet != nil {
+		return a.unmet
+	}
 	if job.Run != nil {
 		return errors.New("the keyword run takes GitLab's step runner, which is not here")
 	}
@@ -266,8 +276,8 @@ func (a *attempt) prepare(ctx context.Context) error {
 func (n *node) unsupported() []string {
 	var notes []string
 	for _, need := range n.job.Needs {
-		if need.Project != "" || need.Pipeline != "" {
-			notes = append(notes, fmt.Sprintf("Artifacts of %s in other pipelines are not fetched here", need.Job))
+		if need.Project != "" {
+			notes = append(notes, fmt.Sprintf("Artifacts of %s in the project %s are not fetched here", need.Job, need.Project))
 		}
 	}
 	for _, k := range []struct {

@@ -154,7 +154,7 @@ func (r *run) restore() error {
 		*n.state = state
 		if n.child != nil && !state.Started.IsZero() {
 			n.child.begun = true
-			n.forward()
+			r.forward(n)
 		}
 	}
 	return nil

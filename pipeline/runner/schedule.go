@@ -172,13 +172,20 @@ func (s *schedule) attempt(n *node, number int, after time.Duration) {
 			}
 		}
 	}
-	r.state.LastID++
-	n.state.ID, n.state.Attempts = r.number*10_000+r.state.LastID, number
+	n.state.ID, n.state.Attempts = r.newID(), number
 	onMachine := r.executorConfig().RunsOnMachine(r.image(n.job) != nil)
 	n.state.ImageIgnored, n.state.ServicesIgnored = onMachine && n.job.Image != nil, onMachine && len(n.job.Services) > 0
-	a := &attempt{run: r, node: n, id: n.state.ID, number: number, dotenv: n.dotenv()}
+	a := &attempt{
+		run: r, node: n, id: n.state.ID, number: number, dotenv: n.dotenv(), pipelineID: r.pipelineID(n.graph), pipelineVariables: r.pipelineVariables(n.graph),
+	}
 	for _, source := range n.sources {
 		a.sources = append(a.sources, *source.state)
+	}
+	others, err := r.fromOtherPipelines(n)
+	a.unmet = err
+	for _, source := range others {
+		a.sources = append(a.sources, source)
+		a.dotenv = append(a.dotenv, source.Dotenv...)
 	}
 	s.active++
 	go func() {
@@ -312,8 +319,9 @@ func (s *schedule) trigger(n *node) {
 		finish(outcome{status: Failed, failure: TriggerFailure, err: errors.New("the child pipeline has no jobs for this event")})
 	default:
 		n.state.Status = Running
+		n.state.ID, n.state.ChildPipeline = s.run.newID(), s.run.newID()
 		n.child.begun = true
-		n.forward()
+		s.run.forward(n)
 		s.run.update(JobStarted, n, "")
 		if t.Strategy == "" {
 			finish(outcome{status: Success})
@@ -355,8 +363,8 @@ func (r *run) generate(ctx context.Context, n *node) error {
 	return r.define()
 }
 
-// forward gives the child pipeline the triggering job's variables as they are now, dotenv reports included.
-func (n *node) forward() {
+// forward gives the child pipeline the triggering job's variables as they are now: with dotenv reports, and the number of this pipeline.
+func (r *run) forward(n *node) {
 	if forward, given := n.job.Trigger.Forward["yaml_variables"]; given && !forward {
 		return
 	}
@@ -365,7 +373,7 @@ func (n *node) forward() {
 	child.Run = slices.Clone(child.Run)
 	n.child.plan = &child
 	now := map[string]string{}
-	for _, v := range n.graph.plan.Environment(n.job, n.dotenv(), nil) {
+	for _, v := range n.graph.plan.Environment(n.job, n.dotenv(), r.pipelineVariables(n.graph)) {
 		now[v.Key] = v.Value
 	}
 	for _, own := range n.job.Variables {
@@ -407,7 +415,7 @@ func (s *schedule) confirmation(n *node) string {
 	case text == "":
 		return "Run " + n.state.Name + "?"
 	}
-	a := &attempt{run: s.run, node: n, build: &build{}, dotenv: n.dotenv(), started: time.Now()}
+	a := &attempt{run: s.run, node: n, build: &build{}, dotenv: n.dotenv(), pipelineVariables: s.run.pipelineVariables(n.graph), started: time.Now()}
 	env := environmentOf(n.graph.plan, n.job, a.dotenv, a.predefined(), "")
 	out := new(maskedText)
 	m := newMaskingWriter(out, env.secrets)

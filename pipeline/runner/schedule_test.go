@@ -293,6 +293,61 @@ func TestChildPipeline(t *testing.T) {
 	})
 }
 
+// TestArtifactsOfTheParent: a child pipeline, and one below it, get artifacts and dotenv variables of the pipeline that started them.
+func TestArtifactsOfTheParent(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{".gitlab-ci.yml": `
+stages: [build, deploy]
+gen:
+  stage: build
+  script: [echo made by $CI_PIPELINE_ID >made.txt, echo V=1.2 >v.env]
+  artifacts: {paths: [made.txt], reports: {dotenv: v.env}}
+broken: {stage: build, script: ["false"], allow_failure: true}
+start:
+  stage: deploy
+  variables: {PARENT_PIPELINE_ID: $CI_PIPELINE_ID}
+  trigger: {include: child.yml, strategy: depend}
+`, "child.yml": `
+use:
+  needs: [{pipeline: $PARENT_PIPELINE_ID, job: gen}]
+  script:
+    - echo "parent=[$PARENT_PIPELINE_ID] upstream=[$CI_UPSTREAM_PIPELINE_ID] source=[$CI_PIPELINE_SOURCE]"
+    - '[ "$CI_PIPELINE_ID" != "$PARENT_PIPELINE_ID" ] && [ "$CI_PIPELINE_ID" = "$CI_PIPELINE_IID" ] && echo own id'
+    - git rev-parse -q --verify refs/pipelines/$CI_PIPELINE_ID >/dev/null && echo own ref
+    - cat made.txt; echo "V is $V"
+conditional: {rules: [{if: $PARENT_PIPELINE_ID}], script: ['[ ! -e made.txt ] && echo nothing fetched'], needs: []}
+without: {needs: [{pipeline: $PARENT_PIPELINE_ID, job: gen, artifacts: false}], script: ['[ ! -e made.txt ]']}
+failed: {needs: [{pipeline: $PARENT_PIPELINE_ID, job: broken}], script: [echo], allow_failure: true}
+absent: {needs: [{pipeline: "4711", job: gen}], script: [echo], allow_failure: true}
+own: {needs: [{pipeline: $CI_PIPELINE_ID, job: conditional}], script: [echo], allow_failure: true}
+below: {variables: {TOP: $PARENT_PIPELINE_ID, MIDDLE: $CI_PIPELINE_ID}, trigger: {include: below.yml, strategy: depend}, stage: deploy}
+`, "below.yml": `
+deep:
+  needs: [{pipeline: $TOP, job: gen}]
+  script: [cat made.txt, '[ "$MIDDLE" = "$CI_UPSTREAM_PIPELINE_ID" ] && [ "$MIDDLE" != "$TOP" ] && echo below the middle']
+`})
+	loaded, err := pipeline.Load(os.DirFS(p.dir), pipeline.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := loaded.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := p.runPlan(plan)
+	p.want(r, RunSuccess, "gen: success", "broken: failed (allowed)", "start: success", "start / use: success", "start / conditional: success",
+		"start / without: success", "start / failed: failed (allowed)", "start / absent: failed (allowed)", "start / own: failed (allowed)",
+		"start / below: success", "start / below / deep: success")
+	p.wantLog(r, "start / use", "[slipway] Artifacts: from gen", "parent=[1] upstream=[1] source=[parent_pipeline]", "own id", "own ref", "made by 1", "V is 1.2")
+	p.wantLog(r, "start / conditional", "nothing fetched")
+	p.wantLog(r, "start / below / deep", "made by 1", "below the middle")
+	for _, name := range []string{"start / failed", "start / absent", "start / own"} {
+		if s := state(r, name); s.Failure != DependencyFailure {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+}
+
 func TestSelect(t *testing.T) {
 	t.Parallel()
 	plan := planOf(job("build", "true", stage("build")), job("lint", "true"), job("unit", "true", needs("build")), job("deploy", "true", stage("deploy"), needs("unit")))

@@ -62,7 +62,7 @@ func (a *attempt) checkoutOptions() snapshot.CheckoutOptions {
 	variables := a.env.variables
 	event := a.node.graph.plan.Event
 	o := snapshot.CheckoutOptions{
-		Pipeline: a.run.number, Depth: defaultDepth, Env: a.run.machine, Tag: event.Tag, URL: a.predefinedValue("CI_PROJECT_URL"),
+		Pipeline: a.pipelineID, Depth: defaultDepth, Env: a.run.machine, Tag: event.Tag, URL: a.predefinedValue("CI_PROJECT_URL"),
 	}
 	if event.Tag == "" && event.MergeRequestInfo == nil {
 		o.Branch = orElse(event.Branch, a.predefinedValue("CI_DEFAULT_BRANCH"))
@@ -108,12 +108,7 @@ func (a *attempt) submodules(ctx context.Context) error {
 
 // predefinedValue is a variable as GitLab sets it, whatever the job's configuration makes of it.
 func (a *attempt) predefinedValue(name string) string {
-	for _, v := range a.node.graph.plan.Predefined {
-		if v.Key == name {
-			return v.Value
-		}
-	}
-	return ""
+	return a.node.graph.predefined(name)
 }
 
 // hasProject reports whether the project's folder is there.

@@ -41,6 +41,8 @@ const (
 	JobTimeout     Failure = "job_execution_timeout"
 	SystemFailure  Failure = "runner_system_failure"
 	TriggerFailure Failure = "downstream_pipeline_creation_failed"
+	// DependencyFailure is a job that needs one of another pipeline which has not passed.
+	DependencyFailure Failure = "missing_dependency_failure"
 	// EnvironmentFailure is a job whose environment's name is invalid: it fails when the pipeline starts, without a log.
 	EnvironmentFailure Failure = "environment_creation_failure"
 )
@@ -64,10 +66,12 @@ type JobState struct {
 	Error    string  `json:"error,omitempty"`
 	ExitCode int     `json:"exit_code,omitempty"`
 	// ID is CI_JOB_ID of the last attempt; Attempts counts them.
-	ID       int       `json:"id,omitempty"`
-	Attempts int       `json:"attempts,omitempty"`
-	Started  time.Time `json:"started,omitzero"`
-	Finished time.Time `json:"finished,omitzero"`
+	ID       int `json:"id,omitempty"`
+	Attempts int `json:"attempts,omitempty"`
+	// ChildPipeline is CI_PIPELINE_ID of the child pipeline that the job started.
+	ChildPipeline int       `json:"child_pipeline,omitempty"`
+	Started       time.Time `json:"started,omitzero"`
+	Finished      time.Time `json:"finished,omitzero"`
 	// Coverage is what the job's `coverage` pattern found in the log, in percent, as written there.
 	Coverage string `json:"coverage,omitempty"`
 	// Environment is the deployed environment, with variables of the job's own dotenv report expanded.
@@ -121,7 +125,7 @@ const (
 
 // A Result is how a run stands when [Run] or [Resume] returns.
 type Result struct {
-	// Run is the run's number, CI_PIPELINE_ID and CI_PIPELINE_IID of its jobs.
+	// Run is the run's number, CI_PIPELINE_ID and CI_PIPELINE_IID of its jobs. Child pipelines have numbers of their own.
 	Run    int       `json:"run"`
 	Status RunStatus `json:"status"`
 	// Dir is the run's folder.

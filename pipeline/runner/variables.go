@@ -168,9 +168,7 @@ func (a *attempt) runnerTags() string {
 
 // predefined are the variables that only the machine knows.
 func (a *attempt) predefined() []pipeline.Variable {
-	sha := a.run.definition.Sources.Commit
-	number := strconv.Itoa(a.run.number)
-	variables := []pipeline.Variable{
+	variables := append(slices.Clone(a.pipelineVariables), []pipeline.Variable{
 		{Key: "SLIPWAY", Value: "true"},
 		{Key: "GITLAB_CI", Value: "true"},
 		{Key: "CI_BUILDS_DIR", Value: a.build.root},
@@ -180,11 +178,6 @@ func (a *attempt) predefined() []pipeline.Variable {
 		{Key: "CI_REPOSITORY_URL", Value: a.run.definition.Sources.Dir},
 		{Key: "CI_CONCURRENT_ID", Value: "0"},
 		{Key: "CI_CONCURRENT_PROJECT_ID", Value: "0"},
-		{Key: "CI_PIPELINE_ID", Value: number},
-		{Key: "CI_PIPELINE_IID", Value: number},
-		{Key: "CI_PIPELINE_CREATED_AT", Value: a.run.state.Started.UTC().Format(time.RFC3339)},
-		{Key: "CI_COMMIT_SHA", Value: sha},
-		{Key: "CI_COMMIT_SHORT_SHA", Value: sha[:8]},
 		{Key: "CI_JOB_ID", Value: strconv.Itoa(a.id)},
 		{Key: "CI_JOB_STARTED_AT", Value: a.started.UTC().Format(time.RFC3339)},
 		{Key: "CI_JOB_STATUS", Value: "running"},
@@ -197,11 +190,9 @@ func (a *attempt) predefined() []pipeline.Variable {
 		{Key: "CI_RUNNER_VERSION", Value: runnerVersion},
 		{Key: "CI_RUNNER_EXECUTABLE_ARCH", Value: runtime.GOOS + "/" + runtime.GOARCH},
 		{Key: "RUNNER_TEMP_PROJECT_DIR", Value: a.build.temporaryProject()},
-	}
+	}...)
 	if url := a.predefinedValue("CI_PROJECT_URL"); url != "" {
-		variables = append(variables,
-			pipeline.Variable{Key: "CI_PIPELINE_URL", Value: url + "/-/pipelines/" + number},
-			pipeline.Variable{Key: "CI_JOB_URL", Value: url + "/-/jobs/" + strconv.Itoa(a.id)})
+		variables = append(variables, pipeline.Variable{Key: "CI_JOB_URL", Value: url + "/-/jobs/" + strconv.Itoa(a.id)})
 	}
 	user := a.run.options.User
 	for _, v := range []pipeline.Variable{
