@@ -117,7 +117,7 @@ const maxVariable = 128<<10 - 1
 // checkSizes names a variable that no process could be started with.
 func checkSizes(variables map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		if size := len(name) + 1 + len(variables[name]); size >= maxVariable {
+		if size := len(name) + 1 + len(variables[name]); size > maxVariable {
 			return fmt.Errorf("the variable %s has %d bytes: no process can have one of 128 KiB or more in its environment; make it a file variable", name, size)
 		}
 	}

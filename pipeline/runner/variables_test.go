@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -224,6 +225,99 @@ func TestSubmodules(t *testing.T) {
 	p.git("commit", "--quiet", "-m", "submodule")
 	r := p.run(job("j", "cat lib/lib.txt", variables("GIT_SUBMODULE_STRATEGY=recursive")))
 	p.wantLog(r, "j", "library")
+}
+
+// nestedSubmodules makes a project with the submodule lib, which has the submodule deep.
+func nestedSubmodules(t *testing.T) *project {
+	t.Helper()
+	add := func(p, module *project, name string) {
+		p.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", module.dir, name)
+		p.git("commit", "--quiet", "-m", "submodule")
+	}
+	deep, library, p := newProject(t, map[string]string{"deep.txt": "deep\n"}), newProject(t, map[string]string{"lib.txt": "library\n"}), newProject(t, nil)
+	add(library, deep, "deep")
+	add(p, library, "lib")
+	return p
+}
+
+func TestNestedSubmodules(t *testing.T) {
+	t.Parallel()
+	p := nestedSubmodules(t)
+	show := "for f in lib/lib.txt lib/deep/deep.txt; do [ -e $f ] && echo has $f || echo no $f; done"
+	jobs := []*pipeline.Job{
+		job("unset", show), job("none", show, variables("GIT_SUBMODULE_STRATEGY=none")), job("normal", show, variables("GIT_SUBMODULE_STRATEGY=normal")),
+		job("recursive", show+"; git -C lib/deep status --porcelain; cat lib/deep/deep.txt", variables("GIT_SUBMODULE_STRATEGY=recursive")),
+		job("other path", show, variables("GIT_SUBMODULE_STRATEGY=recursive", "GIT_SUBMODULE_PATHS=absent/*")),
+		job("wrong", "echo it ran", variables("GIT_SUBMODULE_STRATEGY=all")),
+	}
+	jobs[4].AllowFailure = true
+	check := func(r Result) {
+		t.Helper()
+		p.wantLog(r, "unset", "no lib/lib.txt", "no lib/deep/deep.txt")
+		p.wantLog(r, "none", "no lib/lib.txt", "no lib/deep/deep.txt")
+		p.wantLog(r, "normal", "has lib/lib.txt", "no lib/deep/deep.txt")
+		p.wantLog(r, "recursive", "has lib/lib.txt", "has lib/deep/deep.txt", "deep")
+		p.wantLog(r, "wrong", "!it ran\n")
+		if s := state(r, "wrong"); s.Status != Failed || !strings.Contains(s.Error, `GIT_SUBMODULE_STRATEGY is "all"`) {
+			t.Errorf("wrong: %+v", s)
+		}
+		if strings.Contains(p.log(r, "other path"), "has lib") {
+			t.Errorf("GIT_SUBMODULE_PATHS has no effect:\n%s", p.log(r, "other path"))
+		}
+	}
+	// The work tree has lib, but not lib/deep: that comes from its URL. Then both are there.
+	check(p.run(jobs...))
+	p.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init", "--recursive")
+	check(p.run(jobs...))
+}
+
+func TestUntrackedRepositories(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{".gitignore": "vendored/\n"})
+	for _, nested := range []string{"clone", "sub/empty", "vendored"} {
+		p.git("init", "--quiet", nested)
+		p.write(nested+"/file", "nested\n")
+	}
+	p.git("-C", "clone", "add", "file")
+	p.git("-C", "clone", "commit", "--quiet", "-m", "nested")
+	p.write("sub/new", "untracked\n")
+	r := p.run(job("j", "[ ! -e clone ] && [ ! -e sub/empty ] && [ ! -e vendored ] && cat sub/new"))
+	p.wantLog(r, "j", "untracked")
+	for nested, want := range map[string]bool{"clone": true, "sub/empty": true, "vendored": false} {
+		if got := p.said(Note, nested+" is a repository of its own"); got != want {
+			t.Errorf("a note on %s: %t, want %t", nested, got, want)
+		}
+	}
+	if status := p.git("status", "--porcelain"); status != "?? clone/\n?? sub/" {
+		t.Errorf("the project's index has changed: %s", status)
+	}
+}
+
+// TestHugeVariable: Linux starts no process with a variable of 128 KiB, and its own error names none.
+func TestHugeVariable(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		bytes int
+		want  Status
+	}{{"fits", 128<<10 - 1, Success}, {"128 KiB", 128 << 10, Failed}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, nil)
+			r := p.run(job("j", "echo ${#HUGE}", variables("HUGE="+strings.Repeat("x", tt.bytes-len("HUGE=")))))
+			s := state(r, "j")
+			if s.Status != tt.want || tt.want == Failed && (s.Failure != SystemFailure || !strings.Contains(s.Error, "the variable HUGE has "+strconv.Itoa(tt.bytes)+" bytes")) {
+				t.Errorf("got %+v\n%.2000s", s, p.logs(r))
+			}
+		})
+	}
+	t.Run("as a file", func(t *testing.T) {
+		t.Parallel()
+		p := newProject(t, nil)
+		plan := planOf(job("j", "wc -c <$HUGE"))
+		plan.Project = []pipeline.Variable{{Key: "HUGE", Value: strings.Repeat("x", 128<<10), File: true}}
+		p.wantLog(p.runPlan(plan), "j", "131072")
+	})
 }
 
 func TestMachineEnvironment(t *testing.T) {
