@@ -24,11 +24,14 @@ func newAffectedCommand() *cobra.Command {
 		Short: "List the Go packages and modules that a change can affect",
 		Long: `List the Go packages and modules that a change can affect, by the import graph.
 
-It knows workspaces and replace directives, files that are embedded, testdata, assembly, packages that are gone, and which
-packages build with a dependency whose version has changed. It needs no network. Nothing is printed if nothing is affected.
+It knows workspaces and replace directives, files that are embedded, testdata, assembly, packages
+that are gone, and which packages build with a dependency whose version has changed. It needs no
+network. Nothing is printed if nothing is affected.
 
-  packages  import paths of everything affected        commands  import paths of programs whose code is affected
-  tests     the same, if there are test files          modules   directories of the modules with anything affected
+  packages  import paths of everything affected
+  tests     the same, if there are test files
+  commands  import paths of programs whose code is affected
+  modules   directories of the modules with anything affected
   dirs      ./directories of everything affected`,
 		Example: `  slipway affected --base "$CI_MERGE_REQUEST_TARGET_BRANCH_NAME" --print tests | xargs -r go test
   slipway affected --base origin/main --print modules --all .gitlab-ci.yml`,

@@ -14,11 +14,11 @@ func newApproveCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "approve [JOB]",
 		Short: "Play a manual job of a run, with what that run has built and tested",
-		Long: `Play a manual job of a run, and what depends on it: of the latest run, or the one that --run names. Without JOB it is the
-one that the run waits for.
+		Long: `Play a manual job of a run, and what depends on it: of the latest run, or the one that --run
+names. Without JOB it is the one that the run waits for.
 
-The job gets the sources as they were when the run began, and the run's artifacts and dotenv variables; nothing is built
-again. A run that failed cannot be approved, and no job twice.`,
+The job gets the sources as they were when the run began, and the run's artifacts and dotenv
+variables; nothing is built again. A run that failed cannot be approved, and no job twice.`,
 		Example: `  slipway approve
   slipway approve deploy-production --run 12`,
 		Args:              cobra.MaximumNArgs(1),

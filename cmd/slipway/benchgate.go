@@ -20,8 +20,9 @@ func newBenchgateCommand() *cobra.Command {
 		Short: "Compare two runs of benchmarks, and fail on a significant regression",
 		Long: `Compare two runs of benchmarks, and fail on a significant regression.
 
-OLD and NEW are what "go test -bench" writes. As in benchstat, medians are compared, and the Mann-Whitney U test tells a
-difference from noise. Both runs should be of the same machine and of ten times each.
+OLD and NEW are what "go test -bench" writes. As in benchstat, medians are compared, and the
+Mann-Whitney U test separates a difference from noise. Both runs should be of the same machine and
+of ten times each.
 
 Exit codes: 0 no regression; 1 a regression; 2 the runs cannot be compared.`,
 		Example: "  go test -run '^$' -bench . -count 10 ./... >new.txt\n  slipway benchgate old.txt new.txt --max-regression 10",

@@ -14,8 +14,9 @@ func newCleanCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "clean",
 		Short: "Remove what the runs of this project have left",
-		Long: `Remove the runs of this project from .slipway/runs, with their logs and artifacts, and checkouts that killed runs have left in the
-cache folder. Runs in progress stay, and those that wait for a person, unless --waiting is given.`,
+		Long: `Remove the runs of this project from .slipway/runs, with their logs and artifacts, and checkouts
+that killed runs have left in the cache folder. Runs in progress stay, and those that wait for a
+person, unless --waiting is given.`,
 		Example: `  slipway clean
   slipway clean --waiting --caches`,
 		Args: noArguments,

@@ -14,10 +14,12 @@ func newCompileCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "compile",
 		Short: "Print the merged configuration, and where each part comes from",
-		Long: `Print the merged configuration: includes read, inputs put in, extends and !reference resolved. It compiles to the same
-pipelines as the original. A comment says where each job was written, and where the parts come from that were not written there.
+		Long: `Print the merged configuration: includes read, inputs put in, extends and !reference resolved. It
+compiles to the same pipelines as the original. A comment says where each job was written, and
+where the parts come from that were not written there.
 
-The event matters only where includes have rules. Exit codes: 0; 1 if the configuration cannot be merged.`,
+The event matters only where includes have rules. Exit codes: 0; 1 if the configuration cannot be
+merged.`,
 		Example: `  slipway compile
   slipway compile --no-comments >merged.yml
   slipway compile --event tag --tag v1.2.3 --input environment=staging`,

@@ -22,12 +22,13 @@ func newCoverageCommand() *cobra.Command {
 		Short: "Merge coverage profiles, and ask for a minimum in total and of the changed lines",
 		Long: `Merge coverage profiles, and ask for a minimum in total and of the changed lines.
 
-A PROFILE is what "go test -coverprofile" writes; a DIR is what GOCOVERDIR named for a program built with "go build -cover".
-The total is printed as "total:	(statements)	87.3%", which GitLab reads with coverage: '/total:\s+\(statements\)\s+\d+.\d+%/'.
-Files marked "Code generated ... DO NOT EDIT." do not count.
+A PROFILE is what "go test -coverprofile" writes; a DIR is what GOCOVERDIR named for a program
+built with "go build -cover". The total is printed as "total:    (statements)    87.3%", which
+GitLab reads with coverage: '/total:\s+\(statements\)\s+\d+.\d+%/'. Files marked "Code generated
+... DO NOT EDIT." do not count.
 
 Exit codes: 0 enough; 1 not enough; 2 the profiles cannot be used.`,
-		Example: "  slipway coverage unit.out integration/ --min 80 --changed-min 80 --base origin/main --cobertura coverage.xml",
+		Example: "  slipway coverage unit.out integration/ --min 80 --cobertura coverage.xml\n  slipway coverage unit.out --changed-min 80 --base origin/main",
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    c.run,
 	}
@@ -202,7 +203,8 @@ func newCoverageVerifyCommand() *cobra.Command {
 		Short: "Make sure that GitLab will find the files of Cobertura reports",
 		Long: `Make sure that GitLab will find the files of Cobertura reports.
 
-GitLab drops files that it does not find, reports over 10 MiB and sources past the hundredth, and says nothing.`,
+GitLab drops files that it does not find, reports over 10 MiB and sources past the hundredth, and
+says nothing.`,
 		Example: `  slipway coverage verify coverage.xml`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

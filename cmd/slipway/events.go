@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -12,12 +13,18 @@ import (
 
 // newEventsCommand is `slipway events`: the events that lint, matrix and diff look at.
 func newEventsCommand() *cobra.Command {
-	return &cobra.Command{
+	format := newFormat("text", "json")
+	command := &cobra.Command{
 		Use:     "events",
 		Short:   "List the standard events, which lint, matrix and diff look at",
-		Example: `  slipway events`,
+		Example: "  slipway events\n  slipway events --format json",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format.value == "json" {
+				encoder := json.NewEncoder(cmd.OutOrStdout())
+				encoder.SetIndent("", "  ")
+				return encoder.Encode(pipeline.StandardEvents())
+			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			width := 0
 			for _, event := range pipeline.StandardEvents() {
@@ -29,6 +36,8 @@ func newEventsCommand() *cobra.Command {
 			return out.Flush()
 		},
 	}
+	format.bind(command)
+	return command
 }
 
 // describeEvent says what an event sets, in the words of the flags that set it.

@@ -20,8 +20,9 @@ func newFlakyCommand() *cobra.Command {
 		Short: "Report the tests that passed only when they were run again",
 		Long: `Report the tests that passed only when they were run again.
 
-EVENTS are files of "gotestsum --jsonfile --rerun-fails". Of the JUnit report that gotestsum wrote beside it, --junit makes
-one in which each test is there once: GitLab shows the failures of all attempts otherwise, in a job that has passed.`,
+EVENTS are files of "gotestsum --jsonfile --rerun-fails". Of the JUnit report that gotestsum wrote
+beside it, --junit makes one in which each test is there once: GitLab shows the failures of all
+attempts otherwise, in a job that has passed.`,
 		Example: "  slipway flaky events.json --junit junit.xml --markdown flaky.md",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -34,15 +34,18 @@ func newGateCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "gate --report FILE...",
 		Short: "Decide whether a scanner's findings stop a change",
-		Long: `Decide whether a scanner's findings stop a change: by severity, confidence, accepted risks and what is new.
+		Long: `Decide whether a scanner's findings stop a change: by severity, confidence, accepted risks and
+what is new.
 
-A report is what gosec, govulncheck, golangci-lint, gitleaks or grype write as JSON, any SARIF, or any of GitLab's security
-reports; its kind is told from its content, or by FORMAT=FILE.
+A report is what gosec, govulncheck, golangci-lint, gitleaks or grype write as JSON, any SARIF, or
+any of GitLab's security reports; its kind is read from its content, or by FORMAT=FILE.
 
-Exit codes: 0 green; 1 red; 2 a report or the file of accepted risks cannot be used, which is red, too;
-3 the scanner could not reach its database, or it is too old (make it orange with allow_failure:exit_codes: [3]).`,
-		Example: `  slipway gate --report gosec.json --min-severity medium --min-confidence medium --new-from origin/main
-  slipway gate --report govulncheck=govulncheck.json --log govulncheck.log --min-severity high --max-database-days 14`,
+Exit codes: 0 green; 1 red; 2 a report or the file of accepted risks cannot be used, which is red,
+too; 3 the scanner could not reach its database, or it is too old (make it orange with
+allow_failure:exit_codes: [3]).`,
+		Example: `  slipway gate --report gosec.json --min-severity medium --new-from origin/main
+  slipway gate --report govulncheck=govulncheck.json --log govulncheck.log \
+    --min-severity high --max-database-days 14`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			policy := verdict.Policy{MaxDatabaseAge: time.Duration(databaseDays) * 24 * time.Hour, Now: time.Now()}

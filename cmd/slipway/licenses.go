@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -21,10 +22,12 @@ func newLicensesCommand() *cobra.Command {
 		Short: "Compare the licences of the modules that are built in with a list",
 		Long: `Compare the licences of the modules that are built in with a list.
 
-Modules are those that the packages are built from, here without their tests; licences are told by the text of the modules'
-licence files. A module with several licences needs all of them in the list, since a file cannot say which one counts.
+Modules are those that the packages are built from, here without their tests; licences are
+recognized by the text of the modules' licence files. A module with several licences needs all of
+them in the list, since a file cannot say which one counts.
 
-Exit codes: 0 all are in the list; 1 one is not, or cannot be told; 2 the go command does not know the packages.`,
+Exit codes: 0 all are in the list; 1 one is not, or is not recognized; 2 the go command does not
+know the packages.`,
 		Example: "  slipway licenses --allow MIT,Apache-2.0,BSD-3-Clause ./...",
 		RunE: func(cmd *cobra.Command, packages []string) error {
 			if len(allow) == 0 {
@@ -56,7 +59,7 @@ Exit codes: 0 all are in the list; 1 one is not, or cannot be told; 2 the go com
 				}
 				names := strings.Join(m.Licenses, ", ")
 				if names == "" {
-					names = "none that can be told"
+					names = "none that is recognized"
 				}
 				fmt.Fprintf(out, "%-11s  %s %s: %s\n", state, m.Path, m.Version, names)
 			}
@@ -67,7 +70,7 @@ Exit codes: 0 all are in the list; 1 one is not, or cannot be told; 2 the go com
 			fmt.Fprintln(out, "Who needs it:  go mod why -m MODULE")
 			fmt.Fprintln(out, "How to fix:    do without the module, or take another one.")
 			fmt.Fprintln(out, "How to accept: add the licence to --allow, or the module to --except, with your lawyer's consent.")
-			fmt.Fprintln(out, "More:          "+page)
+			fmt.Fprintln(out, "More:          "+cmp.Or(page, docsPage("stages/licenses.md")))
 			return exitError(1)
 		},
 	}
@@ -75,7 +78,7 @@ Exit codes: 0 all are in the list; 1 one is not, or cannot be told; 2 the go com
 	flags.StringSliceVar(&allow, "allow", nil, "SPDX `NAMES` of the allowed licences, separated by commas")
 	flags.StringSliceVar(&except, "except", nil, "`MODULES` that may have any licence or none, separated by commas; PATH/... are all below PATH")
 	flags.StringVar(&table, "csv", "", "write module, version, licences and licence files to `FILE`")
-	flags.StringVar(&page, "docs", docsPage("stages/licenses.md"), "the `URL` of the page that messages link to")
+	flags.StringVar(&page, "docs", "", "the `URL` of the page that messages link to (default: stages/licenses.md of \"slipway docs\")")
 	return command
 }
 

@@ -22,8 +22,9 @@ func newLogsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "logs [JOB...]",
 		Short: "Print the logs of a run's jobs",
-		Long: `Print the logs of jobs: of the latest run, or the one that --run names. Without JOB these are the logs of all jobs that have
-begun, each below its name. With --follow, also of a run in another terminal, it goes on until the jobs have ended.`,
+		Long: `Print the logs of jobs: of the latest run, or the one that --run names. Without JOB these are the
+logs of all jobs that have begun, each below its name. With --follow, also of a run in another
+terminal, it goes on until the jobs have ended.`,
 		Example: `  slipway logs unit
   slipway logs --follow
   slipway logs deploy-staging --run 12`,

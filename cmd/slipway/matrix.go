@@ -26,7 +26,8 @@ func newMatrixCommand() *cobra.Command {
 		Short: "Show which jobs exist on which events, and compare that with a golden file",
 		Long: `Show which jobs exist on which events, and compare that with a golden file.
 
-A golden file is text, or JSON if it is named *.json, as --update writes it. Exit codes: 0; 1 if --check finds a difference.`,
+A golden file is text, or JSON if it is named *.json, as --update writes it. Exit codes: 0; 1 if
+--check finds a difference.`,
 		Example: `  slipway matrix
   slipway matrix --event push --event mr
   slipway matrix --format markdown >docs/jobs.md

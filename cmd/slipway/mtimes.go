@@ -12,12 +12,13 @@ import (
 func newMtimesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "mtimes",
-		Short: "Give tracked files times that depend on their content, so that Go's test cache survives a fresh clone",
+		Short: "Give tracked files times by their content, so that Go's test cache survives a clone",
 		Long: `Give tracked files and directories modification times that depend on their content alone.
 
-Go takes a test's result from its cache if the files that the test has opened have the size and the time that they had.
-A fresh clone gives all of them the time of the clone, so tests that read files are never cached in CI; after this command,
-they are. Files that are modified are left alone. The clone has to be in the same directory each time, as it is on GitLab.`,
+Go takes a test's result from its cache if the files that the test has opened have the size and
+the time that they had. A fresh clone gives all of them the time of the clone, so tests that read
+files are never cached in CI; after this command, they are. Files that are modified are left
+alone. The clone has to be in the same directory each time, as it is on GitLab.`,
 		Example: `  slipway mtimes && go test ./...`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -22,9 +22,11 @@ func newPlanCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show the jobs, stages and edges of the pipeline that an event would create",
-		Long: `Show the jobs, stages and edges of the pipeline that an event would create, and the jobs that it leaves out.
+		Long: `Show the jobs, stages and edges of the pipeline that an event would create, and the jobs that it
+leaves out.
 
-An event that gets no pipeline is an answer, not an error. Exit codes: 0; 1 if GitLab would refuse the configuration.`,
+An event that gets no pipeline is an answer, not an error. Exit codes: 0; 1 if GitLab would refuse
+the configuration.`,
 		Example: `  slipway plan                                         # a push of the current commit
   slipway plan --event tag --tag v1.2.3
   slipway plan --event merge_request --fork --changed go.mod

@@ -43,7 +43,7 @@ and a person who may read the variables (Maintainer, or Owner of the groups). Gr
 not read are reported and left out. No value is printed, and only you can read the file. Values
 that are hidden on GitLab are empty.`,
 		Example: `  slipway variables pull
-  slipway variables pull --output ~/secrets/app.json && slipway plan --variables ~/secrets/app.json`,
+  slipway variables pull --output /run/user/1000/app.json`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := where.identify(cmd.Context()); err != nil {

@@ -24,15 +24,16 @@ func newReportCommand() *cobra.Command {
 		Short: "Turn a scanner's output into the reports that GitLab and SonarQube read",
 		Long: `Turn a scanner's output into the reports that GitLab and SonarQube read.
 
-Findings do not make this command fail; "slipway gate" decides about them. It fails (2) if the input is empty, cut off or
-not the scanner's, or names files that are not in the repository, and with 3 if the scanner could not reach its database.`,
+Findings do not make this command fail; "slipway gate" decides about them. It fails (2) if the
+input is empty, cut off or not the scanner's, or names files that are not in the repository, and
+with 3 if the scanner could not reach its database.`,
 		Args: cobra.NoArgs,
 	}
 	for _, s := range []struct{ name, short, example string }{
 		{"gosec", "gosec -fmt json: GitLab SAST, SARIF, Code Quality, Sonar",
-			"gosec -no-fail -track-suppressions -fmt json -out gosec.json ./...\nslipway report gosec gosec.json --gitlab gl-sast-report.json --codequality gl-code-quality.json"},
+			"gosec -no-fail -track-suppressions -fmt json -out gosec.json ./...\nslipway report gosec gosec.json --gitlab gl-sast-report.json \\\n  --codequality gl-code-quality.json"},
 		{"govulncheck", "govulncheck -format json: GitLab dependency scanning, SARIF, Code Quality",
-			"govulncheck -format json ./... >govulncheck.json 2>govulncheck.log || true\nslipway report govulncheck govulncheck.json --log govulncheck.log --gitlab gl-dependency-scanning-report.json"},
+			"govulncheck -format json ./... >govulncheck.json 2>govulncheck.log || true\nslipway report govulncheck govulncheck.json --log govulncheck.log \\\n  --gitlab gl-dependency-scanning-report.json"},
 		{"golangci", "golangci-lint --output.json.path: Code Quality with real severities, SARIF, Sonar",
 			"golangci-lint run --issues-exit-code 0 --output.json.path golangci.json\nslipway report golangci golangci.json --codequality gl-code-quality.json"},
 		{"gitleaks", "gitleaks --report-format json: GitLab secret detection, SARIF",

@@ -14,10 +14,11 @@ func newRetryCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "retry [JOB...]",
 		Short: "Run failed jobs of a run again, with its sources and artifacts",
-		Long: `Run jobs of a run again, and then what depends on them: of the latest run, or the one that --run names. Without JOB these are
-the jobs that failed or were canceled.
+		Long: `Run jobs of a run again, and then what depends on them: of the latest run, or the one that --run
+names. Without JOB these are the jobs that failed or were canceled.
 
-The jobs get the sources as they were when the run began: to test a change, start a new run ("slipway run JOB --reuse").`,
+The jobs get the sources as they were when the run began: to test a change, start a new run
+("slipway run JOB --reuse").`,
 		Example: `  slipway retry
   slipway retry unit --on-failure shell
   slipway retry deploy-staging --run 12`,

@@ -21,18 +21,22 @@ func newRunCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "run [JOB...]",
 		Short: "Run the jobs of a pipeline on this machine",
-		Long: `Run the jobs of a pipeline on this machine, as GitLab and its runner would: for a push of the current branch, or the
-event that the flags describe. With names of jobs, only those run, and what they need: the jobs in their needs, or else all of
-earlier stages. --reuse takes the results of these from earlier runs, --needs=false leaves them out.
+		Long: `Run the jobs of a pipeline on this machine, as GitLab and its runner would: for a push of the
+current branch, or the event that the flags describe. With names of jobs, only those run, and what
+they need: the jobs in their needs, or else all of earlier stages. --reuse takes the results of
+these from earlier runs, --needs=false leaves them out.
 
-Every job gets its own checkout of the commit with the uncommitted changes. Jobs that name an image run in it, with docker or
-podman. Others, and with --executor shell all, run on this machine, with a HOME of their own and, where bubblewrap is installed,
-a disk that is read-only outside of their folders. Logs, artifacts and reports stay in .slipway/runs.
+Every job gets its own checkout of the commit with the uncommitted changes. Jobs that name an
+image run in it, with docker or podman. Others, and with --executor shell all, run on this
+machine, with a HOME of their own and, where bubblewrap is installed, a disk that is read-only
+outside of their folders. Logs, artifacts and reports stay in .slipway/runs.
 
-The run stops at manual jobs, and at automatic ones that deploy to staging or production unless --deploy is given. On a terminal
-it asks; otherwise "slipway approve" goes on later with the same sources and artifacts. A job that is named needs no question.
+The run stops at manual jobs, and at automatic ones that deploy to staging or production unless
+--deploy is given. On a terminal it asks; otherwise "slipway approve" goes on later with the same
+sources and artifacts. A job that is named needs no question.
 
-Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was canceled; 2 it could not run.`,
+Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was canceled; 2 it
+could not run.`,
 		Example: `  slipway run
   slipway run --event merge_request --branch feature --target main
   slipway run lint test --jobs 2
@@ -70,7 +74,7 @@ Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was
 	flags.BoolVar(&needs, "needs", true, "run also what the named jobs need")
 	flags.BoolVar(&options.Reuse, "reuse", false, "take the results of jobs that are not named from the latest run in which they passed")
 	flags.StringArrayVar(&options.Approve, "approve", nil, "run this manual `JOB` without a question (repeatable)")
-	flags.StringVar(&options.ApproveHint, "approve-hint", "", "the `COMMAND` that a person is told to approve with (default: slipway approve JOB)")
+	flags.StringVar(&options.ApproveHint, "approve-hint", "", "the `COMMAND` that a person approves with (default: slipway approve JOB)")
 	command.ValidArgsFunction = completeJobs(&project)
 	_ = command.RegisterFlagCompletionFunc("approve", completeJobs(&project))
 	flags.BoolVar(&options.WholeHistory, "whole-history", false, "give jobs all commits, branches and tags, whatever GIT_DEPTH says")

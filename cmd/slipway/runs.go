@@ -18,8 +18,8 @@ func newRunsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "runs",
 		Short: "List the runs of this project that are kept",
-		Long: `List the runs of this project that are kept in .slipway/runs, the latest first: number, state, when it began, how long it took,
-what ran, and the jobs that did not pass.`,
+		Long: `List the runs of this project that are kept in .slipway/runs, the latest first: number, state,
+when it began, how long it took, what ran, and the jobs that did not pass.`,
 		Example: `  slipway runs
   slipway runs --format json`,
 		Args: noArguments,

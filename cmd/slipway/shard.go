@@ -25,9 +25,10 @@ func newShardCommand() *cobra.Command {
 		Short: "List the packages of one of several parallel test jobs, shared out by measured time",
 		Long: `List the packages of one of several parallel test jobs, shared out by measured time.
 
-Packages are arguments, or lines of standard input. All jobs have to be given the same packages and the same timings; each
-then knows its share without talking to the others. Packages without a time are taken for median ones. Nothing is printed
-if there are more jobs than packages and this one has none.`,
+Packages are arguments, or lines of standard input. All jobs have to be given the same packages
+and the same timings; each then knows its share without talking to the others. Packages without a
+time are taken for median ones. Nothing is printed if there are more jobs than packages and this
+one has none.`,
 		Example: "  packages=$(go list ./... | slipway shard --timings timings.json)\n  [ -z \"$packages\" ] || gotestsum --packages \"$packages\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error

@@ -20,8 +20,8 @@ func newTimingsCommand() *cobra.Command {
 		Short: "Remember how long packages took, for slipway shard",
 		Long: `Remember how long packages took, for slipway shard.
 
-EVENTS are files of "gotestsum --jsonfile" or "go test -json", from any number of jobs. Packages that they do not mention, or
-whose result came from the cache, keep the time they had.`,
+EVENTS are files of "gotestsum --jsonfile" or "go test -json", from any number of jobs. Packages
+that they do not mention, or whose result came from the cache, keep the time they had.`,
 		Example: "  slipway timings --file timings.json events-*.json",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
