@@ -21,9 +21,11 @@ func TestParseDuration(t *testing.T) {
 		"": 0, "0": 0, "0 minutes": 0, "0:00": 0, "soon": 0, "an hour": 0, "half an hour": 0, "-5 minutes": 0, "5 fortnights": 0,
 		"1h30x": 0, "1:2:3:4:5:6:7": 0, "1:20 min": 0, "$T": 0, "1 hour.": 0,
 	} {
-		got, err := parseDuration(text)
-		if got != want || (err != nil) != (want == 0) {
-			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			got, err := parseDuration(text)
+			if got != want || (err != nil) != (want == 0) {
+				t.Errorf("%q: %v, %v, want %v", text, got, err, want)
+			}
+		})
 	}
 }

@@ -100,13 +100,15 @@ func TestBackslashesOfInputs(t *testing.T) {
 		`v1\.(\+build)?`: `v1\.(build)?`, `a\\b`: `a\b`, `\\+`: `\+`, `[\0]`: `[$[[ inputs.v ]]]`, `[\&]`: `[$[[ inputs.v ]]]`, `a\1b\9c`: `abc`,
 		"[\\`]": `[grep ]`, `[\']`: `[ file]`, `\n\d`: `\n\d`, `a\`: `a\`, `\kx`: `\kx`, `it\'s`: `it files`,
 	} {
-		project := load(t, pipeline.Options{}, map[string]string{
-			".gitlab-ci.yml": "include: [{local: part.yml, inputs: {v: '" + strings.ReplaceAll(value, "'", "''") + "'}}]\n",
-			"part.yml":       "spec: {inputs: {v: }}\n---\na: {script: ['grep $[[ inputs.v ]] file', '$[[ inputs.v ]]']}\n",
+		t.Run(value, func(t *testing.T) {
+			project := load(t, pipeline.Options{}, map[string]string{
+				".gitlab-ci.yml": "include: [{local: part.yml, inputs: {v: '" + strings.ReplaceAll(value, "'", "''") + "'}}]\n",
+				"part.yml":       "spec: {inputs: {v: }}\n---\na: {script: ['grep $[[ inputs.v ]] file', '$[[ inputs.v ]]']}\n",
+			})
+			script := mustPlan(t, project, pipeline.Event{Source: pipeline.Push}).Job("a").Script
+			if script[0] != "grep "+want+" file" || script[1] != value {
+				t.Errorf("%s: got %q, want %s", value, script, want)
+			}
 		})
-		script := mustPlan(t, project, pipeline.Event{Source: pipeline.Push}).Job("a").Script
-		if script[0] != "grep "+want+" file" || script[1] != value {
-			t.Errorf("%s: got %q, want %s", value, script, want)
-		}
 	}
 }

@@ -140,9 +140,11 @@ deploy: {script: [x], environment: {name: prod/eu, url: "https://x"}, variables:
 		"CI_JOB_NAME": "deploy", "CI_ENVIRONMENT_NAME": "prod/eu", "CI_ENVIRONMENT_SLUG": "prod-eu-vyg7yo", "CI_ENVIRONMENT_TIER": "production", "CI_ENVIRONMENT_URL": "https://x", "CI_NODE_TOTAL": "1",
 	}
 	for key, value := range want {
-		if got[key] != value {
-			t.Errorf("%s is %q, want %q", key, got[key], value)
-		}
+		t.Run(key, func(t *testing.T) {
+			if got[key] != value {
+				t.Errorf("%s is %q, want %q", key, got[key], value)
+			}
+		})
 	}
 	for _, key := range []string{"SECRET", "OTHER", "CI_NODE_INDEX"} {
 		if v, ok := got[key]; ok {
@@ -231,14 +233,16 @@ func TestTimes(t *testing.T) {
 		"1:30": 90 * time.Second, "1:00:00": time.Hour, "1.5 hours": 90 * time.Minute, "one hour": 0, "day": 24 * time.Hour, "1 week, 1 day": 192 * time.Hour,
 		"tomorrow": 0, "": 0, "0 minutes": 0, "5 parsecs": 0, "-1 hour": 0,
 	} {
-		project := load(t, pipeline.Options{}, map[string]string{".gitlab-ci.yml": "a: {script: [x], timeout: \"" + text + "\"}\n"})
-		plan, err := project.Plan(context.Background(), pipeline.Event{Source: pipeline.Push})
-		switch {
-		case (err != nil) != (want == 0):
-			t.Errorf("%q: %v", text, err)
-		case err == nil && plan.Jobs[0].Timeout != want:
-			t.Errorf("%q is %s, want %s", text, plan.Jobs[0].Timeout, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			project := load(t, pipeline.Options{}, map[string]string{".gitlab-ci.yml": "a: {script: [x], timeout: \"" + text + "\"}\n"})
+			plan, err := project.Plan(context.Background(), pipeline.Event{Source: pipeline.Push})
+			switch {
+			case (err != nil) != (want == 0):
+				t.Errorf("%q: %v", text, err)
+			case err == nil && plan.Jobs[0].Timeout != want:
+				t.Errorf("%q is %s, want %s", text, plan.Jobs[0].Timeout, want)
+			}
+		})
 	}
 }
 
@@ -317,11 +321,13 @@ func TestMissingInputSaysWhoGivesIt(t *testing.T) {
 			"add it to the inputs of the include",
 		},
 	} {
-		project := load(t, pipeline.Options{}, test.files)
-		_, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"})
-		if err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: %v, want %s", name, err, test.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			project := load(t, pipeline.Options{}, test.files)
+			_, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: %v, want %s", name, err, test.want)
+			}
+		})
 	}
 }
 

@@ -16,8 +16,10 @@ func TestSplitCommitMessage(t *testing.T) {
 		{long + "\nit", long, long + "\nit"},
 		{long[2:] + "\nit", long[2:], "it"},
 	} {
-		if title, description := splitCommitMessage(test.message); title != test.title || description != test.description {
-			t.Errorf("%q: title %q, description %q; want %q, %q", test.message, title, description, test.title, test.description)
-		}
+		t.Run(test.message, func(t *testing.T) {
+			if title, description := splitCommitMessage(test.message); title != test.title || description != test.description {
+				t.Errorf("%q: title %q, description %q; want %q, %q", test.message, title, description, test.title, test.description)
+			}
+		})
 	}
 }

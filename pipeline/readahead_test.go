@@ -47,9 +47,11 @@ func TestReadAhead(t *testing.T) {
 	for name, want := range map[string]bool{
 		"ci/a.yml": true, "ci/b.yml": true, "ci/c.yml": true, "ci/missing.yml": true, "ci/d.yml": false, "ci/unrelated.yml": false,
 	} {
-		if read := files.count(name) > 0; read != want {
-			t.Errorf("%s was read: %t, want %t", name, read, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if read := files.count(name) > 0; read != want {
+				t.Errorf("%s was read: %t, want %t", name, read, want)
+			}
+		})
 	}
 	before := files.count("ci/c.yml")
 	if _, err := project.Plan(context.Background(), Event{Source: Push, Branch: "main"}); err == nil {

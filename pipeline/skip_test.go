@@ -27,13 +27,15 @@ func TestCommitMessageSkipsThePipeline(t *testing.T) {
 		"trigger":                   {pipeline.Trigger, "docs [skip ci]", false},
 		"child pipeline":            {pipeline.ParentPipeline, "docs [skip ci]", false},
 	} {
-		event := pipeline.Event{Source: test.source, CommitMessage: test.message}
-		if test.source == pipeline.MergeRequest {
-			event.MergeRequestInfo = mergeRequest
-		}
-		plan := mustPlan(t, project, event)
-		if skipped := !plan.Created && plan.Reason == "skip_ci" && len(plan.Jobs) == 0; skipped != test.skipped {
-			t.Errorf("%s: created %t, reason %q, want skipped %t", name, plan.Created, plan.Reason, test.skipped)
-		}
+		t.Run(name, func(t *testing.T) {
+			event := pipeline.Event{Source: test.source, CommitMessage: test.message}
+			if test.source == pipeline.MergeRequest {
+				event.MergeRequestInfo = mergeRequest
+			}
+			plan := mustPlan(t, project, event)
+			if skipped := !plan.Created && plan.Reason == "skip_ci" && len(plan.Jobs) == 0; skipped != test.skipped {
+				t.Errorf("%s: created %t, reason %q, want skipped %t", name, plan.Created, plan.Reason, test.skipped)
+			}
+		})
 	}
 }

@@ -117,12 +117,14 @@ func TestReadableEncodings(t *testing.T) {
 		"UTF-16":                   utf16,
 		"Windows-1251 in comments": config + "# \xef\xf0\xe8\r\n    - test # \xe2\xe5\xf2\xea\xe8\n",
 	} {
-		project, err := pipeline.Load(fstest.MapFS{".gitlab-ci.yml": {Data: []byte(text)}}, pipeline.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"}); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			project, err := pipeline.Load(fstest.MapFS{".gitlab-ci.yml": {Data: []byte(text)}}, pipeline.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
 	}
 }

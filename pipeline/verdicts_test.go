@@ -79,9 +79,11 @@ func TestVerdictsOnRules(t *testing.T) {
 			"variables: {F: a.go}\nunit: {script: [x], only: {changes: [$F]}}\nother: {script: [x]}\n",
 			`[{"name":"other","script":["x"],"stage":"test","variables":{"F":"a.go"}}]`},
 	} {
-		if diff := cmp.Diff(test.want, verdictOn(t, test.event, map[string]string{".gitlab-ci.yml": test.config})); diff != "" {
-			t.Errorf("%s:\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, verdictOn(t, test.event, map[string]string{".gitlab-ci.yml": test.config})); diff != "" {
+				t.Errorf("%s:\n%s", name, diff)
+			}
+		})
 	}
 }
 
@@ -165,9 +167,11 @@ func TestRefusedKeywords(t *testing.T) {
 		`u: {script: [x], inputs: {a: {default: b, rules: []}}}`:        "jobs:u:inputs:a",
 		`u: {script: [x], pages: {expire_in: soon}}`:                    "jobs:u:pages:expire_in",
 	} {
-		if got := onePush(t, config); got != want {
-			t.Errorf("%s: %s, want %s", config, got, want)
-		}
+		t.Run(config, func(t *testing.T) {
+			if got := onePush(t, config); got != want {
+				t.Errorf("%s: %s, want %s", config, got, want)
+			}
+		})
 	}
 }
 
@@ -202,22 +206,24 @@ func TestAcceptedKeywords(t *testing.T) {
 		`inputs: {a: {default: 5, type: number, description: d}, b: {default: c, options: [c, d]}}`: "",
 		`needs: [{project: g/p, job: j, ref: main}]`:                                                `"needs":[{"job":"j","project":"g/p","ref":"main"}]`,
 	} {
-		config := "u: {script: [x], stage: test, " + keyword + "}"
-		got := []map[string]any{}
-		text := onePush(t, config)
-		if err := json.Unmarshal([]byte(text), &got); err != nil || len(got) != 1 {
-			t.Errorf("%s: %s", config, text)
-			continue
-		}
-		for _, key := range []string{"name", "script", "stage"} {
-			delete(got[0], key)
-		}
-		wanted := map[string]any{}
-		if err := json.Unmarshal([]byte("{"+want+"}"), &wanted); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(wanted, got[0]); diff != "" {
-			t.Errorf("%s:\n%s", config, diff)
-		}
+		t.Run(keyword, func(t *testing.T) {
+			config := "u: {script: [x], stage: test, " + keyword + "}"
+			got := []map[string]any{}
+			text := onePush(t, config)
+			if err := json.Unmarshal([]byte(text), &got); err != nil || len(got) != 1 {
+				t.Errorf("%s: %s", config, text)
+				return
+			}
+			for _, key := range []string{"name", "script", "stage"} {
+				delete(got[0], key)
+			}
+			wanted := map[string]any{}
+			if err := json.Unmarshal([]byte("{"+want+"}"), &wanted); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(wanted, got[0]); diff != "" {
+				t.Errorf("%s:\n%s", config, diff)
+			}
+		})
 	}
 }

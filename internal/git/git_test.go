@@ -79,9 +79,11 @@ func TestParseRemote(t *testing.T) {
 		"http://localhost:8080//acme//o.git":             {Scheme: "http", Host: "localhost", Port: "8080", Path: "acme/o"},
 		"https://gitlab.com:443/acme/with%20space/o.git": {Scheme: "https", Host: "gitlab.com", Path: "acme/with space/o"},
 	} {
-		if got, ok := git.ParseRemote(address); !ok || got != want {
-			t.Errorf("%s: %+v, %t", address, got, ok)
-		}
+		t.Run(address, func(t *testing.T) {
+			if got, ok := git.ParseRemote(address); !ok || got != want {
+				t.Errorf("%s: %+v, %t", address, got, ok)
+			}
+		})
 	}
 	for _, address := range []string{"", "/srv/git/o.git", "../up", "./a:b", "file:///srv/git/o.git", `C:\src\o`, "C:/src/o", "https://gitlab.com/", "ext::sh -c x"} {
 		if got, ok := git.ParseRemote(address); ok {
@@ -98,8 +100,10 @@ func TestBase(t *testing.T) {
 		"ssh://git@[2001:db8::1]:2222/acme/o":    "ssh://git@[2001:db8::1]:2222/",
 		"ssh://git@gitlab.example.com:2222/a/o/": "ssh://git@gitlab.example.com:2222/",
 	} {
-		if r, _ := git.ParseRemote(address); r.Base() != want {
-			t.Errorf("%s: %s", address, r.Base())
-		}
+		t.Run(address, func(t *testing.T) {
+			if r, _ := git.ParseRemote(address); r.Base() != want {
+				t.Errorf("%s: %s", address, r.Base())
+			}
+		})
 	}
 }

@@ -270,9 +270,11 @@ func TestWebTemplatesAndCopies(t *testing.T) {
 	web := resolver.Web{Instance: server.URL, Source: server.URL + "/raw/", Cache: t.TempDir(), Header: http.Header{"Private-Token": {"t"}},
 		Warn: func(message string) { warnings = append(warnings, message) }}
 	for name, want := range map[string]string{"Jobs/Go.gitlab-ci.yml": "a: {script: [x]}", "Other.gitlab-ci.yml": "b: {script: [x]}"} {
-		if got, err := web.Template(t.Context(), name); err != nil || string(got) != want {
-			t.Errorf("%s: %q, %v", name, got, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got, err := web.Template(t.Context(), name); err != nil || string(got) != want {
+				t.Errorf("%s: %q, %v", name, got, err)
+			}
+		})
 	}
 	if token != "t" {
 		t.Error("the API did not get the token")

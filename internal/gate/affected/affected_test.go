@@ -276,9 +276,11 @@ func TestEmbedPatterns(t *testing.T) {
 	}{
 		{"a.txt", "a.txt", true}, {"*.txt", "b.txt", true}, {"*.txt", "sub/b.txt", false}, {"all:dir", "dir/x/y", true}, {"dir/*", "dir/x/y", true}, {".", "any/x", true},
 	} {
-		if got := embedded([]string{test.pattern}, test.file); got != test.want {
-			t.Errorf("%s embeds %s: %v", test.pattern, test.file, got)
-		}
+		t.Run(test.pattern, func(t *testing.T) {
+			if got := embedded([]string{test.pattern}, test.file); got != test.want {
+				t.Errorf("%s embeds %s: %v", test.pattern, test.file, got)
+			}
+		})
 	}
 }
 

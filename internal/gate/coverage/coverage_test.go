@@ -3,6 +3,7 @@ package coverage
 import (
 	"bytes"
 	"encoding/xml"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -139,16 +140,18 @@ func TestToolchain(t *testing.T) {
 		{"program", program, Ratio{5, 10}},
 		{"both", Merge(unit, program), Ratio{9, 10}},
 	} {
-		p, left, err := Locate(root, test.p, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := p.Total(); got != test.want {
-			t.Errorf("%s: %v, want %v", test.name, got, test.want)
-		}
-		if diff := cmp.Diff([]string{"price/table.go"}, left.Generated); diff != "" {
-			t.Errorf("%s: generated (-want +got):\n%s", test.name, diff)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			p, left, err := Locate(root, test.p, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := p.Total(); got != test.want {
+				t.Errorf("%s: %v, want %v", test.name, got, test.want)
+			}
+			if diff := cmp.Diff([]string{"price/table.go"}, left.Generated); diff != "" {
+				t.Errorf("%s: generated (-want +got):\n%s", test.name, diff)
+			}
+		})
 	}
 	if _, _, err := ReadBinary(t.Context(), nothing); err == nil || !strings.Contains(err.Error(), "no coverage data") {
 		t.Errorf("an empty directory: %v", err)
@@ -211,12 +214,14 @@ func TestRatio(t *testing.T) {
 	}{
 		{Ratio{0, 0}, 100, true}, {Ratio{4, 5}, 80, true}, {Ratio{7999, 10000}, 79.9, false}, {Ratio{79999, 100000}, 79.9, false}, {Ratio{2, 3}, 66.6, false},
 	} {
-		if got := test.r.Percent(); got != test.percent {
-			t.Errorf("%v is %v %%, want %v", test.r, got, test.percent)
-		}
-		if got := test.r.Reaches(80); got != test.reaches {
-			t.Errorf("%v reaches 80: %v", test.r, got)
-		}
+		t.Run(fmt.Sprint(test), func(t *testing.T) {
+			if got := test.r.Percent(); got != test.percent {
+				t.Errorf("%v is %v %%, want %v", test.r, got, test.percent)
+			}
+			if got := test.r.Reaches(80); got != test.reaches {
+				t.Errorf("%v reaches 80: %v", test.r, got)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,9 @@
 package findings
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 func TestSeverities(t *testing.T) {
 	t.Parallel()
@@ -17,15 +20,19 @@ func TestSeverities(t *testing.T) {
 	for name, want := range map[string]Severity{
 		"ERROR": High, "warning": Medium, "note": Low, "none": Info, "Negligible": Info, "moderate": Medium, "BLOCKER": Critical, "": Unknown, "odd": Unknown,
 	} {
-		if got := SeverityOf(name); got != want {
-			t.Errorf("%q is %s, want %s", name, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := SeverityOf(name); got != want {
+				t.Errorf("%q is %s, want %s", name, got, want)
+			}
+		})
 	}
 	// The borders of CVSS 3.1's bands.
 	for score, want := range map[float64]Severity{0: Info, 0.1: Low, 3.9: Low, 4: Medium, 6.9: Medium, 7: High, 8.9: High, 9: Critical, 10: Critical} {
-		if got := SeverityOfScore(score); got != want {
-			t.Errorf("%v is %s, want %s", score, got, want)
-		}
+		t.Run(fmt.Sprint(score), func(t *testing.T) {
+			if got := SeverityOfScore(score); got != want {
+				t.Errorf("%v is %s, want %s", score, got, want)
+			}
+		})
 	}
 	if _, err := ParseSeverity("awful"); err == nil {
 		t.Error("an unknown severity is no error")

@@ -96,9 +96,11 @@ func TestSince(t *testing.T) {
 	}{
 		{"kept.go", 2, 2, true}, {"kept.go", 1, 1, false}, {"kept.go", 3, 5, true}, {"kept.go", 7, 9, false}, {"elsewhere.go", 1, 1, false},
 	} {
-		if got := set.Touches(test.path, test.first, test.last); got != test.want {
-			t.Errorf("Touches(%s, %d, %d) = %v", test.path, test.first, test.last, got)
-		}
+		t.Run(test.path, func(t *testing.T) {
+			if got := set.Touches(test.path, test.first, test.last); got != test.want {
+				t.Errorf("Touches(%s, %d, %d) = %v", test.path, test.first, test.last, got)
+			}
+		})
 	}
 }
 

@@ -50,9 +50,11 @@ func TestFindFlaky(t *testing.T) {
 func TestReadEvents(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{"empty": "", "no event": "FAIL\n", "cut off": `{"Action":"pa`} {
-		if _, err := FindFlaky(strings.NewReader(text)); err == nil {
-			t.Errorf("%s: no error", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, err := FindFlaky(strings.NewReader(text)); err == nil {
+				t.Errorf("%s: no error", name)
+			}
+		})
 	}
 	if _, err := FindFlaky(strings.NewReader("# example.com/m\n{\"Action\":\"start\",\"Package\":\"p\"}\n")); err != nil {
 		t.Error(err)

@@ -84,13 +84,15 @@ func TestOfVendor(t *testing.T) {
 		"vendor/example.com/lib/deep/deep.go":    "package deep\n\nfunc Do() {}\n",
 		"vendor/example.com/lib/deep/LICENSE.md": "",
 	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 	for _, flags := range []string{"", "-mod=vendor"} {
 		t.Setenv("GOFLAGS", flags)
@@ -111,8 +113,10 @@ func TestExcepted(t *testing.T) {
 		"example.com/one": true, "example.com/one/two": false, "gitlab.example.com/acme": true, "gitlab.example.com/acme/greet": true,
 		"gitlab.example.com/acmeist": false, "gitlab.example.com/other": false,
 	} {
-		if got := Excepted(path, list); got != want {
-			t.Errorf("%s: %t", path, got)
-		}
+		t.Run(path, func(t *testing.T) {
+			if got := Excepted(path, list); got != want {
+				t.Errorf("%s: %t", path, got)
+			}
+		})
 	}
 }

@@ -20,13 +20,15 @@ func TestFindAndLocate(t *testing.T) {
 		".cache/mod/x@v1/go.mod":    "module example.com/cached\n",
 		"vendor/example.com/go.mod": "module example.com/vendored\n",
 	} {
-		file := filepath.Join(root, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(root, filepath.FromSlash(name))
+			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 	list, err := Find(root)
 	if err != nil {
@@ -45,10 +47,12 @@ func TestFindAndLocate(t *testing.T) {
 	for name, want := range map[string]string{
 		"example.com/shop": ".", "example.com/shop/a/b.go": "a/b.go", "example.com/shop/services/orders/x.go": "services/orders/x.go", "example.com/shopping/x.go": "",
 	} {
-		got, err := Locate(list, name)
-		if got != want || (want == "") != errors.Is(err, ErrForeign) {
-			t.Errorf("%s is at %q, %v; want %q", name, got, err, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			got, err := Locate(list, name)
+			if got != want || (want == "") != errors.Is(err, ErrForeign) {
+				t.Errorf("%s is at %q, %v; want %q", name, got, err, want)
+			}
+		})
 	}
 	if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte("go 1.26\n"), 0o644); err != nil {
 		t.Fatal(err)

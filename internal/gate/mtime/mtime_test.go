@@ -130,9 +130,11 @@ func TestCheckout(t *testing.T) {
 		return info.ModTime().Before(time.Unix(earliest+span, 0))
 	}
 	for name, want := range map[string]bool{"go.mod": true, "testdata/cases": true, ".": true, "testdata/golden.txt": false, "untracked.txt": false} {
-		if old(name) != want {
-			t.Errorf("%s is old: %v", name, !want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if old(name) != want {
+				t.Errorf("%s is old: %v", name, !want)
+			}
+		})
 	}
 	if _, err := Checkout(t.Context(), t.TempDir()); err == nil {
 		t.Error("a directory without a repository is no error")

@@ -33,14 +33,16 @@ func TestTrue(t *testing.T) {
 		Input:    func(name string) *yamltree.Node { return inputs[name] },
 	}
 	for text, want := range tests {
-		e, err := Parse(text)
-		if err != nil {
-			t.Errorf("%s: %v", text, err)
-			continue
-		}
-		if got := e.True(scope); got != want {
-			t.Errorf("%s is %t", text, got)
-		}
+		t.Run(text, func(t *testing.T) {
+			e, err := Parse(text)
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+				return
+			}
+			if got := e.True(scope); got != want {
+				t.Errorf("%s is %t", text, got)
+			}
+		})
 	}
 }
 
@@ -52,11 +54,13 @@ func TestErrors(t *testing.T) {
 		"$A =~ /x/y": "", "$A =~ /x(/": "RE2", "$A =~ /a/": "two characters", "'a": "closing quote", "\"a\nb\"": "closing quote", "$": "name", "%A%": "not part",
 		strings.Repeat("!", 99) + "$A": "more than 99", "$[[ matrix.A ]]": "inputs.name",
 	} {
-		_, err := Parse(text)
-		var syntax *SyntaxError
-		if !errors.As(err, &syntax) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", text, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			_, err := Parse(text)
+			var syntax *SyntaxError
+			if !errors.As(err, &syntax) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: %v, want %q", text, err, want)
+			}
+		})
 	}
 }
 

@@ -21,9 +21,11 @@ func TestMatch(t *testing.T) {
 		{"Dockerfile", "Dockerfile", true}, {"./a", "a", false}, {"a/", "a", false}, {"[]-a]", "x", false},
 	}
 	for _, c := range tests {
-		if got := Compile(c.pattern).Match(c.path); got != c.want {
-			t.Errorf("%q matches %q: %t", c.pattern, c.path, got)
-		}
+		t.Run(c.pattern, func(t *testing.T) {
+			if got := Compile(c.pattern).Match(c.path); got != c.want {
+				t.Errorf("%q matches %q: %t", c.pattern, c.path, got)
+			}
+		})
 	}
 }
 

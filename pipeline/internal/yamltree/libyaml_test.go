@@ -39,11 +39,13 @@ func TestLibyaml(t *testing.T) {
 		"a: {'b?': '?c', d: e?f}": `{:a=>{:b?=>"?c", :d=>"e?f"}}`,
 		`a: "\/\e\x41\u263a\_"`:   `{:a=>"/\x1bA☺\u00a0"}`,
 	} {
-		documents, err := Parse("f.yml", []byte(text))
-		if err != nil {
-			t.Errorf("%.40q: %v", text, err)
-		} else if got := documents[0].RubyText(); got != want {
-			t.Errorf("%.40q\ngot  %s\nwant %s", text, got, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			documents, err := Parse("f.yml", []byte(text))
+			if err != nil {
+				t.Errorf("%.40q: %v", text, err)
+			} else if got := documents[0].RubyText(); got != want {
+				t.Errorf("%.40q\ngot  %s\nwant %s", text, got, want)
+			}
+		})
 	}
 }

@@ -25,10 +25,12 @@ func TestScalars(t *testing.T) {
 		{"99999999999999999999", Int, "99999999999999999999"}, {"2026-13-01", String, "2026-13-01"}, {"2026-1-1x", String, "2026-1-1x"},
 	}
 	for _, c := range tests {
-		kind, text, err := resolve(c.text)
-		if err != nil || kind != c.kind || text != c.want {
-			t.Errorf("%q: %s %q, %v; want %s %q", c.text, kind, text, err, c.kind, c.want)
-		}
+		t.Run(c.text, func(t *testing.T) {
+			kind, text, err := resolve(c.text)
+			if err != nil || kind != c.kind || text != c.want {
+				t.Errorf("%q: %s %q, %v; want %s %q", c.text, kind, text, err, c.kind, c.want)
+			}
+		})
 	}
 	for _, date := range []string{"2026-02-30", "2026-00-01", "2026-01-31", "2026-1-3", "2026-01-31 10:00:00", "2026-01-31T10:00:00.5+02:00", "2026-01-31T10:00:00Z"} {
 		if _, _, err := resolve(date); err == nil {
@@ -44,12 +46,14 @@ func TestTags(t *testing.T) {
 		`!!binary aGVsbG8=`: `"hello"`, `!!binary "aGVs bG8"`: `"hello"`, `!!binary x`: `""`, `!foo "0x1F"`: "31", `! "1.5"`: "1.5", `!ruby/symbol a`: `"a"`,
 		`!!seq [1]`: "[1]", `!foo {a: 1}`: "{:a=>1}", `!str 2026-01-01`: `"2026-01-01"`, `!!int ":a"`: `"a"`,
 	} {
-		documents, err := Parse("f.yml", []byte("k: "+text))
-		if err != nil {
-			t.Errorf("%s: %v", text, err)
-		} else if got := documents[0].Get("k").RubyText(); documents[0].Get("k").Kind == String && strconv.Quote(got) != want || documents[0].Get("k").Kind != String && !documents[0].Get("k").IsNull() && got != want {
-			t.Errorf("%s: got %s, want %s", text, got, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			documents, err := Parse("f.yml", []byte("k: "+text))
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+			} else if got := documents[0].Get("k").RubyText(); documents[0].Get("k").Kind == String && strconv.Quote(got) != want || documents[0].Get("k").Kind != String && !documents[0].Get("k").IsNull() && got != want {
+				t.Errorf("%s: got %s, want %s", text, got, want)
+			}
+		})
 	}
 	for _, text := range []string{"!!set {a, b}", "!omap {a: 1}", "!!str {a: 1}", "!!float x", "!!float ~", "!float yes", "!ruby/object:Object {}", "!ruby/regexp /a/", "!str:Foo a", `!foo "2026-01-01"`} {
 		if _, err := Parse("f.yml", []byte("k: "+text)); err == nil {
@@ -109,11 +113,13 @@ func TestPositions(t *testing.T) {
 	}
 	for text, line := range map[string]int{"a: [1, 2\n": 1, "a: 1\n---\nb: 1\nc: [\n": 4, "a: *b": 1, "a:\n  b: 2026-01-01": 2, "text": 1,
 		"a:\n  b: {c:}": 2, "a: [b:, c]": 1, "a: [b? : ?c]": 1} {
-		_, err := Parse("f.yml", []byte(text))
-		var syntax *SyntaxError
-		if !errors.As(err, &syntax) || syntax.Position.Line < line || syntax.Position.Line > line+1 {
-			t.Errorf("%q: %v, want line %d", text, err, line)
-		}
+		t.Run(text, func(t *testing.T) {
+			_, err := Parse("f.yml", []byte(text))
+			var syntax *SyntaxError
+			if !errors.As(err, &syntax) || syntax.Position.Line < line || syntax.Position.Line > line+1 {
+				t.Errorf("%q: %v, want line %d", text, err, line)
+			}
+		})
 	}
 }
 

@@ -93,9 +93,11 @@ func TestFind(t *testing.T) {
 		{"alias", grype, findings.Finding{Rule: "GHSA-1", Identifiers: cve}, true},
 		{"other scanner", gosec, findings.Finding{Rule: "GHSA-1", Identifiers: cve}, false},
 	} {
-		if got := Find(risks, test.tool, &test.finding) != nil; got != test.want {
-			t.Errorf("%s: %v", test.name, got)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			if got := Find(risks, test.tool, &test.finding) != nil; got != test.want {
+				t.Errorf("%s: %v", test.name, got)
+			}
+		})
 	}
 }
 
@@ -103,13 +105,15 @@ func TestExpired(t *testing.T) {
 	t.Parallel()
 	r := Risk{Expires: time.Date(2026, 6, 15, 0, 0, 0, 0, time.UTC)}
 	for clock, want := range map[string]bool{"2026-06-15T00:00:00Z": false, "2026-06-15T23:59:59Z": false, "2026-06-16T00:00:00Z": true} {
-		now, err := time.Parse(time.RFC3339, clock)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Expired(now) != want {
-			t.Errorf("%s: expired %v", clock, !want)
-		}
+		t.Run(clock, func(t *testing.T) {
+			now, err := time.Parse(time.RFC3339, clock)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Expired(now) != want {
+				t.Errorf("%s: expired %v", clock, !want)
+			}
+		})
 	}
 }
 

@@ -209,14 +209,16 @@ func TestLinterSeverities(t *testing.T) {
 		{"godot", "no period", "error", "godot", "high"},
 		{"govet", "x", "info", "govet", "info"},
 	} {
-		text := fmt.Sprintf(`{"Issues":[{"FromLinter":%q,"Text":%q,"Severity":%q,"Pos":{"Filename":"a.go","Line":1}}],"Report":{}}`, test.linter, test.text, test.severity)
-		r, err := Read("golangci", strings.NewReader(text), Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f := r.Findings[0]; f.Rule != test.wantRule || f.Severity.String() != test.want {
-			t.Errorf("%s %q: %s %s, want %s %s", test.linter, test.text, f.Rule, f.Severity, test.wantRule, test.want)
-		}
+		t.Run(test.linter, func(t *testing.T) {
+			text := fmt.Sprintf(`{"Issues":[{"FromLinter":%q,"Text":%q,"Severity":%q,"Pos":{"Filename":"a.go","Line":1}}],"Report":{}}`, test.linter, test.text, test.severity)
+			r, err := Read("golangci", strings.NewReader(text), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := r.Findings[0]; f.Rule != test.wantRule || f.Severity.String() != test.want {
+				t.Errorf("%s %q: %s %s, want %s %s", test.linter, test.text, f.Rule, f.Severity, test.wantRule, test.want)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -127,10 +128,12 @@ func TestIncompleteAndStale(t *testing.T) {
 	}
 	// The fixture's database is of 2026-01-02.
 	for days, stale := range map[int]int{0: 0, 7: 1, 365: 0} {
-		v := Decide([]*findings.Report{report(t, "govulncheck/green.json")}, Policy{Now: now, MaxDatabaseAge: time.Duration(days) * 24 * time.Hour})
-		if len(v.Stale) != stale {
-			t.Errorf("%d days: %v", days, v.Stale)
-		}
+		t.Run(fmt.Sprint(days), func(t *testing.T) {
+			v := Decide([]*findings.Report{report(t, "govulncheck/green.json")}, Policy{Now: now, MaxDatabaseAge: time.Duration(days) * 24 * time.Hour})
+			if len(v.Stale) != stale {
+				t.Errorf("%d days: %v", days, v.Stale)
+			}
+		})
 	}
 }
 
