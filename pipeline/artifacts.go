@@ -78,7 +78,7 @@ func (c *checker) artifacts(p *keyPath, n *node) *Artifacts {
 	return a
 }
 
-// storedKeys gives the keys of a mapping that are not null.
+// storedKeys returns the keys of a mapping that are not null.
 func storedKeys(n *node) map[string]any {
 	m := make(map[string]any, len(n.Pairs))
 	for _, pair := range n.Pairs {
@@ -136,7 +136,7 @@ func (c *checker) coverageReport(p *keyPath, n *node) any {
 	return storedKeys(n)
 }
 
-// orElse gives the place to complain of: a value or, if it is missing, what should hold it.
+// orElse returns the place to complain of: a value or, if it is missing, what should hold it.
 func orElse(n, parent *node) *node {
 	if n == nil {
 		return parent

@@ -129,7 +129,7 @@ func (m *memo[K, V]) get(key K, compute func() V) V {
 	return computed
 }
 
-// find gives a value that was put there before.
+// find returns a value that was put there before.
 func (m *memo[K, V]) find(key K) (v V, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -68,7 +69,7 @@ func cut(message string) string {
 	return strings.ToValidUTF8(message[:maxMessage], "") + "..."
 }
 
-// mapping says whether n is a mapping, and complains if not.
+// mapping reports whether n is a mapping, and complains if not.
 func (c *checker) mapping(p *keyPath, n *node) bool {
 	if n.Is(yamltree.Mapping) {
 		return true
@@ -141,23 +142,12 @@ func (c *checker) allowedKeys(p *keyPath, n *node, allowed ...string) bool {
 		}
 		ok = false
 		hint := "allowed are " + strings.Join(allowed, ", ")
-		if similar := closest(pair.Key.Text, allowed); similar != "" {
+		if similar := spelling.Closest(pair.Key.Text, allowed); similar != "" {
 			hint = "did you mean " + similar + "?"
 		}
 		c.fail(p, pair.Key, hint, "unknown key %q", shorten(pair.Key.Text))
 	}
 	return ok
-}
-
-// closest finds the word that someone who wrote s probably meant; "" if none is near.
-func closest(s string, words []string) string {
-	best, found := 3, ""
-	for _, w := range words {
-		if d := distance(s, w, best); d < best && d < len(w) {
-			best, found = d, w
-		}
-	}
-	return found
 }
 
 // misspelt finds the first key of a hash that is close to one of the words and no keyword of a job itself.
@@ -166,35 +156,11 @@ func misspelt(n *node, words ...string) (key, word string) {
 		return "", ""
 	}
 	for _, pair := range n.Pairs {
-		if word := closest(pair.Key.Text, words); word != "" && !slices.Contains(jobKeys, pair.Key.Text) {
+		if word := spelling.Closest(pair.Key.Text, words); word != "" && !slices.Contains(jobKeys, pair.Key.Text) {
 			return pair.Key.Text, word
 		}
 	}
 	return "", ""
-}
-
-// distance is the number of letters to change, add or drop; at least limit for strings that differ more.
-func distance(a, b string, limit int) int {
-	if len(a) > 40 || len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost++
-			}
-			diagonal = row[j]
-			row[j] = min(cost, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // exclusive complains if more than one of the keys is there.
@@ -298,7 +264,7 @@ func isStrings(n *node) bool {
 
 func isStringOrStrings(n *node) bool { return n.Is(yamltree.String) || isStrings(n) }
 
-// stringList gives the strings of a string or a list of strings.
+// stringList returns the strings of a string or a list of strings.
 func stringList(n *node) []string {
 	switch {
 	case n.Is(yamltree.String):
@@ -309,7 +275,7 @@ func stringList(n *node) []string {
 	return nil
 }
 
-// isNestedList says whether n is a list of items that are right, or of such lists, down to a number of levels.
+// isNestedList reports whether n is a list of items that are right, or of such lists, down to a number of levels.
 func isNestedList(n *node, levels int, ok func(*node) bool) bool {
 	if !n.Is(yamltree.Sequence) || levels == 0 {
 		return false

@@ -20,10 +20,10 @@ type compiler struct {
 	// decisions are those of the rules of includes.
 	decisions []Include
 	reported  map[*node]bool
-	// eventful says that something else than a variable of the event has decided on what is included.
-	eventful bool
-	// expanded says that a block of the file that is being loaded has asked for a variable.
-	expanded bool
+	// dependsOnEvent reports that something else than a variable of the event has decided on what is included.
+	dependsOnEvent bool
+	// expanded reports that a block of the file that is being loaded has asked for a variable.
+	usesVariables bool
 	// incomplete reports that an include was skipped.
 	incomplete bool
 	// unavailable are the includes that were reported as unavailable: one error for one cause.
@@ -45,7 +45,7 @@ func (p *Project) compiler(ctx context.Context, event Event) *compiler {
 	}
 }
 
-// configuration gives the merged configuration, nil if there are errors.
+// configuration returns the merged configuration, nil if there are errors.
 func (c *compiler) configuration() *node {
 	if kept, ok := c.cache.merged.find(c.project.options.ConfigPath); ok && len(c.event.Inputs) == 0 {
 		c.includes, c.decisions = kept.includes, kept.decisions
@@ -60,7 +60,7 @@ func (c *compiler) configuration() *node {
 		return nil
 	}
 	tree := c.compile(&file{name: name, content: content, repository: own}, c.event.Inputs)
-	if tree != nil && len(c.event.Inputs) == 0 && !c.eventful && !c.scope.asked {
+	if tree != nil && len(c.event.Inputs) == 0 && !c.dependsOnEvent && !c.scope.usesVariables {
 		c.cache.merged.put(name, mergedResult{tree, c.includes, c.decisions, c.incomplete, c.noJobs, c.unorderedStages})
 	}
 	return tree
@@ -103,7 +103,7 @@ func (c *compiler) merge(tree *node, f *file) *node {
 			return nil
 		}
 	}
-	return injectEdgeStages(tree)
+	return injectPreAndPost(tree)
 }
 
 // maxConfiguration is how many values a configuration may have once it is merged.
@@ -124,7 +124,7 @@ type file struct {
 	component *node
 }
 
-// load gives the tree of a file with the inputs put in, nil if there are errors. A tree that depends on the file and its
+// load returns the tree of a file with the inputs put in, nil if there are errors. A tree that depends on the file and its
 // inputs only is kept for the next event.
 func (c *compiler) load(f *file, given *node) *node {
 	key := loadedKey{documentKey: newDocumentKey(f.name, f.content)}
@@ -135,11 +135,11 @@ func (c *compiler) load(f *file, given *node) *node {
 		return tree
 	}
 	before, included := len(c.errors), len(c.includes)
-	c.expanded = false
+	c.usesVariables = false
 	tree := c.interpolated(f, given)
 	// Inputs that no file holds are another node for each event: nobody would find the tree again.
 	fromFile := key.given == nil || key.given.Position.File != ""
-	if fromFile && f.component == nil && !c.expanded && len(c.errors) == before && len(c.includes) == included {
+	if fromFile && f.component == nil && !c.usesVariables && len(c.errors) == before && len(c.includes) == included {
 		c.cache.loaded.put(key, tree)
 	}
 	return tree
@@ -188,9 +188,9 @@ func splitHeader(documents []*node) (header, content *node) {
 	return nil, documents[0]
 }
 
-// expandable gives a variable to expand_vars.
+// expandable returns a variable to expand_vars.
 func (c *compiler) expandable(name string) (value string, masked, ok bool) {
-	c.expanded = true
+	c.usesVariables = true
 	v, ok := c.scope.lookup(name)
 	return v.Value, v.Masked, ok
 }

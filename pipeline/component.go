@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strconv"
 	"strings"
+
+	"golang.org/x/mod/semver"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -17,7 +18,7 @@ var (
 	errNoVersion  = errors.New("the project has no tag that is a version")
 )
 
-// repository gives a project at a ref. The project itself at the pipeline's commit, or at the branch or tag that the
+// repository returns a project at a ref. The project itself at the pipeline's commit, or at the branch or tag that the
 // pipeline is for, is what is here; a fork and a renamed clone thus behave as on GitLab.
 func (p *Project) repository(ctx context.Context, project, ref string, event Event) (*repository, error) {
 	if strings.EqualFold(project, p.options.Path) {
@@ -116,7 +117,7 @@ func (c *compiler) openComponent(n *node) *file {
 
 func (c *compiler) sha(r *repository) string {
 	if r.sha == "" {
-		c.eventful = true
+		c.dependsOnEvent = true
 		return c.event.sha()
 	}
 	return r.sha
@@ -140,7 +141,7 @@ func componentFacts(n *node, name, reference, version, sha string) *node {
 func (c *compiler) componentRef(project, version string) (ref, release string, err error) {
 	partial, isPartial := partialVersion(version)
 	if !isPartial {
-		if _, ok := parseVersion(version); ok {
+		if _, ok := releaseVersion(version); ok {
 			release = version
 		}
 		return version, release, nil
@@ -156,13 +157,13 @@ func (c *compiler) componentRef(project, version string) (ref, release string, e
 	if err != nil {
 		return "", "", err
 	}
-	var best semver
+	var best string
 	for _, tag := range tags {
-		v, ok := parseVersion(tag)
-		if !ok || v.pre != "" || !partial.covers(v) {
+		v, ok := releaseVersion(tag)
+		if !ok || semver.Prerelease(v) != "" || !strings.HasPrefix(v, partial) {
 			continue
 		}
-		if ref == "" || best.less(v) {
+		if ref == "" || semver.Compare(best, v) < 0 {
 			best, ref = v, tag
 		}
 	}
@@ -175,65 +176,22 @@ func (c *compiler) componentRef(project, version string) (ref, release string, e
 	return ref, ref, nil
 }
 
-// A partial is a version of which only the first numbers are given; none for ~latest.
-type partial []int
-
-func partialVersion(s string) (partial, bool) {
+// partialVersion returns what the versions that a partial one ("1", "1.2", "~latest") names begin with, and whether s is one.
+func partialVersion(s string) (prefix string, ok bool) {
 	if s == "~latest" {
-		return partial{}, true
+		return "v", true
 	}
-	parts := strings.Split(s, ".")
-	if len(parts) > 2 {
-		return nil, false
+	v := "v" + s
+	if !semver.IsValid(v) || strings.Count(s, ".") > 1 || strings.ContainsAny(s, "-+") {
+		return "", false
 	}
-	p := make(partial, len(parts))
-	for i, part := range parts {
-		n, err := strconv.Atoi(part)
-		if err != nil || n < 0 {
-			return nil, false
-		}
-		p[i] = n
-	}
-	return p, true
+	return v + ".", true
 }
 
-func (p partial) covers(v semver) bool {
-	for i, n := range p {
-		if v.numbers[i] != n {
-			return false
-		}
-	}
-	return true
-}
-
-// A semver is a version after https://semver.org, without the build.
-type semver struct {
-	numbers [3]int
-	pre     string
-}
-
-func parseVersion(s string) (v semver, ok bool) {
-	s, _, _ = strings.Cut(strings.TrimPrefix(s, "v"), "+")
-	s, v.pre, _ = strings.Cut(s, "-")
-	parts := strings.Split(s, ".")
-	if len(parts) != len(v.numbers) {
-		return v, false
-	}
-	for i, part := range parts {
-		n, err := strconv.Atoi(part)
-		if err != nil || n < 0 {
-			return v, false
-		}
-		v.numbers[i] = n
-	}
-	return v, true
-}
-
-func (v semver) less(w semver) bool {
-	for i := range v.numbers {
-		if v.numbers[i] != w.numbers[i] {
-			return v.numbers[i] < w.numbers[i]
-		}
-	}
-	return false
+// releaseVersion returns the version that a tag names, as package semver writes it, and whether it names one: three numbers, with
+// or without a leading v.
+func releaseVersion(tag string) (version string, ok bool) {
+	v := "v" + strings.TrimPrefix(tag, "v")
+	core, _, _ := strings.Cut(v, "+")
+	return v, semver.IsValid(v) && semver.Canonical(v) == core
 }

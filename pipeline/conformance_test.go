@@ -194,7 +194,7 @@ func variablesOf(m map[string]string) []pipeline.Variable {
 	return list
 }
 
-// verdict gives ours in the form of want.json, without where, which it gives by itself.
+// verdict returns ours in the form of want.json, without where, which it gives by itself.
 func (c *conformanceCase) verdict(t *testing.T) (verdict any, where string) {
 	t.Helper()
 	project, event := c.load(t)

@@ -97,7 +97,7 @@ func parseDuration(text string) (time.Duration, error) {
 	return inSeconds(sum), nil
 }
 
-// inSeconds gives a number of seconds, the longest duration for more than that.
+// inSeconds returns a number of seconds, the longest duration for more than that.
 func inSeconds(n float64) time.Duration {
 	if n >= math.MaxInt64/float64(time.Second) {
 		return math.MaxInt64

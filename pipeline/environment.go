@@ -157,7 +157,7 @@ func visibleVariables(variables []Variable, environment string, protectedRef boo
 	return out
 }
 
-// covers says whether an environment scope, in which * stands for any text, is one of an environment.
+// covers reports whether an environment scope, in which * stands for any text, is one of an environment.
 func covers(scope, environment string) bool {
 	if scope == "" || scope == "*" {
 		return true

@@ -17,7 +17,7 @@ type Error struct {
 	Hint    string `json:"hint,omitzero"`
 	// Missing says which kind of include is not here, although GitLab may have it; empty for other errors.
 	Missing MissingKind `json:"missing,omitzero"`
-	// Create says that the configuration as such is fine, but this event's pipeline cannot be created.
+	// Create reports that the configuration as such is fine, but this event's pipeline cannot be created.
 	Create bool `json:"create,omitzero"`
 }
 

@@ -72,7 +72,7 @@ func (e *evaluator) holds(r *rule, s *view) (bool, error) {
 	return true, nil
 }
 
-// modified gives the paths that the event changes; known is false where GitLab has no diff.
+// modified returns the paths that the event changes; known is false where GitLab has no diff.
 func (e *evaluator) modified() (paths []string, known bool) {
 	isPush := e.event.root() == Push && e.event.Tag == "" && !e.event.NewBranch
 	return e.event.Changed, isPush || e.event.isMergeRequest()
@@ -189,7 +189,7 @@ func (c *compiler) includeRules(entry *node, f *file) bool {
 		return false
 	}
 	for _, r := range rules {
-		c.eventful = c.eventful || r.changes != nil
+		c.dependsOnEvent = c.dependsOnEvent || r.changes != nil
 	}
 	e := c.evaluator(f.repository)
 	i, checks, err := e.match("include:rules", rules, c.scope)

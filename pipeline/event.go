@@ -25,14 +25,14 @@ type Event struct {
 	Branch string `json:"branch,omitzero"`
 	// Tag is the pipeline's tag; with it Branch is empty.
 	Tag string `json:"tag,omitzero"`
-	// NewBranch says that the push made the branch (CI_COMMIT_BEFORE_SHA is zero): there is no diff, and
+	// NewBranch reports that the push made the branch (CI_COMMIT_BEFORE_SHA is zero): there is no diff, and
 	// `rules:changes` is true.
 	NewBranch bool `json:"new_branch,omitzero"`
 	// Changed holds the paths that the push or the merge request changes, relative to the project's root.
 	Changed []string `json:"changed,omitzero"`
-	// CompareTo gives the paths that differ from a ref, for `rules:changes:compare_to`. Refs named here exist.
+	// CompareTo returns the paths that differ from a ref, for `rules:changes:compare_to`. Refs named here exist.
 	CompareTo map[string][]string `json:"compare_to,omitzero"`
-	// AnyRef says that the refs that CompareTo does not name exist, too, and differ by Changed: for events that are looked
+	// AnyRef reports that the refs that CompareTo does not name exist, too, and differ by Changed: for events that are looked
 	// at without the repository's refs.
 	AnyRef bool `json:"any_ref,omitzero"`
 	// MergeRequestInfo is set for the source merge_request_event.
@@ -68,7 +68,7 @@ type MergeRequestInfo struct {
 	Title        string   `json:"title,omitzero"`
 	Draft        bool     `json:"draft,omitzero"`
 	Labels       []string `json:"labels,omitzero"`
-	// Fork says that the source project is another one, whose path is SourceProject ("contributor/app" if empty).
+	// Fork reports that the source project is another one, whose path is SourceProject ("contributor/app" if empty).
 	Fork          bool   `json:"fork,omitzero"`
 	SourceProject string `json:"source_project,omitzero"`
 	// Kind is CI_MERGE_REQUEST_EVENT_TYPE: "detached" (if empty), "merged_result" or "merge_train".

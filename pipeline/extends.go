@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -44,7 +45,7 @@ func (c *compiler) extend(tree *node) *node {
 	return yamltree.NewMapping(pairs, tree.Position)
 }
 
-// alreadyFailed says whether a place was complained of before: a broken template breaks all who extend it.
+// alreadyFailed reports whether a place was complained of before: a broken template breaks all who extend it.
 func (c *compiler) alreadyFailed(n *node) bool {
 	if c.reported[n] {
 		return true
@@ -75,7 +76,7 @@ type extendsError struct {
 	message, hint string
 }
 
-// extend gives an entry with its templates merged; ancestors are the entries that extend it, from the outermost.
+// extend returns an entry with its templates merged; ancestors are the entries that extend it, from the outermost.
 func (e *extender) extend(name string, ancestors []string) (value *node, height int, wrong *extendsError) {
 	value = e.entries[name]
 	if !isExtended(value) {
@@ -120,13 +121,13 @@ func (e *extender) extend(name string, ancestors []string) (value *node, height 
 }
 
 func (e *extender) similar(name string) string {
-	if similar := closest(name, sortedKeys(e.entries)); similar != "" {
+	if similar := spelling.Closest(name, sortedKeys(e.entries)); similar != "" {
 		return "did you mean " + similar + "?"
 	}
 	return "define it, or include the file that does"
 }
 
-// parentNames gives the names in `extends`; what is no name gives one that no job can have.
+// parentNames returns the names in `extends`; what is no name gives one that no job can have.
 func parentNames(n *node) []string {
 	items := []*node{n}
 	switch n.Kind {

@@ -76,7 +76,7 @@ func (c *compiler) parseAhead(files []inclusion) {
 	})
 }
 
-// includeList gives the entries of an include, which may be a single one.
+// includeList returns the entries of an include, which may be a single one.
 func includeList(n *node) []*node {
 	if n.IsNull() {
 		return nil
@@ -134,7 +134,7 @@ func (c *compiler) includedFiles(entries *node, f *file, header bool) []inclusio
 	return files
 }
 
-// locations gives what an entry of an include stands for: nothing if its rules say so, several files for a wildcard or a
+// locations returns what an entry of an include stands for: nothing if its rules say so, several files for a wildcard or a
 // list, with variables expanded.
 func (c *compiler) locations(entry *node, f *file, header bool) []*node {
 	location := entry
@@ -297,7 +297,7 @@ func (c *compiler) openArtifact(location *node) *file {
 	return &file{name: job + ":" + artifact, content: content, repository: c.project.own}
 }
 
-// yamlPath gives the path of a location, without the leading slashes that mean the repository's root.
+// yamlPath returns the path of a location, without the leading slashes that mean the repository's root.
 func (c *compiler) yamlPath(n *node) (string, bool) {
 	if !n.Is(yamltree.String) {
 		c.fail(includePath, n, "put it in quotes", "a path should be a string, not %s", describe(n))
@@ -367,7 +367,7 @@ func (c *compiler) openProject(location *node) *file {
 
 // repository finds another project at a ref, or this one if it is meant.
 func (c *compiler) repository(n *node, project, ref string) *repository {
-	c.eventful = true
+	c.dependsOnEvent = true
 	r, err := c.project.repository(c.ctx, project, ref, c.event)
 	if err == nil {
 		return r

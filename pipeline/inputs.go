@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -56,7 +57,7 @@ func (c *compiler) unknownInputs(f *file, declared, given *node) {
 			continue
 		}
 		hint := ""
-		if similar := closest(name, names); similar != "" {
+		if similar := spelling.Closest(name, names); similar != "" {
 			hint = "did you mean " + similar + "?"
 		} else if len(names) > 0 {
 			hint = "it has " + strings.Join(names, ", ")
@@ -143,7 +144,7 @@ func (in declaredInput) value() *node {
 	return v
 }
 
-// matchingRule gives the rule of `spec:inputs:rules` that applies, nil if none does.
+// matchingRule returns the rule of `spec:inputs:rules` that applies, nil if none does.
 func (in declaredInput) matchingRule() *node {
 	for _, rule := range in.spec.Get("rules").Flatten() {
 		condition := rule.Get("if")

@@ -248,7 +248,7 @@ func (c *checker) common(p *keyPath, n *node, j *jobSpec, defaults *inheritable,
 		j.environment = c.environment(p.child("environment"), v)
 	}
 	j.read(c, p, "interruptible", n.Get("interruptible"))
-	j.take(defaults, inheritedByBridge, j.inherit.defaults.takes)
+	j.take(defaults, inheritedByBridge, j.inherit.defaults.allows)
 	j.resourceGroup = n.Get("resource_group").RubyText()
 	j.ignored = j.when == Manual
 	if v := n.Get("allow_failure"); v.Is(yamltree.Bool) {
@@ -276,7 +276,7 @@ func (c *checker) jobParts(p *keyPath, n *node, j *jobSpec, defaults *inheritabl
 	for _, key := range []string{"after_script", "hooks", "cache", "image", "services", "timeout", "retry", "tags", "artifacts", "id_tokens", "identity"} {
 		j.read(c, p, key, n.Get(key))
 	}
-	j.take(defaults, inheritedByJob, j.inherit.defaults.takes)
+	j.take(defaults, inheritedByJob, j.inherit.defaults.allows)
 	if v := n.Get("needs"); !v.IsNull() {
 		c.needs(p.child("needs"), v, jobNeeds)
 	}
@@ -310,7 +310,7 @@ func (c *checker) jobParts(p *keyPath, n *node, j *jobSpec, defaults *inheritabl
 	j.publishPages(n)
 }
 
-// isPages says whether a job makes a Pages site: because it says so, or by its name.
+// isPages reports whether a job makes a Pages site: because it says so, or by its name.
 func isPages(name string, pages *node) bool {
 	return !pages.IsBlank() || name == "pages" && !pages.Is(yamltree.Bool)
 }

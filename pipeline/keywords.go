@@ -33,7 +33,7 @@ func (c *checker) boolean(p *keyPath, n *node) *bool {
 	return &b
 }
 
-// coverage gives the pattern without its slashes.
+// coverage returns the pattern without its slashes.
 func (c *checker) coverage(p *keyPath, n *node) string {
 	const form = "write /pattern/ in RE2 syntax"
 	if !isString(n) {
@@ -107,17 +107,17 @@ func (c *checker) autoCancel(p *keyPath, n *node) *AutoCancel {
 
 // An inheritance is the keyword `inherit`: what a job takes of the defaults and of the global variables.
 type inheritance struct {
-	defaults, variables taking
+	defaults, variables inheritFilter
 }
 
-// A taking is all, nothing, or what is named.
-type taking struct {
+// An inheritFilter is all, nothing, or what is named.
+type inheritFilter struct {
 	nothing bool
 	names   []string
 	named   bool
 }
 
-func (t taking) takes(name string) bool {
+func (t inheritFilter) allows(name string) bool {
 	if t.named {
 		return slices.Contains(t.names, name)
 	}
@@ -130,17 +130,17 @@ func (c *checker) inherit(p *keyPath, n *node) inheritance {
 		return i
 	}
 	c.allowedKeys(p, n, "default", "variables")
-	i.defaults = c.taking(p.child("default"), n.Get("default"), defaultKeys)
-	i.variables = c.taking(p.child("variables"), n.Get("variables"), nil)
+	i.defaults = c.inheritFilter(p.child("default"), n.Get("default"), defaultKeys)
+	i.variables = c.inheritFilter(p.child("variables"), n.Get("variables"), nil)
 	return i
 }
 
-func (c *checker) taking(p *keyPath, n *node, allowed []string) taking {
+func (c *checker) inheritFilter(p *keyPath, n *node, allowed []string) inheritFilter {
 	switch {
 	case n.IsNull():
-		return taking{}
+		return inheritFilter{}
 	case n.Kind == yamltree.Bool:
-		return taking{nothing: !n.True()}
+		return inheritFilter{nothing: !n.True()}
 	case isStrings(n):
 		names := n.Strings()
 		for _, name := range names {
@@ -148,8 +148,8 @@ func (c *checker) taking(p *keyPath, n *node, allowed []string) taking {
 				c.fail(p, n, "allowed are "+join(allowed), "%q is no default", name)
 			}
 		}
-		return taking{named: true, names: names}
+		return inheritFilter{named: true, names: names}
 	}
 	c.fail(p, n, "", "should be true, false or an array of names, not %s", describe(n))
-	return taking{}
+	return inheritFilter{}
 }

@@ -111,7 +111,7 @@ type instance struct {
 	total     int
 }
 
-// instances gives the jobs that `parallel` makes of one.
+// instances returns the jobs that `parallel` makes of one.
 func (p *parallel) instances(job string) []instance {
 	var list []instance
 	if p.number > 0 {
@@ -135,7 +135,7 @@ func (p *parallel) instances(job string) []instance {
 	return list
 }
 
-// combinations gives every choice of one value per axis; the last axis changes first.
+// combinations returns every choice of one value per axis; the last axis changes first.
 func combinations(axes []axis) [][]Variable {
 	out := [][]Variable{nil}
 	for _, a := range axes {

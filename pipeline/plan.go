@@ -119,7 +119,7 @@ type Job struct {
 // A Need is an edge of the graph: this job starts after Job.
 type Need struct {
 	Job string `json:"job,omitzero"`
-	// Artifacts says that the needed job's artifacts are fetched (GitLab's default).
+	// Artifacts reports that the needed job's artifacts are fetched (GitLab's default).
 	Artifacts bool `json:"artifacts,omitzero"`
 	Optional  bool `json:"optional,omitzero"`
 	// Project and Ref are set for needs across projects, which the runner leaves out; Pipeline, the number of a pipeline or a variable with
@@ -194,7 +194,7 @@ type Artifacts struct {
 	Stored map[string]any `json:"stored,omitzero"`
 }
 
-// ReportPaths gives the paths of a kind of report, whichever of its forms was written.
+// ReportPaths returns the paths of a kind of report, whichever of its forms was written.
 func (a *Artifacts) ReportPaths(kind string) []string {
 	if a == nil {
 		return nil

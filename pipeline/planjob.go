@@ -36,7 +36,7 @@ func (p *planner) job(d *decision) *Job {
 	return job
 }
 
-// all gives the needs of this pipeline, then those of others; not nil.
+// all returns the needs of this pipeline, then those of others; not nil.
 func (l needList) all() []Need {
 	needs := make([]Need, 0, len(l.jobs)+len(l.foreign))
 	for _, n := range l.jobs {

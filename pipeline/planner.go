@@ -153,7 +153,7 @@ func (p *planner) workflow(plan *Plan) bool {
 	return true
 }
 
-// mergeAutoCancel gives nil if nothing is said.
+// mergeAutoCancel returns nil if nothing is said.
 func mergeAutoCancel(base, over *AutoCancel) *AutoCancel {
 	var merged AutoCancel
 	for _, a := range []*AutoCancel{over, base} {
@@ -229,8 +229,8 @@ func (p *planner) validate(d *decision, kept map[string]bool) {
 		p.fail(&keyPath{key: "variables"}, nil, "", "%s has more than %d bytes when it is expanded", name, maxExpanded)
 		return
 	}
-	if circle := d.scope.cycle(); circle != nil {
-		p.fail(&keyPath{key: "variables"}, nil, "", "variables use each other: %s", join(circle))
+	if cycle := d.scope.cycle(); cycle != nil {
+		p.fail(&keyPath{key: "variables"}, nil, "", "variables use each other: %s", join(cycle))
 	}
 }
 
@@ -331,13 +331,13 @@ func (p *planner) when(d *decision) When {
 	return OnSuccess
 }
 
-func inheritVariables(root []Variable, t taking) []Variable {
+func inheritVariables(root []Variable, t inheritFilter) []Variable {
 	if !t.named && !t.nothing {
 		return root
 	}
 	var out []Variable
 	for _, v := range root {
-		if t.takes(v.Key) {
+		if t.allows(v.Key) {
 			out = append(out, v)
 		}
 	}

@@ -128,7 +128,7 @@ func (p *policy) specs(e *evaluator, s *view) []bool {
 func allHold(specs []bool) bool  { return !slices.Contains(specs, false) }
 func anyHolds(specs []bool) bool { return slices.Contains(specs, true) }
 
-// matchesRef says whether the pipeline is of a ref of `only:refs`: a keyword, a name or a pattern, for one project if it
+// matchesRef reports whether the pipeline is of a ref of `only:refs`: a keyword, a name or a pattern, for one project if it
 // ends in @group/project.
 func (e *evaluator) matchesRef(written string) bool {
 	ref, project, ofProject := strings.Cut(written, "@")

@@ -52,10 +52,10 @@ func (e Event) root() Source {
 
 func (e Event) isMergeRequest() bool { return e.root() == MergeRequest }
 
-// isBranch says whether the pipeline is one of a branch: not of a tag, not of a merge request.
+// isBranch reports whether the pipeline is one of a branch: not of a tag, not of a merge request.
 func (e Event) isBranch() bool { return e.Tag == "" && !e.isMergeRequest() }
 
-// predefined gives GitLab's predefined variables of a pipeline for an event
+// predefined returns GitLab's predefined variables of a pipeline for an event
 // (https://docs.gitlab.com/ci/variables/predefined_variables/), as far as they are known before a job runs.
 func predefined(o Options, e Event) *variableSet {
 	p := make(predefinedVariables, 0, 96)
@@ -257,7 +257,7 @@ func refPath(e Event, ref string) string {
 	return "refs/heads/" + ref
 }
 
-// splitCommitMessage gives the title and the description of a commit message. The description is the whole message where the
+// splitCommitMessage returns the title and the description of a commit message. The description is the whole message where the
 // title is long (100 characters or more), else what follows the first line: with the blank line, if there is one, but without
 // the last line break.
 func splitCommitMessage(message string) (title, description string) {
@@ -338,7 +338,7 @@ func Slug(name string) string {
 	return strings.Trim(slug[:min(63, len(slug))], "-")
 }
 
-// jobPredefined gives the predefined variables of one job.
+// jobPredefined returns the predefined variables of one job.
 func jobPredefined(j *Job) []Variable {
 	p := make(predefinedVariables, 0, 12)
 	p.add("CI_JOB_NAME", j.Name)

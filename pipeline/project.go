@@ -35,12 +35,12 @@ type Options struct {
 
 // A Resolver has the files of other projects. Implementations must be safe for concurrent use.
 type Resolver interface {
-	// Project gives the tree of a project at a ref (branch, tag, SHA; "" is its default branch) and the SHA of the commit.
+	// Project returns the tree of a project at a ref (branch, tag, SHA; "" is its default branch) and the SHA of the commit.
 	// The error satisfies errors.Is(err, fs.ErrNotExist) if the project or the ref is not there.
 	Project(ctx context.Context, path, ref string) (tree fs.FS, sha string, err error)
 	// Tags lists the project's tags, for the partial versions of components ("1", "1.2", "~latest").
 	Tags(ctx context.Context, path string) ([]string, error)
-	// Remote gives the body of a URL (`include:remote`), Template a file of GitLab's own templates (`include:template`).
+	// Remote returns the body of a URL (`include:remote`), Template a file of GitLab's own templates (`include:template`).
 	Remote(ctx context.Context, url string) ([]byte, error)
 	Template(ctx context.Context, name string) ([]byte, error)
 }
@@ -77,11 +77,11 @@ func Load(files fs.FS, options Options) (*Project, error) {
 	return &Project{options: options, own: &repository{files: files, path: options.Path}}, nil
 }
 
-// Written gives the text of one of the project's files and its YAML documents as they are written: what the compiled
+// Source returns the text of one of the project's files and its YAML documents as they are written: what the compiled
 // configuration no longer shows. Comments may be left out, as may the tags of plain values, which [yaml.Node.ShortTag]
 // gives. The nodes belong to the project; nobody may change them. The error says that there is no such file, or where it is
 // no YAML.
-func (p *Project) Written(name string) (text []byte, documents []*yaml.Node, err error) {
+func (p *Project) Source(name string) (text []byte, documents []*yaml.Node, err error) {
 	text, err = p.own.read(name)
 	if err != nil {
 		return nil, nil, err

@@ -28,7 +28,7 @@ func (c *countingFS) count(name string) int {
 	return c.opened[name]
 }
 
-// TestReadAhead reads what a configuration names, in a circle, too, and leaves nothing to read for the plan.
+// TestReadAhead reads what a configuration names, in a cycle, too, and leaves nothing to read for the plan.
 func TestReadAhead(t *testing.T) {
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	files := &countingFS{opened: map[string]int{}, FS: fstest.MapFS{

@@ -9,7 +9,7 @@ import (
 
 var releaseKeys = []string{"tag_name", "tag_message", "name", "description", "ref", "released_at", "milestones", "assets"}
 
-// isRef says whether a name can be that of a branch or tag: https://git-scm.com/docs/git-check-ref-format
+// isRef reports whether a name can be that of a branch or tag: https://git-scm.com/docs/git-check-ref-format
 func isRef(name string) bool {
 	if name == "" || name == "HEAD" || strings.HasPrefix(name, "refs/heads/") || strings.HasPrefix(name, "refs/remotes/") ||
 		strings.HasPrefix(name, "-") || strings.HasSuffix(name, ".") || strings.Contains(name, "..") || strings.Contains(name, "@{") {

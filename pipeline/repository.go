@@ -28,7 +28,7 @@ type readResult struct {
 	err     error
 }
 
-// read gives a file; fs.ErrNotExist also for what cannot be a path in a repository.
+// read returns a file; fs.ErrNotExist also for what cannot be a path in a repository.
 func (r *repository) read(name string) ([]byte, error) {
 	if !fs.ValidPath(name) {
 		return nil, fs.ErrNotExist
@@ -40,7 +40,7 @@ func (r *repository) read(name string) ([]byte, error) {
 	return result.content, result.err
 }
 
-// has says whether there is a file of exactly this path.
+// has reports whether there is a file of exactly this path.
 func (r *repository) has(name string) bool {
 	if !fs.ValidPath(name) {
 		return false
@@ -49,7 +49,7 @@ func (r *repository) has(name string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// hasFolder says whether there is a folder of exactly this path.
+// hasFolder reports whether there is a folder of exactly this path.
 func (r *repository) hasFolder(name string) bool {
 	if !fs.ValidPath(name) {
 		return false

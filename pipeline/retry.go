@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -55,7 +56,7 @@ func (c *checker) retry(p *keyPath, n *node) *Retry {
 }
 
 func (c *checker) similar(word string, words []string) string {
-	if similar := closest(word, words); similar != "" {
+	if similar := spelling.Closest(word, words); similar != "" {
 		return "did you mean " + similar + "?"
 	}
 	return "always is one"

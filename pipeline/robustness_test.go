@@ -13,7 +13,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// TestPathological gives the compiler files that grow, loop or nest without end: each is an error, soon, in little memory.
+// TestPathological returns the compiler files that grow, loop or nest without end: each is an error, soon, in little memory.
 func TestPathological(t *testing.T) {
 	const job = "unit: {script: [x]}\n"
 	tests := map[string]struct {
@@ -35,13 +35,13 @@ func TestPathological(t *testing.T) {
 		"many matrices":     {main: manyMatrices(2000), where: "jobs"},
 		"reference bomb":    {main: referenceBomb(40) + job, where: "reference"},
 		"reference chain":   {main: referenceChain(5000) + job, where: "reference"},
-		"reference circle":  {main: ".a: {x: !reference [.b, x]}\n.b: {x: !reference [.a, x]}\n" + job, where: "reference"},
+		"reference cycle":   {main: ".a: {x: !reference [.b, x]}\n.b: {x: !reference [.a, x]}\n" + job, where: "reference"},
 		"extends fan":       {main: extendsFan(200), where: ""},
 		"extends copies":    {main: extendsCopies(3000, 3000), where: "extends"},
-		"extends circle":    {main: ".a: {extends: .b}\n.b: {extends: .a}\nunit: {extends: .a, script: [x]}", where: "jobs:.a:extends"},
+		"extends cycle":     {main: ".a: {extends: .b}\n.b: {extends: .a}\nunit: {extends: .a, script: [x]}", where: "jobs:.a:extends"},
 		"needs chain":       {main: needsChain(5000), where: ""},
 		"variable bomb":     {main: variableBomb(60) + "unit: {script: [x], environment: {name: $V0}}", where: "variables"},
-		"variable circle":   {main: "variables: {A: $B, B: $C, C: $A}\n" + job, where: "variables"},
+		"variable cycle":    {main: "variables: {A: $B, B: $C, C: $A}\n" + job, where: "variables"},
 		"interpolation":     {main: "include: [{local: a.yml, inputs: {a: \"" + strings.Repeat("x", 100_000) + "\"}}]\n" + job, files: map[string]string{"a.yml": "spec: {inputs: {a: {}}}\n---\nb: {script: [\"" + strings.Repeat("$[[ inputs.a ]]", 10_000) + "\"]}"}, where: "interpolation"},
 		"open blocks":       {main: "include: [{local: a.yml}]\n" + job, files: map[string]string{"a.yml": "spec: {inputs: {a: {default: x}}}\n---\nb: {script: [\"" + strings.Repeat("$[[ a", 150_000) + "\\n]]\"]}"}, where: "interpolation"},
 		"lines of blocks":   {main: "include: [{local: a.yml}]\n" + job, files: map[string]string{"a.yml": "spec: {inputs: {a: {default: x}}}\n---\nb: {script: [\"" + strings.Repeat("$[[ a", 150_000) + "\\nx ]]\"]}"}},

@@ -46,7 +46,7 @@ type exists struct {
 type ruleKind struct {
 	when []string
 	keys []string
-	// manyPaths says that a plain list of `exists` has no limit.
+	// manyPaths reports that a plain list of `exists` has no limit.
 	manyPaths bool
 }
 

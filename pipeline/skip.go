@@ -5,7 +5,7 @@ import "gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 // skipPattern is what a commit message says to have no pipeline: https://docs.gitlab.com/ci/pipelines/#skip-a-pipeline
 var skipPattern = lazyregexp.New(`(?i)\[(?:ci[ _-]skip|skip[ _-]ci)\]`)
 
-// skipMark gives the mark in the commit message of a push or a merge request, which are skipped by it; "" if there is none.
+// skipMark returns the mark in the commit message of a push or a merge request, which are skipped by it; "" if there is none.
 // Pipelines that somebody or something asked for run all the same.
 func (e Event) skipMark() string {
 	if e.Source != Push && e.Source != MergeRequest {

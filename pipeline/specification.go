@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -49,7 +50,7 @@ func (c *checker) specification(tree *node) *specification {
 	}
 	s.jobs = c.expandParallel(s.jobs)
 	if len(c.errors) == before {
-		c.validateEdges(s)
+		c.validateDependencies(s)
 	}
 	if len(c.errors) > before {
 		return nil
@@ -114,7 +115,7 @@ func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *inheritable, 
 		switch kindOf(name, pair.Value) {
 		case noJob:
 			hint := "add script, or trigger"
-			if similar := closest(name, rootKeys); similar != "" {
+			if similar := spelling.Closest(name, rootKeys); similar != "" {
 				hint = "did you mean " + similar + "? Else " + hint
 			} else if typo, meant := misspelt(pair.Value, "script", "trigger"); typo != "" {
 				hint = "did you mean " + meant + " instead of " + typo + "?"

@@ -11,8 +11,8 @@ const (
 
 var defaultStages = []string{"build", "test", "deploy"}
 
-// injectEdgeStages puts .pre first and .post last, wherever a configuration lists them. An empty list stays empty.
-func injectEdgeStages(tree *node) *node {
+// injectPreAndPost puts .pre first and .post last, wherever a configuration lists them. An empty list stays empty.
+func injectPreAndPost(tree *node) *node {
 	stages := tree.Get("stages")
 	if !stages.IsNull() && (!stages.Is(yamltree.Sequence) || len(stages.Items) == 0) {
 		return tree
@@ -35,7 +35,7 @@ func injectEdgeStages(tree *node) *node {
 	return yamltree.With(tree, "stages", yamltree.NewSequence(list, where))
 }
 
-// stages gives the names of the stages in their order, each once.
+// stages returns the names of the stages in their order, each once.
 func (c *checker) stages(p *keyPath, n *node) []string {
 	if !isNestedList(n, maxNesting, isString) {
 		c.fail(p, firstWrong(n), "", "should be an array of names, not %s", describeItems(n))

@@ -193,7 +193,7 @@ func lines(content []byte) []string {
 	return strings.Split(strings.ReplaceAll(string(content), "\r\n", "\n"), "\n")
 }
 
-// line gives a line by its number, "" if there is none.
+// line returns a line by its number, "" if there is none.
 func line(content []byte, number int) string {
 	all := lines(content)
 	if number < 1 || number > len(all) {

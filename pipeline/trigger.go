@@ -69,7 +69,7 @@ func (c *checker) forward(p *keyPath, n *node) map[string]bool {
 	return forward
 }
 
-// includeEntries gives the entries of the include of a child pipeline.
+// includeEntries returns the entries of the include of a child pipeline.
 func includeEntries(n *node) []*node {
 	if n.IsNull() {
 		return nil

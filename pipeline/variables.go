@@ -55,7 +55,7 @@ func (s *variableSet) set(v Variable) {
 	s.list = append(s.list, v)
 }
 
-// find gives the place of a variable, -1 if it is not there.
+// find returns the place of a variable, -1 if it is not there.
 func (s *variableSet) find(name string) int {
 	if s.index != nil {
 		if i, ok := s.index[name]; ok {
@@ -91,14 +91,14 @@ type scope struct {
 	visiting map[string]bool
 	// tooBig names a variable that grows beyond all bounds when it is expanded.
 	tooBig string
-	// asked says that somebody has looked for a variable.
-	asked bool
+	// asked reports that somebody has looked for a variable.
+	usesVariables bool
 }
 
 func newScope(layers ...*variableSet) *scope { return &scope{layers: layers} }
 
 func (s *scope) lookup(name string) (Variable, bool) {
-	s.asked = true
+	s.usesVariables = true
 	for i := len(s.layers) - 1; i >= 0; i-- {
 		if v, ok := s.layers[i].get(name); ok {
 			return v, true
@@ -107,13 +107,13 @@ func (s *scope) lookup(name string) (Variable, bool) {
 	return Variable{}, false
 }
 
-// value gives a variable as it is written, which is what conditions compare.
+// value returns a variable as it is written, which is what conditions compare.
 func (s *scope) value(name string) (string, bool) {
 	v, ok := s.lookup(name)
 	return v.Value, ok
 }
 
-// expandedValue gives a variable with the variables in it expanded, those that are not set to nothing.
+// expandedValue returns a variable with the variables in it expanded, those that are not set to nothing.
 func (s *scope) expandedValue(name string) (string, bool) {
 	var room [8]Variable
 	definitions := s.definitions(name, room[:0])
@@ -145,7 +145,7 @@ func (s *scope) expandedValue(name string) (string, bool) {
 
 // definitions adds to found what the layers say of a variable, the strongest last.
 func (s *scope) definitions(name string, found []Variable) []Variable {
-	s.asked = true
+	s.usesVariables = true
 	for _, layer := range s.layers {
 		if v, ok := layer.get(name); ok {
 			found = append(found, v)
@@ -154,8 +154,8 @@ func (s *scope) definitions(name string, found []Variable) []Variable {
 	return found
 }
 
-// resolve gives the value that the definitions of one variable come to. The strongest wins, but GitLab puts a definition that
-// uses its own name behind the others, and the name in it stands for the strongest of these. Two such make a circle.
+// resolve returns the value that the definitions of one variable come to. The strongest wins, but GitLab puts a definition that
+// uses its own name behind the others, and the name in it stands for the strongest of these. Two such make a cycle.
 func (s *scope) resolve(definitions []Variable) string {
 	strongest := len(definitions) - 1
 	i := slices.IndexFunc(definitions, func(v Variable) bool {
@@ -170,7 +170,7 @@ func (s *scope) resolve(definitions []Variable) string {
 	return s.expand(definitions[i], s.expand(definitions[strongest], ""))
 }
 
-// expand gives the value of a variable in which its own name stands for own.
+// expand returns the value of a variable in which its own name stands for own.
 func (s *scope) expand(v Variable, own string) string {
 	if v.Raw {
 		return v.Value
@@ -183,7 +183,7 @@ func (s *scope) expand(v Variable, own string) string {
 	})
 }
 
-// cycle finds variables that use each other in a circle, which GitLab refuses; one that uses itself is fine. A variable
+// cycle finds variables that use each other in a cycle, which GitLab refuses; one that uses itself is fine. A variable
 // that another layer beats counts as well.
 func (s *scope) cycle() []string {
 	var users []Variable
@@ -199,7 +199,7 @@ func (s *scope) cycle() []string {
 	if len(users) < 2 {
 		return nil
 	}
-	circle := findCircle(indices(len(users)), func(i int) []int {
+	cycle := findCycle(indices(len(users)), func(i int) []int {
 		var next []int
 		for _, name := range usedVariables(users[i].Value) {
 			for _, k := range named[name] {
@@ -211,7 +211,7 @@ func (s *scope) cycle() []string {
 		return next
 	})
 	var names []string
-	for _, i := range circle {
+	for _, i := range cycle {
 		names = append(names, users[i].Key)
 	}
 	return names

@@ -14,7 +14,7 @@ import (
 
 // These verdicts follow from GitLab's code and documentation; the conformance cases have those of GitLab itself.
 
-// verdictOn gives the key path of the first error, "none: <reason>" where there is no pipeline, else the jobs as JSON.
+// verdictOn returns the key path of the first error, "none: <reason>" where there is no pipeline, else the jobs as JSON.
 func verdictOn(t *testing.T, event pipeline.Event, files map[string]string) string {
 	t.Helper()
 	plan, err := load(t, pipeline.Options{}, files).Plan(t.Context(), event)
@@ -50,7 +50,7 @@ func TestVerdictsOnRules(t *testing.T) {
 		"tags do not see the variables of the rule": {main,
 			`unit: {script: [x], variables: {B: job}, tags: ["$A-$B"], rules: [{if: $CI, variables: {A: one, B: rule}}]}`,
 			`[{"name":"unit","script":["x"],"stage":"test","tags":["$A-job"],"variables":{"A":"one","B":"rule"}}]`},
-		"a circle through the variables of a rule is no error": {main,
+		"a cycle through the variables of a rule is no error": {main,
 			`unit: {script: [x], variables: {A: $B}, rules: [{if: $CI, variables: {B: $A}}]}`,
 			`[{"name":"unit","script":["x"],"stage":"test","variables":{"A":"$B","B":"$A"}}]`},
 		"a name that is too long with its variables": {main,
@@ -87,7 +87,7 @@ func TestVerdictsOnRules(t *testing.T) {
 	}
 }
 
-// onePush gives the verdict on a push to main of a configuration in one file.
+// onePush returns the verdict on a push to main of a configuration in one file.
 func onePush(t *testing.T, config string) string {
 	t.Helper()
 	return verdictOn(t, pipeline.Event{Source: pipeline.Push, Branch: "main"}, map[string]string{".gitlab-ci.yml": config})

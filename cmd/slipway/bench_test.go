@@ -7,7 +7,7 @@ import (
 )
 
 // BenchmarkProcess runs the command as people do, on this repository's own pipeline: from the start of the process, files
-// read anew, git asked.
+// read again, git asked.
 func BenchmarkProcess(b *testing.B) {
 	command := filepath.Join(b.TempDir(), "slipway")
 	if out, err := exec.CommandContext(b.Context(), "go", "build", "-o", command, ".").CombinedOutput(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
 	"gitlab.com/slipway-ci/slipway/pipeline/gitevent"
 )
 
@@ -181,7 +182,7 @@ func commandNames() []string {
 
 // unknownCommand is the error about the name of a command, with the name that was probably meant.
 func unknownCommand(name string) error {
-	if near := nearest(name, commandNames()); near != "" {
+	if near := spelling.Closest(name, commandNames()); near != "" {
 		return fmt.Errorf("no command %q; did you mean %q?", name, near)
 	}
 	return fmt.Errorf("no command %q; `slipway --help` lists them", name)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/gitevent"
 )
@@ -125,7 +126,7 @@ func unknownEvent(name string) error {
 	for _, event := range pipeline.StandardEvents() {
 		names = append(names, event.Name)
 	}
-	if near := nearest(name, names); near != "" {
+	if near := spelling.Closest(name, names); near != "" {
 		return fmt.Errorf("no event %q; did you mean %q?", name, near)
 	}
 	return fmt.Errorf("no event %q; `slipway events` lists the names", name)

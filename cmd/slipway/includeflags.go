@@ -57,7 +57,7 @@ func (f *includeFlags) warn(message string) {
 	}
 }
 
-// skipping gives the function that leaves out what is not to be had, naming each once; nil without the flag.
+// skipping returns the function that leaves out what is unavailable, naming each once; nil without the flag.
 func (f *includeFlags) skipping() func(*pipeline.Error) bool {
 	if !f.skip {
 		return nil

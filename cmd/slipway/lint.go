@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
 
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/lint"
 )
@@ -147,7 +148,7 @@ func withNearestRule(err *lint.UnknownRuleError) error {
 	for _, rule := range lint.Rules() {
 		ids = append(ids, rule.ID)
 	}
-	if near := nearest(err.ID, ids); near != "" {
+	if near := spelling.Closest(err.ID, ids); near != "" {
 		return fmt.Errorf("%w; did you mean %q?", err, near)
 	}
 	return fmt.Errorf("%w; `slipway lint --list-rules` lists the rules", err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner"
 )
 
@@ -105,7 +106,7 @@ func (l logPrinter) jobs(past runner.Past) ([]runner.JobState, error) {
 			for _, job := range past.Jobs {
 				all = append(all, job.Name)
 			}
-			if near := nearest(name, all); near != "" {
+			if near := spelling.Closest(name, all); near != "" {
 				return nil, fmt.Errorf("run %d has no job %q; did you mean %q?", past.Run, name, near)
 			}
 			return nil, fmt.Errorf("run %d has no job %q", past.Run, name)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
 )
 
 func main() {
@@ -139,7 +141,7 @@ func newRoot(wanted string) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
-			if near := nearest(name, flagNames(cmd)); near != "" {
+			if near := spelling.Closest(name, flagNames(cmd)); near != "" {
 				return fmt.Errorf("%w; did you mean --%s?", err, near)
 			}
 		}

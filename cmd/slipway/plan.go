@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
@@ -101,7 +102,7 @@ func writeWhy(w io.Writer, plan *pipeline.Plan, jobs []string, job string) error
 	if len(names) == 0 {
 		return fmt.Errorf("no job %q in the configuration; and there is no pipeline for this event", job)
 	}
-	if near := nearest(job, names); near != "" {
+	if near := spelling.Closest(job, names); near != "" {
 		return fmt.Errorf("no job %q; did you mean %q?", job, near)
 	}
 	return fmt.Errorf("no job %q; there are %s", job, strings.Join(names, ", "))

@@ -118,7 +118,7 @@ func confirmOn(in io.Reader, out io.Writer) func(context.Context, runner.JobStat
 	}
 }
 
-// secondSignal gives a channel that is closed at the first signal after the one that ended the context.
+// secondSignal returns a channel that is closed at the first signal after the one that ended the context.
 func secondSignal(ctx context.Context) <-chan struct{} {
 	kill := make(chan struct{})
 	signals := make(chan os.Signal, 1)

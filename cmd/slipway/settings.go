@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v4"
+
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
 )
 
 // settingsFile has defaults of flags, in the project's folder.
@@ -182,7 +184,7 @@ func (s settingsFileContent) check() error {
 	}
 	unknown := func(n *yaml.Node, known []string) error {
 		hint := ""
-		if near := nearest(n.Value, known); near != "" {
+		if near := spelling.Closest(n.Value, known); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
 		return fmt.Errorf("%s:%d: no flag or command %q%s", settingsFile, n.Line, n.Value, hint)
@@ -232,7 +234,7 @@ func member(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// setFlag gives a flag a value: a scalar, a list, or a map of which each item is KEY=VALUE. Paths of a file are relative to root.
+// setFlag returns a flag a value: a scalar, a list, or a map of which each item is KEY=VALUE. Paths of a file are relative to root.
 func setFlag(flag *pflag.Flag, source, root string, value *yaml.Node) error {
 	values := []string{value.Value}
 	switch value.Kind {

@@ -14,7 +14,7 @@ import (
 	"mvdan.cc/sh/v3/shell"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // A transcript is a folder of files and what commands print in it: sections named "slipway ARGS" hold stdout, then stderr
 // after a line "[stderr]", then "[exit N]" unless that is 0. $DIR is the folder.

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// New gives the function that compiles an expression once. It panics, when it is called, if the expression is wrong.
+// New returns the function that compiles an expression once. It panics, when it is called, if the expression is wrong.
 func New(expression string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
 }

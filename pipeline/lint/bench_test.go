@@ -8,7 +8,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/lint"
 )
 
-// BenchmarkRun lints this repository's own pipeline for every standard event, files read anew each time.
+// BenchmarkRun lints this repository's own pipeline for every standard event, files read again each time.
 func BenchmarkRun(b *testing.B) {
 	b.ReportAllocs()
 	files := os.DirFS("../..")

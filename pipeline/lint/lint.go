@@ -51,7 +51,7 @@ type Options struct {
 	Settings Settings
 	// ConfigPath is the configuration's file; ".gitlab-ci.yml" if empty.
 	ConfigPath string
-	// Incomplete says that missing includes are skipped ([pipeline.Options.SkipMissing]): what seems unused may be used there.
+	// Incomplete reports that missing includes are skipped ([pipeline.Options.SkipMissing]): what seems unused may be used there.
 	Incomplete bool
 }
 

@@ -42,7 +42,7 @@ func addSources(sources []*source, files fs.FS, project *pipeline.Project, queue
 		if slices.ContainsFunc(sources, func(s *source) bool { return s.path == queue[i] }) {
 			continue
 		}
-		text, documents, err := project.Written(queue[i])
+		text, documents, err := project.Source(queue[i])
 		if err != nil {
 			continue
 		}

@@ -92,7 +92,7 @@ func (p *Plan) IsNamed(want string) *Plan {
 	return p
 }
 
-// Job gives a job for further claims, by its name or by its name in the configuration (then the first of a matrix). If it
+// Job returns a job for further claims, by its name or by its name in the configuration (then the first of a matrix). If it
 // is not there, the test has failed, and what is claimed of it is not checked.
 func (p *Plan) Job(name string) *Job {
 	p.t.Helper()

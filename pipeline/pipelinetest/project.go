@@ -118,7 +118,7 @@ func (p *Project) MatchesMatrix(golden string, events ...Event) {
 	}
 	want, err := matrix.Parse(data)
 	if err != nil {
-		p.t.Errorf("%s: %v; UPDATE_GOLDEN=1 writes it anew", golden, err)
+		p.t.Errorf("%s: %v; UPDATE_GOLDEN=1 writes it again", golden, err)
 		return
 	}
 	p.t.Errorf("the jobs are not those of %s:\n  %s\nUPDATE_GOLDEN=1 accepts that", golden, strings.Join(matrix.Compare(want, got), "\n  "))

@@ -4,7 +4,7 @@ package render
 // A Palette colours words of a text. The zero value colours nothing.
 type Palette struct{ on bool }
 
-// NewPalette gives ANSI colours if on.
+// NewPalette returns ANSI colours if on.
 func NewPalette(on bool) Palette { return Palette{on: on} }
 
 // Bold is for headings, Dim for what may be skipped, Red for errors, Yellow for what waits for a person or warns, Green

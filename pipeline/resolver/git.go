@@ -260,7 +260,7 @@ func (g *Git) url(path string) string {
 	return base + path + ".git"
 }
 
-// repository gives the bare repository of a project in the cache, making it if it is not there.
+// repository returns the bare repository of a project in the cache, making it if it is not there.
 func (g *Git) repository(ctx context.Context, path string) (string, error) {
 	if !filepath.IsLocal(filepath.FromSlash(path)) {
 		return "", missing("project", path)

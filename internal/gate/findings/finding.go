@@ -140,7 +140,7 @@ type Dependency struct {
 	Package, Version string
 	// Fixed is the first version without the vulnerability; empty if there is none.
 	Fixed string
-	// Direct says that the project itself requires it.
+	// Direct reports that the project itself requires it.
 	Direct bool
 }
 

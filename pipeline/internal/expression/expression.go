@@ -18,9 +18,9 @@ type Expression struct {
 
 // A Scope has the values that an expression can ask for. Variable may be nil, and so may Input.
 type Scope struct {
-	// Variable gives a CI/CD variable and whether it is set.
+	// Variable returns a CI/CD variable and whether it is set.
 	Variable func(name string) (string, bool)
-	// Input gives an input, nil if it has no value.
+	// Input returns an input, nil if it has no value.
 	Input func(name string) *yamltree.Node
 
 	failed *bool // set where GitLab fails instead of giving a result

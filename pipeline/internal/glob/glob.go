@@ -32,7 +32,7 @@ func Compile(glob string) Pattern {
 	return p
 }
 
-// Match says whether a path, with slashes, matches.
+// Match reports whether a path, with slashes, matches.
 func (p Pattern) Match(path string) bool {
 	segments := strings.Split(path, "/")
 	for _, alternative := range p.alternatives {
@@ -43,7 +43,7 @@ func (p Pattern) Match(path string) bool {
 	return false
 }
 
-// Literal says whether a glob has no meaning beyond its text.
+// Literal reports whether a glob has no meaning beyond its text.
 func Literal(glob string) bool { return !strings.ContainsAny(glob, "*?[{") }
 
 func expand(glob string, out []string) []string {

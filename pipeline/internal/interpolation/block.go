@@ -57,7 +57,7 @@ func blocks(text string) []block {
 	return found
 }
 
-// isLong says whether a text has two characters or more.
+// isLong reports whether a text has two characters or more.
 func isLong(s string) bool {
 	_, first := utf8.DecodeRuneInString(s)
 	return len(s) > first
@@ -70,7 +70,7 @@ type finder struct {
 	searched   bool
 }
 
-// next gives the first place at or behind from; -1 if there is none.
+// next returns the first place at or behind from; -1 if there is none.
 func (f *finder) next(from int) int {
 	if f.searched && (f.found < 0 || f.found >= from) {
 		return f.found
@@ -83,7 +83,7 @@ func (f *finder) next(from int) int {
 	return f.found
 }
 
-// evaluate gives the value of "inputs.name[0] | function | function". Blocks of the matrix are left as they are: they are
+// evaluate returns the value of "inputs.name[0] | function | function". Blocks of the matrix are left as they are: they are
 // replaced when the jobs of a matrix are made.
 func (c Context) evaluate(written, content string) (*yamltree.Node, error) {
 	parts := strings.Split(strings.TrimRight(content, "|"), "|") // Ruby's split drops the empty parts at the end

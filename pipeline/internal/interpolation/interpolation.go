@@ -21,7 +21,7 @@ const (
 type Context struct {
 	// Values is a mapping with the keys "inputs" and "component".
 	Values *yamltree.Node
-	// Variable gives a CI/CD variable for expand_vars; masked variables cannot be expanded.
+	// Variable returns a CI/CD variable for expand_vars; masked variables cannot be expanded.
 	Variable func(name string) (value string, masked, ok bool)
 }
 
@@ -33,7 +33,7 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// Apply gives the tree with its blocks replaced, or what is wrong with them.
+// Apply returns the tree with its blocks replaced, or what is wrong with them.
 func Apply(n *yamltree.Node, c Context) (*yamltree.Node, []*Error) {
 	t := template{context: c, blocks: make(map[string]result)}
 	out := t.node(n)

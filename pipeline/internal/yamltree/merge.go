@@ -24,7 +24,7 @@ func Merge(base, over *Node) *Node {
 	return NewMapping(pairs, over.Position)
 }
 
-// Without gives a mapping without a key.
+// Without returns a mapping without a key.
 func Without(n *Node, key string) *Node {
 	i := n.find(key)
 	if i < 0 {
@@ -36,7 +36,7 @@ func Without(n *Node, key string) *Node {
 	return NewMapping(pairs, n.Position)
 }
 
-// With gives a mapping in which a key has another value; a new key comes last.
+// With returns a mapping in which a key has another value; a new key comes last.
 func With(n *Node, key string, value *Node) *Node {
 	pairs := make([]Pair, len(n.Pairs), len(n.Pairs)+1)
 	copy(pairs, n.Pairs)

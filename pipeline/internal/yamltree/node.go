@@ -107,13 +107,13 @@ func (n *Node) Size() int { return n.size }
 // Depth is the number of levels of n; 1 for a scalar.
 func (n *Node) Depth() int { return n.depth }
 
-// Is says whether n exists and is of a kind. It is safe on nil.
+// Is reports whether n exists and is of a kind. It is safe on nil.
 func (n *Node) Is(kind Kind) bool { return n != nil && n.Kind == kind }
 
-// IsNull says whether n is missing or null.
+// IsNull reports whether n is missing or null.
 func (n *Node) IsNull() bool { return n == nil || n.Kind == Null }
 
-// IsScalar says whether n is a boolean, a number or a string.
+// IsScalar reports whether n is a boolean, a number or a string.
 func (n *Node) IsScalar() bool {
 	return n != nil && (n.Kind == Bool || n.Kind == Int || n.Kind == Float || n.Kind == String)
 }
@@ -149,7 +149,7 @@ func isWhite(s string) bool {
 	return true
 }
 
-// Get gives the value of a mapping's key; nil if n is no mapping or has no such key.
+// Get returns the value of a mapping's key; nil if n is no mapping or has no such key.
 func (n *Node) Get(key string) *Node {
 	if i := n.find(key); i >= 0 {
 		return n.Pairs[i].Value
@@ -157,10 +157,10 @@ func (n *Node) Get(key string) *Node {
 	return nil
 }
 
-// Has says whether a mapping has a key, be its value null.
+// Has reports whether a mapping has a key, be its value null.
 func (n *Node) Has(key string) bool { return n.find(key) >= 0 }
 
-// Key gives the node of a mapping's key, for its position; nil if there is none.
+// Key returns the node of a mapping's key, for its position; nil if there is none.
 func (n *Node) Key(key string) *Node {
 	if i := n.find(key); i >= 0 {
 		return n.Pairs[i].Key
@@ -186,7 +186,7 @@ func (n *Node) find(key string) int {
 	return -1
 }
 
-// Integer gives the value of an integer; ok is false for other kinds and for numbers beyond 64 bits.
+// Integer returns the value of an integer; ok is false for other kinds and for numbers beyond 64 bits.
 func (n *Node) Integer() (value int, ok bool) {
 	if !n.Is(Int) {
 		return 0, false
@@ -195,10 +195,10 @@ func (n *Node) Integer() (value int, ok bool) {
 	return v, err == nil
 }
 
-// True says whether n is the boolean true.
+// True reports whether n is the boolean true.
 func (n *Node) True() bool { return n.Is(Bool) && n.Text == "true" }
 
-// Strings gives the texts of a sequence's items.
+// Strings returns the texts of a sequence's items.
 func (n *Node) Strings() []string {
 	if n == nil {
 		return nil
@@ -210,7 +210,7 @@ func (n *Node) Strings() []string {
 	return texts
 }
 
-// Flatten gives the items of nested sequences in one list; a value that is no sequence is a list of one.
+// Flatten returns the items of nested sequences in one list; a value that is no sequence is a list of one.
 func (n *Node) Flatten() []*Node {
 	if n == nil {
 		return nil

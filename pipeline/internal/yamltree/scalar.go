@@ -16,7 +16,7 @@ import (
 
 var errDate = errors.New("an unquoted date is not allowed: put it in quotes")
 
-// resolve gives the kind and the canonical text of a plain scalar.
+// resolve returns the kind and the canonical text of a plain scalar.
 func resolve(s string) (Kind, string, error) {
 	if s == "" {
 		return Null, "", nil
@@ -251,7 +251,7 @@ func sexagesimalFloat(s string) string {
 // emptyFloat is an exponent without a number, which Psych takes for a number but Ruby cannot read.
 var emptyFloat = lazyregexp.New(`^[-+]?\.[eE][+-][0-9]+$`)
 
-// digitsWith says whether s begins with a digit and has only digits and separators.
+// digitsWith reports whether s begins with a digit and has only digits and separators.
 func digitsWith(s, separators string) bool {
 	return s != "" && s[0] >= '0' && s[0] <= '9' && strings.Trim(s, "0123456789"+separators) == ""
 }
@@ -308,7 +308,7 @@ func FormatFloat(v float64) string {
 	return mantissa + "e" + exponent
 }
 
-// separatesDigits says whether a digit follows each separator.
+// separatesDigits reports whether a digit follows each separator.
 func separatesDigits(s string) bool {
 	for i := range len(s) {
 		if (s[i] == '_' || s[i] == ',') && (i+1 == len(s) || s[i+1] == '_' || s[i+1] == ',') {

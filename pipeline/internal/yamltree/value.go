@@ -137,7 +137,7 @@ func (n *Node) number() float64 {
 	return f
 }
 
-// Equal says whether two trees hold the same values; numbers are compared as numbers, positions not at all.
+// Equal reports whether two trees hold the same values; numbers are compared as numbers, positions not at all.
 func Equal(a, b *Node) bool {
 	if a == b {
 		return true

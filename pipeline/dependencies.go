@@ -1,18 +1,22 @@
 package pipeline
 
-import "slices"
+import (
+	"slices"
 
-// An edgeChecker validates what jobs say of stages and of each other.
-type edgeChecker struct {
+	"gitlab.com/slipway-ci/slipway/internal/spelling"
+)
+
+// An dependencyChecker validates what jobs say of stages and of each other.
+type dependencyChecker struct {
 	*checker
 	stages map[string]int
 	jobs   map[string]*jobSpec
 	names  []string
 }
 
-// validateEdges checks stages, dependencies, needs and on_stop of all jobs, and that needs go in no circle.
-func (c *checker) validateEdges(s *specification) {
-	e := &edgeChecker{checker: c, stages: make(map[string]int, len(s.stages)), jobs: make(map[string]*jobSpec, len(s.jobs))}
+// validateDependencies checks stages, dependencies, needs and on_stop of all jobs, and that needs go in no cycle.
+func (c *checker) validateDependencies(s *specification) {
+	e := &dependencyChecker{checker: c, stages: make(map[string]int, len(s.stages)), jobs: make(map[string]*jobSpec, len(s.jobs))}
 	for i, stage := range s.stages {
 		e.stages[stage] = i
 	}
@@ -25,11 +29,11 @@ func (c *checker) validateEdges(s *specification) {
 		e.job(j, s.stages)
 	}
 	if len(c.errors) == before {
-		e.circle()
+		e.cycle()
 	}
 }
 
-func (e *edgeChecker) job(j *jobSpec, stages []string) {
+func (e *dependencyChecker) job(j *jobSpec, stages []string) {
 	p := jobsPath.child(j.base)
 	if _, ok := e.stages[j.stage]; !ok {
 		message := "there is no stage %q"
@@ -56,7 +60,7 @@ func (e *edgeChecker) job(j *jobSpec, stages []string) {
 	}
 }
 
-func (e *edgeChecker) needs(p *keyPath, j *jobSpec, needs []needSpec) {
+func (e *dependencyChecker) needs(p *keyPath, j *jobSpec, needs []needSpec) {
 	seen := make(map[string]bool, len(needs))
 	for _, n := range needs {
 		if len([]rune(n.Job)) > maxJobName && e.jobs[n.Job] != nil {
@@ -71,7 +75,7 @@ func (e *edgeChecker) needs(p *keyPath, j *jobSpec, needs []needSpec) {
 }
 
 // dependency checks that another job is there, and not in a later stage.
-func (e *edgeChecker) dependency(p *keyPath, j *jobSpec, at *node, name string, optional bool) {
+func (e *dependencyChecker) dependency(p *keyPath, j *jobSpec, at *node, name string, optional bool) {
 	other, ok := e.jobs[name]
 	if !ok {
 		if optional {
@@ -91,19 +95,19 @@ func (e *edgeChecker) dependency(p *keyPath, j *jobSpec, at *node, name string, 
 }
 
 // similar is a hint at the jobs that may be meant: those that a parallel job becomes, or one of a similar name.
-func (e *edgeChecker) similar(name string) string {
+func (e *dependencyChecker) similar(name string) string {
 	for _, n := range e.names {
 		if e.jobs[n].base == name {
 			return name + " is parallel; here each of its jobs has to be named, as in " + n
 		}
 	}
-	if similar := closest(name, e.names); similar != "" {
+	if similar := spelling.Closest(name, e.names); similar != "" {
 		return "did you mean " + similar + "?"
 	}
 	return ""
 }
 
-func (e *edgeChecker) onStop(p *keyPath, j *jobSpec) {
+func (e *dependencyChecker) onStop(p *keyPath, j *jobSpec) {
 	at, name := j.node.Get("environment").Get("on_stop"), j.environment.OnStop
 	stop, ok := e.jobs[name]
 	switch {
@@ -118,8 +122,8 @@ func (e *edgeChecker) onStop(p *keyPath, j *jobSpec) {
 	}
 }
 
-func (e *edgeChecker) circle() {
-	circle := findCircle(e.names, func(name string) []string {
+func (e *dependencyChecker) cycle() {
+	cycle := findCycle(e.names, func(name string) []string {
 		j := e.jobs[name]
 		if j == nil {
 			return nil
@@ -132,9 +136,9 @@ func (e *edgeChecker) circle() {
 		}
 		return names
 	})
-	if circle != nil {
-		first := e.jobs[circle[0]]
+	if cycle != nil {
+		first := e.jobs[cycle[0]]
 		e.fail(&keyPath{key: "needs"}, first.node.Get("needs"), "", "jobs need each other: %s",
-			join(slices.Concat(circle, circle[:1])))
+			join(slices.Concat(cycle, cycle[:1])))
 	}
 }

@@ -2,8 +2,8 @@ package pipeline
 
 import "slices"
 
-// findCircle gives the nodes of a circle in a graph, nil if there is none. It does not recurse, so the graph may be deep.
-func findCircle[T comparable](nodes []T, next func(T) []T) []T {
+// findCycle returns the nodes of a cycle in a graph, nil if there is none. It does not recurse, so the graph may be deep.
+func findCycle[T comparable](nodes []T, next func(T) []T) []T {
 	const (
 		onPath = 1
 		done   = 2
@@ -31,11 +31,11 @@ func findCircle[T comparable](nodes []T, next func(T) []T) []T {
 			switch state[to] {
 			case onPath:
 				from := slices.IndexFunc(path, func(s step) bool { return s.name == to })
-				var circle []T
+				var cycle []T
 				for _, s := range path[from:] {
-					circle = append(circle, s.name)
+					cycle = append(cycle, s.name)
 				}
-				return circle
+				return cycle
 			case 0:
 				state[to] = onPath
 				path = append(path, step{to, next(to)})
