@@ -87,8 +87,8 @@ func (l logPrinter) print(ctx context.Context) error {
 		if !l.follow || !open || past.Status != runner.RunRunning {
 			return nil
 		}
-		if err := pause(ctx); err != nil {
-			return nil
+		if pause(ctx) != nil {
+			return nil //nolint:nilerr // Ctrl-C ends --follow
 		}
 	}
 }

@@ -292,7 +292,7 @@ func withoutFlags(data []byte, command string) ([]byte, error) {
 	for i := 0; i+1 < len(section.Content); i += 2 {
 		// baseline is a setting and a flag, and means the same.
 		if name := section.Content[i]; cmd.Flags().Lookup(name.Value) != nil && name.Value != "baseline" && section.Style&yaml.FlowStyle == 0 {
-			last := len(lines)
+			var last int
 			if i+2 < len(section.Content) {
 				last = section.Content[i+2].Line - 1
 			} else {

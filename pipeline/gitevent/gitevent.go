@@ -43,10 +43,7 @@ func (r *Repository) Push(ctx context.Context, branch string) (pipeline.Event, e
 	if err != nil {
 		return event, err
 	}
-	before, err := r.before(ctx, event.Branch)
-	if err != nil {
-		return event, err
-	}
+	before := r.before(ctx, event.Branch)
 	if before == "" {
 		event.NewBranch = true
 		return event, r.compare(ctx, &event)
@@ -109,28 +106,28 @@ func (r *Repository) addCommit(event *pipeline.Event) {
 
 // before returns the commit that a push of HEAD to a branch comes after; empty if the push makes the branch, or if nobody
 // can know.
-func (r *Repository) before(ctx context.Context, branch string) (string, error) {
+func (r *Repository) before(ctx context.Context, branch string) string {
 	if r.head == "" {
-		return "", nil
+		return ""
 	}
 	if r.remote == "" {
-		return r.parentOfHead(), nil
+		return r.parentOfHead()
 	}
 	known := r.tracking(branch)
 	if known == "" {
 		r.note("%s has no branch %s that is known here: a push creates it, so every rules:changes is true", r.remote, branch)
-		return "", nil
+		return ""
 	}
 	if known != r.head {
 		if _, err := r.git.Output(ctx, "merge-base", "--is-ancestor", r.head, known); err != nil {
-			return known, nil
+			return known
 		}
 	}
 	// Everything is pushed: what is left are uncommitted files, or the last push once more.
 	if len(r.dirty) > 0 {
-		return r.head, nil
+		return r.head
 	}
-	return r.parentOfHead(), nil
+	return r.parentOfHead()
 }
 
 // parentOfHead returns the first parent of HEAD, empty if it has none here.

@@ -147,7 +147,7 @@ func (g *Git) fetch(ctx context.Context, dir, path, ref, local string) error {
 		return g.unreachable
 	}
 	_, err := run(ctx, dir, "fetch", "--quiet", "--depth=1", "--no-tags", "--end-of-options", g.url(path), spec)
-	return g.explain(err, path, ref)
+	return g.explain(err, path)
 }
 
 func (g *Git) warn(format string, args ...any) {
@@ -157,7 +157,7 @@ func (g *Git) warn(format string, args ...any) {
 }
 
 // explain turns what git says about a fetch into its cause. A server that does not answer is not asked again.
-func (g *Git) explain(err error, path, ref string) error {
+func (g *Git) explain(err error, path string) error {
 	var failed *git.Error
 	if !errors.As(err, &failed) {
 		return err
@@ -215,7 +215,7 @@ func (g *Git) Tags(ctx context.Context, path string) ([]string, error) {
 	if !g.Offline {
 		if err = g.unreachable; err == nil {
 			listing, err = run(ctx, dir, "ls-remote", "--tags", "--refs", "--end-of-options", g.url(path))
-			err = g.explain(err, path, "HEAD")
+			err = g.explain(err, path)
 		}
 	}
 	if err == nil {

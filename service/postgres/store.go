@@ -49,7 +49,7 @@ func Open(ctx context.Context, url string, maxConns int, traces trace.TracerProv
 	config.MaxConnLifetime, config.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
 	probe := config.Copy()
 	probe.MaxConns, probe.MinConns = 1, 0
-	config.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(traces), otelpgx.WithTrimSQLInSpanName(),
+	config.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(traces),
 		otelpgx.WithDisableConnectionDetailsInAttributes(), otelpgx.WithMeterProvider(noop.NewMeterProvider()))
 	s := &Store{lists: make(chan struct{}, max(1, maxConns/2))}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {

@@ -135,7 +135,7 @@ func (s *containerSession) port(ctx context.Context, service Image) (int, error)
 	}
 	var exposed map[string]any
 	if json.Unmarshal([]byte(text), &exposed) != nil {
-		return 0, nil
+		return 0, nil //nolint:nilerr // docker prints nothing, or null, for an image that exposes no port
 	}
 	lowest := 0
 	for name := range exposed {
