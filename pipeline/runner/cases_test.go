@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 	"golang.org/x/tools/txtar"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
