@@ -58,7 +58,7 @@ func TestVariablesPull(t *testing.T) {
 		{"SLIPWAY_TOKEN", "Private-Token"}, {"GITLAB_TOKEN", "Private-Token"}, {"CI_JOB_TOKEN", "Job-Token"},
 	} {
 		t.Run(c.variable, func(t *testing.T) {
-			for _, name := range []string{"SLIPWAY_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_COMMIT_SHA"} {
+			for _, name := range []string{"SLIPWAY_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_COMMIT_SHA", "CI_PROJECT_PATH", "CI_SERVER_HOST", "CI_SERVER_FQDN", "CI_SERVER_URL", "GITLAB_CI"} {
 				t.Setenv(name, "")
 			}
 			t.Setenv(c.variable, "the-token")
@@ -97,7 +97,7 @@ func TestVariablesPull(t *testing.T) {
 }
 
 func TestVariablesPullIsRefused(t *testing.T) {
-	for _, name := range []string{"SLIPWAY_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_COMMIT_SHA"} {
+	for _, name := range []string{"SLIPWAY_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_COMMIT_SHA", "CI_PROJECT_PATH", "CI_SERVER_HOST", "CI_SERVER_FQDN", "CI_SERVER_URL", "GITLAB_CI"} {
 		t.Setenv(name, "")
 	}
 	server := variableServer(t, "Private-Token", "the-token")
