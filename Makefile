@@ -93,4 +93,5 @@ clean: ## Remove what runs left in this clone
 commands:
 	@mkdir -p $(bin)
 	CGO_ENABLED=0 go build -trimpath -o $(bin)/ ./cmd/slipway
+	CGO_ENABLED=0 go -C tools/gitleaks build -trimpath -ldflags "-s -w" -o $(bin)/ tool
 	CGO_ENABLED=0 go -C platform build -trimpath -o $(bin)/ ./cmd/platform

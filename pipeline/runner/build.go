@@ -2,7 +2,7 @@ package runner
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -112,7 +112,7 @@ func makeTemporary(tempDir, root string) (string, error) {
 		tempDir = os.TempDir()
 	}
 	sum := sha256.Sum256([]byte(root))
-	name := filepath.Join(tempDir, "slipway-"+hex.EncodeToString(sum[:6]))
+	name := filepath.Join(tempDir, "slipway-"+strconv.FormatUint(uint64(binary.BigEndian.Uint32(sum[:])), 10))
 	// What an interrupted run of this build left; the build's lock is held.
 	_ = os.RemoveAll(name)
 	if err := os.Mkdir(name, 0o700); err == nil {

@@ -570,7 +570,7 @@ type meantDifference struct {
 
 var meantDifferences = []meantDifference{
 	{
-		lines:  regexp.MustCompile(`^(SLIPWAY|TMPDIR)=$|^\[(PATH)?$|^\[\]$`),
+		lines:  regexp.MustCompile(`^(SLIPWAY|TMPDIR)=$|^\[(PATH)?$|^\[\]$|^\[/tmp/X\S*\]?$`),
 		reason: "SLIPWAY and TMPDIR are set: a script can ask where it runs, and nothing is left in /tmp",
 	}, {
 		lines:  regexp.MustCompile(`^(GOCACHE|GOMODCACHE|GOPATH|XDG_[A-Z_]+)=$`),

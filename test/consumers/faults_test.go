@@ -396,6 +396,7 @@ func TestReleaseProvesWhatItNames(t *testing.T) {
 	p := clone(t, "library")
 	p.write(".gitlab-ci.yml", with("release", "repository: "+repository))
 	p.commit("Release")
+	p.git("tag", "v1.0.0")
 	crane := func(args ...string) {
 		t.Helper()
 		if out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), args...).CombinedOutput(); err != nil {
