@@ -15,7 +15,7 @@ run := $(slipway) run --event push --branch main --executor shell --no-sandbox \
 	--var TEST_CACHE=true --var SLIPWAY_REQUIRE_POSTGRES=1 --var SLIPWAY_REQUIRE_CHROMIUM=1 --var SLIPWAY_REQUIRE_PROMETHEUS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline approve test test-generated test-manifests lint build run generate platform-up platform-down test-platform e2e bench-engine bench-pipeline bench-rollout bench-service attack clean commands
+.PHONY: help pipeline approve test test-consumers test-stages test-generated test-manifests lint build run generate platform-up platform-down test-platform e2e bench-engine bench-pipeline bench-rollout bench-service attack clean commands
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,8 +29,16 @@ approve: commands ## Roll the last pipeline's image to production: the same dige
 # The test jobs of the pipeline, so that what passed here is taken from Go's test cache there, and the other way round.
 test: commands ## Run all tests, with the race detector and real parts; what has not changed comes from Go's test cache
 	$(platform) deps gcc libc6-dev postgresql chromium shellcheck jq buildah bubblewrap podman runc uidmap slirp4netns golang-github-containernetworking-plugin-dnsname busybox-static prometheus prometheus-alertmanager
-	$(run) --verbose engine-test test consumers-test
+	$(run) --verbose engine-test test
 	go -C platform test -race ./...
+
+# The consumers of the stages, all of them: a run takes long, and what needs tools that are missing here fails.
+test-consumers: commands ## Plan and run the projects that include the stages
+	SLIPWAY_REQUIRE_POSTGRES=1 go -C test test -timeout 40m ./...
+
+# Those that plan the stages, and those that run one stage with the tools of this repository.
+test-stages: commands
+	go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes' ./...
 
 test-generated: ## Compare what is generated with what is committed, and two builds of the service with each other
 	go run ./ci/internal/templates -check
