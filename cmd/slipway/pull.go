@@ -219,7 +219,7 @@ func (a variableAPI) page(ctx context.Context, address, subject string) (items [
 		return nil, "", &statusError{response.StatusCode, subject}
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, 64<<20)).Decode(&items); err != nil {
-		return nil, "", fmt.Errorf("GitLab's answer for the variables of %s is no list of variables", subject)
+		return nil, "", fmt.Errorf("GitLab's answer for the variables of %s is not a list of variables", subject)
 	}
 	return items, response.Header.Get("X-Next-Page"), nil
 }

@@ -95,7 +95,7 @@ var foreignText = lazyregexp.New(`(?im)\$env:|\$(LASTEXITCODE|ErrorActionPrefere
 	`\b(Add|ConvertFrom|ConvertTo|Copy|Expand|Export|ForEach|Get|Import|Install|Invoke|Join|Measure|Move|New|Out|Remove|Rename|Select|Set|Start|Stop|Test|Where|Write)-[A-Z]\w+|` +
 	`%[A-Z_][A-Z0-9_]*%|%%[a-z]\b|^\s*@?(call\s|echo off|rmdir /s|if (not )?(exist|defined|errorlevel)\b)`)
 
-// A shellKind says whether a script is for a Unix shell.
+// A shellKind reports whether a script is for a Unix shell.
 type shellKind int
 
 const (
