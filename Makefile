@@ -38,7 +38,7 @@ test-consumers: commands ## Plan and run the projects that include the stages
 
 # Those that plan the stages, and those that run one stage with the tools of this repository.
 test-stages: commands
-	go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes' ./...
+	go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestSlipway|TestPublishAndRelease|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes' ./...
 
 test-generated: ## Compare what is generated with what is committed, and two builds of the service with each other
 	go run ./ci/internal/templates -check

@@ -188,6 +188,8 @@ func TestPublishAndRelease(t *testing.T) {
     inputs: {repository: %s}
 `, repository))
 	p.commit("Publish")
+	p.git("tag", "v1.0.0")
+	p.git("tag", "v2.0.0")
 	// The build labels an image with the commit, and a release asks for it.
 	out, err = exec.CommandContext(t.Context(), crane, "mutate", repository+"@"+digest, "--label", "org.opencontainers.image.revision="+p.git("rev-parse", "HEAD"), "--tag", repository+":x").CombinedOutput()
 	if err != nil {
