@@ -1,10 +1,11 @@
 // Command engine measures slipway as a process beside gitlab-ci-local on the same files: this repository's pipeline, and
 // synthetic ones of 100 to 1,000 jobs. Without Node.js, or where the package cannot be had, it measures slipway alone.
 //
-//	go run ./test/bench/engine [-runs 10] [-slipway FILE]
+//	go -C test run ./bench/engine [-runs 10] [-slipway FILE]
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -18,6 +19,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gitlab.com/slipway-ci/slipway/internal/git"
 )
 
 // gitlabCILocal is the rival's package: the newest version that Node.js 20 runs.
@@ -26,7 +29,7 @@ const gitlabCILocal = "gitlab-ci-local@4.61.1"
 func main() {
 	runs := flag.Int("runs", 10, "measured runs of each command, after one that warms up")
 	slipway := flag.String("slipway", "", "slipway to measure; built from this clone if empty")
-	project := flag.String("project", ".", "the project whose pipeline is measured first")
+	project := flag.String("project", "", "the project whose pipeline is measured first; this repository if empty")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := bench(ctx, os.Stdout, *slipway, *project, max(1, *runs))
@@ -37,16 +40,23 @@ func main() {
 	}
 }
 
-// bench leaves the rival's schema validation out: it takes long, and the schema refuses `tags: []`, which GitLab takes.
+// bench turns the rival's schema validation off: it takes long, and the schema refuses `tags: []`, which GitLab takes.
 func bench(ctx context.Context, w io.Writer, slipway, project string, runs int) error {
 	dir, err := os.MkdirTemp("", "bench-engine-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	root, err := git.In("").Text(ctx, "rev-parse", "--show-toplevel")
+	if err != nil {
+		return err
+	}
+	if project, err = filepath.Abs(cmp.Or(project, root)); err != nil {
+		return err
+	}
 	if slipway == "" {
 		slipway = filepath.Join(dir, "slipway")
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", slipway, "./cmd/slipway")
+		build := exec.CommandContext(ctx, "go", "-C", root, "build", "-trimpath", "-o", slipway, "./cmd/slipway")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("build slipway: %w\n%s", err, out)
@@ -54,12 +64,12 @@ func bench(ctx context.Context, w io.Writer, slipway, project string, runs int) 
 	}
 	rival, err := installRival(ctx)
 	if err != nil {
-		fmt.Fprintf(w, "gitlab-ci-local is left out: %v\n\n", err)
+		fmt.Fprintf(w, "gitlab-ci-local is not measured: %v\n\n", err)
 	}
 	// A clone, since gitlab-ci-local leaves files in the folder that it reads.
 	clone := filepath.Join(dir, "clone")
-	if out, err := exec.CommandContext(ctx, "git", "clone", "--quiet", "--shared", project, clone).CombinedOutput(); err != nil {
-		return fmt.Errorf("clone %s: %w\n%s", project, err, out)
+	if _, err := git.In(dir).Output(ctx, "clone", "--quiet", "--shared", project, clone); err != nil {
+		return err
 	}
 	subjects := []subject{{name: "this repository", dir: clone}}
 	for _, jobs := range []int{100, 300, 1000} {
@@ -158,7 +168,7 @@ func exponent(xs, ys []float64) float64 {
 	return (n*sxy - sx*sy) / (n*sxx - sx*sx)
 }
 
-// installRival puts the package into the cache folder, once, and gives its main file.
+// installRival puts the package into the cache folder, once, and returns its main file.
 func installRival(ctx context.Context) (string, error) {
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -219,10 +229,8 @@ func synthesize(ctx context.Context, dir string, jobs int) error {
 		{"add", "."},
 		{"-c", "user.name=Bench", "-c", "user.email=bench@example.com", "commit", "--quiet", "-m", "synthetic"},
 	} {
-		cmd := exec.CommandContext(ctx, "git", args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("git %s: %w\n%s", args[0], err, out)
+		if _, err := git.In(dir).Output(ctx, args...); err != nil {
+			return err
 		}
 	}
 	return nil
