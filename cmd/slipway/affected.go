@@ -24,9 +24,9 @@ func newAffectedCommand() *cobra.Command {
 		Short: "List the Go packages and modules that a change can affect",
 		Long: `List the Go packages and modules that a change can affect, by the import graph.
 
-It knows workspaces and replace directives, files that are embedded, testdata, assembly, packages
-that are gone, and which packages build with a dependency whose version has changed. It needs no
-network. Nothing is printed if nothing is affected.
+It follows workspaces and replace directives, embedded files, testdata, assembly, removed packages,
+and packages that build with a dependency whose version has changed. It needs no network. Nothing is
+printed if nothing is affected.
 
   packages  import paths of everything affected
   tests     the same, if there are test files
@@ -38,7 +38,7 @@ network. Nothing is printed if nothing is affected.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !slices.Contains(kinds, kind) {
-				return fmt.Errorf("--print %s is none of %s", kind, strings.Join(kinds, ", "))
+				return fmt.Errorf("--print %s is not one of %s", kind, strings.Join(kinds, ", "))
 			}
 			dir, err := repositoryRoot(cmd.Context(), root)
 			if err != nil {

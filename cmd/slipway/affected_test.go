@@ -48,7 +48,7 @@ func TestAffected(t *testing.T) {
 	if code, output := slipway(t, "affected", "--root", dir, "--base", "HEAD", "--module", "elsewhere"); code != 0 || output != "" {
 		t.Errorf("another module: exit code %d, %s", code, output)
 	}
-	if code, output := slipway(t, "affected", "--root", dir, "--base", "HEAD", "--print", "files"); code != 2 || !strings.Contains(output, "none of") {
+	if code, output := slipway(t, "affected", "--root", dir, "--base", "HEAD", "--print", "files"); code != 2 || !strings.Contains(output, "not one of") {
 		t.Errorf("unknown kind: exit code %d, %s", code, output)
 	}
 }

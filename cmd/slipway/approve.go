@@ -18,7 +18,7 @@ func newApproveCommand() *cobra.Command {
 names. Without JOB it is the one that the run waits for.
 
 The job gets the sources as they were when the run began, and the run's artifacts and dotenv
-variables; nothing is built again. A run that failed cannot be approved, and no job twice.`,
+variables; nothing is built again. A run that failed cannot be approved, nor a job twice.`,
 		Example: `  slipway approve
   slipway approve deploy-production --run 12`,
 		Args:              cobra.MaximumNArgs(1),

@@ -10,7 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/gate/benchgate"
 )
 
-// newBenchgateCommand is `slipway benchgate`: red if a benchmark got worse, and not by chance.
+// newBenchgateCommand returns `slipway benchgate`, which is red if a benchmark regressed significantly.
 func newBenchgateCommand() *cobra.Command {
 	var percent, alpha float64
 	var units []string
@@ -21,8 +21,8 @@ func newBenchgateCommand() *cobra.Command {
 		Long: `Compare two runs of benchmarks, and fail on a significant regression.
 
 OLD and NEW are what "go test -bench" writes. As in benchstat, medians are compared, and the
-Mann-Whitney U test separates a difference from noise. Both runs should be of the same machine and
-of ten times each.
+Mann-Whitney U test separates a difference from noise. Both runs should come from the
+same machine, with -count 10.
 
 Exit codes: 0 no regression; 1 a regression; 2 the runs cannot be compared.`,
 		Example: "  go test -run '^$' -bench . -count 10 ./... >new.txt\n  slipway benchgate old.txt new.txt --max-regression 10",
@@ -54,7 +54,7 @@ Exit codes: 0 no regression; 1 a regression; 2 the runs cannot be compared.`,
 			}
 			table.Flush()
 			if worse > 0 {
-				fmt.Fprintf(out, "\n%d measurements got worse by more than %g%%, and not by chance (p < %g).\n", worse, percent, alpha)
+				fmt.Fprintf(out, "\n%d measurements regressed by more than %g%% (p < %g).\n", worse, percent, alpha)
 				fmt.Fprintln(out, "How to fix:    go test -bench NAME -cpuprofile cpu.out, and go tool pprof -diff_base of the old profile.")
 				fmt.Fprintln(out, "How to accept: raise --max-regression where the pipeline sets it, or merge: the next run is compared with this one.")
 				fmt.Fprintf(out, "More:          %s#benchmarks\n", page)
@@ -65,7 +65,7 @@ Exit codes: 0 no regression; 1 a regression; 2 the runs cannot be compared.`,
 	}
 	flags := command.Flags()
 	flags.Float64Var(&percent, "max-regression", 10, "how much worse a median may get, in `PERCENT`")
-	flags.Float64Var(&alpha, "alpha", 0.05, "how likely chance may be as an explanation")
+	flags.Float64Var(&alpha, "alpha", 0.05, "significance level")
 	flags.StringArrayVar(&units, "unit", nil, "only compare this `UNIT`, as in sec/op, B/op, allocs/op; repeatable")
 	flags.StringVar(&page, "docs", gatesPage(), "the `URL` of the page that messages link to")
 	return command

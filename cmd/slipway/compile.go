@@ -14,9 +14,9 @@ func newCompileCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "compile",
 		Short: "Print the merged configuration, and where each part comes from",
-		Long: `Print the merged configuration: includes read, inputs put in, extends and !reference resolved. It
-compiles to the same pipelines as the original. A comment says where each job was written, and
-where the parts come from that were not written there.
+		Long: `Print the merged configuration: includes read, inputs interpolated, extends and !reference resolved.
+It compiles to the same pipelines as the original. Comments name the source of each job, and of its
+parts that come from another place.
 
 The event matters only where includes have rules. Exit codes: 0; 1 if the configuration cannot be
 merged.`,
@@ -38,6 +38,6 @@ merged.`,
 	}
 	where.bind(cmd)
 	what.bind(cmd, &where)
-	cmd.Flags().BoolVar(&bare, "no-comments", false, "leave out where the parts come from")
+	cmd.Flags().BoolVar(&bare, "no-comments", false, "omit the comments")
 	return cmd
 }

@@ -29,8 +29,8 @@ func newConfigCommand() *cobra.Command {
 	var asJSON, all bool
 	cmd := &cobra.Command{
 		Use:   "config [COMMAND]",
-		Short: "Show the settings that hold, and where each comes from",
-		Long: `Show the settings that hold, and where each comes from.
+		Short: "Show the settings in effect, and the source of each",
+		Long: `Show the settings in effect, and the source of each.
 
 Every flag of every command has a default that can be set: by a variable SLIPWAY_FLAG
 (--project-path is SLIPWAY_PROJECT_PATH), or in the file .slipway.yml of the project. Flags win
@@ -42,7 +42,7 @@ origin). A key of the file is a flag, for all commands that have it, or a comman
   run:
     executor: podman
 
-Paths in the file are relative to its folder. Without --all, defaults are left out.`,
+Paths in the file are relative to its folder. Defaults are shown only with --all.`,
 		Example: `  slipway config
   slipway config run --all
   slipway config --json`,

@@ -19,8 +19,8 @@ func newCoverageCommand() *cobra.Command {
 	var c coverageGate
 	command := &cobra.Command{
 		Use:   "coverage PROFILE|DIR...",
-		Short: "Merge coverage profiles, and ask for a minimum in total and of the changed lines",
-		Long: `Merge coverage profiles, and ask for a minimum in total and of the changed lines.
+		Short: "Merge coverage profiles, and check a minimum in total and for the changed lines",
+		Long: `Merge coverage profiles, and check a minimum in total and for the changed lines.
 
 A PROFILE is what "go test -coverprofile" writes; a DIR is what GOCOVERDIR named for a program
 built with "go build -cover". The total is printed as "total:    (statements)    87.3%", which
@@ -33,10 +33,10 @@ Exit codes: 0 enough; 1 not enough; 2 the profiles cannot be used.`,
 		RunE:    c.run,
 	}
 	flags := command.Flags()
-	flags.Float64Var(&c.min, "min", 0, "the least `PERCENT` of all statements")
-	flags.Float64Var(&c.changedMin, "changed-min", 0, "the least `PERCENT` of the changed lines that have code; needs --base")
+	flags.Float64Var(&c.min, "min", 0, "minimum `PERCENT` of all statements")
+	flags.Float64Var(&c.changedMin, "changed-min", 0, "minimum `PERCENT` of the changed lines that have code; needs --base")
 	flags.StringVar(&c.base, "base", "", "the `REF` that the change is to be merged into; history is fetched if the clone is shallow")
-	flags.StringArrayVar(&c.exclude, "exclude", nil, "leave out files that match `GLOB`, relative to the root (** for directories) or a mere name; repeatable")
+	flags.StringArrayVar(&c.exclude, "exclude", nil, "exclude files that match `GLOB`, relative to the root (** for directories) or by name; repeatable")
 	flags.StringVar(&c.cobertura, "cobertura", "", "write a Cobertura report to `FILE`, for artifacts:reports:coverage_report")
 	flags.StringVar(&c.profile, "profile", "", "write the merged profile to `FILE`, for go tool cover and SonarQube")
 	flags.StringVar(&c.root, "root", "", "the repository's root `DIR` (default: the one around the working directory)")
@@ -101,10 +101,10 @@ func (c *coverageGate) run(cmd *cobra.Command, args []string) error {
 	if !total.Reaches(c.min) {
 		red = true
 		missing := int(c.min/100*float64(total.All)+0.999999) - total.Covered
-		fmt.Fprintf(out, "\nToo little is covered: %d of %d statements (%.1f%%), and %g%% are asked for; %d more are needed.\n",
+		fmt.Fprintf(out, "\nCoverage is too low: %d of %d statements (%.1f%%), the minimum is %g%%; %d more are needed.\n",
 			total.Covered, total.All, total.Percent(), c.min, missing)
 		fmt.Fprintln(out, "How to fix:    go test -coverprofile=c.out -coverpkg=./... ./... && go tool cover -html=c.out shows what no test runs.")
-		fmt.Fprintln(out, "How to accept: lower the minimum where the pipeline sets it, in a change of its own; exclude what is generated.")
+		fmt.Fprintln(out, "How to accept: lower the minimum where the pipeline sets it, in a separate change; exclude what is generated.")
 		fmt.Fprintf(out, "More:          %s#coverage\n", c.page)
 	}
 	if red {
@@ -135,9 +135,9 @@ func (c *coverageGate) printChanged(w io.Writer, changed *coverage.Changed) (red
 	if changed.Lines.Reaches(c.changedMin) {
 		return false
 	}
-	fmt.Fprintf(w, "\nToo little of this change is covered: %.1f%%, and %g%% are asked for.\n", changed.Lines.Percent(), c.changedMin)
+	fmt.Fprintf(w, "\nCoverage of the changed lines is too low: %.1f%%, the minimum is %g%%.\n", changed.Lines.Percent(), c.changedMin)
 	fmt.Fprintln(w, "How to fix:    write a test that runs the lines above.")
-	fmt.Fprintln(w, "How to accept: lower the minimum of changed lines where the pipeline sets it, in a change of its own; exclude what is generated.")
+	fmt.Fprintln(w, "How to accept: lower the minimum of changed lines where the pipeline sets it, in a separate change; exclude what is generated.")
 	fmt.Fprintf(w, "More:          %s#coverage\n", c.page)
 	return true
 }
@@ -200,11 +200,11 @@ func newCoverageVerifyCommand() *cobra.Command {
 	var root string
 	command := &cobra.Command{
 		Use:   "verify COBERTURA...",
-		Short: "Make sure that GitLab will find the files of Cobertura reports",
-		Long: `Make sure that GitLab will find the files of Cobertura reports.
+		Short: "Check that GitLab will find the files of Cobertura reports",
+		Long: `Check that GitLab will find the files of Cobertura reports.
 
-GitLab drops files that it does not find, reports over 10 MiB and sources past the hundredth, and
-says nothing.`,
+GitLab silently drops files that it does not find, reports over 10 MiB, and sources past the
+hundredth.`,
 		Example: `  slipway coverage verify coverage.xml`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -34,7 +34,7 @@ func TestCoverage(t *testing.T) {
 		{"no minimum", nil, 0, []string{"total:\t(statements)\t66.6%"}},
 		{"enough", []string{"--min", "66", "--changed-min", "50", "--base", "main"}, 0, []string{"changed lines: 1 of 2 covered (50.0%)", "new.go:8  not covered"}},
 		{"too little", []string{"--min", "80"}, 1, []string{"total:\t(statements)\t66.6%", "1 more are needed", "How to fix", "How to accept", "#coverage"}},
-		{"change too little", []string{"--changed-min", "80", "--base", "main"}, 1, []string{"new.go:8", "Too little of this change", "How to accept"}},
+		{"change too little", []string{"--changed-min", "80", "--base", "main"}, 1, []string{"new.go:8", "Coverage of the changed lines is too low", "How to accept"}},
 		{"change alone excluded", []string{"--changed-min", "80", "--base", "main", "--exclude", "new.go"}, 0, []string{"none has code", "100.0%"}},
 		{"no base", []string{"--changed-min", "80"}, 2, []string{"needs --base"}},
 		{"base that is not there", []string{"--changed-min", "80", "--base", "nowhere"}, 2, []string{"neither in the clone nor at origin"}},

@@ -26,9 +26,9 @@ func newDiffCommand() *cobra.Command {
 		Use:   "diff REF1 [REF2]",
 		Short: "Report what a change, or the upgrade of an include, does to the jobs of every event",
 		Long: `Report what a change, or the upgrade of an include, does to the jobs of every event: jobs that
-come, go, and differ in which keywords. REF1 and REF2 are commits of this repository; without REF2
-the work tree is compared, uncommitted changes included. Commits are read from git's objects,
-nothing is checked out.
+are added, removed or changed, and in which keywords. REF1 and REF2 are commits of this repository;
+without REF2 the work tree is compared, uncommitted changes included. Commits are read from git's
+objects; nothing is checked out.
 
 Exit codes: 0; 1 if something differs and --exit-code is given.`,
 		Example: `  slipway diff main                # what the work tree changes

@@ -54,9 +54,9 @@ attempts otherwise, in a job that has passed.`,
 				fmt.Fprintf(out, "flaky: %s %s failed %d of %d times\n", f.Package, f.Test, f.Failures, f.Runs)
 			}
 			if most >= 0 && len(all) > most {
-				fmt.Fprintf(out, "\n%d tests are flaky, and at most %d may be.\n", len(all), most)
+				fmt.Fprintf(out, "\n%d tests are flaky, and at most %d are allowed.\n", len(all), most)
 				fmt.Fprintln(out, "How to fix:    go test -run NAME -count 100 -race shows why; a test that waits should wait for what it needs, not for a time.")
-				fmt.Fprintln(out, "How to accept: raise --max where the pipeline sets it, in a change of its own.")
+				fmt.Fprintln(out, "How to accept: raise --max where the pipeline sets it, in a separate change.")
 				fmt.Fprintf(out, "More:          %s#flaky-tests\n", page)
 				return exitError(1)
 			}

@@ -107,7 +107,7 @@ func checkGolden(w io.Writer, path string, got *matrix.Matrix) error {
 	}
 	want, err := matrix.Parse(data)
 	if err != nil {
-		return fmt.Errorf("%s is no matrix; `slipway matrix --update %s` writes one: %w", path, path, err)
+		return fmt.Errorf("%s is not a matrix; `slipway matrix --update %s` writes one: %w", path, path, err)
 	}
 	differences := matrix.Compare(want, got)
 	if len(differences) == 0 {

@@ -12,8 +12,9 @@ import (
 func newMtimesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "mtimes",
-		Short: "Give tracked files times by their content, so that Go's test cache survives a clone",
-		Long: `Give tracked files and directories modification times that depend on their content alone.
+		Short: "Set modification times from content, so that Go's test cache survives a clone",
+		Long: `Set the modification times of tracked files and directories to values that depend only on their
+content.
 
 Go takes a test's result from its cache if the files that the test has opened have the size and
 the time that they had. A fresh clone gives all of them the time of the clone, so tests that read

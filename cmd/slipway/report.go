@@ -25,7 +25,7 @@ func newReportCommand() *cobra.Command {
 		Long: `Turn a scanner's output into the reports that GitLab and SonarQube read.
 
 Findings do not make this command fail; "slipway gate" decides about them. It fails (2) if the
-input is empty, cut off or not the scanner's, or names files that are not in the repository, and
+input is empty, truncated or from another tool, or names files that are not in the repository, and
 with 3 if the scanner could not reach its database.`,
 		Args: cobra.NoArgs,
 	}

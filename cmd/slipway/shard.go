@@ -22,13 +22,12 @@ func newShardCommand() *cobra.Command {
 	var timings string
 	command := &cobra.Command{
 		Use:   "shard [PACKAGE...]",
-		Short: "List the packages of one of several parallel test jobs, shared out by measured time",
-		Long: `List the packages of one of several parallel test jobs, shared out by measured time.
+		Short: "List the packages of one of several parallel test jobs, distributed by measured time",
+		Long: `List the packages of one of several parallel test jobs, distributed by measured time.
 
-Packages are arguments, or lines of standard input. All jobs have to be given the same packages
-and the same timings; each then knows its share without talking to the others. Packages without a
-time are taken for median ones. Nothing is printed if there are more jobs than packages and this
-one has none.`,
+Packages are arguments, or lines of standard input. All jobs must get the same packages and
+the same timings; each then computes its own share. Packages without a time count as the median.
+Nothing is printed if there are more jobs than packages and none is left for this one.`,
 		Example: "  packages=$(go list ./... | slipway shard --timings timings.json)\n  [ -z \"$packages\" ] || gotestsum --packages \"$packages\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
@@ -74,7 +73,7 @@ func number(cmd *cobra.Command, flag string, value int, variable string) (int, e
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		return 0, fmt.Errorf("%s=%q is no number", variable, text)
+		return 0, fmt.Errorf("%s=%q is not a number", variable, text)
 	}
 	return n, nil
 }

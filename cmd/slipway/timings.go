@@ -17,11 +17,11 @@ func newTimingsCommand() *cobra.Command {
 	var file string
 	command := &cobra.Command{
 		Use:   "timings EVENTS...",
-		Short: "Remember how long packages took, for slipway shard",
-		Long: `Remember how long packages took, for slipway shard.
+		Short: "Record how long packages took, for slipway shard",
+		Long: `Record how long packages took, for slipway shard.
 
 EVENTS are files of "gotestsum --jsonfile" or "go test -json", from any number of jobs. Packages
-that they do not mention, or whose result came from the cache, keep the time they had.`,
+that they do not mention, or whose result came from the cache, keep their time.`,
 		Example: "  slipway timings --file timings.json events-*.json",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -175,7 +175,7 @@ func TestReadErrors(t *testing.T) {
 		{"empty", "", "empty"},
 		{"no profile", "<html>", "not a coverage profile"},
 		{"nothing measured", "mode: set\n", "nothing was measured"},
-		{"cut off", half[:len(half)-12], "cut off"},
+		{"truncated", half[:len(half)-12], "truncated"},
 		{"negative", "mode: set\na.go:1.1,2.2 1 -1\n", "not a line of a profile"},
 		{"huge", "mode: set\na.go:1.1,2.2 99999999999 1\n", "not a line of a profile"},
 	} {

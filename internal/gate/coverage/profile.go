@@ -76,7 +76,7 @@ func Read(r io.Reader) (*Profile, error) {
 
 // parseBlock reads "name.go:10.2,12.3 4 1".
 func parseBlock(line string) (name string, b Block, err error) {
-	bad := fmt.Errorf("%.80q is not a line of a profile; is the file cut off?", line)
+	bad := fmt.Errorf("%.80q is not a line of a profile; is the file truncated?", line)
 	colon := strings.LastIndexByte(line, ':')
 	if colon <= 0 {
 		return "", b, bad

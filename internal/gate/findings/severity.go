@@ -33,7 +33,7 @@ func ParseSeverity(name string) (Severity, error) {
 			return Severity(i), nil
 		}
 	}
-	return Unknown, fmt.Errorf("severity %q is none of %s", name, strings.Join(severityNames[:], ", "))
+	return Unknown, fmt.Errorf("severity %q is not one of %s", name, strings.Join(severityNames[:], ", "))
 }
 
 // SeverityOf reads the severities of other tools ("moderate", "negligible", "error"); the result is Unknown for other names.
@@ -94,5 +94,5 @@ func ParseConfidence(name string) (Confidence, error) {
 			return Confidence(i), nil
 		}
 	}
-	return HighConfidence, fmt.Errorf("confidence %q is none of %s", name, strings.Join(confidenceNames[:], ", "))
+	return HighConfidence, fmt.Errorf("confidence %q is not one of %s", name, strings.Join(confidenceNames[:], ", "))
 }

@@ -50,7 +50,7 @@ func MergeBase(ctx context.Context, dir, ref string) (string, error) {
 		if _, err := output(ctx, dir, "fetch", "--quiet", "--no-tags", depth, "origin", tip, head); err != nil {
 			// A commit that was never pushed cannot be fetched by its SHA; the remote's configured refs can.
 			if _, again := output(ctx, dir, "fetch", "--quiet", "--no-tags", depth, "origin"); again != nil {
-				return "", fmt.Errorf("the clone is too shallow to find where HEAD and %s went apart, and more history cannot be fetched "+
+				return "", fmt.Errorf("the clone is too shallow to find the merge base of HEAD and %s, and more history cannot be fetched "+
 					"(set GIT_DEPTH: 0 in the job's variables): %w", ref, err)
 			}
 		}

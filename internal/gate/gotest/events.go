@@ -33,7 +33,7 @@ func readEvents(r io.Reader, each func(event)) error {
 		}
 		var e event
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			return fmt.Errorf("event %d is cut off or no JSON: %w", n+1, err)
+			return fmt.Errorf("event %d is truncated or not JSON: %w", n+1, err)
 		}
 		n++
 		each(e)

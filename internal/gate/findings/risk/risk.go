@@ -90,7 +90,7 @@ func Parse(name string, data []byte, now time.Time, maxDays int) ([]Risk, error)
 		return nil, nil
 	}
 	if list.Kind != yaml.SequenceNode {
-		return nil, at(name, list, "the file has to be a list of entries, each beginning with \"- rule:\"")
+		return nil, at(name, list, "the file must be a list of entries, each beginning with \"- rule:\"")
 	}
 	var risks []Risk
 	var errs []error
@@ -125,9 +125,9 @@ func parseEntry(name string, entry *yaml.Node, now time.Time, maxDays int) (r Ri
 			errs = append(errs, at(name, key, "unknown key %q; known are %s", key.Value, strings.Join(keys, ", ")))
 			continue
 		case nodes[key.Value] != nil:
-			errs = append(errs, at(name, key, "%s is there twice", key.Value))
+			errs = append(errs, at(name, key, "%s is given twice", key.Value))
 		case value.Kind != yaml.ScalarNode:
-			errs = append(errs, at(name, value, "%s has to be a text", key.Value))
+			errs = append(errs, at(name, value, "%s must be a string", key.Value))
 			continue
 		}
 		nodes[key.Value] = value
@@ -139,12 +139,12 @@ func parseEntry(name string, entry *yaml.Node, now time.Time, maxDays int) (r Ri
 		}
 	}
 	if strings.ContainsAny(r.Rule, "*?[") {
-		errs = append(errs, at(name, nodes["rule"], "rule has to be one rule, %q is a pattern", r.Rule))
+		errs = append(errs, at(name, nodes["rule"], "rule must be one rule, but %q is a pattern", r.Rule))
 	}
 	switch {
 	case r.Path == "":
 		if r.Rule != "" && !isVulnerability(r.Rule) {
-			errs = append(errs, at(name, entry, "path is missing; only vulnerabilities (CVE-, GHSA-, GO-) can do without"))
+			errs = append(errs, at(name, entry, "path is missing; it is optional only for vulnerabilities (CVE-, GHSA-, GO-)"))
 		}
 	case !doublestar.ValidatePattern(r.Path):
 		errs = append(errs, at(name, nodes["path"], "path %q is not a valid pattern", r.Path))

@@ -63,7 +63,7 @@ func readGosec(data []byte, _ Options) (*findings.Report, error) {
 		return a.File < b.File || a.File == b.File && a.Line < b.Line
 	})
 	if in.Stats.Files == 0 {
-		report.Problems = append(report.Problems, findings.Problem{Text: "gosec looked at no file at all; does the pattern match a package?"})
+		report.Problems = append(report.Problems, findings.Problem{Text: "gosec checked no file; does the pattern match a package?"})
 	}
 	for _, i := range in.Issues {
 		severity, err := findings.ParseSeverity(i.Severity)

@@ -152,9 +152,9 @@ func readGovulncheck(data []byte, o Options) (*findings.Report, error) {
 		// The stream ends where the database should have been read.
 		return nil, fmt.Errorf("%w: %s", ErrUnreachable, report.Database.URL)
 	case loaded:
-		return nil, errors.New("the report is cut off: govulncheck ended before it compared anything")
+		return nil, errors.New("the report is truncated: govulncheck ended before it compared anything")
 	default:
-		return nil, errors.New("the report is cut off: govulncheck could not load the packages; do they compile?")
+		return nil, errors.New("the report is truncated: govulncheck could not load the packages; do they compile?")
 	}
 	sort.Slice(order, func(i, j int) bool {
 		return order[i].osv < order[j].osv || order[i].osv == order[j].osv && order[i].module < order[j].module
@@ -163,7 +163,7 @@ func readGovulncheck(data []byte, o Options) (*findings.Report, error) {
 		f := best[k]
 		entry := entries[k.osv]
 		if entry == nil {
-			return nil, fmt.Errorf("the report is invalid: nothing describes %s", k.osv)
+			return nil, fmt.Errorf("the report is invalid: there is no description of %s", k.osv)
 		}
 		f.Name, f.Description = entry.Summary, entry.Details
 		if f.Name == "" {

@@ -104,7 +104,7 @@ func Read(name string, r io.Reader, o Options) (*findings.Report, error) {
 
 func read(name string, data []byte, o Options) (*findings.Report, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, errors.New("the report is empty: the scanner wrote nothing, so it has proven nothing")
+		return nil, errors.New("the report is empty: the scanner wrote nothing, so nothing was checked")
 	}
 	var first json.RawMessage
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&first); err != nil {
@@ -116,7 +116,7 @@ func read(name string, data []byte, o Options) (*findings.Report, error) {
 				return f.read(data, o)
 			}
 		}
-		return nil, fmt.Errorf("the report is of no known scanner; name its format in front, as in gitleaks=FILE (one of %s)",
+		return nil, fmt.Errorf("the format of the report is unknown; name it, as in gitleaks=FILE (one of %s)",
 			strings.Join(Formats(), ", "))
 	}
 	for _, f := range formats {

@@ -25,7 +25,7 @@ func (v *Verdict) Write(w io.Writer, a Advice) {
 		fmt.Fprintf(w, "accepted  %s  %s until %s: %s\n", line(j), j.Risk.Owner, j.Risk.Expires.Format(time.DateOnly), j.Risk.Reason)
 	}
 	for _, r := range v.Unused {
-		fmt.Fprintf(w, "warning: %s: nothing is found any more that needs %s accepted; remove the entry\n", r.Position, r.Rule)
+		fmt.Fprintf(w, "warning: %s: no finding matches the accepted risk %s any more; remove the entry\n", r.Position, r.Rule)
 	}
 	if len(v.Incomplete) > 0 {
 		fmt.Fprintln(w, "\nThe scan is incomplete, so it proves nothing:")
@@ -39,7 +39,7 @@ func (v *Verdict) Write(w io.Writer, a Advice) {
 		fmt.Fprintln(w, "How to fix it: make these compile in the scanner's job (same Go version, modules, build tags).")
 	}
 	for _, text := range v.Stale {
-		fmt.Fprintln(w, "\nToo old to go by: "+text)
+		fmt.Fprintln(w, "\nThe database is too old: "+text)
 	}
 	stopping := v.Of(Blocking, Expired)
 	if len(stopping) == 0 {
