@@ -146,8 +146,8 @@ func TestUnusable(t *testing.T) {
 	}{
 		{name: "empty", data: nil, want: "empty"},
 		{name: "white space", data: []byte(" \n"), want: "empty"},
-		{name: "empty list of unknown format", data: []byte("[]"), want: "no known scanner"},
-		{name: "empty object", data: []byte("{}"), want: "no known scanner"},
+		{name: "empty list of unknown format", data: []byte("[]"), want: "format of the report is unknown"},
+		{name: "empty object", data: []byte("{}"), want: "format of the report is unknown"},
 		{name: "other tool", format: "gosec", data: whole["grype"], want: "not one of gosec"},
 		{name: "null for a list", format: "gitleaks", data: []byte("null"), want: "not one of gitleaks"},
 		{name: "truncated gosec", data: whole["gosec"][:len(whole["gosec"])/2], want: "not complete"},

@@ -145,7 +145,7 @@ func TestMessage(t *testing.T) {
 	var b bytes.Buffer
 	v.Write(&b, Advice{Accepted: "risks.yml", Page: "https://example.com/gates", Now: now})
 	want := `11 findings, 1 blocking, 1 expired, 1 suppressed, 8 below the threshold
-warning: risks.yml:6: nothing is found any more that needs G999 accepted; remove the entry
+warning: risks.yml:6: no finding matches the accepted risk G999 any more; remove the entry
 
 HIGH      gosec G703  main.go:19  Path traversal via taint analysis
 HIGH      gosec G115  main.go:25  integer overflow conversion int64 -> int32
