@@ -156,7 +156,7 @@ func misspelt(n *node, words ...string) (key, word string) {
 		return "", ""
 	}
 	for _, pair := range n.Pairs {
-		if word := spelling.Closest(pair.Key.Text, words); word != "" && !slices.Contains(jobKeys, pair.Key.Text) {
+		if word := spelling.Closest(pair.Key.Text, words); word != "" && !slices.Contains(keywordNames[inJob], pair.Key.Text) {
 			return pair.Key.Text, word
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
-	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
 // FuzzCompile compiles any two files for any event: the result is a plan or [pipeline.Errors], never a panic.
@@ -64,7 +63,7 @@ func FuzzCompile(f *testing.F) {
 		}
 		for _, job := range plan.Jobs {
 			plan.Environment(job, nil, nil)
-			if _, err := json.Marshal(render.NewGitLabJob(job)); err != nil {
+			if _, err := json.Marshal(job.GitLab()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -130,3 +130,33 @@ func (c *checker) keyText(p *keyPath, n *node) {
 		c.fail(p, n, "", "a key cannot be %q", text)
 	}
 }
+
+// gitLab omits GitLab's defaults.
+func (c *Cache) gitLab() any {
+	m := map[string]any{}
+	switch {
+	case c.KeyFiles != nil, c.KeyFilesCommits != nil:
+		key := map[string]any{}
+		putList(key, "files", c.KeyFiles)
+		putList(key, "files_commits", c.KeyFilesCommits)
+		put(key, "prefix", c.KeyPrefix)
+		m["key"] = key
+	case c.Key != defaultCacheKey:
+		m["key"] = c.Key
+	}
+	if len(c.FallbackKeys) > 0 {
+		m["fallback_keys"] = c.FallbackKeys
+	}
+	putList(m, "paths", c.Paths)
+	if c.Untracked || c.UntrackedSet {
+		m["untracked"] = c.Untracked
+	}
+	put(m, "unprotect", c.Unprotect)
+	if c.When != string(OnSuccess) {
+		put(m, "when", c.When)
+	}
+	if c.Policy != defaultCachePolicy {
+		put(m, "policy", c.Policy)
+	}
+	return m
+}

@@ -106,9 +106,6 @@ func (c *compiler) withoutDangling(tree *node) *node {
 	return yamltree.NewMapping(pairs, tree.Position)
 }
 
-// named are keywords that are invalid without the key name.
-var named = []string{"image", "services", "environment"}
-
 // pruneDangling returns a value without its dangling references, nil if nothing valid is left: an empty list of commands or
 // rules would be an error, as would be an image without a name.
 func (c *compiler) pruneDangling(p *keyPath, tree, n *node) *node {
@@ -136,7 +133,7 @@ func (c *compiler) pruneDangling(p *keyPath, tree, n *node) *node {
 			}
 		}
 		pruned := yamltree.NewMapping(pairs, n.Position)
-		if len(pairs) == 0 && len(n.Pairs) > 0 || n.Has("name") && !pruned.Has("name") && slices.Contains(named, p.key) {
+		if len(pairs) == 0 && len(n.Pairs) > 0 || n.Has("name") && !pruned.Has("name") && slices.Contains(namedKeys, p.key) {
 			return nil
 		}
 		return pruned

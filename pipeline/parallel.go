@@ -1,151 +1,132 @@
 package pipeline
 
 import (
-	"fmt"
 	"strings"
 
-	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
-// maxParallel is how many jobs `parallel` may make.
-const maxParallel = 200
+// Bounds of what `parallel` may make of a configuration, far above what GitLab could run.
+const (
+	maxJobs         = 20_000
+	maxDependencies = 1 << 20
+)
 
-// parallel is the keyword `parallel`: a number of equal jobs, or a matrix.
-type parallel struct {
-	number int
-	matrix [][]axis
-}
-
-// An axis is a variable of a matrix with its values.
-type axis struct {
-	name   string
-	values []string
-}
-
-// parallel validates the keyword; bridges and needs take no number.
-func (c *checker) parallel(p *keyPath, n *node, numeric bool) *parallel {
-	switch n.Kind {
-	case yamltree.Int, yamltree.Float:
-		count, ok := n.Integer()
-		if !ok || count < 1 || count > maxParallel {
-			c.fail(p, n, "", "should be a number from 1 to %d, not %s", maxParallel, n.Text)
+// expandParallel makes the jobs of `parallel`, and what other jobs say of them is said of each.
+func (c *checker) expandParallel(jobs []*jobSpec) []*jobSpec {
+	instances := make(map[string][]instance)
+	for _, j := range jobs {
+		if j.parallel != nil {
+			instances[j.Name] = j.parallel.instances(j.Name)
 		}
-		if !numeric {
-			c.fail(p, n, "", "should be a hash with matrix, not a number")
+	}
+	if len(instances) == 0 {
+		return jobs
+	}
+	out := make([]*jobSpec, 0, len(jobs))
+	place := make(map[string]int, len(jobs))
+	add := func(j *jobSpec) {
+		if i, ok := place[j.Name]; ok {
+			out[i] = j // the same values twice in a matrix
+			return
 		}
-		return &parallel{number: count}
-	case yamltree.Mapping:
-		c.allowedKeys(p, n, "matrix")
-		if c.requiredKeys(p, n, "matrix") {
-			return &parallel{matrix: c.matrix(p.child("matrix"), n.Get("matrix"))}
+		place[j.Name] = len(out)
+		out = append(out, j)
+	}
+	dependencies := 0
+	for _, j := range jobs {
+		if len(out) > maxJobs || dependencies > maxDependencies {
+			c.fail(jobsPath.child(j.BaseName), j.key, "", "parallel makes more than %d jobs, or %d needs of them", maxJobs, maxDependencies)
+			return nil
 		}
-		return nil
-	}
-	c.fail(p, n, "", "should be a number or a hash with matrix, not %s", describe(n))
-	return nil
-}
-
-func (c *checker) matrix(p *keyPath, n *node) [][]axis {
-	if n.IsNull() {
-		return nil // GitLab makes no job of it
-	}
-	if n.Kind != yamltree.Sequence {
-		c.fail(p, n, "", "should be an array of hashes, not %s", describe(n))
-		return nil
-	}
-	matrix := make([][]axis, 0, len(n.Items))
-	total := 0
-	for _, item := range n.Items {
-		if item.Kind != yamltree.Mapping {
-			c.fail(p, item, "", "an entry should be a hash of variables, not %s", describe(item))
+		if j.parallel == nil {
+			j = c.normalize(j, instances)
+			dependencies += len(j.needs.jobs) + len(j.Dependencies)
+			add(j)
 			continue
 		}
-		if len(item.Pairs) == 0 {
-			c.fail(p, item, "", "an entry needs a variable or more")
+		for _, i := range instances[j.Name] {
+			one := *j
+			one.Name, one.matrix = i.name, i.variables
+			one.Job.Parallel, one.Instance = i.total, i.number
+			one.Variables = mergeVariables(j.Variables, i.variables)
+			add(c.normalize(&one, instances))
+			dependencies += len(one.needs.jobs) + len(one.Dependencies)
 		}
-		axes, jobs := make([]axis, 0, len(item.Pairs)), 1
-		for _, pair := range item.Pairs {
-			a := c.axis(p, pair)
-			axes = append(axes, a)
-			jobs = min(jobs*len(a.values), maxParallel+1)
-		}
-		matrix = append(matrix, axes)
-		total = min(total+jobs, maxParallel+1)
-	}
-	if total > maxParallel {
-		c.fail(p, n, "", "makes more than %d jobs", maxParallel)
-		return nil
-	}
-	return matrix
-}
-
-func (c *checker) axis(p *keyPath, pair yamltree.Pair) axis {
-	a := axis{name: pair.Key.Text}
-	if !isAlphanumeric(pair.Key) {
-		c.fail(p, pair.Key, "", "%s is no name of a variable", describe(pair.Key))
-	}
-	values := []*node{pair.Value}
-	if pair.Value.Kind == yamltree.Sequence {
-		values = pair.Value.Items
-	}
-	if pair.Value.IsBlank() {
-		c.fail(p, pair.Value, "", "%s has no values", a.name)
-		return a
-	}
-	for _, v := range values {
-		if !isAlphanumeric(v) {
-			c.fail(p, v, "put it in quotes", "a value of %s should be a string or an integer, not %s", a.name, describe(v))
-		}
-		a.values = append(a.values, v.RubyText())
-	}
-	return a
-}
-
-func isAlphanumeric(n *node) bool { return isString(n) || isInteger(n) }
-
-// An instance is one of the jobs that `parallel` makes.
-type instance struct {
-	name      string
-	variables []Variable
-	number    int
-	total     int
-}
-
-// instances returns the jobs that `parallel` makes of one.
-func (p *parallel) instances(job string) []instance {
-	var list []instance
-	if p.number > 0 {
-		for i := 1; i <= p.number; i++ {
-			list = append(list, instance{name: fmt.Sprintf("%s %d/%d", job, i, p.number), number: i})
-		}
-	}
-	for _, axes := range p.matrix {
-		for _, variables := range combinations(axes) {
-			values := make([]string, len(variables))
-			for i, v := range variables {
-				values[i] = v.Value
-			}
-			name := job + ": [" + strings.Join(values, ", ") + "]"
-			list = append(list, instance{name: name, variables: variables, number: len(list) + 1})
-		}
-	}
-	for i := range list {
-		list[i].total = len(list)
-	}
-	return list
-}
-
-// combinations returns every choice of one value per axis; the last axis changes first.
-func combinations(axes []axis) [][]Variable {
-	out := [][]Variable{nil}
-	for _, a := range axes {
-		longer := make([][]Variable, 0, len(out)*len(a.values))
-		for _, chosen := range out {
-			for _, value := range a.values {
-				longer = append(longer, append(chosen[:len(chosen):len(chosen)], Variable{Key: a.name, Value: value}))
-			}
-		}
-		out = longer
 	}
 	return out
+}
+
+// normalize names parallel jobs one by one in the needs and dependencies of a job.
+func (c *checker) normalize(j *jobSpec, instances map[string][]instance) *jobSpec {
+	if j.Dependencies != nil {
+		names := make([]string, 0, len(j.Dependencies))
+		for _, d := range j.Dependencies {
+			list, ok := instances[d]
+			if !ok {
+				names = append(names, d)
+			}
+			for _, i := range list {
+				names = append(names, i.name)
+			}
+		}
+		j.Dependencies = names
+	}
+	j.needs.jobs = c.expandNeeds(j, j.needs.jobs, instances)
+	return j
+}
+
+func (c *checker) expandNeeds(j *jobSpec, needs []needSpec, instances map[string][]instance) []needSpec {
+	out := make([]needSpec, 0, len(needs))
+	for _, n := range needs {
+		n.Job = c.matrixText(j, n, n.Job)
+		list, ok := instances[n.Job]
+		if !ok {
+			out = append(out, n)
+			continue
+		}
+		if n.matrix != nil {
+			list = c.interpolated(j, n).instances(n.Job)
+		}
+		for _, i := range list {
+			one := n
+			one.Job, one.matrix = i.name, nil
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// interpolated puts a job's variables into the matrix of a need: $[[ matrix.OS ]].
+func (c *checker) interpolated(j *jobSpec, n needSpec) *parallel {
+	p := &parallel{number: n.matrix.number, matrix: make([][]axis, len(n.matrix.matrix))}
+	for i, axes := range n.matrix.matrix {
+		p.matrix[i] = make([]axis, len(axes))
+		for k, a := range axes {
+			values := make([]string, len(a.values))
+			for v, text := range a.values {
+				values[v] = c.matrixText(j, n, text)
+			}
+			p.matrix[i][k] = axis{a.name, values}
+		}
+	}
+	return p
+}
+
+var matrixBlock = lazyregexp.New(`\$\[\[\s*matrix\.([a-zA-Z0-9_-]+)\s*\]\]`)
+
+func (c *checker) matrixText(j *jobSpec, n needSpec, text string) string {
+	if !strings.Contains(text, "$[[") {
+		return text
+	}
+	return matrixBlock().ReplaceAllStringFunc(text, func(block string) string {
+		name := matrixBlock().FindStringSubmatch(block)[1]
+		for _, v := range j.matrix {
+			if v.Key == name {
+				return v.Value
+			}
+		}
+		c.fail(jobsPath.child(j.BaseName).child("needs"), n.node, "", "%s is no variable of the matrix of %s", name, j.BaseName)
+		return block
+	})
 }

@@ -1,33 +1,23 @@
 package pipeline
 
-// job makes the plan's job of a decision.
+// job completes the job of a decision: with what the rule says, and with what is expanded.
 func (p *planner) job(d *decision) *Job {
-	s := d.spec
-	job := &Job{
-		Name: s.name, BaseName: s.base, Stage: s.stage, When: p.when(d), StartIn: s.startIn, StartInText: s.startInText,
-		AllowFailure: s.ignored, AllowFailureExitCodes: s.exitCodes, Dependencies: s.dependencies,
-		Interruptible: s.interruptible, Retry: s.retry, Timeout: s.timeout,
-		Parallel: s.instance.total, Instance: s.instance.number,
-		Image: s.image, Services: s.services, Variables: d.variables,
-		Script: s.script, BeforeScript: s.beforeScript, AfterScript: s.afterScript,
-		Cache: s.cache, Artifacts: s.artifacts, Trigger: s.trigger, ManualConfirmation: s.confirmation, Coverage: s.coverage,
-		Release: s.release, Hooks: s.hooks, IDTokens: s.idTokens, Secrets: s.secrets, Pages: s.pages,
-		Run: s.run, Identity: s.identity,
-		Source: at(s.key), Decision: Decision{Rule: d.index, Text: d.text, Position: at(s.key), Checks: d.checks},
-		AllowFailureCriteria: s.hasExitCodes, Keywords: s.keywords,
-	}
+	s, job := d.spec, d.job
+	job.When, job.Variables = p.when(d), d.variables
+	job.Decision = Decision{Rule: d.index, Text: d.text, Position: job.Source, Checks: d.checks}
 	if s.hasNeeds {
 		job.Needs = needList{jobs: s.needs.jobs, foreign: s.needs.foreign}.all()
 	}
 	if d.rule != nil {
 		p.applyRule(job, d.rule)
 	}
-	for _, tag := range s.tags {
+	job.Tags = nil
+	for _, tag := range s.Tags {
 		job.Tags = append(job.Tags, expandExisting(tag, d.scope.value))
 	}
-	job.ResourceGroup = expandVariables(s.resourceGroup, d.final.expandedValue)
-	if s.environment != nil {
-		e := *s.environment
+	job.ResourceGroup = expandVariables(s.ResourceGroup, d.final.expandedValue)
+	if s.Environment != nil {
+		e := *s.Environment
 		e.Name = expandVariables(e.Name, d.final.expandedValue)
 		// What is not known yet may come from a dotenv report.
 		e.URL = expandExisting(e.URL, d.final.expandedValue)

@@ -172,7 +172,7 @@ func mergeAutoCancel(base, over *AutoCancel) *AutoCancel {
 func (p *planner) jobs(plan *Plan) []*Job {
 	byStage := make(map[string][]*jobSpec, len(p.spec.stages))
 	for _, j := range p.spec.jobs {
-		byStage[j.stage] = append(byStage[j.stage], j)
+		byStage[j.Stage] = append(byStage[j.Stage], j)
 	}
 	var created []*Job
 	kept := make(map[string]bool, len(p.spec.jobs))
@@ -183,14 +183,14 @@ func (p *planner) jobs(plan *Plan) []*Job {
 		for _, j := range byStage[stage] {
 			d := p.decide(j, common)
 			decided = append(decided, d)
-			kept[j.name] = d.included
+			kept[j.Name] = d.included
 			stageKept[stage] = stageKept[stage] || d.included
 		}
 	}
 	for _, d := range decided {
 		job := p.job(d)
 		// GitLab reports what is wrong with a stage's jobs only if the pipeline has one of them.
-		if stageKept[d.spec.stage] {
+		if stageKept[d.spec.Stage] {
 			p.validate(d, kept)
 		}
 		if !d.included {
@@ -207,7 +207,7 @@ func (p *planner) jobs(plan *Plan) []*Job {
 
 // validate checks what can only be known of a job that is created: that its needs are too.
 func (p *planner) validate(d *decision, kept map[string]bool) {
-	path := jobsPath.child(d.spec.base)
+	path := jobsPath.child(d.spec.BaseName)
 	if d.err != nil {
 		p.fail(path.child("rules"), d.spec.node.Get("rules"), "", "%v", d.err)
 		return
@@ -222,7 +222,7 @@ func (p *planner) validate(d *decision, kept map[string]bool) {
 	for _, n := range d.spec.needs.jobs {
 		if !n.Optional && !kept[n.Job] {
 			p.fail(path.child("needs"), n.node, "give both jobs the same rules, or write optional: true",
-				"%s needs %s, which this pipeline does not have", d.spec.name, n.Job)
+				"%s needs %s, which this pipeline does not have", d.spec.Name, n.Job)
 		}
 	}
 	if name := cmp.Or(d.tooBig, d.scope.tooBig, d.final.tooBig); name != "" {
@@ -237,6 +237,7 @@ func (p *planner) validate(d *decision, kept map[string]bool) {
 // A decision is what becomes of a job.
 type decision struct {
 	spec     *jobSpec
+	job      *Job // a copy of the specification's
 	included bool
 	rule     *rule // that matched
 	index    int   // of that rule
@@ -251,13 +252,13 @@ type decision struct {
 }
 
 func (p *planner) decide(j *jobSpec, common *variableSet) *decision {
-	d := &decision{spec: j, index: -1}
-	d.variables = mergeVariables(inheritVariables(p.root, j.inherit.variables), j.variables)
-	job := &Job{Name: j.name, Stage: j.stage, When: j.when, Instance: j.instance.number, Parallel: j.instance.total}
+	job := new(j.Job)
+	d := &decision{spec: j, job: job, index: -1}
+	d.variables = mergeVariables(inheritVariables(p.root, j.inherited.variables), j.Variables)
 	own, settings := setOf(d.variables), common
 	d.scope = newScope(p.base, setOf(jobPredefined(job)), own, settings)
-	if j.environment != nil {
-		e := *j.environment
+	if j.Environment != nil {
+		e := *j.Environment
 		e.Name = expandVariables(e.Name, d.scope.expandedValue)
 		e.URL = expandVariables(e.URL, d.scope.expandedValue)
 		job.Environment, settings, d.tooBig = &e, p.settings(e.Name), d.scope.tooBig
@@ -325,8 +326,8 @@ func (p *planner) when(d *decision) When {
 	switch {
 	case d.rule != nil && d.rule.when != "":
 		return d.rule.when
-	case d.spec.when != "":
-		return d.spec.when
+	case d.spec.When != "":
+		return d.spec.When
 	}
 	return OnSuccess
 }

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"slices"
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
@@ -47,8 +46,8 @@ func keywordPositions(tree, job *node) map[string]Position {
 	}
 	add("", job, maxKeywordLevels)
 	add("", tree.Get("default"), maxKeywordLevels)
-	for _, key := range rootKeys {
-		if !slices.Contains([]string{"default", "include", "stages", "workflow"}, key) && tree.Has(key) {
+	for _, key := range append([]string{"variables"}, keywordNames[atTop]...) {
+		if tree.Has(key) {
 			add("", yamltree.NewMapping([]yamltree.Pair{{Key: tree.Key(key), Value: tree.Get(key)}}, tree.Position), maxKeywordLevels)
 		}
 	}

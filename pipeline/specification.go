@@ -20,11 +20,6 @@ type specification struct {
 	jobs       []*jobSpec
 }
 
-var (
-	rootKeys     = []string{"default", "include", "before_script", "image", "services", "after_script", "variables", "stages", "cache", "workflow"}
-	reservedKeys = []string{"include", "before_script", "image", "services", "after_script", "variables", "stages", "cache"}
-)
-
 const maxPipelineName = 255
 
 // specification validates the merged configuration; nil if there are errors.
@@ -50,7 +45,7 @@ func (c *checker) specification(tree *node) *specification {
 	}
 	s.jobs = c.expandParallel(s.jobs)
 	if len(c.errors) == before {
-		c.validateDependencies(s)
+		c.validateGraph(s)
 	}
 	if len(c.errors) > before {
 		return nil
@@ -108,7 +103,7 @@ func (c *checker) workflow(n *node, s *specification) {
 
 var jobsPath = &keyPath{key: "jobs"}
 
-func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *inheritable, s *specification) {
+func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *defaultSection, s *specification) {
 	visible, before := false, len(c.errors)
 	for _, pair := range jobs {
 		name := pair.Key.Text
@@ -137,7 +132,7 @@ func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *inheritable, 
 			}
 		case buildJob, bridgeJob:
 			job := c.job(p, pair.Key, pair.Value, kind, defaults, s.hasRules)
-			job.keywords = keywordPositions(tree, pair.Value)
+			job.Keywords = keywordPositions(tree, pair.Value)
 			s.jobs = append(s.jobs, job)
 		}
 	}

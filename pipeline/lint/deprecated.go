@@ -19,7 +19,7 @@ func checkDeprecatedKeywords(p *pass) {
 
 // deprecatedGlobals reports keywords that moved into `default`, or have another name now.
 func deprecatedGlobals(p *pass, s *source) {
-	for _, name := range []string{"image", "services", "cache", "before_script", "after_script"} {
+	for _, name := range deprecatedGlobalKeywords {
 		if key, _ := entry(s.body, name); key != nil {
 			p.report(Finding{
 				Position: s.at(key), Path: name,

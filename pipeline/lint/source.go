@@ -141,11 +141,11 @@ type sourceJob struct {
 
 func (j sourceJob) hidden() bool { return strings.HasPrefix(j.name, ".") }
 
-// globals are the top-level keys that are not jobs.
-var globals = []string{
-	"default", "include", "stages", "variables", "workflow", "spec", "image", "services", "cache", "before_script",
-	"after_script", "types",
-}
+// The top-level keys that are not jobs: GitLab's global keywords, the header, and what GitLab had before stages.
+var (
+	globalKeywords, deprecatedGlobalKeywords = pipeline.GlobalKeywords()
+	globals                                  = slices.Concat(globalKeywords, deprecatedGlobalKeywords, []string{"spec", "types"})
+)
 
 func (s *source) findJobs() []sourceJob {
 	var jobs []sourceJob

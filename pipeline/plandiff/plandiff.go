@@ -87,7 +87,7 @@ func verdict(compiled pipeline.Outcome) (outcome, error) {
 	o.pipeline = plain(map[string]any{"name": plan.Name, "stages": plan.Stages, "auto_cancel": plan.AutoCancel})
 	for _, job := range plan.Jobs {
 		o.names = append(o.names, job.Name)
-		o.jobs[job.Name] = plain(render.NewGitLabJob(job))
+		o.jobs[job.Name] = plain(job.GitLab())
 	}
 	return o, nil
 }

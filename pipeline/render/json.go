@@ -65,6 +65,15 @@ func document(plan *pipeline.Plan) map[string]any {
 	return d
 }
 
+// GitLabJobs returns the jobs of a plan as GitLab stores them: see [pipeline.Job.GitLab].
+func GitLabJobs(jobs []*pipeline.Job) []map[string]any {
+	list := make([]map[string]any, len(jobs))
+	for i, job := range jobs {
+		list[i] = job.GitLab()
+	}
+	return list
+}
+
 func errorDocument(err error) map[string]any {
 	d := map[string]any{"valid": false}
 	var list pipeline.Errors

@@ -161,7 +161,7 @@ func (c *checker) identity(p *keyPath, n *node) string {
 }
 
 // dastConfiguration validates the keyword `dast_configuration`.
-func (c *checker) dastConfiguration(p *keyPath, n *node) {
+func (c *checker) dastConfiguration(p *keyPath, n *node, _ *jobSpec) {
 	if c.mapping(p, n) {
 		c.strings(p, n, []string{"site_profile", "scanner_profile"})
 	}

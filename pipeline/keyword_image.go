@@ -98,3 +98,35 @@ func (c *checker) pullPolicy(p *keyPath, n *node) []string {
 	}
 	return list
 }
+
+// gitLab returns a string for an image that has only a name.
+func (i *Image) gitLab() any {
+	m := map[string]any{"name": i.Name}
+	putList(m, "entrypoint", i.Entrypoint)
+	putList(m, "command", i.Command)
+	put(m, "alias", i.Alias)
+	if len(i.PullPolicy) > 0 {
+		m["pull_policy"] = i.PullPolicy
+	}
+	executor := map[string]any{}
+	if i.Docker != nil {
+		executor["docker"] = i.Docker
+	}
+	if i.Kubernetes != nil {
+		executor["kubernetes"] = i.Kubernetes
+	}
+	if len(executor) > 0 {
+		m["executor_opts"] = executor
+	}
+	if i.Variables != nil {
+		values := make(map[string]string, len(i.Variables))
+		for _, v := range i.Variables {
+			values[v.Key] = v.Value
+		}
+		m["variables"] = values
+	}
+	if len(m) == 1 {
+		return i.Name
+	}
+	return m
+}

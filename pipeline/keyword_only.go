@@ -25,6 +25,13 @@ var defaultOnly = policy{
 	refs: []string{"branches", "tags"}, has: map[string]bool{"refs": true}, keyword: "only", summary: "[branches, tags], the default",
 }
 
+// only reads the keyword `only`. A policy without refs has the default's.
+func (c *checker) only(p *keyPath, n *node, j *jobSpec) {
+	j.only = c.policy(p, n).withDefault(defaultOnly)
+}
+
+func (c *checker) except(p *keyPath, n *node, j *jobSpec) { j.except = c.policy(p, n) }
+
 func (c *checker) policy(p *keyPath, n *node) *policy {
 	pol := &policy{has: make(map[string]bool), keyword: p.key, summary: inline(n), node: n}
 	switch n.Kind {

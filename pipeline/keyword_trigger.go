@@ -131,3 +131,5 @@ func (t *TriggerSpec) ArtifactJobs() []string {
 	}
 	return jobs
 }
+
+func (t *TriggerSpec) gitLab() any { return t.Stored }

@@ -96,3 +96,17 @@ func (c *checker) exitCodes(p *keyPath, n *node) []int {
 	}
 	return codes
 }
+
+// gitLab returns a number if only the maximum is given.
+func (r *Retry) gitLab() any {
+	if !r.NoMax && r.When == nil && r.ExitCodes == nil {
+		return r.Max
+	}
+	m := map[string]any{}
+	if !r.NoMax {
+		m["max"] = r.Max
+	}
+	putList(m, "when", r.When)
+	putList(m, "exit_codes", r.ExitCodes)
+	return m
+}

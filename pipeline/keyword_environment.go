@@ -104,3 +104,19 @@ func (c *checker) dashboard(p *keyPath, n, dashboard *node) {
 		}
 	}
 }
+
+// gitLab omits GitLab's default action.
+func (e *Environment) gitLab() any {
+	m := map[string]any{"name": e.Name}
+	put(m, "url", e.URL)
+	put(m, "on_stop", e.OnStop)
+	put(m, "auto_stop_in", e.AutoStopIn)
+	put(m, "deployment_tier", e.DeploymentTier)
+	if e.Action != "start" {
+		put(m, "action", e.Action)
+	}
+	if e.Kubernetes != nil {
+		m["kubernetes"] = e.Kubernetes
+	}
+	return m
+}

@@ -2,12 +2,13 @@ package pipeline
 
 import (
 	"slices"
+	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// The small keywords; the others have files of their own.
+// Readers of the small keywords; the others have files of their own.
 
 // maxTags is one less than the number of tags that GitLab refuses.
 const maxTags = 49
@@ -51,14 +52,68 @@ func (c *checker) coverage(p *keyPath, n *node) string {
 	return n.Text[1 : len(n.Text)-1]
 }
 
-// allowFailure reads the keyword `allow_failure` of a job: true, false, or exit codes. Of a hash nothing is allowed as such.
-func (c *checker) allowFailure(p *keyPath, n *node) (allowed bool, codes []int) {
-	if n.Kind == yamltree.Bool {
-		return n.True(), nil
-	}
-	c.allowedKeys(p, n, "exit_codes")
-	return false, c.exitCodes(p, n)
+func (c *checker) extendsShape(p *keyPath, j *jobSpec) {
+	c.optionalStringOrStrings(p, j.node, "extends")
 }
+
+func (c *checker) stageName(p *keyPath, n *node, j *jobSpec) {
+	if !isString(n) {
+		c.fail(p, n, "", "should be a string, not %s", describe(n))
+	}
+	j.Stage = n.RubyText()
+}
+
+func (c *checker) jobVariables(p *keyPath, n *node, j *jobSpec) {
+	j.Variables = c.variables(p, n, jobData)
+}
+
+func (c *checker) when(p *keyPath, j *jobSpec) {
+	values := []string{"on_success", "on_failure", "always", "manual", "delayed"}
+	if j.kind == bridgeJob {
+		values = values[:4]
+	}
+	c.optionalOneOf(p, j.node, "when", values...)
+	j.When = When(j.node.Get("when").RubyText())
+	j.AllowFailure = j.When == Manual // unless allow_failure is given
+}
+
+// jobDelay reads the keyword `start_in` of a job, which goes with `when: delayed`.
+func (c *checker) jobDelay(p *keyPath, j *jobSpec) {
+	n := j.node.Get("start_in")
+	p = p.child("start_in")
+	switch {
+	case j.When == Delayed && j.node.Has("rules") && !n.IsBlank():
+		if j.node.Get("rules").IsNull() { // else notWithRules has reported it
+			c.fail(p, n, "remove rules", "start_in cannot be used with rules")
+		}
+	case j.When == Delayed:
+		j.StartIn = c.startIn(p, j.node)
+		j.StartInText = n.RubyText()
+	case !n.IsBlank():
+		c.fail(p, n, "add when: delayed", "start_in is for jobs with when: delayed")
+	}
+}
+
+func (c *checker) allowFailureShape(p *keyPath, j *jobSpec) {
+	if j.kind == bridgeJob {
+		c.optionalBool(p, j.node, "allow_failure")
+		return
+	}
+	c.optional(p, j.node, "allow_failure", func(v *node) bool { return isMapping(v) || v.Kind == yamltree.Bool }, "true, false or a hash", "")
+}
+
+// allowFailure reads the keyword `allow_failure` of a job: true, false, or the exit codes that are allowed.
+func (c *checker) allowFailure(p *keyPath, n *node, j *jobSpec) {
+	switch {
+	case n.Kind == yamltree.Bool:
+		j.AllowFailure = n.True()
+	case isMapping(n) && j.kind == buildJob:
+		c.allowedKeys(p, n, "exit_codes")
+		j.AllowFailure, j.AllowFailureCriteria, j.AllowFailureExitCodes = false, true, c.exitCodes(p, n)
+	}
+}
+
+func (c *checker) timeout(p *keyPath, n *node) time.Duration { return c.duration(p, n, maxTimeout) }
 
 func (c *checker) idTokens(p *keyPath, n *node) any {
 	if !c.mapping(p, n) {
@@ -124,15 +179,13 @@ func (t inheritFilter) allows(name string) bool {
 	return !t.nothing
 }
 
-func (c *checker) inherit(p *keyPath, n *node) inheritance {
-	var i inheritance
-	if n.IsNull() || !c.mapping(p, n) {
-		return i
+func (c *checker) inherit(p *keyPath, n *node, j *jobSpec) {
+	if !c.mapping(p, n) {
+		return
 	}
 	c.allowedKeys(p, n, "default", "variables")
-	i.defaults = c.inheritFilter(p.child("default"), n.Get("default"), defaultKeys)
-	i.variables = c.inheritFilter(p.child("variables"), n.Get("variables"), nil)
-	return i
+	j.inherited.defaults = c.inheritFilter(p.child("default"), n.Get("default"), j.defaults.keys)
+	j.inherited.variables = c.inheritFilter(p.child("variables"), n.Get("variables"), nil)
 }
 
 func (c *checker) inheritFilter(p *keyPath, n *node, allowed []string) inheritFilter {

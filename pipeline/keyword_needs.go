@@ -36,6 +36,15 @@ const (
 	bridgeNeeds                 // one other pipeline as a whole
 )
 
+// jobNeeds reports what is wrong with the keyword `needs` of a job; composed has read it.
+func (c *checker) jobNeeds(p *keyPath, n *node, j *jobSpec) {
+	kind := jobNeeds
+	if j.kind == bridgeJob {
+		kind = bridgeNeeds
+	}
+	c.needs(p, n, kind)
+}
+
 // needs validates `needs`.
 func (c *checker) needs(p *keyPath, n *node, kind needKind) needList {
 	var list needList
@@ -123,3 +132,19 @@ func foreignNeed(n *node) needSpec {
 }
 
 func join(words []string) string { return strings.Join(words, ", ") }
+
+// gitLab returns a string for a need that only names a job.
+func (n *Need) gitLab() any {
+	if n.Artifacts && !n.Optional && n.Project == "" && n.Pipeline == "" {
+		return n.Job
+	}
+	m := map[string]any{"job": n.Job}
+	if !n.Artifacts {
+		m["artifacts"] = false
+	}
+	put(m, "optional", n.Optional)
+	put(m, "project", n.Project)
+	put(m, "ref", n.Ref)
+	put(m, "pipeline", n.Pipeline)
+	return m
+}

@@ -167,3 +167,5 @@ func anys(list []string) []any {
 	}
 	return out
 }
+
+func (a *Artifacts) gitLab() any { return a.Stored }
