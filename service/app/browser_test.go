@@ -1,7 +1,10 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
+	"image/color"
+	"image/png"
 	"net/http"
 	"os"
 	"os/exec"
@@ -9,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -121,5 +126,48 @@ func TestBrowser(t *testing.T) {
 	value(t, ctx, chromedp.WaitVisible(chromedp.CSS("#parts dd.bad")))
 	if state := value(t, ctx, chromedp.Text(chromedp.CSS("#parts dd"))); state != "cannot be reached" {
 		t.Errorf("after the end the state is %q", state)
+	}
+}
+
+// TestBrowserOnAPhone looks at the page on a phone, in light and in dark: nothing is wider than the screen, what a person wants to
+// see first is there without scrolling, and yen have no cents.
+func TestBrowserOnAPhone(t *testing.T) {
+	ctx, complaints := browser(t)
+	i := start(t, nil)
+	wantStatus(t, i.do(t, http.MethodPost, "/v1/orders", strings.Replace(basket, "EUR", "JPY", 1)), http.StatusCreated)
+	i.place(t)
+	value(t, ctx, chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch))
+	for scheme, light := range map[string]bool{"light": true, "dark": false} {
+		value(t, ctx, chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+			_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+			return err
+		}))
+		value(t, ctx, chromedp.Navigate(i.url+"/"))
+		value(t, ctx, chromedp.WaitVisible(chromedp.CSS("tbody tr")))
+		for what, expression := range map[string]string{
+			"nothing wider than the screen": `innerWidth === 390 && document.documentElement.scrollWidth <= 390`,
+			"the figures at first sight": `["Orders per minute", "Errors", "Latency, median"].every(name => [...document.querySelectorAll("#recent dt")].some(
+				dt => dt.textContent === name && dt.nextElementSibling.getBoundingClientRect().bottom <= innerHeight))`,
+			"version and health at first sight": `[...document.querySelectorAll("#version, #parts dd")].length === 4 &&
+				[...document.querySelectorAll("#version, #parts dd")].every(e => e.getBoundingClientRect().bottom <= innerHeight)`,
+			"no cents for yen":                `document.querySelector("tbody").textContent.includes("JPY\u00a0300")`,
+			"links large enough for a finger": `[...document.querySelectorAll("nav a")].every(a => a.getBoundingClientRect().height >= 24)`,
+		} {
+			if !value(t, ctx, chromedp.Evaluate[bool](expression)) {
+				t.Errorf("%s, %s: %s is not so", scheme, what, expression)
+			}
+		}
+		picture, err := png.Decode(bytes.NewReader(value(t, ctx, chromedp.CaptureScreenshot())))
+		if err != nil {
+			t.Fatal(err)
+		}
+		background := color.GrayModel.Convert(picture.At(2, 2)).(color.Gray).Y
+		if light != (background > 200) || !light != (background < 60) {
+			t.Errorf("%s: the background has the brightness %d", scheme, background)
+		}
+	}
+	if c := complaints(); c != nil {
+		t.Errorf("the browser complains: %v", c)
 	}
 }

@@ -241,7 +241,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestReloadSwap changes a ConfigMap as kubelet does: by a link to another folder.
+// TestReloadSwap changes a mounted ConfigMap, and a Secret, as kubelet does: by a link to another folder.
 func TestReloadSwap(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -251,6 +251,7 @@ func TestReloadSwap(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, filepath.Join(folder, name, "keys"), keys)
+		write(t, filepath.Join(folder, name, "orders.yaml"), map[string]string{"..1": "log.level: info\n", "..2": "log.level: warn\n"}[name])
 	}
 	link := func(target, name string) {
 		if err := os.Symlink(target, filepath.Join(folder, name)); err != nil {
@@ -259,7 +260,8 @@ func TestReloadSwap(t *testing.T) {
 	}
 	link("..1", "..data")
 	link("..data/keys", "keys")
-	i := start(t, settings{"API_KEYS_FILE": filepath.Join(folder, "keys")})
+	link("..data/orders.yaml", "orders.yaml")
+	i := start(t, settings{"API_KEYS_FILE": filepath.Join(folder, "keys"), "CONFIG": filepath.Join(folder, "orders.yaml")})
 	wantStatus(t, i.get(t, "/v1/orders", "X-API-Key", "key-of-the-shop-1"), http.StatusOK)
 	wantStatus(t, i.get(t, "/v1/orders", "X-API-Key", "key-of-the-till-2"), http.StatusUnauthorized)
 	link("..2", "..data_tmp")
@@ -270,6 +272,7 @@ func TestReloadSwap(t *testing.T) {
 		return i.get(t, "/v1/orders", "X-API-Key", "key-of-the-till-2").status == http.StatusOK
 	})
 	wantStatus(t, i.get(t, "/v1/orders", "X-API-Key", "key-of-the-shop-1"), http.StatusUnauthorized)
+	eventually(t, "the new log level", func() bool { return strings.Contains(i.probe(t, "/log/level").body, `"warn"`) })
 }
 
 func TestReloadAfterStop(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,6 +52,60 @@ func TestOverload(t *testing.T) {
 	}
 	if !strings.Contains(i.probe(t, "/metrics").body, `http_requests_refused_total{reason="overload"} 1`) {
 		t.Error("the refusal is not in the metrics")
+	}
+}
+
+// TestConnections holds more connections open than there may be: the idlest ones make room, and clients are served.
+func TestConnections(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	cert, key := filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
+	certificateFor(t, cert, key, 1)
+	for name, s := range map[string]settings{"plain": {}, "TLS": {"HTTP_TLS_CERT": cert, "HTTP_TLS_KEY": key}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s["HTTP_MAX_CONNECTIONS"] = "16"
+			i := start(t, s)
+			i.client.Transport.(*validator).next.(*http.Transport).TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // #nosec G402 -- the test's own certificate
+			for range 40 {
+				conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", i.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = conn.Close() })
+			}
+			wantStatus(t, i.get(t, "/v1/orders"), http.StatusOK)
+			eventually(t, "a bounded number", func() bool {
+				for line := range strings.Lines(i.probe(t, "/metrics").body) {
+					var n int
+					if _, err := fmt.Sscanf(line, "http_connections %d", &n); err == nil {
+						return n > 0 && n <= 16
+					}
+				}
+				return false
+			})
+		})
+	}
+}
+
+// TestBodyEnds sends the beginning of a body and no more: the client is told, and the order is not placed.
+func TestBodyEnds(t *testing.T) {
+	t.Parallel()
+	i := start(t, nil)
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", i.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // the test is over
+	if _, err := io.WriteString(conn, "POST /v1/orders HTTP/1.1\r\nHost: orders\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 400 ") || !strings.Contains(string(b), "could not be read to its end") || !strings.Contains(string(b), "Connection: close") {
+		t.Errorf("%v: %s", err, b)
 	}
 }
 
@@ -168,6 +223,27 @@ func TestMetrics(t *testing.T) {
 	}
 	if strings.Contains(a.body, id) {
 		t.Error("an id is in the metrics: labels must be few")
+	}
+}
+
+// TestAdminIndex follows the links of the admin port's index.
+func TestAdminIndex(t *testing.T) {
+	t.Parallel()
+	i := start(t, nil)
+	a := i.probe(t, "/")
+	if wantStatus(t, a, http.StatusOK); a.header.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Errorf("Content-Type %s", a.header.Get("Content-Type"))
+	}
+	links := regexp.MustCompile(`href="([^"]+)"`).FindAllStringSubmatch(a.body, -1)
+	for _, link := range links {
+		if a := i.probe(t, link[1]); a.status != http.StatusOK && a.status != http.StatusAccepted {
+			t.Errorf("%s answers %d", link[1], a.status)
+		}
+	}
+	for _, path := range []string{"/livez", "/readyz", "/startupz", "/healthz", "/version", "/metrics", "/log/level", "/faults", "/debug/pprof/", "/debug/flight"} {
+		if !strings.Contains(a.body, `href="`+path+`"`) {
+			t.Errorf("the index does not list %s", path)
+		}
 	}
 }
 

@@ -7,8 +7,11 @@ import (
 )
 
 func TestProblems(t *testing.T) {
-	t.Parallel()
-	i := start(t, nil)
+	onBothStores(t, testProblems)
+}
+
+func testProblems(t *testing.T, i *instance) {
+	t.Helper()
 	id := i.place(t).Id
 	const none = "/v1/orders/01a1fb9a-fe51-73c1-b5e5-35bd9d5446ca"
 	tests := []struct {

@@ -20,7 +20,8 @@ func TestStateMachine(t *testing.T) {
 	allowed := map[order.Status]map[string]order.Status{
 		order.Pending:   {"apply": order.Pending, "pay": order.Paying, "cancel": order.Cancelled},
 		order.Declined:  {"apply": order.Declined, "pay": order.Paying, "cancel": order.Cancelled},
-		order.Paying:    {"settle": order.Paid, "decline": order.Declined},
+		order.Rejected:  {"apply": order.Rejected, "pay": order.Paying, "cancel": order.Cancelled},
+		order.Paying:    {"settle": order.Paid, "decline": order.Declined, "reject": order.Rejected},
 		order.Paid:      {},
 		order.Cancelled: {},
 	}
@@ -28,7 +29,7 @@ func TestStateMachine(t *testing.T) {
 		now := noon
 		o := order.Order{ID: "id", Customer: "c", Currency: "EUR", Items: []order.LineItem{{SKU: "a", Quantity: 1}}, Status: order.Pending, Version: 1}
 		charged := map[string]bool{}
-		steps := rapid.SliceOf(rapid.SampledFrom([]string{"apply", "pay", "settle", "decline", "cancel"})).Draw(t, "steps")
+		steps := rapid.SliceOf(rapid.SampledFrom([]string{"apply", "pay", "settle", "decline", "reject", "cancel"})).Draw(t, "steps")
 		for _, step := range steps {
 			now = now.Add(time.Second)
 			before := o
@@ -43,6 +44,8 @@ func TestStateMachine(t *testing.T) {
 				o, err = o.Settle("p", now)
 			case "decline":
 				o, err = o.Decline(now)
+			case "reject":
+				o, err = o.Reject(now)
 			case "cancel":
 				o, err = o.Cancel(now)
 			}
@@ -77,7 +80,7 @@ func TestStateMachine(t *testing.T) {
 func TestStatusValid(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[order.Status]bool{order.Pending: true, order.Paying: true, order.Paid: true, order.Declined: true,
-		order.Cancelled: true, "": false, "PAID": false} {
+		order.Rejected: true, order.Cancelled: true, "": false, "PAID": false} {
 		if got := status.Valid(); got != want {
 			t.Errorf("%q is valid: %v", status, got)
 		}

@@ -28,19 +28,19 @@ const (
 	startTimeout    = 30 * time.Second
 )
 
-// server is the one of this test process.
-var server struct {
-	once sync.Once
-	url  string
-	err  error
-	stop func()
+// shared is the server of this test process.
+var shared struct {
+	once   sync.Once
+	url    string
+	err    error
+	server *Server // nil when it is not ours
 }
 
 // Main runs a package's tests and then stops the server, if one was started: func TestMain(m *testing.M) { pgtest.Main(m) }.
 func Main(m interface{ Run() int }) {
 	code := m.Run()
-	if server.stop != nil {
-		server.stop()
+	if shared.server != nil {
+		shared.server.remove()
 	}
 	os.Exit(code)
 }
@@ -49,22 +49,20 @@ func Main(m interface{ Run() int }) {
 // skipped, or fails where SLIPWAY_REQUIRE_POSTGRES=1 says that there must be one.
 func Database(t testing.TB) string {
 	t.Helper()
-	server.once.Do(func() {
-		if server.url = os.Getenv(urlVariable); server.url == "" {
-			server.url, server.stop, server.err = start()
+	shared.once.Do(func() {
+		if shared.url = os.Getenv(urlVariable); shared.url == "" {
+			if shared.server, shared.err = newServer(); shared.err == nil {
+				shared.url = shared.server.URL
+			}
 		}
 	})
-	if server.err != nil {
-		message := fmt.Sprintf("no PostgreSQL (set %s, or install the package postgresql): %v", urlVariable, server.err)
-		if os.Getenv(requireVariable) == "1" {
-			t.Fatal(message)
-		}
-		t.Skip(message)
+	if shared.err != nil {
+		unavailable(t, shared.err)
 	}
 	name := fmt.Sprintf("orders_test_%d_%d", os.Getpid(), time.Now().UnixNano())
 	execute(t, "CREATE DATABASE "+name)
 	t.Cleanup(func() { execute(t, "DROP DATABASE "+name+" WITH (FORCE)") })
-	u, err := url.Parse(server.url)
+	u, err := url.Parse(shared.url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +74,7 @@ func execute(t testing.TB, sql string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, server.url)
+	conn, err := pgx.Connect(ctx, shared.url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,62 +84,123 @@ func execute(t testing.TB, sql string) {
 	}
 }
 
-// start starts a server that listens on a socket in a temporary folder only.
-func start() (address string, stop func(), err error) {
+// unavailable skips the test, or fails it where there must be a server.
+func unavailable(t testing.TB, err error) {
+	t.Helper()
+	message := fmt.Sprintf("no PostgreSQL (set %s, or install the package postgresql): %v", urlVariable, err)
+	if os.Getenv(requireVariable) == "1" {
+		t.Fatal(message)
+	}
+	t.Skip(message)
+}
+
+// Server is a PostgreSQL server in a temporary folder, which it listens in on a socket only.
+type Server struct {
+	URL string // of the database postgres
+
+	bin, dir   string
+	credential *syscall.Credential
+	process    *exec.Cmd // nil while it is stopped
+}
+
+// New returns a server of the test's own, which it may stop; it is removed when the test ends. Without PostgreSQL's
+// binaries the test is skipped, or fails where SLIPWAY_REQUIRE_POSTGRES=1 says that they must be there.
+func New(t testing.TB) *Server {
+	t.Helper()
+	s, err := newServer()
+	if err != nil {
+		unavailable(t, err)
+	}
+	t.Cleanup(s.remove)
+	return s
+}
+
+func newServer() (*Server, error) {
 	found, err := filepath.Glob(binaries)
 	if err != nil || len(found) == 0 {
-		return "", nil, fmt.Errorf("there is nothing at %s", binaries)
+		return nil, fmt.Errorf("there is nothing at %s", binaries)
 	}
-	bin := filepath.Dir(found[len(found)-1])
 	// Not in TMPDIR: the server's user may be unable to enter it, and the path of a socket has room for 107 bytes only.
 	dir, err := os.MkdirTemp("/tmp", "pgtest")
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	credential, err := unprivileged(dir)
-	if err != nil {
-		return "", nil, err
+	s := &Server{URL: "postgres://postgres@/postgres?host=" + url.QueryEscape(dir), bin: filepath.Dir(found[len(found)-1]), dir: dir}
+	if err := s.init(); err != nil {
+		s.remove()
+		return nil, err
 	}
-	command := func(name string, args ...string) *exec.Cmd {
-		// #nosec G204 -- our own arguments
-		c := exec.Command(filepath.Join(bin, name), args...) //nolint:noctx // what outlives a call ends with the test
-		c.Dir, c.Env = dir, []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}
-		// The server must not outlive a test that is killed.
-		c.SysProcAttr = &syscall.SysProcAttr{Credential: credential, Pdeathsig: syscall.SIGQUIT}
-		return c
+	return s, nil
+}
+
+func (s *Server) init() (err error) {
+	if s.credential, err = unprivileged(s.dir); err != nil {
+		return err
 	}
-	data := filepath.Join(dir, "data")
-	if out, err := command("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync").CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
+	if out, err := s.command("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync").CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
 	}
-	logPath := filepath.Join(dir, "log")
+	return s.start()
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+func (s *Server) command(name string, args ...string) *exec.Cmd {
+	// #nosec G204 -- our own arguments
+	c := exec.Command(filepath.Join(s.bin, name), args...) //nolint:noctx // what outlives a call ends with the test
+	c.Dir, c.Env = s.dir, []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}
+	// The server must not outlive a test that is killed.
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: s.credential, Pdeathsig: syscall.SIGQUIT}
+	return c
+}
+
+// Start starts the server after Stop.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	if err := s.start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Stop ends the server at once, as if it crashed: clients lose their connections.
+func (s *Server) Stop() {
+	if s.process == nil {
+		return
+	}
+	_ = s.process.Process.Signal(syscall.SIGQUIT)
+	_ = s.process.Wait()
+	s.process = nil
+}
+
+func (s *Server) remove() {
+	s.Stop()
+	_ = os.RemoveAll(s.dir)
+}
+
+func (s *Server) start() error {
+	logPath := filepath.Join(s.dir, "log")
 	log, err := os.Create(logPath) // #nosec G304 -- in our own folder
 	if err != nil {
-		return "", nil, err
+		return err
 	}
 	defer log.Close() //nolint:errcheck // the server has its own descriptor
-	postgres := command("postgres", "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB")
-	postgres.Stderr = log
-	if err := postgres.Start(); err != nil {
-		return "", nil, err
+	s.process = s.command("postgres", "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB")
+	s.process.Stderr = log
+	if err := s.process.Start(); err != nil {
+		s.process = nil
+		return err
 	}
-	stop = func() {
-		_ = postgres.Process.Signal(syscall.SIGQUIT) // at once: the data is thrown away
-		_ = postgres.Wait()
-		_ = os.RemoveAll(dir)
-	}
-	address = "postgres://postgres@/postgres?host=" + url.QueryEscape(dir)
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	for {
-		conn, err := pgx.Connect(ctx, address)
+		conn, err := pgx.Connect(ctx, s.URL)
 		if err == nil {
-			return address, stop, conn.Close(ctx)
+			return conn.Close(ctx)
 		}
 		if ctx.Err() != nil {
 			said, _ := os.ReadFile(logPath) // #nosec G304 -- as above
-			stop()
-			return "", nil, fmt.Errorf("postgres does not answer: %w: %s", err, said)
+			s.Stop()
+			return fmt.Errorf("postgres does not answer: %w: %s", err, said)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"go.opentelemetry.io/contrib/propagators/autoprop"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
@@ -43,7 +44,7 @@ func NoTraces() *Traces {
 // OTEL_TRACES_EXPORTER=none, nothing is recorded.
 func NewTraces(ctx context.Context, o TraceOptions) (*Traces, error) {
 	endpoint := cmp.Or(o.Endpoint, os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
-	if endpoint == "" || os.Getenv("OTEL_SDK_DISABLED") == "true" || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
+	if endpoint == "" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
 		return NoTraces(), nil
 	}
 	exporter, err := newExporter(ctx, o)
@@ -69,7 +70,7 @@ func newExporter(ctx context.Context, o TraceOptions) (sdktrace.SpanExporter, er
 	case "http/protobuf":
 		var options []otlptracehttp.Option
 		if o.Endpoint != "" {
-			options = append(options, otlptracehttp.WithEndpointURL(o.Endpoint+"/v1/traces"))
+			options = append(options, otlptracehttp.WithEndpointURL(strings.TrimSuffix(o.Endpoint, "/")+"/v1/traces"))
 		}
 		return otlptracehttp.New(ctx, options...)
 	case "grpc":
