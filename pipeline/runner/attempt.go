@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -388,14 +389,15 @@ func texts(value any) []string {
 	return out
 }
 
-// maxLog is how much of what a job prints is kept: GitLab's default limit for the log of a job.
+// maxLog is GitLab's default limit for the log of a job.
 const maxLog = 100 << 20
 
-// scriptOutput puts what a script prints into the log, up to maxLog. The job goes on, whatever it prints.
+// scriptOutput writes what a script prints into the log, up to Options.MaxLog. The job goes on, whatever it prints.
 type scriptOutput struct{ *attempt }
 
 func (o scriptOutput) Write(p []byte) (int, error) {
-	left := maxLog - o.printed
+	limit := cmp.Or(o.run.options.MaxLog, maxLog)
+	left := limit - o.printed
 	o.printed += int64(len(p))
 	if left >= int64(len(p)) {
 		return o.out.Write(p)
@@ -405,7 +407,7 @@ func (o scriptOutput) Write(p []byte) (int, error) {
 			return 0, err
 		}
 		fmt.Fprintln(o.out)
-		o.logf("WARNING: the log has %d MB, GitLab's default limit: what the job prints from here on is dropped", maxLog>>20)
+		o.logf("WARNING: the log has reached the limit of %d MB: further output is dropped", limit>>20)
 	}
 	return len(p), nil
 }

@@ -26,6 +26,8 @@ type Options struct {
 	CacheDir string
 	// TempDir holds the jobs' TMPDIR; os.TempDir() if empty.
 	TempDir string
+	// MaxLog is the limit in bytes for the output that is kept of a job; 100 MiB, GitLab's default, if 0.
+	MaxLog int64
 	// Env is the environment of the caller, as os.Environ gives it. Jobs see of it what a machine needs to work, and the
 	// variables that PassEnv names.
 	Env     []string

@@ -53,15 +53,16 @@ func TestScript(t *testing.T) {
 func TestLogIsBounded(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, nil)
+	p.options.MaxLog = 1 << 20
 	r := p.run(&pipeline.Job{Name: "j", Stage: "test", When: pipeline.OnSuccess,
-		Script: []string{"head -c 60000000 /dev/zero", "head -c 60000000 /dev/zero", "echo lost; touch done"}, AfterScript: []string{"echo lost, too; cat done"}})
+		Script: []string{"head -c 600000 /dev/zero", "head -c 600000 /dev/zero", "echo lost; touch done"}, AfterScript: []string{"echo lost, too; cat done"}})
 	p.want(r, RunSuccess, "j: success")
 	log := p.log(r, "j")
-	if len(log) < maxLog || len(log) > maxLog+1000 {
-		t.Errorf("the log has %d bytes", len(log))
+	if len(log) < 1<<20 || len(log) > 1<<20+1000 {
+		t.Fatalf("the log has %d bytes", len(log))
 	}
-	_, end, _ := strings.Cut(log[maxLog:], "\n")
-	want := "[slipway] WARNING: the log has 100 MB, GitLab's default limit: what the job prints from here on is dropped\n[slipway] after_script\n[slipway] Job succeeded\n"
+	_, end, _ := strings.Cut(log[1<<20:], "\n")
+	want := "[slipway] WARNING: the log has reached the limit of 1 MB: further output is dropped\n[slipway] after_script\n[slipway] Job succeeded\n"
 	if !strings.HasSuffix(end, want) {
 		t.Errorf("the log ends with %q", end)
 	}
