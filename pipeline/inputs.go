@@ -2,24 +2,96 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// An Input is an input of a pipeline, as `spec:inputs` of the configuration's file, or of a file of its `spec:include`, declares it.
+// An Input is an input of a pipeline, as `spec:inputs` of the configuration's file, or of a file of its `spec:include`, declares it, or
+// an input of a job ([Job.Inputs]).
 type Input struct {
-	Name string
+	Name string `json:"name"`
 	// Type is "string" (also where none is given), "number", "boolean" or "array".
-	Type        string
-	Description string
+	Type        string `json:"type"`
+	Description string `json:"description,omitzero"`
 	// Required inputs have no default; [Event.Inputs] must have them.
-	Required bool
+	Required bool `json:"required,omitzero"`
 	// Default and Options are plain values; nil if not given, or if rules decide on them.
-	Default any
-	Options []any
-	Regex   string
+	Default any    `json:"default,omitzero"`
+	Options []any  `json:"options,omitzero"`
+	Regex   string `json:"regex,omitzero"`
 	// Position is where the input is declared.
-	Position Position
+	Position Position `json:"position,omitzero"`
+}
+
+// Parse returns the value that a text stands for: the text itself for a string, and otherwise JSON. It is an error if the value does
+// not have the input's type, is none of its options, or does not match its regex.
+func (in Input) Parse(text string) (any, error) {
+	var value any = text
+	if in.Type != "string" {
+		if err := json.Unmarshal([]byte(text), &value); err != nil || !in.accepts(value) {
+			return nil, fmt.Errorf("the input %s should be %s, not %q", in.Name, aType(in.Type), text)
+		}
+	}
+	if len(in.Options) > 0 && !slices.ContainsFunc(in.Options, func(o any) bool { return InputText(o) == InputText(value) }) {
+		options := make([]string, len(in.Options))
+		for i, o := range in.Options {
+			options[i] = InputText(o)
+		}
+		return nil, fmt.Errorf("the input %s should be one of %s, not %q", in.Name, strings.Join(options, ", "), text)
+	}
+	if in.Regex != "" {
+		re, err := regexp.Compile(in.Regex)
+		if err != nil {
+			return nil, fmt.Errorf("the regex of the input %s: %w", in.Name, err)
+		}
+		if !re.MatchString(text) {
+			return nil, fmt.Errorf("the input %s should match %s, not %q", in.Name, in.Regex, text)
+		}
+	}
+	return value, nil
+}
+
+// accepts reports whether a value that was JSON has the input's type.
+func (in Input) accepts(value any) bool {
+	switch value.(type) {
+	case float64:
+		return in.Type == "number"
+	case bool:
+		return in.Type == "boolean"
+	case []any:
+		return in.Type == "array"
+	default:
+		return false
+	}
+}
+
+// InputText is the text that an expression puts in place of an input's value: a string as it is, anything else as JSON.
+func InputText(value any) string {
+	if text, ok := value.(string); ok {
+		return text
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprint(value)
+	}
+	return string(text)
+}
+
+// input is what a declaration says, as plain data.
+func (in declaredInput) input(name *node) Input {
+	i := Input{
+		Name: in.name, Type: in.kind(), Required: in.required(), Default: in.spec.Get("default").Any(),
+		Description: in.spec.Get("description").RubyText(), Regex: in.spec.Get("regex").RubyText(), Position: at(name),
+	}
+	if options := in.spec.Get("options"); options.Is(yamltree.Sequence) {
+		i.Options, _ = options.Any().([]any)
+	}
+	return i
 }
 
 // Inputs returns the inputs of a project's pipelines in the order of their declaration. Of the event only the variables count,
@@ -47,14 +119,7 @@ func (p *Project) Inputs(ctx context.Context, event Event) ([]Input, error) {
 	}
 	inputs := make([]Input, len(declared.Pairs))
 	for i, pair := range declared.Pairs {
-		in := declaredInput{name: pair.Key.Text, spec: pair.Value}
-		inputs[i] = Input{
-			Name: in.name, Type: in.kind(), Required: in.required(), Default: pair.Value.Get("default").Any(),
-			Description: pair.Value.Get("description").RubyText(), Regex: pair.Value.Get("regex").RubyText(), Position: at(pair.Key),
-		}
-		if options := pair.Value.Get("options"); options.Is(yamltree.Sequence) {
-			inputs[i].Options, _ = options.Any().([]any)
-		}
+		inputs[i] = declaredInput{name: pair.Key.Text, spec: pair.Value}.input(pair.Key)
 	}
 	return inputs, nil
 }

@@ -227,7 +227,7 @@ func (j *jobSpec) publishPages() {
 // maxJobInputs is how many inputs a job may have.
 const maxJobInputs = 50
 
-func (c *checker) jobInputs(p *keyPath, n *node, _ *jobSpec) {
+func (c *checker) jobInputs(p *keyPath, n *node, j *jobSpec) {
 	if !c.mapping(p, n) {
 		return
 	}
@@ -241,7 +241,9 @@ func (c *checker) jobInputs(p *keyPath, n *node, _ *jobSpec) {
 			c.fail(q, pair.Value, "add default", "an input of a job needs a default")
 		}
 		if len(c.errors) == before {
-			declaredInput{checker: c, name: pair.Key.Text, path: q, spec: pair.Value}.value()
+			in := declaredInput{checker: c, name: pair.Key.Text, path: q, spec: pair.Value}
+			in.value()
+			j.Inputs = append(j.Inputs, in.input(pair.Key))
 		}
 	}
 }

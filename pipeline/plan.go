@@ -99,6 +99,8 @@ type Job struct {
 	// Trigger is set for jobs that start another pipeline; they have no scripts.
 	Trigger            *TriggerSpec `json:"trigger,omitzero"`
 	ManualConfirmation string       `json:"manual_confirmation,omitzero"`
+	// Inputs are the job's own inputs, which whoever starts it by hand or runs it again can set.
+	Inputs []Input `json:"inputs,omitzero"`
 	// Coverage is the pattern (RE2) without its slashes.
 	Coverage string `json:"coverage,omitzero"`
 	// Release, Hooks, IDTokens, Secrets, Pages and Run are kept as GitLab stores them.

@@ -20,6 +20,7 @@ names. Without JOB it is the one that the run waits for.
 The job gets the sources as they were when the run began, and the run's artifacts and dotenv
 variables; nothing is built again. A run that failed cannot be approved, nor a job twice.`,
 		Example: `  slipway approve
+  slipway approve deploy-rollback --input digest=sha256:1f5d
   slipway approve deploy-production --run 12`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeRunJobs(&options.Dir, &number),
@@ -35,6 +36,7 @@ variables; nothing is built again. A run that failed cannot be approved, nor a j
 		},
 	}
 	bindRun(command, &options.Dir, &number)
+	bindJobInputs(command, &options.Inputs)
 	play.bind(command)
 	return command
 }

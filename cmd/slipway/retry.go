@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/runner"
@@ -31,6 +34,7 @@ The jobs get the sources as they were when the run began: to test a change, star
 		ValidArgsFunction: completeRunJobs(&options.Dir, &number),
 	}
 	bindRun(command, &options.Dir, &number)
+	bindJobInputs(command, &options.Inputs)
 	play.bind(command)
 	return command
 }
@@ -42,6 +46,30 @@ func bindRun(cmd *cobra.Command, dir *string, number *int) {
 	flags.IntVar(number, "run", 0, "`NUMBER` of the run (default: the latest)")
 	_ = cmd.MarkFlagDirname("directory")
 }
+
+// bindJobInputs adds the flag for the inputs of the jobs that start.
+func bindJobInputs(cmd *cobra.Command, inputs *map[string]string) {
+	cmd.Flags().Var((*jobInputs)(inputs), "input", "input of the job, `NAME=VALUE` (repeatable; arrays, numbers and booleans as JSON)")
+}
+
+// jobInputs is a flag that collects NAME=VALUE, with whatever is in the values.
+type jobInputs map[string]string
+
+func (i *jobInputs) Set(text string) error {
+	name, value, found := strings.Cut(text, "=")
+	if !found || name == "" {
+		return fmt.Errorf("want NAME=VALUE, not %q", text)
+	}
+	if *i == nil {
+		*i = jobInputs{}
+	}
+	(*i)[name] = value
+	return nil
+}
+
+func (i *jobInputs) Type() string { return "NAME=VALUE" }
+
+func (i *jobInputs) String() string { return "" }
 
 // completeRunJobs offers the jobs of a run.
 func completeRunJobs(dir *string, number *int) completion {

@@ -239,6 +239,9 @@ func (a *attempt) prepare(ctx context.Context) error {
 	if a.unmet != nil {
 		return a.unmet
 	}
+	if a.node.unknownExpression != nil {
+		return a.node.unknownExpression
+	}
 	if job.Run != nil {
 		return errors.New("the keyword run takes GitLab's step runner, which is not here")
 	}

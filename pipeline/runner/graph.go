@@ -31,6 +31,9 @@ type node struct {
 	child   *graph
 	// approved says that a person, now or beforehand, wants this manual job to run.
 	approved bool
+	// expanded says that job has the values of its inputs; unknownExpression is why it cannot have them.
+	expanded          bool
+	unknownExpression error
 }
 
 // newGraph links the jobs of a plan, and of its child pipelines. Job names are prefixed in child pipelines.

@@ -22,6 +22,9 @@ func Retry(ctx context.Context, number int, names []string, options Options) (Re
 	if err != nil {
 		return Result{}, err
 	}
+	if err := setInputs(nodes, options.Inputs); err != nil {
+		return Result{}, err
+	}
 	for _, n := range nodes {
 		if err := r.reset(n); err != nil {
 			return Result{}, explain(err, r.options.CacheDir)
@@ -73,7 +76,8 @@ func (r *run) reset(n *node) error {
 	if err := filetree.Remove(r.folder(n.state.Slug)); err != nil {
 		return err
 	}
-	fresh := JobState{Name: n.state.Name, BaseName: n.state.BaseName, Slug: n.state.Slug, Stage: n.state.Stage, Status: Created, Blocking: n.state.Blocking, Held: n.state.Held}
+	fresh := JobState{Name: n.state.Name, BaseName: n.state.BaseName, Slug: n.state.Slug, Stage: n.state.Stage, Status: Created, Blocking: n.state.Blocking, Held: n.state.Held,
+		Inputs: n.state.Inputs}
 	// Who runs a manual job again has approved it.
 	n.approved = n.state.Played
 	*n.state = fresh

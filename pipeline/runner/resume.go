@@ -29,6 +29,9 @@ func Resume(ctx context.Context, number int, job string, options Options) (Resul
 	if err != nil {
 		return Result{}, err
 	}
+	if err := setInputs(nodes, options.Inputs); err != nil {
+		return Result{}, err
+	}
 	for _, n := range nodes {
 		n.approved = true
 	}

@@ -69,6 +69,8 @@ type Options struct {
 	Keep int
 	// Approve names manual jobs that run without a question.
 	Approve []string
+	// Inputs are values for the inputs of the jobs that [Resume] or [Retry] starts, by name.
+	Inputs map[string]string
 	// Named are the jobs that the user has named, or whose base name: they run when their turn comes, also if they are manual.
 	Named []string
 	// Reuse takes the results of jobs that are not named from the latest run in which they passed, and runs only the others.

@@ -173,6 +173,7 @@ func (s *schedule) attempt(n *node, number int, after time.Duration) {
 		}
 	}
 	n.state.ID, n.state.Attempts = r.newID(), number
+	n.expandInputs()
 	onMachine := r.executorConfig().RunsOnMachine(r.image(n.job) != nil)
 	n.state.ImageIgnored, n.state.ServicesIgnored = onMachine && n.job.Image != nil, onMachine && len(n.job.Services) > 0
 	a := &attempt{

@@ -82,6 +82,8 @@ type JobState struct {
 	Reports []string `json:"reports,omitempty"`
 	// Confirmation is the question to ask before a manual job is played.
 	Confirmation string `json:"confirmation,omitempty"`
+	// Inputs are the values of the job's inputs that are not their defaults, as texts.
+	Inputs map[string]string `json:"inputs,omitempty"`
 	// Played says that a person started this manual job.
 	Played bool `json:"played,omitempty"`
 	// Held says that this job is not manual, but waits for a person because it deploys; see [Options.Deploy].

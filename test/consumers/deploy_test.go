@@ -218,8 +218,7 @@ func TestDelivery(t *testing.T) {
 	}
 	// There is nothing before that, but a digest can be named.
 	p.run(nil, "deploy-rollback").red("deploy-rollback", 1, "The cluster has no version before the present one")
-	p.variables = append(p.variables, pipeline.Variable{Key: "ROLLBACK_DIGEST", Value: second})
-	p.run(nil, "deploy-rollback").green("deploy-rollback")
+	p.retry(map[string]string{"digest": second}, "deploy-rollback").green("deploy-rollback")
 	if got := serving("production"); got != second+" 1" {
 		t.Errorf("production serves %s, want %s", got, second)
 	}

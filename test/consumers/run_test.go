@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,10 +32,12 @@ type project struct {
 	path string
 	// env has variables of the caller's environment that the jobs see beside or instead of the test's own.
 	env []string
-	// cache is the folder where jobs find their checkout at the same path in every run; empty is another one for each run.
+	// cache is the folder with the caches and checkouts of the project's runs; empty is a folder of its own.
 	cache string
 	// alone runs jobs without those that they need; what these would pass on is given as variables.
 	alone bool
+	// image is the tools image in which the jobs run, with no tool of this machine in reach; empty runs them on this machine.
+	image string
 }
 
 // clone puts a consumer under version control, somewhere else.
@@ -110,6 +113,9 @@ func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 	p.t.Helper()
 	o := options(p.name)
 	o.Variables = p.variables
+	if p.image != "" {
+		o.Variables = append(slices.Clone(p.variables), pipeline.Variable{Key: "SLIPWAY_TOOLS_IMAGE", Value: p.image})
+	}
 	loaded, err := pipeline.Load(os.DirFS(p.dir), o)
 	if err != nil {
 		p.t.Fatal(err)
@@ -152,23 +158,46 @@ func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 	if p.path != "" {
 		environment = append(environment, "PATH="+p.path+":"+os.Getenv("PATH"))
 	}
-	cache := p.cache
-	if cache == "" {
-		cache = filepath.Join(p.t.TempDir(), "cache")
-	}
 	// A run of a whole pipeline takes a minute or two; one that hangs shall not take the tests with it.
 	ctx, cancel := context.WithTimeout(p.t.Context(), 8*time.Minute)
 	defer cancel()
-	result, err := runner.Run(ctx, plan, runner.Options{
-		Dir: p.dir, CacheDir: cache, Tools: commands(p.t), Jobs: 2,
-		Env: environment, Supervisor: []string{os.Args[0], "supervise"}, Keep: 3, Approve: approve,
+	options := runner.Options{
+		Dir: p.dir, CacheDir: p.caches(), Jobs: 2, Env: environment, Supervisor: []string{os.Args[0], "supervise"}, Keep: 3, Approve: approve, Deploy: true,
+	}
+	if p.image == "" {
 		// The tests' machine has no registry with the stages' images.
-		Executor: "shell", NoSandbox: true, Deploy: true,
-	})
+		options.Executor, options.NoSandbox, options.Tools = "shell", true, commands(p.t)
+	} else {
+		// The network of this machine: registries on loopback are reached, and rootless containers need no network of their own.
+		options.Executor, options.Containers = "podman", runner.ContainerOptions{PullPolicy: "never", Network: "host"}
+	}
+	result, err := runner.Run(ctx, plan, options)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	return &outcome{p.t, result, plan}
+}
+
+// retry runs jobs of the latest run again, with other inputs.
+func (p *project) retry(inputs map[string]string, jobs ...string) *outcome {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 8*time.Minute)
+	defer cancel()
+	result, err := runner.Retry(ctx, 0, jobs, runner.Options{
+		Dir: p.dir, CacheDir: p.caches(), Env: os.Environ(), Supervisor: []string{os.Args[0], "supervise"}, Inputs: inputs, Deploy: true,
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return &outcome{p.t, result, nil}
+}
+
+// caches is the folder that the runs of the project share.
+func (p *project) caches() string {
+	if p.cache == "" {
+		p.cache = filepath.Join(p.t.TempDir(), "cache")
+	}
+	return p.cache
 }
 
 func (o *outcome) job(name string) runner.JobState {

@@ -65,6 +65,9 @@ func TestScripts(t *testing.T) {
 				t.Parallel()
 				// before_script and script are one shell; the runner says `set -e` before them.
 				script := "#!/bin/sh\nset -e\n" + strings.Join(slices.Concat(j.BeforeScript, j.Script), "\n") + "\n"
+				for _, in := range j.Inputs {
+					script = strings.ReplaceAll(script, "${{ job.inputs."+in.Name+" }}", pipeline.InputText(in.Default))
+				}
 				path := filepath.Join(t.TempDir(), "script.sh")
 				if err := os.WriteFile(path, []byte(script), 0o600); err != nil {
 					t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
@@ -97,7 +98,15 @@ func registry(t *testing.T) string {
 	if testing.Short() {
 		t.Skip("runs jobs for minutes")
 	}
-	command := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "registry", "serve", "--address", "127.0.0.1:0")
+	return serve(t, filepath.Join(commands(t), "crane"))
+}
+
+// serve starts a registry with crane, a command line, and returns its address.
+func serve(t *testing.T, crane ...string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), crane[0], append(crane[1:], "registry", "serve", "--address", "127.0.0.1:0")...)
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = 10 * time.Second
 	out, err := command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
