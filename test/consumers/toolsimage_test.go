@@ -1,0 +1,139 @@
+package consumers
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner"
+)
+
+// toolsImage is the tools image that `make test-tools-image` has built, in podman's storage. As root podman runs as root, as another
+// user rootless; the jobs have the network of this machine in both cases.
+func toolsImage(t *testing.T) string {
+	t.Helper()
+	image := os.Getenv("SLIPWAY_TEST_TOOLS_IMAGE")
+	if image == "" {
+		t.Skip("SLIPWAY_TEST_TOOLS_IMAGE names no tools image: make test-tools-image builds one")
+	}
+	return image
+}
+
+// inToolsImage runs a command in the tools image.
+func inToolsImage(t *testing.T, image string, args ...string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "podman", append([]string{"run", "--rm", "--network", "host", "--pull", "never", image}, args...)...)
+	var stderr strings.Builder
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, stderr.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// everyStage includes all stages that run in the tools image, beside those that another test runs with BuildKit and signatures.
+const everyStage = `include:
+  - project: slipway-ci/slipway
+    ref: v0.1.0
+    file: /ci/workflow.yml
+  - component: $CI_SERVER_FQDN/slipway-ci/slipway/go-service@v0.1.0
+    inputs: {app: service, builder: ko, coverage_minimum: 60, fuzz: true, benchmark: true}
+  - component: $CI_SERVER_FQDN/slipway-ci/slipway/test-sharded@v0.1.0
+    inputs: {job_prefix: sharded-, shards: 2}
+build-image:
+  variables: {KO_DEFAULTBASEIMAGE: $BASE_IMAGE}
+vulnerabilities-scan:
+  variables: {VULNERABILITY_DATABASE: "file://$CI_PROJECT_DIR/.vulndb"}
+`
+
+// TestToolsImage runs the jobs of the stages in the tools image, with podman and with no tool of this machine in reach.
+func TestToolsImage(t *testing.T) {
+	image := toolsImage(t)
+	host := serve(t, "podman", "run", "--rm", "--network", "host", "--pull", "never", image, "crane")
+	p := clone(t, "service")
+	p.image = image
+	// One cache for all runs, as runners have it.
+	p.cache = t.TempDir()
+	p.write(".gitlab-ci.yml", everyStage)
+	p.write("CHANGELOG.md", "# Changelog\n\n## [1.0.0]\n\nThe first.\n")
+	p.write("fuzz_test.go", "package main\n\nimport \"testing\"\n\nfunc FuzzNothing(f *testing.F) {\n\tf.Fuzz(func(*testing.T, string) {})\n}\n\nfunc BenchmarkNothing(b *testing.B) {\n\tfor b.Loop() {\n\t}\n}\n")
+	if err := os.CopyFS(filepath.Join(p.dir, ".vulndb"), os.DirFS(filepath.Join(root, "internal/gate/findings/testdata/vulndb"))); err != nil {
+		t.Fatal(err)
+	}
+	p.commit("Include every stage")
+	p.git("tag", "v1.0.0")
+	repository := host + "/acme/service"
+	p.variables = []pipeline.Variable{
+		{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: repository}, {Key: "BASE_IMAGE", Value: emptyBase(t, image, host)},
+	}
+
+	push := p.run(nil, "lint", "lint-drift", "gosec", "licenses", "secrets", "vulnerabilities", "test", "sharded-test", "publish")
+	green := []string{
+		"lint", "lint-drift", "gosec-scan", "gosec", "licenses", "secrets-scan", "secrets", "vulnerabilities-scan", "vulnerabilities", "test",
+		"sharded-test-shard 1/2", "sharded-test-shard 2/2", "sharded-test", "build-image", "publish",
+	}
+	push.green(green...)
+	for _, name := range green {
+		if j := push.plan.Job(name); j == nil || j.Image == nil {
+			t.Errorf("%s has run in no image", name)
+		}
+	}
+	// The tools are those of the image, and those of this machine were out of reach: a job that had them would not say this.
+	if log := push.log("test"); !strings.Contains(log, "Running in "+image) && !strings.Contains(log, image) {
+		t.Errorf("the log of test does not name the image:\n%s", tail(log))
+	}
+
+	digest := ""
+	for _, v := range push.job("build-image").Dotenv {
+		if v.Key == "IMAGE_DIGEST" {
+			digest = v.Value
+		}
+	}
+	if got := inToolsImage(t, image, "crane", "digest", repository+":main"); got != digest || digest == "" {
+		t.Errorf("main is %q, and build-image passes on %q", got, digest)
+	}
+	tagged := p.run(func(e *pipeline.Event) { e.Branch, e.Tag = "", "v1.0.0" }, "release-image", "release")
+	tagged.green("release-image", "release")
+
+	scheduled := p.run(onSchedule, "fuzz", "benchmark")
+	scheduled.green("fuzz", "benchmark")
+
+	// There is no cluster: the job has found kubectl, and says what is missing.
+	p.alone = true
+	p.variables = append(p.variables, pipeline.Variable{Key: "IMAGE_REPOSITORY", Value: repository}, pipeline.Variable{Key: "IMAGE_DIGEST", Value: digest})
+	p.run(nil, "deploy-staging").red("deploy-staging", 1, noCluster)
+}
+
+// emptyBase pushes a base image with nothing but a user, for ko.
+func emptyBase(t *testing.T, image, host string) string {
+	t.Helper()
+	name := host + "/base:x"
+	inToolsImage(t, image, "sh", "-ec", `work=$(mktemp -d) && mkdir -p "$work/etc/ssl/certs" && cp /etc/ssl/certs/ca-certificates.crt "$work/etc/ssl/certs/" && tar -C "$work" -cf /tmp/layer.tar etc
+crane append --oci-empty-base --platform linux/amd64 --new_tag `+name+` --new_layer /tmp/layer.tar
+crane mutate `+name+` --user 65532 --set-platform linux/amd64 --tag `+name)
+	return name
+}
+
+// TestToolsImageStages compares the commands that scripts of the stages begin with, with those that the image has.
+func TestToolsImageStages(t *testing.T) {
+	image := toolsImage(t)
+	have := inToolsImage(t, image, "sh", "-c", "for c in go git gcc jq curl sh slipway golangci-lint gosec gotestsum govulncheck gocover-cobertura gitleaks crane ko kubeconform kubectl glab; do command -v $c >/dev/null || echo missing $c; done")
+	if have != "" {
+		t.Error(have)
+	}
+	if version := inToolsImage(t, image, "slipway", "version"); !strings.Contains(version, "slipway") {
+		t.Errorf("slipway version: %q", version)
+	}
+	// A go.mod that asks for a newer patch release is served, which golang's own images refuse.
+	if got := inToolsImage(t, image, "go", "env", "GOTOOLCHAIN"); got != "auto" {
+		t.Errorf("GOTOOLCHAIN is %s", got)
+	}
+}
+
+var _ = slices.Contains[[]string]
+var _ runner.Result
