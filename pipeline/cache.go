@@ -11,12 +11,10 @@ import (
 
 // A cache keeps what is parsed, for the next event.
 type cache struct {
-	files  memo[documentKey, *parsedFile]
-	loaded memo[loadedKey, *yamltree.Node]
-	// merged is the configuration where no include depends on the event, by the file's name.
-	merged memo[string, mergedResult]
-	// specifications are those of the merged trees that are kept.
-	specifications memo[*yamltree.Node, *specification]
+	files memo[documentKey, *parsedFile]
+	// loaded are the trees of files with their inputs put in.
+	loaded         memo[loadedKey, *variants[*yamltree.Node]]
+	configurations variants[*configuration]
 	expressions    memo[string, expressionResult]
 	globs          memo[string, glob.Pattern]
 	regexes        memo[string, regexResult]
@@ -100,14 +98,6 @@ func (c *cache) regex(text string) (*regexp.Regexp, error) {
 	return r.regex, r.err
 }
 
-type mergedResult struct {
-	tree               *yamltree.Node
-	includes           []includedFile
-	decisions          []Include
-	incomplete, noJobs bool
-	unorderedStages    []string
-}
-
 // A memo gives one value per key; where several compute one at once, the first that is ready stays.
 type memo[K comparable, V any] struct {
 	mu     sync.Mutex
@@ -115,7 +105,9 @@ type memo[K comparable, V any] struct {
 }
 
 func (m *memo[K, V]) get(key K, compute func() V) V {
-	v, ok := m.find(key)
+	m.mu.Lock()
+	v, ok := m.values[key]
+	m.mu.Unlock()
 	if ok {
 		return v
 	}
@@ -125,27 +117,9 @@ func (m *memo[K, V]) get(key K, compute func() V) V {
 	if v, ok = m.values[key]; ok {
 		return v
 	}
-	m.set(key, computed)
-	return computed
-}
-
-// find returns a value that was put there before.
-func (m *memo[K, V]) find(key K) (v V, ok bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	v, ok = m.values[key]
-	return v, ok
-}
-
-func (m *memo[K, V]) put(key K, v V) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.set(key, v)
-}
-
-func (m *memo[K, V]) set(key K, v V) {
 	if m.values == nil {
 		m.values = make(map[K]V)
 	}
-	m.values[key] = v
+	m.values[key] = computed
+	return computed
 }

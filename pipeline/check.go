@@ -43,10 +43,6 @@ type checker struct {
 	cache  *cache
 	errors Errors
 	hints  map[Code]string
-	// noJobs reports that the configuration has no visible job only because includes were skipped; unorderedStages are the
-	// stages whose place among the others is unknown for that reason.
-	noJobs          bool
-	unorderedStages []string
 }
 
 func (c *checker) fail(p *keyPath, n *node, hint, format string, args ...any) {

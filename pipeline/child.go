@@ -76,10 +76,10 @@ func (p *Project) child(ctx context.Context, parent *Plan, job *Job, include *no
 	c.artifacts = read
 	at := include.Position
 	tree := yamltree.NewMapping([]yamltree.Pair{{Key: yamltree.NewString("include", at), Value: include}}, at)
-	plan, err := c.planTree(c.merge(tree, &file{name: at.File, repository: p.own}))
+	plan, err := c.plan(c.merged(c.merge(tree, &file{name: at.File, repository: p.own})))
 	var wrong Errors
 	switch {
-	case c.incomplete && (err != nil || !plan.Created):
+	case c.result.incomplete && (err != nil || !plan.Created):
 		return nil, errSkipped
 	case errors.As(err, &wrong):
 		return nil, wrong

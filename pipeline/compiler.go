@@ -2,6 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"maps"
+	"reflect"
+	"sync"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/interpolation"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
@@ -11,21 +14,14 @@ import (
 // and resolves `extends` and `!reference`.
 type compiler struct {
 	checker
-	ctx      context.Context
-	project  *Project
-	event    Event
-	base     *variableSet // predefined variables of the pipeline
-	scope    *scope       // what includes can see: no YAML variables
-	includes []includedFile
-	// decisions are those of the rules of includes.
-	decisions []Include
-	reported  map[*node]bool
-	// dependsOnEvent reports that something else than a variable of the event has decided on what is included.
-	dependsOnEvent bool
-	// expanded reports that a block of the file that is being loaded has asked for a variable.
-	usesVariables bool
-	// incomplete reports that an include was skipped.
-	incomplete bool
+	ctx     context.Context
+	project *Project
+	event   Event
+	base    *variableSet // predefined variables of the pipeline
+	scope   *scope       // what includes can see: no YAML variables
+	// result is what is known of the configuration so far.
+	result   configuration
+	reported map[*node]bool
 	// unavailable are the includes that were reported as unavailable: one error for one cause.
 	unavailable map[string]bool
 	// artifacts are there for child pipelines that jobs make; nil otherwise.
@@ -35,7 +31,7 @@ type compiler struct {
 func (p *Project) compiler(ctx context.Context, event Event) *compiler {
 	base := predefined(p.options, event)
 	settings := newVariableSet(visibleVariables(p.options.Variables, "", event.RefProtected), event.Variables)
-	return &compiler{
+	c := &compiler{
 		checker: checker{cache: &p.cache, hints: p.options.Hints},
 		ctx:     ctx,
 		project: p,
@@ -43,27 +39,63 @@ func (p *Project) compiler(ctx context.Context, event Event) *compiler {
 		base:    base,
 		scope:   newScope(base, settings),
 	}
+	c.scope.facts = &facts{}
+	return c
+}
+
+// A configuration is what the files of a project are merged into for an event, or for all events with the same facts.
+type configuration struct {
+	tree     *node
+	includes []includedFile
+	// decisions are those of the rules of includes.
+	decisions []Include
+	// incomplete reports that an include was skipped, noJobs that there is no visible job for that reason alone;
+	// unorderedStages are the stages whose place among the others is unknown for that reason.
+	incomplete, noJobs bool
+	unorderedStages    []string
+	// specification validates the configuration once.
+	specification func() (*specification, Errors)
 }
 
 // configuration returns the merged configuration, nil if there are errors.
-func (c *compiler) configuration() *node {
-	if kept, ok := c.cache.merged.find(c.project.options.ConfigPath); ok && len(c.event.Inputs) == 0 {
-		c.includes, c.decisions = kept.includes, kept.decisions
-		c.incomplete, c.noJobs, c.unorderedStages = kept.incomplete, kept.noJobs, kept.unorderedStages
-		return kept.tree
+func (c *compiler) configuration() *configuration {
+	c.project.ReadAhead()
+	if kept, ok := c.cache.configurations.find(c); ok {
+		return kept
 	}
-	own := c.project.own
-	name := c.project.options.ConfigPath
-	content, err := own.read(name)
-	if err != nil {
-		c.fail(&keyPath{key: "include"}, &node{Position: yamltree.Position{File: name}}, "", "cannot be read: %v", err)
+	var kept *configuration
+	f := c.record(func() {
+		inputs := maps.Clone(c.event.Inputs)
+		c.scope.facts.ask(func(o *compiler) bool {
+			return len(inputs)+len(o.event.Inputs) == 0 || reflect.DeepEqual(o.event.Inputs, inputs)
+		})
+		own, name := c.project.own, c.project.options.ConfigPath
+		content, err := own.read(name)
+		if err != nil {
+			c.fail(&keyPath{key: "include"}, &node{Position: yamltree.Position{File: name}}, "", "cannot be read: %v", err)
+			return
+		}
+		kept = c.merged(c.compile(&file{name: name, content: content, repository: own}, c.event.Inputs))
+	})
+	if kept != nil {
+		c.cache.configurations.put(kept, f)
+	}
+	return kept
+}
+
+// merged returns the configuration whose tree was merged; nil if there is none.
+func (c *compiler) merged(tree *node) *configuration {
+	if tree == nil {
 		return nil
 	}
-	tree := c.compile(&file{name: name, content: content, repository: own}, c.event.Inputs)
-	if tree != nil && len(c.event.Inputs) == 0 && !c.dependsOnEvent && !c.scope.usesVariables {
-		c.cache.merged.put(name, mergedResult{tree, c.includes, c.decisions, c.incomplete, c.noJobs, c.unorderedStages})
-	}
-	return tree
+	config := c.result
+	config.tree = tree
+	config.specification = sync.OnceValues(func() (*specification, Errors) {
+		check := &checker{cache: c.cache}
+		s := check.specification(&config)
+		return s, check.errors
+	})
+	return &config
 }
 
 // maxPipelineInputs is the number of inputs that a pipeline can be given.
@@ -124,23 +156,27 @@ type file struct {
 	component *node
 }
 
-// load returns the tree of a file with the inputs put in, nil if there are errors. A tree that depends on the file and its
-// inputs only is kept for the next event.
+// load returns the tree of a file with the inputs put in, nil if there are errors.
 func (c *compiler) load(f *file, given *node) *node {
 	key := loadedKey{documentKey: newDocumentKey(f.name, f.content)}
 	if !given.IsBlank() {
 		key.given = given
 	}
-	if tree, ok := c.cache.loaded.find(key); ok && f.component == nil {
+	// A component has a node of its own for each include, and inputs that no file holds one for each event: nobody would find
+	// the tree again.
+	if f.component != nil || key.given != nil && key.given.Position.File == "" {
+		return c.interpolated(f, given)
+	}
+	kept := c.cache.loaded.get(key, func() *variants[*node] { return new(variants[*node]) })
+	if tree, ok := kept.find(c); ok {
 		return tree
 	}
-	before, included := len(c.errors), len(c.includes)
-	c.usesVariables = false
-	tree := c.interpolated(f, given)
-	// Inputs that no file holds are another node for each event: nobody would find the tree again.
-	fromFile := key.given == nil || key.given.Position.File != ""
-	if fromFile && f.component == nil && !c.usesVariables && len(c.errors) == before && len(c.includes) == included {
-		c.cache.loaded.put(key, tree)
+	var tree *node
+	before, included := len(c.errors), len(c.result.includes)
+	depends := c.record(func() { tree = c.interpolated(f, given) })
+	// Files of `spec:include` count as included each time.
+	if len(c.errors) == before && len(c.result.includes) == included {
+		kept.put(tree, depends)
 	}
 	return tree
 }
@@ -190,7 +226,6 @@ func splitHeader(documents []*node) (header, content *node) {
 
 // expandable returns a variable to expand_vars.
 func (c *compiler) expandable(name string) (value string, masked, ok bool) {
-	c.usesVariables = true
 	v, ok := c.scope.lookup(name)
 	return v.Value, v.Masked, ok
 }

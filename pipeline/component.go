@@ -46,6 +46,14 @@ func (p *Project) repository(ctx context.Context, project, ref string, event Eve
 	return r.repository, r.err
 }
 
+// sameRepository is the answer to which repository a project at a ref is; nil if there is none.
+func sameRepository(project, ref string, known *repository) answer {
+	return func(o *compiler) bool {
+		r, _ := o.project.repository(o.ctx, project, ref, o.event)
+		return r == known
+	}
+}
+
 func (p *Project) resolve(ctx context.Context, project, ref string) repositoryResult {
 	files, sha, err := p.options.Resolver.Project(ctx, project, ref)
 	if err != nil {
@@ -75,7 +83,7 @@ func (c *compiler) openComponent(n *node) *file {
 	if !ok {
 		message := fmt.Sprintf("the component %s is not one of %s", shorten(address), c.project.options.Host)
 		if c.skipped(ForeignComponent, includePath, n, message) {
-			c.incomplete = true
+			c.result.incomplete = true
 			return nil
 		}
 		c.failCode(ForeignComponent, includePath, n, "%s", message)
@@ -117,8 +125,9 @@ func (c *compiler) openComponent(n *node) *file {
 
 func (c *compiler) sha(r *repository) string {
 	if r.sha == "" {
-		c.dependsOnEvent = true
-		return c.event.sha()
+		sha := c.event.sha()
+		c.scope.facts.ask(func(o *compiler) bool { return o.event.sha() == sha })
+		return sha
 	}
 	return r.sha
 }

@@ -34,19 +34,19 @@ func (c *Config) Jobs() []string {
 // beyond what merging needs; [Project.Plan] does that. Errors are [Errors].
 func (p *Project) Config(ctx context.Context, event Event) (*Config, error) {
 	c := p.compiler(ctx, event)
-	tree := c.configuration()
-	if tree == nil {
+	merged := c.configuration()
+	if merged == nil {
 		return nil, c.errors
 	}
 	files := []string{p.options.ConfigPath}
 	seen := map[string]bool{p.options.ConfigPath: true}
-	for _, f := range c.includes {
+	for _, f := range merged.includes {
 		if f.name != "" && !seen[f.name] {
 			seen[f.name] = true
 			files = append(files, f.name)
 		}
 	}
-	return &Config{Root: withoutExtends(tree), Files: files}, nil
+	return &Config{Root: withoutExtends(merged.tree), Files: files}, nil
 }
 
 // withoutExtends leaves out the keyword whose templates are merged already.

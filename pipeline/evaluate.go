@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
@@ -20,6 +21,7 @@ type evaluator struct {
 	event      Event
 	repository *repository // where `exists` looks
 	mask       mask
+	facts      *facts // of the event that decisions depend on, if they are recorded
 }
 
 func (c *compiler) evaluator(r *repository) evaluator {
@@ -74,15 +76,23 @@ func (e *evaluator) holds(r *rule, s *view) (bool, error) {
 
 // modified returns the paths that the event changes; known is false where GitLab has no diff.
 func (e *evaluator) modified() (paths []string, known bool) {
-	isPush := e.event.root() == Push && e.event.Tag == "" && !e.event.NewBranch
-	return e.event.Changed, isPush || e.event.isMergeRequest()
+	paths, known = e.event.modified()
+	e.facts.ask(func(o *compiler) bool {
+		others, othersKnown := o.event.modified()
+		return othersKnown == known && slices.Equal(others, paths)
+	})
+	return paths, known
 }
 
 func (e *evaluator) changed(ch *changes, s *view) (bool, error) {
 	paths, known := e.modified()
 	if ch.hasCompareTo {
 		ref := expandExisting(ch.compareTo, s.expandedValue)
-		compared, ok := e.compareTo(ref)
+		compared, ok := e.event.compareTo(ref)
+		e.facts.ask(func(o *compiler) bool {
+			others, same := o.event.compareTo(ref)
+			return same == ok && slices.Equal(others, compared)
+		})
 		if !ok {
 			return false, fmt.Errorf("rules:changes:compare_to: there is no ref %q", e.mask.hide(ref))
 		}
@@ -94,21 +104,28 @@ func (e *evaluator) changed(ch *changes, s *view) (bool, error) {
 	return e.anyMatch(expandAll(ch.paths, s), paths), nil
 }
 
-func (e *evaluator) compareTo(ref string) ([]string, bool) {
-	if paths, ok := e.event.CompareTo[ref]; ok {
+// modified returns the paths that the event changes; known is false where GitLab has no diff.
+func (e Event) modified() (paths []string, known bool) {
+	isPush := e.root() == Push && e.Tag == "" && !e.NewBranch
+	return e.Changed, isPush || e.isMergeRequest()
+}
+
+// compareTo returns the paths that differ from a ref; ok is false if there is no such ref.
+func (e Event) compareTo(ref string) (paths []string, ok bool) {
+	if paths, ok := e.CompareTo[ref]; ok {
 		return paths, true
 	}
 	for _, prefix := range []string{"refs/heads/", "refs/tags/", "origin/"} {
 		if short, ok := strings.CutPrefix(ref, prefix); ok {
-			if paths, ok := e.event.CompareTo[short]; ok {
+			if paths, ok := e.CompareTo[short]; ok {
 				return paths, true
 			}
 		}
-		if paths, ok := e.event.CompareTo[prefix+ref]; ok {
+		if paths, ok := e.CompareTo[prefix+ref]; ok {
 			return paths, true
 		}
 	}
-	return e.event.Changed, e.event.AnyRef
+	return e.Changed, e.AnyRef
 }
 
 func expandAll(globs []string, s *view) []string {
@@ -142,7 +159,9 @@ func (e *evaluator) exists(ex *exists, s *view) (bool, error) {
 		}
 		var err error
 		project, ref := expandExisting(ex.project, s.expandedValue), expandExisting(ex.ref, s.expandedValue)
-		if r, err = e.project.repository(e.ctx, project, ref, e.event); err != nil {
+		r, err = e.project.repository(e.ctx, project, ref, e.event)
+		e.facts.ask(sameRepository(project, ref, r))
+		if err != nil {
 			message := fmt.Sprintf("the project %s is not available", e.mask.hide(project))
 			if skip := e.project.options.SkipMissing; skip != nil && skip(&Error{Path: "rules:exists:project", Code: ProjectUnavailable, Message: message}) {
 				return false, nil
@@ -188,10 +207,9 @@ func (c *compiler) includeRules(entry *node, f *file) bool {
 	if len(c.errors) > before {
 		return false
 	}
-	for _, r := range rules {
-		c.dependsOnEvent = c.dependsOnEvent || r.changes != nil
-	}
 	e := c.evaluator(f.repository)
+	e.facts = c.scope.facts
+	e.facts.ask(func(o *compiler) bool { return slices.Equal(o.event.Variables, e.event.Variables) }) // they decide what is masked
 	i, checks, err := e.match("include:rules", rules, c.scope)
 	if err != nil {
 		c.fail(includePath, n, "", "%v", err)
@@ -202,7 +220,7 @@ func (c *compiler) includeRules(entry *node, f *file) bool {
 	if i >= 0 {
 		d.Text, d.Position = fmt.Sprintf("include:rules[%d] matched: %s", i, rules[i].summary), at(rules[i].node)
 	}
-	c.decisions = append(c.decisions, Include{Name: includeName(entry), Position: at(entry), Included: included, Decision: d})
+	c.result.decisions = append(c.result.decisions, Include{Name: includeName(entry), Position: at(entry), Included: included, Decision: d})
 	return included
 }
 

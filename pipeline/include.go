@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"gitlab.com/slipway-ci/slipway/internal/concurrent"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -38,7 +37,6 @@ func (c *compiler) include(tree *node, f *file) *node {
 	if len(files) == 0 && len(c.errors) == before {
 		return tree // as it is, so a file that only includes what its rules leave out is not empty
 	}
-	c.parseAhead(files)
 	for _, included := range files {
 		if included.file == nil {
 			c.errors = append(c.errors, included.errors...)
@@ -52,7 +50,7 @@ func (c *compiler) include(tree *node, f *file) *node {
 		if content == nil {
 			continue
 		}
-		if len(content.Pairs) == 0 && !c.incomplete {
+		if len(content.Pairs) == 0 && !c.result.incomplete {
 			c.fail(includePath, included.entry, "", "%s has no content", included.name)
 		}
 		merged = yamltree.Merge(merged, content)
@@ -65,15 +63,6 @@ func (c *compiler) include(tree *node, f *file) *node {
 		return nil
 	}
 	return yamltree.Without(yamltree.Merge(merged, tree), "include")
-}
-
-// parseAhead parses files on all processors; what they hold is asked for later, one by one.
-func (c *compiler) parseAhead(files []inclusion) {
-	concurrent.Do(len(files), func(i int) {
-		if f := files[i].file; f != nil {
-			_, _ = c.cache.parse(f.name, f.content) // an error is kept too
-		}
-	})
 }
 
 // includeList returns the entries of an include, which may be a single one.
@@ -102,7 +91,7 @@ func (c *compiler) includedFiles(entries *node, f *file, header bool) []inclusio
 	var files []inclusion
 	for _, entry := range includeList(entries) {
 		for _, location := range c.locations(entry, f, header) {
-			if len(c.includes) >= maxIncludes {
+			if len(c.result.includes) >= maxIncludes {
 				if !c.alreadyFailed(nil) {
 					c.fail(includePath, entry, "look for files that include each other", "more than %d included files", maxIncludes)
 				}
@@ -114,7 +103,7 @@ func (c *compiler) includedFiles(entries *node, f *file, header bool) []inclusio
 			if opened != nil {
 				included.name = opened.name
 			}
-			c.includes = append(c.includes, included)
+			c.result.includes = append(c.result.includes, included)
 			if opened != nil && len(bytes.TrimSpace(opened.content)) == 0 {
 				c.fail(includePath, entry, "", "the included file %s is empty", opened.name)
 				opened = nil
@@ -192,7 +181,7 @@ func (c *compiler) expandLocation(location *node, f *file) []*node {
 	matches := wildcard(local.Text)
 	var out []*node
 	for _, p := range paths {
-		if !matches.MatchString(p) || slices.ContainsFunc(c.includes, func(i includedFile) bool {
+		if !matches.MatchString(p) || slices.ContainsFunc(c.result.includes, func(i includedFile) bool {
 			return i.local == p && i.repository == f.repository
 		}) {
 			continue
@@ -367,8 +356,8 @@ func (c *compiler) openProject(location *node) *file {
 
 // repository finds another project at a ref, or this one if it is meant.
 func (c *compiler) repository(n *node, project, ref string) *repository {
-	c.dependsOnEvent = true
 	r, err := c.project.repository(c.ctx, project, ref, c.event)
+	c.scope.facts.ask(sameRepository(project, ref, r))
 	if err == nil {
 		return r
 	}

@@ -12,11 +12,13 @@ type graphChecker struct {
 	stages map[string]int
 	jobs   map[string]*jobSpec
 	names  []string
+	// unordered are the stages whose place among the others is unknown.
+	unordered []string
 }
 
 // validateGraph checks stages, dependencies, needs and on_stop of all jobs, and that needs go in no cycle.
-func (c *checker) validateGraph(s *specification) {
-	g := &graphChecker{checker: c, stages: make(map[string]int, len(s.stages)), jobs: make(map[string]*jobSpec, len(s.jobs))}
+func (c *checker) validateGraph(s *specification, unordered []string) {
+	g := &graphChecker{checker: c, unordered: unordered, stages: make(map[string]int, len(s.stages)), jobs: make(map[string]*jobSpec, len(s.jobs))}
 	for i, stage := range s.stages {
 		g.stages[stage] = i
 	}
@@ -86,7 +88,7 @@ func (g *graphChecker) dependency(p *keyPath, j *jobSpec, at *node, name string,
 	}
 	mine, known := g.stages[j.Stage]
 	theirs, theirsKnown := g.stages[other.Stage]
-	if slices.Contains(g.unorderedStages, other.Stage) || slices.Contains(g.unorderedStages, j.Stage) {
+	if slices.Contains(g.unordered, other.Stage) || slices.Contains(g.unordered, j.Stage) {
 		return
 	}
 	if !theirsKnown || known && theirs > mine {

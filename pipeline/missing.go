@@ -18,7 +18,7 @@ func (c *compiler) missingInclude(code Code, n *node, name string, err error) {
 		code, message = IncludeFailed, fmt.Sprintf("%s is unavailable: %v", name, err)
 	}
 	if c.skipped(code, includePath, n, message) {
-		c.incomplete = true
+		c.result.incomplete = true
 		return
 	}
 	if c.unavailable[message] {
@@ -45,7 +45,7 @@ func (c *compiler) skippedReference(p *keyPath, n *node, name string) bool {
 // ifIncomplete makes a step of the compilation that is taken only if an include was skipped.
 func (c *compiler) ifIncomplete(step func(*node) *node) func(*node) *node {
 	return func(tree *node) *node {
-		if !c.incomplete {
+		if !c.result.incomplete {
 			return tree
 		}
 		return step(tree)
@@ -259,8 +259,8 @@ func (c *compiler) addStages(tree *node) *node {
 		}
 		return job
 	})
-	c.unorderedStages = stages[len(known):]
-	if len(c.unorderedStages) == 0 {
+	c.result.unorderedStages = stages[len(known):]
+	if len(c.result.unorderedStages) == 0 {
 		return tree
 	}
 	items := make([]*node, len(stages))
@@ -274,7 +274,7 @@ func (c *compiler) addStages(tree *node) *node {
 func (c *compiler) acceptNoJobs(tree *node) *node {
 	jobs, _ := splitJobs(tree)
 	visible := slices.ContainsFunc(jobs, func(pair yamltree.Pair) bool { return kindOf(pair.Key.Text, pair.Value) != hiddenJob })
-	c.noJobs = !visible && c.skippedReference(jobsPath, tree, "every job of the configuration")
+	c.result.noJobs = !visible && c.skippedReference(jobsPath, tree, "every job of the configuration")
 	return tree
 }
 

@@ -26,7 +26,7 @@ func (p *Project) PlanAll(ctx context.Context, events []Event) []Outcome {
 	if len(events) == 0 {
 		return outcomes
 	}
-	// The first one reads the files, the others find them read.
+	// The others find the configuration of the first, as far as they have the same facts.
 	compile(0)
 	concurrent.Do(len(events)-1, func(i int) { compile(i + 1) })
 	return outcomes

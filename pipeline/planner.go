@@ -15,24 +15,19 @@ func (p *Project) Plan(ctx context.Context, event Event) (*Plan, error) {
 		return p.skippedPlan(event, mark), nil
 	}
 	c := p.compiler(ctx, event)
-	return c.planTree(c.configuration())
+	return c.plan(c.configuration())
 }
 
-// planTree decides on a merged configuration, nil if there were errors.
-func (c *compiler) planTree(tree *node) (*Plan, error) {
-	if tree == nil {
+// plan decides on a configuration, nil if there were errors.
+func (c *compiler) plan(config *configuration) (*Plan, error) {
+	if config == nil {
 		return nil, c.errors
 	}
-	spec, ok := c.cache.specifications.find(tree)
-	if !ok {
-		if spec = c.specification(tree); spec == nil {
-			return nil, c.errors
-		}
-		if kept, _ := c.cache.merged.find(c.project.options.ConfigPath); kept.tree == tree {
-			c.cache.specifications.put(tree, spec)
-		}
+	spec, errs := config.specification()
+	if spec == nil {
+		return nil, errs
 	}
-	pl := newPlanner(c, spec)
+	pl := newPlanner(c, config, spec)
 	plan := pl.plan()
 	if len(pl.errors) > 0 {
 		for _, e := range pl.errors {
@@ -56,14 +51,14 @@ type planner struct {
 	root []Variable   // global variables with those of the workflow
 }
 
-func newPlanner(c *compiler, spec *specification) *planner {
+func newPlanner(c *compiler, config *configuration, spec *specification) *planner {
 	base := newVariableSet(c.base.list, decisionVariables(c.event))
 	return &planner{
 		evaluator: c.evaluator(c.project.own),
 		checker:   checker{cache: c.cache},
 		spec:      spec,
 		triggers:  make(map[*Job]*node),
-		includes:  c.decisions,
+		includes:  config.decisions,
 		base:      base,
 	}
 }

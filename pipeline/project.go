@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"io/fs"
+	"sync"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -51,6 +52,7 @@ type Project struct {
 	options Options
 	own     *repository
 	cache   cache
+	warm    sync.Once
 }
 
 // Load opens a project's configuration. Errors in it are found by [Project.Plan]; Load fails if the configuration's file

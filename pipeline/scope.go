@@ -91,14 +91,14 @@ type scope struct {
 	visiting map[string]bool
 	// tooBig names a variable that grows beyond all bounds when it is expanded.
 	tooBig string
-	// asked reports that somebody has looked for a variable.
-	usesVariables bool
+	// facts records which variables are looked up; nil if nobody asks.
+	facts *facts
 }
 
 func newScope(layers ...*variableSet) *scope { return &scope{layers: layers} }
 
 func (s *scope) lookup(name string) (Variable, bool) {
-	s.usesVariables = true
+	s.facts.lookUp(name, s)
 	for i := len(s.layers) - 1; i >= 0; i-- {
 		if v, ok := s.layers[i].get(name); ok {
 			return v, true
@@ -143,9 +143,13 @@ func (s *scope) expandedValue(name string) (string, bool) {
 	return result, true
 }
 
-// definitions adds to found what the layers say of a variable, the strongest last.
+// definitions adds the definitions of a variable to found, the strongest last.
 func (s *scope) definitions(name string, found []Variable) []Variable {
-	s.usesVariables = true
+	s.facts.lookUp(name, s)
+	return s.defined(name, found)
+}
+
+func (s *scope) defined(name string, found []Variable) []Variable {
 	for _, layer := range s.layers {
 		if v, ok := layer.get(name); ok {
 			found = append(found, v)

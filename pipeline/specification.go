@@ -23,8 +23,8 @@ type specification struct {
 const maxPipelineName = 255
 
 // specification validates the merged configuration; nil if there are errors.
-func (c *checker) specification(tree *node) *specification {
-	before := len(c.errors)
+func (c *checker) specification(config *configuration) *specification {
+	tree, before := config.tree, len(c.errors)
 	s := &specification{}
 	jobs, rest := splitJobs(tree)
 	c.misnamedJobs(rest)
@@ -39,13 +39,13 @@ func (c *checker) specification(tree *node) *specification {
 	}
 	s.stages = c.stages(&keyPath{key: "stages"}, rest.Get("stages"))
 	c.workflow(rest.Get("workflow"), s)
-	c.jobs(tree, jobs, defaults, s)
+	c.jobs(config, jobs, defaults, s)
 	if len(c.errors) > before {
 		return nil
 	}
 	s.jobs = c.expandParallel(s.jobs)
 	if len(c.errors) == before {
-		c.validateGraph(s)
+		c.validateGraph(s, config.unorderedStages)
 	}
 	if len(c.errors) > before {
 		return nil
@@ -103,8 +103,8 @@ func (c *checker) workflow(n *node, s *specification) {
 
 var jobsPath = &keyPath{key: "jobs"}
 
-func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *defaultSection, s *specification) {
-	visible, before := false, len(c.errors)
+func (c *checker) jobs(config *configuration, jobs []yamltree.Pair, defaults *defaultSection, s *specification) {
+	tree, visible, before := config.tree, false, len(c.errors)
 	for _, pair := range jobs {
 		name := pair.Key.Text
 		switch kindOf(name, pair.Value) {
@@ -120,7 +120,7 @@ func (c *checker) jobs(tree *node, jobs []yamltree.Pair, defaults *defaultSectio
 			visible = true
 		}
 	}
-	if !visible && !c.noJobs && len(c.errors) == before {
+	if !visible && !config.noJobs && len(c.errors) == before {
 		c.fail(jobsPath, tree, "add a job whose name does not begin with a dot", "there is no visible job")
 	}
 	for _, pair := range jobs {

@@ -9,9 +9,11 @@ import (
 )
 
 // ReadAhead reads and parses the configuration and the files of the project that it includes, as far as their names have no
-// variables, on all processors. [Project.Plan] does that as well, and tells what is wrong with them: call ReadAhead in a
-// goroutine while something else has to be waited for, like git.
-func (p *Project) ReadAhead() {
+// variables, on all processors, once. [Project.Plan] begins with it, and reports what is wrong with the files: call ReadAhead in
+// a goroutine while something else, like git, is slow.
+func (p *Project) ReadAhead() { p.warm.Do(p.readAhead) }
+
+func (p *Project) readAhead() {
 	seen := map[string]bool{p.options.ConfigPath: true}
 	// Of as many files as a configuration may include, those first that were included first.
 	for names := []string{p.options.ConfigPath}; len(names) > 0 && len(seen) <= maxIncludes; {
@@ -29,7 +31,7 @@ func (p *Project) ReadAhead() {
 	}
 }
 
-// localIncludes reads a file and names those of the project that it includes. What is wrong with it is told by Plan.
+// localIncludes reads a file and returns the files of the project that it includes.
 func (p *Project) localIncludes(name string) []string {
 	content, err := p.own.read(name)
 	if err != nil {
@@ -49,7 +51,7 @@ func (p *Project) localIncludes(name string) []string {
 	return names
 }
 
-// localName is the path of an entry of an include that names a file of this project, "" for others.
+// localName returns the path of an entry of an include that names a file of this project, "" for others.
 func localName(entry *node) string {
 	local := entry
 	if entry.Kind == yamltree.Mapping {
