@@ -63,6 +63,8 @@ type LineItem struct {
 // NewOrder defines model for NewOrder.
 type NewOrder struct {
 	// Currency ISO 4217, of those in use.
+	//
+	// Example: EUR
 	Currency string     `json:"currency"`
 	Customer string     `json:"customer"`
 	Items    []LineItem `json:"items"`

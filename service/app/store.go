@@ -77,12 +77,16 @@ func prepareSchema(ctx context.Context, store Store, c config.Database, log *zap
 	}
 	for {
 		err := prepare()
-		if err == nil || !errors.Is(err, order.ErrUnavailable) && !errors.Is(err, errNotMigrated) {
-			return err
+		wait := errors.Is(err, order.ErrUnavailable) || errors.Is(err, errNotMigrated)
+		if wait {
+			log.Warn("the database is not ready", zap.Error(err))
+			pause(ctx, schemaPause)
 		}
-		log.Warn("the database is not ready", zap.Error(err))
-		if pause(ctx, schemaPause); ctx.Err() != nil {
+		switch {
+		case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 			return fmt.Errorf("%w (gave up after %s, database.migrate_timeout)", err, c.MigrateTimeout)
+		case !wait || ctx.Err() != nil:
+			return err
 		}
 	}
 }

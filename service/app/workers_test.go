@@ -119,7 +119,7 @@ func TestMigrateWaits(t *testing.T) {
 		}
 		begun = time.Now()
 		err := prepareSchema(t.Context(), &starting{refusals: 1000, err: away}, c, zap.NewNop())
-		if err == nil || !strings.Contains(err.Error(), "gave up after 1m0s") || time.Since(begun) != c.MigrateTimeout {
+		if err == nil || !errors.Is(err, order.ErrUnavailable) || !strings.Contains(err.Error(), "gave up after 1m0s") || time.Since(begun) != c.MigrateTimeout {
 			t.Errorf("a database that never answers: %v after %v", err, time.Since(begun))
 		}
 		broken := errors.New("syntax error")

@@ -2,6 +2,7 @@ package command_test
 
 import (
 	"bytes"
+	"database/sql"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,13 +15,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pressly/goose/v3/lock"
 	"go.uber.org/goleak"
 
 	"gitlab.com/slipway-ci/slipway/service/command"
+	"gitlab.com/slipway-ci/slipway/service/pgtest"
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { pgtest.Main(leakChecked{m}) }
+
+// leakChecked finds goroutines that tests left behind.
+type leakChecked struct{ m *testing.M }
+
+// Run implements the interface of [pgtest.Main].
+func (l leakChecked) Run() int {
+	code := l.m.Run()
+	if err := goleak.Find(); err != nil {
+		fmt.Println(err)
+		return max(code, 1)
+	}
+	return code
+}
 
 type output struct {
 	mu sync.Mutex
@@ -70,7 +86,7 @@ func (p *process) wait(t *testing.T, want int) {
 		if code != want {
 			t.Errorf("exit code %d, want %d\n%s%s", code, want, p.stdout.String(), p.stderr.String())
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("it does not end\n%s%s", p.stdout.String(), p.stderr.String())
 	}
 }
@@ -204,6 +220,96 @@ func TestMigrate(t *testing.T) {
 	}
 	serve.signals <- syscall.SIGTERM
 	serve.wait(t, 0)
+}
+
+// databases are URLs of a new database of each kind.
+var databases = map[string]func(t *testing.T) string{
+	"sqlite":   func(t *testing.T) string { t.Helper(); return "sqlite:" + filepath.Join(t.TempDir(), "orders.db") },
+	"postgres": func(t *testing.T) string { t.Helper(); return pgtest.Database(t) },
+}
+
+// TestMigrateTogether runs several migrations at once, as Jobs that are retried may: all succeed, each migration is applied once.
+func TestMigrateTogether(t *testing.T) {
+	t.Parallel()
+	for kind, database := range databases {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			url := "ORDERS_DATABASE_URL=" + database(t)
+			var all []*process
+			for range 4 {
+				all = append(all, run(t, []string{url, "ORDERS_DATABASE_MAX_CONNS=1"}, "migrate"))
+			}
+			applied := ""
+			for _, p := range all {
+				p.wait(t, 0)
+				applied += p.stdout.String()
+			}
+			for _, name := range []string{"00001_orders.sql", "00002_lists.sql"} {
+				if n := strings.Count(applied, name); n != 1 {
+					t.Errorf("%s was applied %d times: %s", name, n, applied)
+				}
+			}
+			again := run(t, []string{url}, "migrate")
+			again.wait(t, 0)
+			if strings.Contains(again.stdout.String(), "applied") {
+				t.Errorf("again: %s", again.stdout.String())
+			}
+		})
+	}
+}
+
+// TestMigrateFails shows that a migration that cannot be applied, and a database that does not answer, end with 1 and say why.
+func TestMigrateFails(t *testing.T) {
+	t.Parallel()
+	for kind, driver := range map[string]string{"sqlite": "sqlite", "postgres": "pgx"} {
+		t.Run("table in the way, "+kind, func(t *testing.T) {
+			t.Parallel()
+			url := databases[kind](t)
+			db, err := sql.Open(driver, strings.TrimPrefix(url, "sqlite:"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close() //nolint:errcheck // the test is over
+			if _, err := db.ExecContext(t.Context(), "CREATE TABLE orders (other TEXT)"); err != nil {
+				t.Fatal(err)
+			}
+			p := run(t, []string{"ORDERS_DATABASE_URL=" + url}, "migrate")
+			p.wait(t, 1)
+			if got := p.stderr.String(); !strings.Contains(got, "migrate: ") || !strings.Contains(got, "00001_orders.sql") || !strings.Contains(got, "already exists") {
+				t.Errorf("stderr: %s", got)
+			}
+		})
+	}
+	t.Run("nobody answers", func(t *testing.T) {
+		t.Parallel()
+		p := run(t, []string{"ORDERS_DATABASE_URL=postgres://u:hunter2hunter2@127.0.0.1:1/x", "ORDERS_DATABASE_MIGRATE_TIMEOUT=1500ms"}, "migrate")
+		p.wait(t, 1)
+		if got := p.stderr.String(); !strings.Contains(got, "gave up after 1.5s, database.migrate_timeout") || strings.Contains(got+p.stdout.String(), "hunter2") {
+			t.Errorf("stderr: %s", got)
+		}
+	})
+	t.Run("another migration does not end", func(t *testing.T) {
+		t.Parallel()
+		url := pgtest.Database(t)
+		db, err := sql.Open("pgx", url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close() //nolint:errcheck // the test is over
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close() //nolint:errcheck // the test is over
+		if _, err := conn.ExecContext(t.Context(), "SELECT pg_advisory_lock($1)", lock.DefaultLockID); err != nil {
+			t.Fatal(err)
+		}
+		p := run(t, []string{"ORDERS_DATABASE_URL=" + url, "ORDERS_DATABASE_MIGRATE_TIMEOUT=1s"}, "migrate")
+		p.wait(t, 1)
+		if got := p.stderr.String(); !strings.Contains(got, "gave up after 1s, database.migrate_timeout") {
+			t.Errorf("stderr: %s", got)
+		}
+	})
 }
 
 func TestOthers(t *testing.T) {

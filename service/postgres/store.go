@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -25,6 +24,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"gitlab.com/slipway-ci/slipway/service/order"
+	"gitlab.com/slipway-ci/slipway/service/schema"
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
@@ -92,14 +92,8 @@ func (s *Store) provide(use func(*goose.Provider) error) error {
 func (s *Store) Migrate(ctx context.Context) (applied []string, err error) {
 	defer classify(&err)
 	err = s.provide(func(p *goose.Provider) error {
-		results, err := p.Up(ctx)
-		if err != nil {
-			return fmt.Errorf("migrate: %w", err)
-		}
-		for _, r := range results {
-			applied = append(applied, filepath.Base(r.Source.Path))
-		}
-		return nil
+		applied, err = schema.Up(ctx, p)
+		return err
 	})
 	return applied, err
 }

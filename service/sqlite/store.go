@@ -26,13 +26,17 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"gitlab.com/slipway-ci/slipway/service/order"
+	"gitlab.com/slipway-ci/slipway/service/schema"
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-const maxReaders = 4
+const (
+	maxReaders = 4
+	lockPause  = 20 * time.Millisecond // between attempts to lock the folder
+)
 
 // Store is an [order.Store] in one file. SQLite has one writer at a time: writes share one connection, so that they
 // queue here, where a context can end the waiting, instead of failing as "database is locked".
@@ -126,20 +130,46 @@ func (s *Store) provider() (*goose.Provider, error) {
 	return provider, nil
 }
 
-// Migrate brings the schema up to date and returns the names of the migrations that it applied.
+// Migrate brings the schema up to date and returns the names of the migrations that it applied. Processes that do so at once
+// wait for each other.
 func (s *Store) Migrate(ctx context.Context) (applied []string, err error) {
 	provider, err := s.provider()
 	if err != nil {
 		return nil, err
 	}
-	results, err := provider.Up(ctx)
+	unlock, err := lockFolder(ctx, s.path)
 	if err != nil {
-		return nil, fmt.Errorf("migrate %s: %w", s.path, err)
+		return nil, err
 	}
-	for _, r := range results {
-		applied = append(applied, filepath.Base(r.Source.Path))
+	defer unlock()
+	if applied, err = schema.Up(ctx, provider); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.path, err)
 	}
 	return applied, nil
+}
+
+// lockFolder waits for the lock of the folder that the file is in. SQLite's own locks are not enough: goose reads the version
+// before the transaction of a migration begins. The file itself cannot be locked, since SQLite would lose its locks when the
+// descriptor is closed.
+func lockFolder(ctx context.Context, path string) (unlock func(), err error) {
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB) // #nosec G115 -- a descriptor
+		switch {
+		case err == nil:
+			return func() { _ = folder.Close() }, nil // which unlocks it
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", folder.Name(), err), folder.Close())
+		}
+		select {
+		case <-time.After(lockPause):
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("%s: another process migrates: %w", path, ctx.Err()), folder.Close())
+		}
+	}
 }
 
 // Migrated reports whether the schema is up to date.

@@ -1,12 +1,15 @@
 package main_test
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
@@ -27,7 +30,10 @@ type withProgram struct{ m *testing.M }
 func (p withProgram) Run() int {
 	folder, err := os.MkdirTemp("", "orders")
 	if err == nil {
-		defer os.RemoveAll(folder) //nolint:errcheck // a temporary folder
+		defer os.RemoveAll(folder)    //nolint:errcheck // a temporary folder
+		err = os.Chmod(folder, 0o755) // #nosec G302 -- tests run the program as another user, too
+	}
+	if err == nil {
 		program = filepath.Join(folder, "orders")
 		err = build(root, program)
 	}
@@ -91,4 +97,58 @@ func TestVersion(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(out), "orders v1 (commit abc, go1.") {
 		t.Errorf("%s, %v", out, err)
 	}
+}
+
+// TestUnprivileged runs the program as the image's user. Where it may not write it says where to; in the image's folder, which
+// the Dockerfile gives to that user, it starts without a setting.
+func TestUnprivileged(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	const uid = 65532
+	run := func(folder string) (*exec.Cmd, *bytes.Buffer) {
+		c := exec.Command(program) // #nosec G204 -- our own program
+		c.Dir = folder
+		c.Env = []string{"ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_SHUTDOWN_DRAIN=0s"}
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}, Pdeathsig: syscall.SIGKILL}
+		var out bytes.Buffer
+		c.Stderr = &out
+		return c, &out
+	}
+	refused, out := run("/")
+	if err := refused.Run(); err == nil || !strings.Contains(out.String(), "user 65532 may not write to /: set database.url (ORDERS_DATABASE_URL) to sqlite:PATH") {
+		t.Errorf("in /: %v %s", err, out)
+	}
+	dockerfile, err := os.ReadFile(root + "/../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"COPY --from=build --chown=65532:65532 /data /data\nWORKDIR /data\n", "USER 65532:65532\n"} {
+		if !strings.Contains(string(dockerfile), line) {
+			t.Errorf("the Dockerfile has no %q", line)
+		}
+	}
+	data, err := os.MkdirTemp("/tmp", "orders") // t.TempDir is below a folder that only root may enter
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(data) })
+	if err := os.Chown(data, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+	serving, out := run(data)
+	stdout, err := serving.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := serving.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil || !strings.Contains(line, "migrated") {
+		t.Errorf("in a folder of its own: %v %s%s", err, line, out)
+	}
+	_ = serving.Process.Kill()
+	_ = serving.Wait()
 }
