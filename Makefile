@@ -87,7 +87,7 @@ bench-service: ## Measure what the service adds to net/http, as CPU time per req
 
 attack: ## Attack the service: slow bodies, poison charges, forwarded addresses, idle connections, a hanging issuer, a million rows
 	$(platform) deps postgresql
-	SLIPWAY_ATTACK=1 SLIPWAY_REQUIRE_POSTGRES=1 go -C service test -count=1 -timeout 10m -v -run TestAttack ./attack
+	SLIPWAY_ATTACK=1 SLIPWAY_REQUIRE_POSTGRES=1 go -C service test -count=1 -timeout 15m -v -run TestAttack ./attack
 
 test-platform: commands ## Prove the platform: up, kill -9 of each part, healing, down without a trace
 	SLIPWAY_PLATFORM_TEST=1 go -C platform test -count=1 -timeout 20m -v -run TestMachine .

@@ -2,28 +2,35 @@
 package attack
 
 import (
+	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/jackc/pgx/v5"
 
-	"gitlab.com/slipway-ci/slipway/service/app"
-	"gitlab.com/slipway-ci/slipway/service/config"
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
-	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
-
-func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // variable says that the attacks are wanted: they take a minute, and most of the machine.
 const variable = "SLIPWAY_ATTACK"
@@ -33,39 +40,132 @@ const patience = 5 * time.Second
 
 const basket = `{"customer":"ann","currency":"EUR","items":[{"sku":"a","quantity":1,"unit_price":100}]}`
 
-// victim is an instance that is attacked.
-type victim struct {
-	*app.App
-	client *http.Client
+// memoryLimit is that of the container in k8s/base, in bytes.
+const memoryLimit = 96 << 20
+
+// program is the service, built once.
+var program string
+
+func TestMain(m *testing.M) { pgtest.Main(withProgram{m}) }
+
+type withProgram struct{ m *testing.M }
+
+// Run implements the interface of [pgtest.Main].
+func (p withProgram) Run() int {
+	if os.Getenv(variable) != "1" {
+		return p.m.Run()
+	}
+	folder, err := os.MkdirTemp("", "attack")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder) //nolint:errcheck // a temporary folder
+	program = filepath.Join(folder, "orders")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "../cmd/orders") // #nosec G204 -- our own arguments
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	return p.m.Run()
 }
 
+// victim is the program, attacked.
+type victim struct {
+	process       *exec.Cmd
+	limited       bool   // to the memory of its container
+	public, admin string // URLs
+	client        *http.Client
+	mu            sync.Mutex
+	slowest       time.Duration // of the requests that were made during the attack
+}
+
+var addresses = regexp.MustCompile(`"http":"([^"]+)","admin":"([^"]+)"`)
+
+// start starts the program within the memory limit of its container, as far as this machine lets us.
 func start(t *testing.T, settings ...string) *victim {
 	t.Helper()
 	if os.Getenv(variable) != "1" {
 		t.Skipf("set %s=1, or run make attack", variable)
 	}
-	environ := append([]string{"ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_SHUTDOWN_DRAIN=0s", "ORDERS_SHUTDOWN_TIMEOUT=2s",
-		"ORDERS_LOG_LEVEL=error", "ORDERS_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "orders.db")}, settings...)
-	a, err := app.New(config.Source{Environ: environ}, telemetry.Build{}, io.Discard)
+	group := cgroup(t)
+	command := exec.Command("sh", "-c", `[ -z "$CGROUP" ] || echo $$ >"$CGROUP/cgroup.procs"; exec "$0"`, program) // #nosec G204 -- our own program
+	command.Env = append([]string{"CGROUP=" + group, "ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_SHUTDOWN_DRAIN=0s",
+		"ORDERS_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "orders.db")}, settings...)
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	command.Stderr = os.Stderr
+	stdout, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Start(t.Context()); err != nil {
+	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	v := &victim{a, &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 10}}}
+	v := &victim{process: command, limited: group != "", client: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 10}}}
 	t.Cleanup(func() {
 		v.client.CloseIdleConnections()
-		_ = a.Stop(context.Background()) // attackers may still hold connections
+		_ = command.Process.Kill()
+		_ = command.Wait()
 	})
-	return v
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		if m := addresses.FindStringSubmatch(lines.Text()); m != nil {
+			v.public, v.admin = "http://"+m[1], "http://"+m[2]
+			go func() { _, _ = io.Copy(io.Discard, stdout) }() // it must not wait for a reader
+			return v
+		}
+	}
+	t.Fatal("it does not serve")
+	return nil
+}
+
+// cgroup returns a control group with the memory limit, version 2 or 1; "" where we may not make one.
+func cgroup(t *testing.T) string {
+	t.Helper()
+	for _, version := range []struct{ root, limit string }{{"/sys/fs/cgroup", "memory.max"}, {"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}} {
+		folder := filepath.Join(version.root, fmt.Sprintf("slipway-attack-%d-%s", os.Getpid(), strings.ToLower(t.Name())))
+		if os.Mkdir(folder, 0o755) != nil { // #nosec G301 -- not a folder on a disk
+			continue
+		}
+		// The cleanups run in reverse: the program has ended by then.
+		t.Cleanup(func() { _ = os.Remove(folder) })
+		if os.WriteFile(filepath.Join(folder, version.limit), []byte(strconv.Itoa(memoryLimit)), 0o600) == nil {
+			return folder
+		}
+	}
+	return ""
+}
+
+// withinMemory fails the test when the program has needed more memory than its container has, and logs the figures. Pages of
+// files, as of the program itself, do not count: the kernel takes them back when memory is scarce.
+func (v *victim) withinMemory(t *testing.T) {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", v.process.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var peak, files int // KiB
+	for field, value := range map[string]*int{"VmHWM:": &peak, "RssFile:": &files} {
+		_, rest, _ := strings.Cut(string(b), field)
+		if _, err := fmt.Sscan(rest, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limited := "no control group"
+	if v.limited {
+		limited = "a control group of 96 MiB"
+	}
+	t.Logf("in %s: peak memory %d MiB, and %d MiB of files; slowest request %v", limited, (peak-files)>>10, files>>10, v.slowest.Round(time.Millisecond))
+	if (peak-files)<<10 > memoryLimit {
+		t.Error("it has used more memory than its container has")
+	}
 }
 
 // call makes a request and returns the status, 0 for none; headers are names and values in turn.
 func (v *victim) call(t *testing.T, method, target, body string, headers ...string) (status int, answer string) {
 	t.Helper()
 	if strings.HasPrefix(target, "/") {
-		target = "http://" + v.Addr().String() + target
+		target = v.public + target
 	}
 	r, err := http.NewRequestWithContext(context.Background(), method, target, strings.NewReader(body))
 	if err != nil {
@@ -75,6 +175,7 @@ func (v *victim) call(t *testing.T, method, target, body string, headers ...stri
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
+	begun := time.Now()
 	response, err := v.client.Do(r)
 	if err != nil {
 		t.Log(err)
@@ -82,6 +183,9 @@ func (v *victim) call(t *testing.T, method, target, body string, headers ...stri
 	}
 	defer response.Body.Close() //nolint:errcheck // only read
 	b, _ := io.ReadAll(response.Body)
+	v.mu.Lock()
+	v.slowest = max(v.slowest, time.Since(begun))
+	v.mu.Unlock()
 	return response.StatusCode, string(b)
 }
 
@@ -94,46 +198,56 @@ func (v *victim) serves(t *testing.T) {
 	if got, answer := v.call(t, http.MethodGet, "/v1/orders?limit=1", ""); got != http.StatusOK {
 		t.Errorf("listing: %d %s", got, answer)
 	}
-	if got, answer := v.call(t, http.MethodGet, "http://"+v.AdminAddr().String()+"/readyz", ""); got != http.StatusOK {
+	if got, answer := v.call(t, http.MethodGet, v.admin+"/readyz", ""); got != http.StatusOK {
 		t.Errorf("readiness: %d %s", got, answer)
 	}
 }
 
-// hold opens connections, writes the beginning of something on each, and holds them until the test ends.
-func (v *victim) hold(t *testing.T, count int, beginning string) {
+// hold opens connections, writes the beginning of something on each, waits for an answer to a whole request, and holds them
+// until the test ends.
+func (v *victim) hold(t *testing.T, count int, beginning string, whole bool) {
 	t.Helper()
 	for range count {
-		conn, err := net.DialTimeout("tcp", v.Addr().String(), patience)
+		conn, err := net.DialTimeout("tcp", strings.TrimPrefix(v.public, "http://"), patience)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 		_, _ = io.WriteString(conn, beginning) // it may have been closed to make room
+		if whole {
+			_, _ = conn.Read(make([]byte, 1<<12))
+		}
 	}
 }
 
 func TestAttackSlowBodies(t *testing.T) {
 	v := start(t)
-	v.hold(t, 256, "POST /v1/orders HTTP/1.1\r\nHost: orders\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	v.hold(t, 256, "POST /v1/orders HTTP/1.1\r\nHost: orders\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", false)
 	for range 5 {
 		v.serves(t)
 	}
+	v.withinMemory(t)
 }
 
 func TestAttackIdleConnections(t *testing.T) {
-	v := start(t, "ORDERS_HTTP_MAX_CONNECTIONS=500", "ORDERS_RATE_LIMIT=0")
-	v.hold(t, 2000, "GET /v1/orders HTTP/1.1\r\nHost: orders\r\n\r\n")
-	v.serves(t)
-	_, metrics := v.call(t, http.MethodGet, "http://"+v.AdminAddr().String()+"/metrics", "")
-	var connections float64
+	v := start(t, "ORDERS_RATE_LIMIT=0")
+	const count = 10_000
+	v.hold(t, count, "GET /v1/orders HTTP/1.1\r\nHost: orders\r\n\r\n", true)
+	for range 5 {
+		v.serves(t)
+	}
+	_, metrics := v.call(t, http.MethodGet, v.admin+"/metrics", "")
+	var connections int
 	for line := range strings.Lines(metrics) {
-		if _, err := fmt.Sscanf(line, "http_connections %g", &connections); err == nil {
+		if _, err := fmt.Sscanf(line, "http_connections %d", &connections); err == nil {
 			break
 		}
 	}
-	if connections == 0 || connections > 500 {
-		t.Errorf("%g connections, want 500 at most", connections)
+	t.Logf("of %d connections %d are held", count, connections)
+	if most := 1024; connections == 0 || connections > most {
+		t.Errorf("%d connections, want %d at most", connections, most)
 	}
+	v.withinMemory(t)
 }
 
 func TestAttackForwardedAddresses(t *testing.T) {
@@ -184,24 +298,66 @@ func TestAttackPoisonCharges(t *testing.T) {
 	}
 }
 
+// TestAttackHangingIssuer lets the issuer hang once its keys are known, and sends tokens with made-up keys, which only it could
+// tell apart: tokens that are valid do not wait.
 func TestAttackHangingIssuer(t *testing.T) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: private.Public(), KeyID: "k", Use: "sig"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hang atomic.Bool
 	release := make(chan struct{})
-	issuer := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if hang.Load() {
+			<-release
+		}
+		_, _ = w.Write(keys)
+	}))
 	t.Cleanup(issuer.Close)
 	t.Cleanup(func() { close(release) })
-	const key = "key-of-the-shop-1"
-	v := start(t, "ORDERS_AUTH_JWKS_URL="+issuer.URL, "ORDERS_AUTH_ISSUER=i", "ORDERS_AUTH_AUDIENCE=orders", "ORDERS_API_KEYS=shop "+key+" orders:read")
-	const madeUp = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.e30.AAAA" // {"alg":"RS256","kid":"x"}
-	var attackers sync.WaitGroup
-	defer attackers.Wait()
-	for range 100 {
-		attackers.Go(func() { v.call(t, http.MethodGet, "/v1/orders", "", "Authorization", "Bearer "+madeUp) })
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: private, KeyID: "k"}}, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for range 20 {
-		if got, answer := v.call(t, http.MethodGet, "/v1/orders", "", "X-API-Key", key); got != http.StatusOK {
-			t.Fatalf("a client with a key is answered %d %s", got, answer)
+	token, err := jwt.Signed(signer).Claims(map[string]any{"iss": "i", "aud": "orders", "sub": "ann", "scope": "orders:read",
+		"exp": time.Now().Add(time.Hour).Unix()}).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const key, attackers = "key-of-the-shop-1", 100
+	v := start(t, "ORDERS_AUTH_JWKS_URL="+issuer.URL, "ORDERS_AUTH_ISSUER=i", "ORDERS_AUTH_AUDIENCE=orders", "ORDERS_API_KEYS=shop "+key+" orders:read", "ORDERS_RATE_LIMIT=0")
+	if got, answer := v.call(t, http.MethodGet, "/v1/orders", "", "Authorization", "Bearer "+token); got != http.StatusOK {
+		t.Fatalf("a valid token: %d %s", got, answer)
+	}
+	hang.Store(true)
+	const madeUp = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.e30.AAAA" // {"alg":"RS256","kid":"x"}
+	attack := &victim{public: v.public, client: &http.Client{Timeout: patience}}
+	var all sync.WaitGroup
+	var stop atomic.Bool
+	defer all.Wait()
+	defer stop.Store(true)
+	for range attackers {
+		all.Go(func() {
+			for !stop.Load() {
+				if got, _ := attack.call(t, http.MethodGet, "/v1/orders", "", "Authorization", "Bearer "+madeUp); got != http.StatusUnauthorized && got != http.StatusServiceUnavailable {
+					t.Errorf("a made-up token is answered %d", got)
+					return
+				}
+			}
+		})
+	}
+	for range 100 {
+		for _, header := range [][]string{{"X-API-Key", key}, {"Authorization", "Bearer " + token}} {
+			if got, answer := v.call(t, http.MethodGet, "/v1/orders", "", header...); got != http.StatusOK {
+				t.Fatalf("%s: %d %s", header[0], got, answer)
+			}
 		}
 	}
+	v.withinMemory(t)
 }
 
 func TestAttackMillionRows(t *testing.T) {
@@ -241,4 +397,5 @@ func TestAttackMillionRows(t *testing.T) {
 		v.serves(t)
 		time.Sleep(200 * time.Millisecond)
 	}
+	v.withinMemory(t)
 }

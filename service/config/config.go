@@ -52,7 +52,7 @@ type HTTP struct {
 	H2C         bool          `key:"h2c" default:"false" help:"also speak HTTP/2 without TLS"`
 	MaxBody     int           `key:"max_body" default:"65536" help:"largest request body in bytes"`
 	MaxInFlight int           `key:"max_in_flight" default:"256" reload:"true" help:"requests served at once; more are answered 503"`
-	MaxConns    int           `key:"max_connections" default:"2048" help:"connections at once; for more the one that is idle the longest is closed"`
+	MaxConns    int           `key:"max_connections" default:"1024" help:"connections at once, of about 32 KiB each; for more the one that is idle the longest is closed"`
 	Timeout     time.Duration `key:"timeout" default:"5s" help:"time for a request"`
 	PayTimeout  time.Duration `key:"pay_timeout" default:"15s" help:"time for a payment request"`
 	CORSOrigins []string      `key:"cors_origins" reload:"true" help:"origins whose pages may call, separated by commas"`
