@@ -17,22 +17,40 @@ import (
 // A file variable comes with its content; where another variable refers to it, the path of its file is put in, which is
 // that of GitLab Runner: $CI_PROJECT_DIR.tmp/NAME.
 func (p *Plan) Environment(job *Job, dotenv, extra []Variable) []Variable {
-	layers := [][]Variable{
+	s := p.jobScope(job, dotenv, extra)
+	out := s.all()
+	for i, v := range out {
+		if !v.Raw && strings.Contains(v.Value, "$") {
+			out[i].Value = os.Expand(v.Value, s.forRunner)
+		}
+	}
+	return out
+}
+
+// SentVariables are the variables of a job as GitLab sends them to its runner, which sets more (CI_PROJECT_DIR, ...) and then expands
+// them once. The parameters are those of [Plan.Environment].
+func (p *Plan) SentVariables(job *Job, dotenv, extra []Variable) []Variable {
+	return p.jobScope(job, dotenv, extra).all()
+}
+
+func (p *Plan) jobScope(job *Job, dotenv, extra []Variable) *jobScope {
+	s := &jobScope{expanded: map[string]Variable{}, visiting: map[string]bool{}}
+	for _, layer := range [][]Variable{
 		notRaw(p.Predefined), notRaw(jobPredefined(job)), atRuntime(job), raw(extra), job.Variables, userVariables(p.Event), dotenv,
 		p.visible(p.Project, job), p.visible(p.Run, job),
-	}
-	s := jobScope{expanded: map[string]Variable{}, visiting: map[string]bool{}}
-	for _, layer := range layers {
+	} {
 		s.layers = append(s.layers, newVariableSet(layer))
+		s.variables = append(s.variables, layer...)
 	}
-	all := newVariableSet(layers...).list
-	out := make([]Variable, len(all))
-	for i, v := range all {
-		v, _ = s.value(v.Key)
-		if !v.Raw && strings.Contains(v.Value, "$") {
-			v.Value = os.Expand(v.Value, s.forRunner)
-		}
-		out[i] = v
+	return s
+}
+
+// all returns the variables in the order in which they are first defined.
+func (s *jobScope) all() []Variable {
+	list := newVariableSet(s.variables).list
+	out := make([]Variable, len(list))
+	for i, v := range list {
+		out[i], _ = s.value(v.Key)
 	}
 	return out
 }
@@ -43,6 +61,8 @@ type jobScope struct {
 	layers   []*variableSet
 	expanded map[string]Variable
 	visiting map[string]bool
+	// variables are those of all layers.
+	variables []Variable
 }
 
 // value returns a variable as GitLab sends it to the runner, by the rules of [scope.resolve].

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 // executionFlags say what jobs run in: this machine or containers, and with what of them. A run that goes on later keeps them.
 type executionFlags struct {
 	executor   string
+	runner     string
 	noSandbox  bool
 	writable   []string
 	containers runner.ContainerOptions
@@ -27,6 +30,7 @@ type executionFlags struct {
 func (f *executionFlags) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.executor, "executor", "auto", "`NAME` of what jobs run in: auto (their image, if they name one), shell, docker, podman")
+	flags.StringVar(&f.runner, "runner", "", "`PATH` of a gitlab-runner that executes the jobs, with its shell or docker executor")
 	flags.BoolVar(&f.noSandbox, "no-sandbox", false, "let jobs on this machine write wherever you can")
 	flags.StringArrayVar(&f.writable, "writable", nil, "`DIR` that jobs on this machine can write to (repeatable)")
 	flags.StringVar(&f.containers.Image, "image", "", "`IMAGE` of jobs that name none")
@@ -42,11 +46,17 @@ func (f *executionFlags) bind(cmd *cobra.Command) {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
 	_ = cmd.MarkFlagDirname("writable")
+	_ = cmd.MarkFlagFilename("runner")
 }
 
 // apply sets what the flags say, and builds the project's tools.
 func (f *executionFlags) apply(ctx context.Context, o *runner.Options) (err error) {
 	o.Executor, o.NoSandbox, o.Containers, o.PassEnv = f.executor, f.noSandbox, f.containers, f.passEnv
+	if f.runner != "" {
+		if o.GitLabRunner, err = gitlabRunnerPath(f.runner); err != nil {
+			return err
+		}
+	}
 	for _, folder := range f.writable {
 		if folder, err = filepath.Abs(folder); err != nil {
 			return err
@@ -55,6 +65,15 @@ func (f *executionFlags) apply(ctx context.Context, o *runner.Options) (err erro
 	}
 	o.Tools, err = buildTools(ctx, f.toolsDir, o)
 	return err
+}
+
+// gitlabRunnerPath is the absolute path of a gitlab-runner that was given as a path, or as a name in the PATH.
+func gitlabRunnerPath(given string) (string, error) {
+	path, err := exec.LookPath(given)
+	if err != nil {
+		return "", fmt.Errorf("--runner: %w; install gitlab-runner, or name its path", err)
+	}
+	return filepath.Abs(path)
 }
 
 // buildTools builds the project's tools, if it has any, and returns their folder.

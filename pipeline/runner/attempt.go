@@ -198,7 +198,19 @@ func (a *attempt) cleanup() (left int) {
 }
 
 // open makes the log and the build folder, and the job's variables.
-func (a *attempt) open(broken func(error)) error {
+func (a *attempt) open(broken func(error)) (err error) {
+	if err := a.openLog(broken); err != nil {
+		return err
+	}
+	if a.build, err = a.run.workshop.open(a.node.state.Slug, a.projectPath(), a.run.options.TempDir, a.number > 1); err != nil {
+		return errors.Join(err, a.log.Close())
+	}
+	a.setVariables(a.predefined(), a.build.temporaryProject())
+	return nil
+}
+
+// openLog opens the job's log. That of an earlier attempt is kept beside it.
+func (a *attempt) openLog(broken func(error)) (err error) {
 	folder := a.run.folder(a.node.state.Slug)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
@@ -209,20 +221,20 @@ func (a *attempt) open(broken func(error)) error {
 			return err
 		}
 	}
-	var err error
 	if a.log, err = openLog(path, broken, a.run.lines(a.node)); err != nil {
 		return err
 	}
 	a.out = newMaskingWriter(a.log, nil)
-	if a.build, err = a.run.workshop.open(a.node.state.Slug, a.projectPath(), a.run.options.TempDir, a.number > 1); err != nil {
-		return errors.Join(err, a.log.Close())
-	}
-	a.env = environmentOf(a.node.graph.plan, a.node.job, a.dotenv, a.predefined(), a.build.temporaryProject())
+	return nil
+}
+
+// setVariables makes the job's variables, and lets the log mask the secrets among them. Files among them are for a folder.
+func (a *attempt) setVariables(predefined []pipeline.Variable, folder string) {
+	a.env = environmentOf(a.node.graph.plan, a.node.job, a.dotenv, predefined, folder)
 	if image := a.node.job.Image; image != nil {
 		a.env.variables["CI_JOB_IMAGE"] = a.env.expand(image.Name)
 	}
 	a.out = newMaskingWriter(a.log, a.env.secrets)
-	return nil
 }
 
 // projectPath is CI_PROJECT_PATH, where the checkout lies below CI_BUILDS_DIR, as on GitLab.

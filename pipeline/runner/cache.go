@@ -35,59 +35,14 @@ func (e cacheEntry) lock(ctx context.Context, exclusive bool) (*filelock.Lock, e
 	return filelock.Wait(ctx, filepath.Join(e.dir, "lock"), exclusive, nil)
 }
 
-// cacheKeys gives the key of a cache and the ones to fall back to. Protected refs have caches of their own, so that
-// unprotected ones cannot poison them.
+// cacheKeys returns the key of a cache and the ones to fall back to, expanded.
 func (a *attempt) cacheKeys(ctx context.Context, c pipeline.Cache) ([]string, error) {
-	key := orElse(a.env.expand(c.Key), "default")
-	digest := sha256.New()
-	found := false
-	for _, pattern := range a.env.expandAll(c.KeyFiles) {
-		// GitLab asks git for the path as it is written, and git knows no "./go.sum".
-		if path.Clean(pattern) != pattern {
-			continue
-		}
-		files, err := doublestar.Glob(os.DirFS(a.build.project), pattern, doublestar.WithFilesOnly())
-		if err != nil {
-			return nil, err
-		}
-		for _, file := range files {
-			content, err := os.ReadFile(filepath.Join(a.build.project, file))
-			if err != nil {
-				return nil, err
-			}
-			fmt.Fprintf(digest, "%s %d\n%s", file, len(content), content)
-			found = true
-		}
+	c.Key = orElse(a.env.expand(c.Key), "default")
+	keys, err := a.sentCacheKeys(ctx, c, keySources{os.DirFS(a.build.project), a.build.project, "HEAD"})
+	if err != nil {
+		return nil, err
 	}
-	for _, file := range a.env.expandAll(c.KeyFilesCommits) {
-		commit, err := snapshot.LastCommit(ctx, a.build.project, a.run.machine, file)
-		if err != nil {
-			return nil, err
-		}
-		if commit != "" {
-			fmt.Fprintf(digest, "%s %s\n", file, commit)
-			found = true
-		}
-	}
-	if len(c.KeyFiles)+len(c.KeyFilesCommits) > 0 {
-		key = "default"
-		if found {
-			key = hex.EncodeToString(digest.Sum(nil))[:40]
-		}
-		if c.KeyPrefix != "" {
-			key = a.env.expand(c.KeyPrefix) + "-" + key
-		}
-	}
-	keys := append([]string{key}, a.env.expandAll(c.FallbackKeys)...)
-	if !c.Unprotect {
-		suffix := "-non_protected"
-		if a.node.graph.plan.Event.RefProtected {
-			suffix = "-protected"
-		}
-		for i := range keys {
-			keys[i] += suffix
-		}
-	}
+	keys = a.env.expandAll(keys)
 	switch fallback := a.env.variables["CACHE_FALLBACK_KEY"]; {
 	case strings.HasSuffix(fallback, "-protected"):
 		a.logf("WARNING: CACHE_FALLBACK_KEY is %s: a key that ends with -protected is ignored", fallback)
@@ -95,6 +50,78 @@ func (a *attempt) cacheKeys(ctx context.Context, c pipeline.Cache) ([]string, er
 		keys = append(keys, fallback)
 	}
 	return keys, nil
+}
+
+// keySources are the sources that `cache:key:files` looks at: their files, and a repository with their commit.
+type keySources struct {
+	files            fs.FS
+	repository, head string
+}
+
+// sentCacheKeys returns the key of a cache and the ones to fall back to, as GitLab sends them to its runner. Protected refs have
+// caches of their own, so that unprotected ones cannot poison them.
+func (a *attempt) sentCacheKeys(ctx context.Context, c pipeline.Cache, sources keySources) ([]string, error) {
+	key := orElse(c.Key, "default")
+	if len(c.KeyFiles)+len(c.KeyFilesCommits) > 0 {
+		digest, err := a.keyDigest(ctx, c, sources)
+		if err != nil {
+			return nil, err
+		}
+		key = orElse(digest, "default")
+		if c.KeyPrefix != "" {
+			key = c.KeyPrefix + "-" + key
+		}
+	}
+	keys := append([]string{key}, c.FallbackKeys...)
+	if c.Unprotect {
+		return keys, nil
+	}
+	suffix := "-non_protected"
+	if a.node.graph.plan.Event.RefProtected {
+		suffix = "-protected"
+	}
+	for i := range keys {
+		keys[i] += suffix
+	}
+	return keys, nil
+}
+
+// keyDigest is a hash of the files that `cache:key:files` names, or of the commits that last changed them; empty if there are none.
+func (a *attempt) keyDigest(ctx context.Context, c pipeline.Cache, sources keySources) (string, error) {
+	digest := sha256.New()
+	found := false
+	for _, pattern := range a.env.expandAll(c.KeyFiles) {
+		// GitLab asks git for the path as it is written, and git knows no "./go.sum".
+		if path.Clean(pattern) != pattern {
+			continue
+		}
+		files, err := doublestar.Glob(sources.files, pattern, doublestar.WithFilesOnly())
+		if err != nil {
+			return "", err
+		}
+		for _, file := range files {
+			content, err := fs.ReadFile(sources.files, file)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(digest, "%s %d\n%s", file, len(content), content)
+			found = true
+		}
+	}
+	for _, file := range a.env.expandAll(c.KeyFilesCommits) {
+		commit, err := snapshot.LastCommit(ctx, sources.repository, a.run.machine, sources.head, file)
+		if err != nil {
+			return "", err
+		}
+		if commit != "" {
+			fmt.Fprintf(digest, "%s %s\n", file, commit)
+			found = true
+		}
+	}
+	if !found {
+		return "", nil
+	}
+	return hex.EncodeToString(digest.Sum(nil))[:40], nil
 }
 
 // restoreCaches fills the checkout from the job's caches.

@@ -57,6 +57,7 @@ func reopen(ctx context.Context, number int, options Options, refuse refusalFunc
 	}
 	options.ApproveHint = recorded.Definition.Hint
 	options.NoSandbox, options.Writable, options.Containers = recorded.Definition.NoSandbox, recorded.Definition.Writable, recorded.Definition.Containers
+	options.GitLabRunner = recorded.Definition.GitLabRunner
 	r, err := newRun(ctx, options)
 	if err != nil {
 		return nil, err

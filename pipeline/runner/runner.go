@@ -50,6 +50,9 @@ type Options struct {
 	// Deploy runs automatic jobs that deploy to environments of the tiers staging and production without a question; without it
 	// they are treated as manual jobs.
 	Deploy bool
+	// GitLabRunner is the path of a gitlab-runner, GitLab's own, that executes the jobs in the place of this package. Executor says with
+	// which of its executors.
+	GitLabRunner string
 	// ContainerEngine is the path of docker or podman, if it is not the one in the PATH.
 	ContainerEngine string
 	// Supervisor is the command line of this very program that calls [supervise.Main] with the arguments after it.
@@ -163,6 +166,7 @@ type run struct {
 	// slugs are the names of the jobs' folders.
 	slugs    map[string]bool
 	executor executor.Executor
+	backend  backend
 	// machine is the environment of what the run itself starts, such as git.
 	machine []string
 	slots   chan struct{}
@@ -215,6 +219,9 @@ func newRun(ctx context.Context, options Options) (*run, error) {
 	}
 	r := &run{options: options, slots: make(chan struct{}, options.Jobs)}
 	r.machine = slices.Concat(withPath(machineEnvironment(options.Env), options.Tools), pick(options.Env, userVariables), pick(options.Env, options.PassEnv))
+	if options.GitLabRunner != "" && options.Terminal != nil {
+		return nil, errors.New("gitlab-runner opens no shell in a job: leave --runner or the shell out")
+	}
 	if r.project, err = filepath.Abs(options.Dir); err != nil {
 		return nil, err
 	}
@@ -260,7 +267,7 @@ func (r *run) create(ctx context.Context) (err error) {
 	r.definition = definition{
 		Plan: r.definition.Plan, Sources: sources, Tools: r.options.Tools, Executor: r.options.Executor, PassEnv: r.options.PassEnv, Hint: r.options.ApproveHint,
 		NoSandbox: r.options.NoSandbox, Writable: r.options.Writable, Containers: r.options.Containers,
-		WholeHistory: r.options.WholeHistory,
+		WholeHistory: r.options.WholeHistory, GitLabRunner: r.options.GitLabRunner,
 	}
 	for _, nested := range sources.Nested {
 		r.update(Note, nil, nested+" is a repository of its own that is no submodule: it is no part of the sources")
@@ -337,7 +344,7 @@ func (r *run) manualJobs() string {
 
 // conclude executes what can be executed and writes down how the run stands then.
 func (r *run) conclude(ctx context.Context, begun time.Time) (Result, error) {
-	fatal := r.execute(ctx)
+	fatal := r.executeAll(ctx)
 	status := r.status()
 	switch {
 	case ctx.Err() != nil && status != RunWaiting && status != RunSuccess:
@@ -353,6 +360,14 @@ func (r *run) conclude(ctx context.Context, begun time.Time) (Result, error) {
 	result := r.result(begun)
 	r.update(RunFinished, nil, "", &result)
 	return result, explain(fatal, r.options.CacheDir)
+}
+
+// executeAll starts the backend and executes what can be executed.
+func (r *run) executeAll(ctx context.Context) (err error) {
+	if r.backend, err = r.newBackend(ctx); err != nil {
+		return err
+	}
+	return errors.Join(r.execute(ctx), r.backend.close())
 }
 
 // status is how the pipeline stands, were it to stop now.

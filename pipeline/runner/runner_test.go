@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "supervise" {
 		os.Exit(supervise.Main(os.Args[2:]))
 	}
+	if os.Getenv("SLIPWAY_TEST_RUNNER") != "" {
+		os.Exit(standInRunner(os.Args[1:]))
+	}
 	if len(os.Args) > 5 && os.Args[1] == "run-and-be-killed" {
 		_, err := Run(context.Background(), planOf(job("j", os.Args[5])), Options{
 			Dir: os.Args[2], CacheDir: os.Args[3], TempDir: os.Args[4], Env: os.Environ(), Supervisor: []string{os.Args[0], "supervise"},

@@ -225,7 +225,7 @@ func (s *schedule) attempt(n *node, number int, after time.Duration) {
 		defer func() { <-r.slots }()
 		a.started = time.Now()
 		tell(message{status: Running, started: a.started})
-		result = a.execute(ctx)
+		result = r.backend.execute(ctx, a)
 	}()
 }
 

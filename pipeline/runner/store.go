@@ -164,10 +164,11 @@ type definition struct {
 	Executor string
 	PassEnv  []string
 	Hint     string
-	// NoSandbox, Writable and Containers are those of [Options].
-	NoSandbox  bool     `json:",omitempty"`
-	Writable   []string `json:",omitempty"`
-	Containers ContainerOptions
+	// NoSandbox, Writable, Containers and GitLabRunner are those of [Options].
+	NoSandbox    bool     `json:",omitempty"`
+	Writable     []string `json:",omitempty"`
+	Containers   ContainerOptions
+	GitLabRunner string `json:",omitempty"`
 	// WholeHistory is [Options.WholeHistory].
 	WholeHistory bool `json:",omitempty"`
 }

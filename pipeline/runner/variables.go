@@ -166,9 +166,9 @@ func (a *attempt) runnerTags() string {
 	return strings.ReplaceAll(string(quoted), `","`, `", "`)
 }
 
-// predefined are the variables that only the machine knows.
+// predefined are the variables that only the machine knows: those of GitLab, and those of its runner.
 func (a *attempt) predefined() []pipeline.Variable {
-	variables := append(slices.Clone(a.pipelineVariables), []pipeline.Variable{
+	return append(a.gitlabPredefined(), []pipeline.Variable{
 		{Key: "SLIPWAY", Value: "true"},
 		{Key: "GITLAB_CI", Value: "true"},
 		{Key: "CI_BUILDS_DIR", Value: a.build.root},
@@ -178,18 +178,24 @@ func (a *attempt) predefined() []pipeline.Variable {
 		{Key: "CI_REPOSITORY_URL", Value: a.run.definition.Sources.Dir},
 		{Key: "CI_CONCURRENT_ID", Value: "0"},
 		{Key: "CI_CONCURRENT_PROJECT_ID", Value: "0"},
-		{Key: "CI_JOB_ID", Value: strconv.Itoa(a.id)},
-		{Key: "CI_JOB_STARTED_AT", Value: a.started.UTC().Format(time.RFC3339)},
 		{Key: "CI_JOB_STATUS", Value: "running"},
 		{Key: "CI_JOB_TIMEOUT", Value: strconv.Itoa(int(a.timeout().Seconds()))},
-		{Key: "CI_RUNNER_DESCRIPTION", Value: "slipway"},
-		{Key: "CI_RUNNER_ID", Value: "1"},
 		{Key: "CI_RUNNER_REVISION", Value: "slipway"},
 		{Key: "CI_RUNNER_SHORT_TOKEN", Value: "slipway"},
-		{Key: "CI_RUNNER_TAGS", Value: a.runnerTags()},
 		{Key: "CI_RUNNER_VERSION", Value: runnerVersion},
 		{Key: "CI_RUNNER_EXECUTABLE_ARCH", Value: runtime.GOOS + "/" + runtime.GOARCH},
 		{Key: "RUNNER_TEMP_PROJECT_DIR", Value: a.build.temporaryProject()},
+	}...)
+}
+
+// gitlabPredefined are the variables that GitLab sets when it gives a job to a runner.
+func (a *attempt) gitlabPredefined() []pipeline.Variable {
+	variables := append(slices.Clone(a.pipelineVariables), []pipeline.Variable{
+		{Key: "CI_JOB_ID", Value: strconv.Itoa(a.id)},
+		{Key: "CI_JOB_STARTED_AT", Value: a.started.UTC().Format(time.RFC3339)},
+		{Key: "CI_RUNNER_DESCRIPTION", Value: "slipway"},
+		{Key: "CI_RUNNER_ID", Value: "1"},
+		{Key: "CI_RUNNER_TAGS", Value: a.runnerTags()},
 	}...)
 	if url := a.predefinedValue("CI_PROJECT_URL"); url != "" {
 		variables = append(variables, pipeline.Variable{Key: "CI_JOB_URL", Value: url + "/-/jobs/" + strconv.Itoa(a.id)})

@@ -231,7 +231,7 @@ func Untracked(ctx context.Context, dir string, env []string) ([]string, error) 
 	return git.Command{Dir: dir, Env: env}.List(ctx, "ls-files", "--others", "-z")
 }
 
-// LastCommit gives the commit that last changed any of the paths, for cache keys; empty if none did.
-func LastCommit(ctx context.Context, dir string, env []string, paths ...string) (string, error) {
-	return git.Command{Dir: dir, Env: env}.Text(ctx, append([]string{"log", "-1", "--format=%H", "--"}, paths...)...)
+// LastCommit returns the commit that last changed any of the paths, up to a revision, for cache keys; empty if none did.
+func LastCommit(ctx context.Context, dir string, env []string, revision string, paths ...string) (string, error) {
+	return git.Command{Dir: dir, Env: env}.Text(ctx, append([]string{"log", "-1", "--format=%H", revision, "--"}, paths...)...)
 }

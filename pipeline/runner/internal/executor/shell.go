@@ -29,6 +29,21 @@ func newShell(c Config) (*shell, error) {
 }
 
 func (s *shell) Prepare(ctx context.Context, job Job) (Session, error) {
+	if job.Image != nil {
+		job.Logf("Running on this machine, not in the image %s", job.Image.Name)
+	}
+	for _, service := range job.Services {
+		job.Logf("The service %s is not started: services need containers (--executor docker or podman)", service.Name)
+	}
+	environ, sandbox, err := s.machine(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	return &shellSession{shell: s, job: job, environ: environ, sandbox: sandbox}, nil
+}
+
+// machine returns what a job's processes on this machine run in: their environment, and their sandbox.
+func (s *shell) machine(ctx context.Context, job Job) (environ []string, box sandbox, err error) {
 	s.once.Do(func() {
 		ctx := context.WithoutCancel(ctx)
 		var caches []string
@@ -37,20 +52,23 @@ func (s *shell) Prepare(ctx context.Context, job Job) (Session, error) {
 			s.sandbox = newSandbox(ctx, append(caches, s.config.Writable...))
 		}
 	})
-	if job.Image != nil {
-		job.Logf("Running on this machine, not in the image %s", job.Image.Name)
-	}
-	for _, service := range job.Services {
-		job.Logf("The service %s is not started: services need containers (--executor docker or podman)", service.Name)
-	}
-	environ, err := job.prepareHome(s.config.CacheHome, s.shared)
+	folders, err := job.prepareHome(s.config.CacheHome, s.shared)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	session := &shellSession{shell: s, job: job, sandbox: s.sandbox.job(job, s.config.CacheHome, lookup(s.config.CallerEnv, "HOME"))}
 	// The later holds where a variable is set twice: what the user passes on by name beats the job's own folders.
-	session.environ = slices.Concat(s.config.JobEnv, environ, s.config.PassedEnv)
-	return session, nil
+	environ = slices.Concat(s.config.JobEnv, folders, s.config.PassedEnv)
+	return environ, s.sandbox.job(job, s.config.CacheHome, lookup(s.config.CallerEnv, "HOME")), nil
+}
+
+// Machine returns the environment and the sandbox, a command line that may be empty, in which another program can run jobs as
+// processes of this machine. Of the job only its folders matter.
+func Machine(ctx context.Context, c Config, job Job) (environ, sandbox []string, err error) {
+	s, err := newShell(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.machine(ctx, job)
 }
 
 func (s *shell) Sweep(context.Context, func(int) bool) {}
