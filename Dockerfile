@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The orders service as an image of one static binary. Built by any Dockerfile builder; see ci/image.yml.
 ARG GO_IMAGE=docker.io/library/golang:1.27.4-bookworm
 

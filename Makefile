@@ -15,7 +15,7 @@ run := $(slipway) run --event push --branch main --executor shell --no-sandbox \
 	--var TEST_CACHE=true --var SLIPWAY_REQUIRE_POSTGRES=1 --var SLIPWAY_REQUIRE_CHROMIUM=1 --var SLIPWAY_REQUIRE_PROMETHEUS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline approve test test-consumers test-stages test-generated test-manifests lint build run generate platform-up platform-down test-platform e2e bench-engine bench-pipeline bench-rollout bench-service attack clean commands
+.PHONY: help pipeline approve test test-consumers test-stages test-generated test-manifests test-tools-image test-supply-chain lint build run generate platform-up platform-down test-platform e2e bench-engine bench-pipeline bench-rollout bench-service attack clean commands
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,18 @@ test-consumers: commands ## Plan and run the projects that include the stages
 # Those that plan the stages, and those that run one stage with the tools of this repository.
 test-stages: commands
 	go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestSlipway|TestPublishAndRelease|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes' ./...
+
+# Base images come from Debian packages and this machine's Go, so that no registry is needed; the tools are compiled in the image, with this machine's Go caches.
+test-tools-image: commands ## Build the tools image and run the stages' jobs in it, with podman and no tool of this machine in reach
+	$(platform) deps buildah podman runc uidmap jq
+	SLIPWAY_STAND_IN=1 tools/image.sh go
+	SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:go go -C test test -count=1 -timeout 20m -v -run TestToolsImage ./consumers
+
+test-supply-chain: commands ## Build with rootless BuildKit, sign, list contents and scan in the tools image; compiles for long the first time
+	$(platform) deps buildah podman runc uidmap jq docker-registry
+	SLIPWAY_STAND_IN=1 tools/image.sh all
+	SLIPWAY_STAND_IN=1 tools/image.sh buildkit
+	SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:all SLIPWAY_TEST_BUILDER_IMAGE=localhost/slipway/tools:buildkit go -C test test -count=1 -timeout 30m -v -run TestSupplyChain ./consumers
 
 test-generated: ## Compare what is generated with what is committed, and two builds of the service with each other
 	go run ./ci/internal/templates -check

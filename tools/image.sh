@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the tools image here, as localhost/slipway/tools:TARGET, with this machine's Go caches: tools/image.sh [go|deploy|all].
+# Builds the tools image here, as localhost/slipway/tools:TARGET, with this machine's Go caches: tools/image.sh [go|deploy|all|buildkit].
 # SLIPWAY_GO_IMAGE, SLIPWAY_DEBIAN_IMAGE and SLIPWAY_GLAB_IMAGE replace the base images; with SLIPWAY_STAND_IN=1 they are built from
-# Debian packages and this machine's Go. Needs buildah; as a user also subordinate ids.
+# Debian packages and this machine's Go; the target buildkit is a stand-in itself. Needs buildah; as a user also subordinate ids.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${1:-all}
@@ -10,7 +10,8 @@ if [ "${SLIPWAY_STAND_IN:-}" = 1 ]; then
   tools/stand-in/build.sh
   : "${SLIPWAY_GO_IMAGE:=localhost/slipway/golang}" "${SLIPWAY_DEBIAN_IMAGE:=localhost/slipway/debian}" "${SLIPWAY_GLAB_IMAGE:=localhost/slipway/glab}"
 fi
-set --
+set -- --file tools/Dockerfile --ignorefile tools/Dockerfile.dockerignore
+[ "$target" != buildkit ] || set -- --file tools/stand-in/buildkit.Dockerfile --ignorefile tools/Dockerfile.dockerignore
 [ -z "${SLIPWAY_GO_IMAGE:-}" ] || set -- "$@" --build-arg "GO_IMAGE=$SLIPWAY_GO_IMAGE"
 [ -z "${SLIPWAY_DEBIAN_IMAGE:-}" ] || set -- "$@" --build-arg "DEBIAN_IMAGE=$SLIPWAY_DEBIAN_IMAGE"
 [ -z "${SLIPWAY_GLAB_IMAGE:-}" ] || set -- "$@" --build-arg "GLAB_IMAGE=$SLIPWAY_GLAB_IMAGE"
@@ -22,7 +23,7 @@ ln -sfn "$(go env GOCACHE)" "$caches/buildah-cache-$(id -u)/go-build"
 ln -sfn "$(go env GOMODCACHE)" "$caches/buildah-cache-$(id -u)/go-mod"
 
 begin=$SECONDS
-TMPDIR=$caches buildah build --layers --isolation chroot --network host --timestamp 0 --file tools/Dockerfile --ignorefile tools/Dockerfile.dockerignore \
+TMPDIR=$caches buildah build --layers --isolation chroot --network host --timestamp 0 \
   --target "$target" --tag "localhost/slipway/tools:$target" "$@" .
 echo "localhost/slipway/tools:$target, after $((SECONDS - begin)) s:"
 buildah images --format '{{.Size}} uncompressed' "localhost/slipway/tools:$target"

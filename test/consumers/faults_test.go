@@ -285,8 +285,7 @@ func TestPrivateModules(t *testing.T) {
 	p.write("go.mod", p.read("go.mod")+"\nrequire private.example.com/acme/greet.git v1.0.0\n")
 	p.write("hello.go", "package library\n\nimport greet \"private.example.com/acme/greet.git\"\n\n// Hello greets.\nfunc Hello() string { return greet.Hello() }\n")
 	p.write("hello_test.go", "package library\n\nimport \"testing\"\n\nfunc TestHello(t *testing.T) {\n\tif Hello() != \"hello\" {\n\t\tt.Fail()\n\t}\n}\n")
-	cache := t.TempDir()
-	environment := append(os.Environ(), "GOPRIVATE=private.example.com", "GOMODCACHE="+cache, "GOFLAGS=-modcacherw", "GIT_CONFIG_COUNT=1",
+	environment := append(os.Environ(), "GOPRIVATE=private.example.com", "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw", "GIT_CONFIG_COUNT=1",
 		"GIT_CONFIG_KEY_0=url.http://gitlab-ci-token:"+token+"@"+address.Host+"/.insteadOf", "GIT_CONFIG_VALUE_0=https://private.example.com/")
 	tidy := exec.CommandContext(t.Context(), "go", "mod", "tidy")
 	tidy.Dir, tidy.Env = p.dir, environment
@@ -294,8 +293,10 @@ func TestPrivateModules(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	p.commit("Greet")
+	// The jobs' own module cache has no private module, and they share this machine's build cache.
+	p.env = []string{"GOMODCACHE=" + t.TempDir(), "GOFLAGS=-modcacherw"}
 	p.variables = []pipeline.Variable{
-		{Key: "CI_JOB_TOKEN", Value: token, Masked: true}, {Key: "CI_SHARED_ENVIRONMENT", Value: "false"},
+		{Key: "CI_JOB_TOKEN", Value: token, Masked: true},
 		{Key: "GOPRIVATE", Value: "private.example.com"}, {Key: "GIT_CONFIG_COUNT", Value: "1"},
 		{Key: "GIT_CONFIG_KEY_0", Value: "url.http://gitlab-ci-token:$CI_JOB_TOKEN@" + address.Host + "/.insteadOf"}, {Key: "GIT_CONFIG_VALUE_0", Value: "https://private.example.com/"},
 	}

@@ -38,6 +38,8 @@ type project struct {
 	alone bool
 	// image is the tools image in which the jobs run, with no tool of this machine in reach; empty runs them on this machine.
 	image string
+	// privileged gives the containers full access to the machine; reuse takes the results of jobs that are not named from earlier runs.
+	privileged, reuse bool
 }
 
 // clone puts a consumer under version control, somewhere else.
@@ -161,15 +163,20 @@ func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 	// A run of a whole pipeline takes a minute or two; one that hangs shall not take the tests with it.
 	ctx, cancel := context.WithTimeout(p.t.Context(), 8*time.Minute)
 	defer cancel()
+	// What golangci-lint knows of the standard library is of use to all projects.
+	environment = append(environment, "GOLANGCI_LINT_CACHE="+lintCache(p.t))
 	options := runner.Options{
-		Dir: p.dir, CacheDir: p.caches(), Jobs: 2, Env: environment, Supervisor: []string{os.Args[0], "supervise"}, Keep: 3, Approve: approve, Deploy: true,
+		Dir: p.dir, CacheDir: p.caches(), Jobs: 2, Env: environment, PassEnv: []string{"GOLANGCI_LINT_CACHE"}, Supervisor: []string{os.Args[0], "supervise"}, Keep: 3, Approve: approve, Deploy: true,
+	}
+	if p.reuse {
+		options.Named, options.Reuse = jobs, true
 	}
 	if p.image == "" {
 		// The tests' machine has no registry with the stages' images.
 		options.Executor, options.NoSandbox, options.Tools = "shell", true, commands(p.t)
 	} else {
 		// The network of this machine: registries on loopback are reached, and rootless containers need no network of their own.
-		options.Executor, options.Containers = "podman", runner.ContainerOptions{PullPolicy: "never", Network: "host"}
+		options.Executor, options.Containers = "podman", runner.ContainerOptions{PullPolicy: "never", Network: "host", Privileged: p.privileged}
 	}
 	result, err := runner.Run(ctx, plan, options)
 	if err != nil {
@@ -190,6 +197,16 @@ func (p *project) retry(inputs map[string]string, jobs ...string) *outcome {
 		p.t.Fatal(err)
 	}
 	return &outcome{p.t, result, nil}
+}
+
+// lintCache is where golangci-lint keeps its results from test to test.
+func lintCache(t testing.TB) string {
+	t.Helper()
+	dir, err := runner.CacheDir("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "test-lint")
 }
 
 // caches is the folder that the runs of the project share.

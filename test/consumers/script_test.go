@@ -114,6 +114,11 @@ func TestVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	images := regexp.MustCompile(`(?:default: |_IMAGE=)((?:docker\.io|gcr\.io|ghcr\.io|registry\.gitlab\.com)/[a-z0-9./-]+)`)
+	pages, err := os.ReadFile(filepath.Join(root, "docs", "stages", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	references := map[string][]string{}
 	for _, f := range append(files, filepath.Join(root, "templates", "go-service.yml"), filepath.Join(root, "tools", "Dockerfile")) {
 		data, err := os.ReadFile(f) //nolint:gosec // the files of this repository
@@ -124,6 +129,11 @@ func TestVersions(t *testing.T) {
 		for _, m := range golang.FindAllStringSubmatch(text, -1) {
 			if m[1] != toolchain {
 				t.Errorf("%s names golang:%s, tools/go.mod pins %s", f, m[1], toolchain)
+			}
+		}
+		for _, m := range images.FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(string(pages), "| `"+m[1]) {
+				t.Errorf("%s names %s, and docs/stages/README.md does not say where it comes from", f, m[1])
 			}
 		}
 		for _, m := range tools.FindAllStringSubmatch(text, -1) {

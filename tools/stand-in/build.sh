@@ -6,9 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 packages=(base-files base-passwd bash coreutils dash debianutils diffutils findutils grep gzip hostname libc-bin mawk passwd perl-base sed tar util-linux
-  ca-certificates curl git jq g++ gcc libc6-dev make pkg-config)
+  ca-certificates curl git jq g++ gcc libc6-dev make pkg-config runc uidmap)
 goroot=$(go env GOROOT)
-key=$( (cat Dockerfile build.sh && go version) | sha256sum | cut -c1-16)
+key=$( (cat Dockerfile && echo "${packages[@]}" && go version) | sha256sum | cut -c1-16)
 [ "$(buildah images --quiet --filter "label=dev.slipway.stand-in=$key" | sort -u | wc -l)" -lt 3 ] || exit 0
 
 work=$(mktemp -d)
@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/archives/partial" "$work/debian/etc/ssl/certs"
 # All packages that these need on an empty system, whatever is installed here.
 apt-get install --yes -qq --no-install-recommends --download-only -o Dir::State::status=/dev/null -o Dir::Cache::archives="$work/archives" \
-  -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User= "${packages[@]}" >"$work/apt.log" || { cat "$work/apt.log" >&2; exit 1; }
+  -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User= -o Debug::NoLocking=true "${packages[@]}" >"$work/apt.log" || { cat "$work/apt.log" >&2; exit 1; }
 for folder in bin sbin lib lib64; do
   mkdir -p "$work/debian/usr/$folder"
   ln -s "usr/$folder" "$work/debian/$folder"

@@ -27,6 +27,17 @@ func (s *stage) jobList() string {
 	for _, j := range s.jobs {
 		fmt.Fprintf(&b, "- **`%s`** promises: %s\n", j.name, j.promise)
 	}
+	fmt.Fprintf(&b, "\nRunner: %s. GitLab: %s. Reaches: %s.\n", s.runner, s.gitlab, s.reaches)
+	return b.String()
+}
+
+// requirementsTable returns what the jobs of each stage need.
+func requirementsTable(stages []*stage) string {
+	var b strings.Builder
+	b.WriteString("| stage | runner: executor and privileges | GitLab: version and tier | reaches |\n|---|---|---|---|\n")
+	for _, s := range stages {
+		fmt.Fprintf(&b, "| [%s](%s.md) | %s | %s | %s |\n", s.name, s.name, s.runner, s.gitlab, s.reaches)
+	}
 	return b.String()
 }
 

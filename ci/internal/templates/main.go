@@ -111,6 +111,9 @@ func generate(root string, write bool) (stale []string, err error) {
 	if text, err = fill(text, "stages", list(all)); err != nil {
 		return nil, fmt.Errorf("%s: %w", index, err)
 	}
+	if text, err = fill(text, "requirements", requirementsTable(all)); err != nil {
+		return nil, fmt.Errorf("%s: %w", index, err)
+	}
 	service, err := readInputs(filepath.Join(root, "templates", "go-service.yml"))
 	if err != nil {
 		return nil, err

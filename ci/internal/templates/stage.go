@@ -16,12 +16,40 @@ import (
 type stage struct {
 	// name is the file's, without its ending.
 	name string
-	// intro is the comment at the top of the file, as one paragraph.
+	// intro is the comment at the top of the file, as one paragraph, without its last lines, which are the requirements.
 	intro string
+	requirements
 	// spec is the text of the header, up to the line of three dashes.
 	spec   string
 	inputs []input
 	jobs   []job
+}
+
+// requirements are what the jobs of a stage take: executors and privileges of the runner, version and tier of GitLab, and what the jobs
+// reach over the network. The comment at the top of a stage's file has a line for each.
+type requirements struct{ runner, gitlab, reaches string }
+
+// cutRequirements takes these lines from a comment and returns what is left of it.
+func cutRequirements(comment string) (requirements, string, error) {
+	var r requirements
+	var rest strings.Builder
+	for line := range strings.Lines(comment) {
+		key, value, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "#")), ": ")
+		switch key {
+		case "Runner":
+			r.runner = value
+		case "GitLab":
+			r.gitlab = value
+		case "Reaches":
+			r.reaches = value
+		default:
+			rest.WriteString(line)
+		}
+	}
+	if r.runner == "" || r.gitlab == "" || r.reaches == "" {
+		return r, "", errors.New("the comment at the top has no lines that begin with `Runner:`, `GitLab:` and `Reaches:`: what the jobs need")
+	}
+	return r, rest.String(), nil
 }
 
 type input struct {
@@ -45,7 +73,12 @@ func readStage(path string) (*stage, error) {
 	if at < 0 {
 		return nil, fmt.Errorf("%s: the header has no spec", path)
 	}
-	s := &stage{name: strings.TrimSuffix(filepath.Base(path), ".yml"), intro: paragraph(string(head[:at])), spec: string(head[at:]) + "\n"}
+	s := &stage{name: strings.TrimSuffix(filepath.Base(path), ".yml"), spec: string(head[at:]) + "\n"}
+	var comment string
+	if s.requirements, comment, err = cutRequirements(string(head[:at])); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	s.intro = paragraph(comment)
 
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	if s.inputs, err = decodeInputs(decoder, path); err != nil {

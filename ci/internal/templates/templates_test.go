@@ -20,11 +20,13 @@ func TestUpToDate(t *testing.T) {
 
 func TestReadStageRefuses(t *testing.T) {
 	t.Parallel()
+	const needs = "# Runner: docker\n# GitLab: 17.0, Free\n# Reaches: nothing\n"
 	for _, c := range []struct{ name, file, want string }{
+		{"no requirements", "# What it is.\n# Runner: docker\nspec:\n  inputs:\n    a: {description: x, default: y}\n---\n# Promises: x. Red: y.\njob: {script: [x]}\n", "what the jobs need"},
 		{"no header", "job: {script: [x]}\n", "no header"},
-		{"no description", "spec:\n  inputs:\n    a: {default: x}\n---\n# Promises: x. Red: y.\njob: {script: [x]}\n", ":3: the input a has no description"},
-		{"no default", "spec:\n  inputs:\n    a: {description: x}\n---\n# Promises: x. Red: y.\njob: {script: [x]}\n", ":3: the input a has no default"},
-		{"no promise", "spec:\n  inputs:\n    a: {description: x, default: y}\n---\njob: {script: [x]}\n", "job has no comment"},
+		{"no description", needs + "spec:\n  inputs:\n    a: {default: x}\n---\n# Promises: x. Red: y.\njob: {script: [x]}\n", ":6: the input a has no description"},
+		{"no default", needs + "spec:\n  inputs:\n    a: {description: x}\n---\n# Promises: x. Red: y.\njob: {script: [x]}\n", ":6: the input a has no default"},
+		{"no promise", needs + "spec:\n  inputs:\n    a: {description: x, default: y}\n---\njob: {script: [x]}\n", "job has no comment"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

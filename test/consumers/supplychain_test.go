@@ -1,0 +1,137 @@
+package consumers
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// distribution starts Debian's docker-registry, which keeps caches and untagged manifests as registries on GitLab do.
+func distribution(t *testing.T) string {
+	t.Helper()
+	program, err := exec.LookPath("docker-registry")
+	if err != nil {
+		t.Fatal("docker-registry is not installed: apt-get install docker-registry")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	settings := filepath.Join(dir, "config.yml")
+	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: %s}\n", filepath.Join(dir, "data"), host)
+	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), program, "serve", settings)
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = 10 * time.Second
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = command.Wait() })
+	for range 200 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+"/v2/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			_ = response.Body.Close()
+			return host
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("docker-registry does not answer")
+	return ""
+}
+
+// TestSupplyChain builds an image with rootless BuildKit from the image stage's own script, signs it with a key, lists its contents and
+// scans it, in the tools image and a stand-in for BuildKit's: `make test-supply-chain`.
+func TestSupplyChain(t *testing.T) {
+	image, builder := toolsImage(t), os.Getenv("SLIPWAY_TEST_BUILDER_IMAGE")
+	if builder == "" {
+		t.Skip("SLIPWAY_TEST_BUILDER_IMAGE names no image with BuildKit: make test-supply-chain builds one")
+	}
+	host := distribution(t)
+	golang := host + "/library/golang:1"
+	if out, err := exec.CommandContext(t.Context(), "podman", "push", "--quiet", "--tls-verify=false", "localhost/slipway/golang", "docker://"+golang).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p := clone(t, "service")
+	p.image = image
+	p.write(".gitlab-ci.yml", `include:
+  - component: $CI_SERVER_FQDN/slipway-ci/slipway/image@v0.1.0
+    inputs: {layer_cache: true, reproducible: true, size_limit: 10}
+  - component: $CI_SERVER_FQDN/slipway-ci/slipway/sign@v0.1.0
+    inputs: {signature: key, insecure_registry: true}
+  - component: $CI_SERVER_FQDN/slipway-ci/slipway/scan@v0.1.0
+    inputs: {database: "http://127.0.0.1:1/none"}
+  - component: $CI_SERVER_FQDN/slipway-ci/slipway/publish@v0.1.0
+    inputs: {needs: [build-image, image-check, image-verify]}
+`)
+	p.commit("Build with BuildKit, sign and scan")
+	keys := t.TempDir()
+	generate := exec.CommandContext(t.Context(), "podman", "run", "--rm", "--pull", "never", "--volume", keys+":"+keys, "--workdir", keys,
+		"--env", "COSIGN_PASSWORD=secret", image, "cosign", "generate-key-pair")
+	if out, err := generate.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	key := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(keys, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	p.variables = []pipeline.Variable{
+		{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/service"},
+		{Key: "SLIPWAY_BUILDER_IMAGE", Value: builder}, {Key: "SLIPWAY_GO_IMAGE", Value: golang},
+		{Key: "COSIGN_PRIVATE_KEY", Value: key("cosign.key"), File: true}, {Key: "COSIGN_PUBLIC_KEY", Value: key("cosign.pub"), File: true},
+		{Key: "COSIGN_PASSWORD", Value: "secret", Masked: true},
+	}
+
+	// Rootless BuildKit needs user namespaces and mounts, which the default profile of a container refuses; podman has no narrower switch here.
+	p.privileged = true
+	first := p.run(nil, "build-image")
+	first.green("build-image")
+	again := p.run(nil, "build-image")
+	again.green("build-image")
+	digest := variable(first.job("build-image").Dotenv, "IMAGE_DIGEST")
+	if got := variable(again.job("build-image").Dotenv, "IMAGE_DIGEST"); got != digest || digest == "" {
+		t.Errorf("the same commit gave %q and then %q", digest, got)
+	}
+	if log := again.log("build-image"); !strings.Contains(log, "importing cache manifest from "+host) || !strings.Contains(log, "CACHED") {
+		t.Errorf("the second build takes no layer from the registry:\n%s", tail(log))
+	}
+
+	p.privileged, p.reuse = false, true
+	o := p.run(nil, "image-check", "image-sbom", "image-sign", "image-verify", "publish", "image-vulnerabilities")
+	o.green("image-check", "image-sbom", "image-sign", "image-verify", "publish")
+	if sbom := o.artifact("image-sbom", "gl-sbom.cdx.json"); !strings.Contains(sbom, "pkg:golang/stdlib@") {
+		t.Errorf("the list of contents lacks Go's standard library: %.300s", sbom)
+	}
+	// There is no database: that is neither green nor red.
+	for _, job := range []string{"image-vulnerabilities-scan", "image-vulnerabilities"} {
+		if j := o.job(job); j.ExitCode != 3 {
+			t.Errorf("%s ends with %d, want 3:\n%s", job, j.ExitCode, tail(o.log(job)))
+		}
+	}
+
+	// Another image under the same repository was not signed here.
+	p.reuse, p.alone = false, true
+	p.variables = append(p.variables, pipeline.Variable{Key: "IMAGE_REPOSITORY", Value: host + "/library/golang"},
+		pipeline.Variable{Key: "IMAGE_DIGEST", Value: inToolsImage(t, image, "crane", "digest", golang)})
+	p.run(nil, "image-verify").red("image-verify", 1, "has no valid signature of this project")
+}
