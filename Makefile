@@ -18,7 +18,7 @@ run := $(slipway) run --event push --branch main --executor shell --no-sandbox \
 .PHONY: help pipeline approve test test-consumers test-stages test-generated test-manifests test-tools-image test-supply-chain lint build run generate platform-up platform-down test-platform e2e bench-engine bench-pipeline bench-rollout bench-service attack clean commands
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 pipeline: platform-up ## Run this repository's pipeline for a push to main, up to the production gate
 	PATH="$$($(platform) bin):$$PATH" $(run) --variables .slipway/variables.yml --deploy --approve-hint "make approve"

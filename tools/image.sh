@@ -16,11 +16,14 @@ set -- --file tools/Dockerfile --ignorefile tools/Dockerfile.dockerignore
 [ -z "${SLIPWAY_DEBIAN_IMAGE:-}" ] || set -- "$@" --build-arg "DEBIAN_IMAGE=$SLIPWAY_DEBIAN_IMAGE"
 [ -z "${SLIPWAY_GLAB_IMAGE:-}" ] || set -- "$@" --build-arg "GLAB_IMAGE=$SLIPWAY_GLAB_IMAGE"
 
-# Buildah keeps cache mounts by their ids below TMPDIR: these are this machine's. A version that keeps them elsewhere compiles everything once.
+# Buildah keeps cache mounts by their ids below TMPDIR, in a folder of one of two names: they are this machine's caches. A version that keeps
+# them elsewhere compiles everything once.
 caches=${XDG_CACHE_HOME:-$HOME/.cache}/slipway/buildah
-mkdir -p "$caches/buildah-cache-$(id -u)"
-ln -sfn "$(go env GOCACHE)" "$caches/buildah-cache-$(id -u)/go-build"
-ln -sfn "$(go env GOMODCACHE)" "$caches/buildah-cache-$(id -u)/go-mod"
+for folder in buildah-cache "buildah-cache-$(id -u)"; do
+  mkdir -p "$caches/$folder"
+  ln -sfn "$(go env GOCACHE)" "$caches/$folder/go-build"
+  ln -sfn "$(go env GOMODCACHE)" "$caches/$folder/go-mod"
+done
 
 begin=$SECONDS
 TMPDIR=$caches buildah build --layers --isolation chroot --network host --timestamp 0 \
