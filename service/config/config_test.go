@@ -32,7 +32,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Config{
-		HTTP:     config.HTTP{Addr: "127.0.0.1:8080", MaxBody: 65536, MaxInFlight: 256, MaxConns: 2048, Timeout: 5 * time.Second, PayTimeout: 15 * time.Second},
+		HTTP:     config.HTTP{Addr: "127.0.0.1:8080", MaxBody: 65536, MaxInFlight: 256, MaxConns: 1024, Timeout: 5 * time.Second, PayTimeout: 15 * time.Second},
 		Admin:    config.Admin{Addr: "127.0.0.1:8081"},
 		Auth:     config.Auth{Mode: "auto"},
 		Rate:     config.Rate{Limit: 100, Burst: 200},
