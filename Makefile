@@ -95,7 +95,7 @@ bench-pipeline: commands ## Measure what caches are worth to the test jobs: cold
 
 bench-service: ## Measure what the service adds to net/http, as CPU time per request
 	go -C service build -trimpath -o $(bin)/bench-service ./bench
-	$(bin)/bench-service
+	cd service && $(bin)/bench-service
 
 attack: ## Attack the service: slow bodies, poison charges, forwarded addresses, idle connections, a hanging issuer, a million rows
 	$(platform) deps postgresql

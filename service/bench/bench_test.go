@@ -33,19 +33,24 @@ func want(t *testing.T, out string, err error, rows ...string) {
 	}
 }
 
-func TestCompare(t *testing.T) {
-	var b strings.Builder
-	err := compare(&b, 1, 200)
-	want(t, b.String(), err, "bare", "orders", "orders-traced", "orders-sqlite")
-}
-
-func TestMeasureProgram(t *testing.T) {
+// TestBench measures little of everything; the service itself stands in for podinfo, which takes minutes to build.
+func TestBench(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the program")
 	}
 	var b strings.Builder
-	err := measureProgram(&b)
+	folder := t.TempDir()
+	orders, err := buildOrders(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = measurePrograms(&b, []program{orders, orders}, folder, 1)
 	want(t, b.String(), err, "size", "size, compressed", "from exec to the first 200, new database", "memory (RSS), idle", "memory (RSS), under load")
+	b.Reset()
+	other := orders
+	other.name, other.path = "other", "/openapi.yaml"
+	err = compare(&b, []program{other}, folder, 1, 200)
+	want(t, b.String(), err, "bare", "bare-otelhttp", "orders", "orders-traced", "orders-sqlite", "other")
 }
 
 func TestUnknownServer(t *testing.T) {

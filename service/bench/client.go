@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,9 +24,37 @@ const connections = 16
 // server is a process that is measured.
 type server struct {
 	name, addr string
+	path       string // what is asked for
 	command    *exec.Cmd
-	stdin      io.WriteCloser
+	stdin      io.WriteCloser // nil for a program that knows nothing of us
 	stdout     *bufio.Reader
+}
+
+// startServer starts a program on the servers' processor.
+func (p program) startServer(folder string) (*server, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	program := p.command(p.file, addr, filepath.Join(folder, p.name+".db"))
+	// #nosec G204 -- this program itself, which becomes the other one
+	s := &server{name: p.name, addr: addr, path: p.path, command: exec.Command(self, append([]string{"-serve", p.name}, program.Args...)...)} //nolint:noctx // stop ends it
+	s.command.Env = program.Env
+	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.command.Start(); err != nil {
+		return nil, err
+	}
+	for begun := time.Now(); time.Since(begun) < startPatience; time.Sleep(startPollingStep) {
+		if ask200(addr, p.path) {
+			return s, nil
+		}
+	}
+	s.stop()
+	return nil, errors.New("the program does not answer")
 }
 
 func startServer(name string) (*server, error) {
@@ -34,7 +63,7 @@ func startServer(name string) (*server, error) {
 		return nil, err
 	}
 	// #nosec G204 -- this program itself
-	s := &server{name: name, command: exec.Command(self, "-serve", name)} //nolint:noctx // stop ends it
+	s := &server{name: name, path: "/v1/orders/" + orderID, command: exec.Command(self, "-serve", name)} //nolint:noctx // stop ends it
 	s.command.Stderr = os.Stderr
 	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if s.stdin, err = s.command.StdinPipe(); err != nil {
@@ -58,12 +87,19 @@ func startServer(name string) (*server, error) {
 }
 
 func (s *server) stop() {
-	_ = s.stdin.Close() // that ends it
+	if s.stdin == nil {
+		_ = s.command.Process.Kill()
+	} else {
+		_ = s.stdin.Close() // that ends it
+	}
 	_ = s.command.Wait()
 }
 
-// cpu returns the CPU time that the server has used.
+// cpu returns the CPU time that the server has used; that of another program is known in steps of 10 ms.
 func (s *server) cpu() (time.Duration, error) {
+	if s.stdin == nil {
+		return cpuOf(s.command.Process.Pid)
+	}
 	if _, err := fmt.Fprintln(s.stdin, "cpu"); err != nil {
 		return 0, err
 	}
@@ -73,6 +109,25 @@ func (s *server) cpu() (time.Duration, error) {
 	}
 	nanos, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
 	return time.Duration(nanos), err
+}
+
+// cpuOf reads user and system time in /proc, the fields 14 and 15 of stat, in ticks of 10 ms.
+func cpuOf(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	const beforeUser = 11 // fields between the name, which may contain spaces, and the user time
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	var ticks int64
+	for _, field := range fields[beforeUser : beforeUser+2] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
 // measure makes requests and returns the server's CPU time for one, in microseconds.
@@ -86,7 +141,7 @@ func (s *server) measure(requests int) (float64, error) {
 	errs := make([]error, connections)
 	var all sync.WaitGroup
 	for i := range connections {
-		all.Go(func() { errs[i] = ask(s.addr, &left) })
+		all.Go(func() { errs[i] = ask(s.addr, s.path, &left) })
 	}
 	all.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -97,13 +152,13 @@ func (s *server) measure(requests int) (float64, error) {
 }
 
 // ask makes requests on one connection while there are any left.
-func ask(addr string, left *atomic.Int64) error {
+func ask(addr, path string, left *atomic.Int64) error {
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", addr)
 	if err != nil {
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // all was read
-	request := []byte("GET /v1/orders/" + orderID + " HTTP/1.1\r\nHost: orders\r\nUser-Agent: bench\r\nAccept: application/json\r\n\r\n")
+	request := []byte("GET " + path + " HTTP/1.1\r\nHost: orders\r\nUser-Agent: bench\r\nAccept: application/json\r\n\r\n")
 	reader := bufio.NewReader(conn)
 	for left.Add(-1) >= 0 {
 		if _, err := conn.Write(request); err != nil {

@@ -2,7 +2,7 @@
 // recovery, metrics, access record, limits, time limit) against a bare server that returns the same JSON. Server and client
 // are separate processes on a processor each, and the servers take turns in every round, so that what disturbs one
 // disturbs the others; the result is the median of the rounds' ratios. It also measures the program: its size, how soon it
-// answers, the memory that it holds. It fails when something is above its limit.
+// answers, the memory that it holds; and podinfo, where its module can be had. It fails when something is above its limit.
 package main
 
 import (
@@ -37,25 +37,54 @@ func run(args []string, w io.Writer) error {
 		return err
 	}
 	if *serve != "" {
-		return beServer(*serve)
+		return beServer(*serve, flags.Args())
 	}
 	if err := pin(clientCPU); err != nil {
 		return err
 	}
-	return errors.Join(measureProgram(w), compare(w, *rounds, *requests))
+	folder, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder) //nolint:errcheck // a temporary folder
+	orders, err := buildOrders(folder)
+	if err != nil {
+		return err
+	}
+	programs := []program{orders}
+	if podinfo, err := buildPodinfo(folder); err != nil {
+		fmt.Fprintf(w, "podinfo is not measured, since it cannot be built here: %v\n\n", err)
+	} else {
+		programs = append(programs, podinfo)
+	}
+	return errors.Join(measurePrograms(w, programs, folder, programStarts), compare(w, programs[1:], folder, *rounds, *requests))
 }
 
-func compare(w io.Writer, rounds, requests int) error {
+// compare measures the servers, and other programs beside them.
+func compare(w io.Writer, others []program, folder string, rounds, requests int) error {
 	limits := map[string]float64{"orders": maxRatio, "orders-traced": maxTracedRatio}
-	names := []string{"bare", "orders", "orders-traced", "orders-sqlite"}
-	servers := make([]*server, len(names))
-	for i, name := range names {
+	var servers []*server
+	defer func() {
+		for _, s := range servers {
+			s.stop()
+		}
+	}()
+	for _, name := range []string{"bare", "bare-otelhttp", "orders", "orders-traced", "orders-sqlite"} {
 		s, err := startServer(name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		defer s.stop()
-		servers[i] = s
+		servers = append(servers, s)
+	}
+	for _, p := range others {
+		s, err := p.startServer(folder)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		servers = append(servers, s)
+	}
+	for _, s := range servers {
+		name := s.name
 		if _, err := s.measure(requests); err != nil { // warm up
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -88,7 +117,8 @@ func compare(w io.Writer, rounds, requests int) error {
 		}
 		fmt.Fprintf(w, "%-14s %12.2f %8.2f %6s %10.1f%s\n", s.name, median(micros[s.name]), median(ratios[s.name]), limit, rss, verdict)
 	}
-	fmt.Fprintf(w, "CPU time (user and system) of the server, %d rounds of %d requests, %d connections; orders-sqlite reads the order from a file, for comparison.\n",
+	fmt.Fprintf(w, "CPU time (user and system) of the server, %d rounds of %d requests, %d connections; -traced and -otelhttp record a tenth of the requests,\n"+
+		"the first with spans of its own, the second with otelhttp; orders-sqlite reads the order from a file; podinfo answers GET /api/info.\n",
 		rounds, requests, connections)
 	if failed != nil {
 		return fmt.Errorf("%v: above the limit", failed)

@@ -27,12 +27,56 @@ const (
 	maxStartMillis   = 40 // from exec to the first 200, migrations done
 	maxIdleMiB       = 30
 	maxLoadMiB       = 50
-	starts           = 15
+	programStarts    = 15
 	idleAfter        = time.Second
 	loadedRequests   = 20_000
 	startPatience    = 10 * time.Second
 	startPollingStep = 100 * time.Microsecond
 )
+
+// program is one that is measured, built as it is delivered.
+type program struct {
+	name, file, path string // path is what is asked for
+	command          func(file, addr, database string) *exec.Cmd
+	body             string // of the orders that are placed under load; "" for none
+}
+
+// buildOrders builds the service into a folder.
+func buildOrders(folder string) (program, error) {
+	p := program{name: "orders", file: filepath.Join(folder, "orders"), path: "/v1/orders",
+		body: `{"customer":"ann","currency":"EUR","items":[{"sku":"a","quantity":1,"unit_price":1}]}`,
+		command: func(file, addr, database string) *exec.Cmd {
+			c := exec.CommandContext(context.Background(), file) // #nosec G204 -- built just now
+			c.Env = []string{"ORDERS_HTTP_ADDR=" + addr, "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_DATABASE_URL=sqlite:" + database,
+				"ORDERS_SHUTDOWN_DRAIN=0s", "ORDERS_RATE_LIMIT=0", "ORDERS_HTTP_TIMEOUT=1m"}
+			return c
+		}}
+	return p, p.build("", "./cmd/orders")
+}
+
+// buildPodinfo builds podinfo into a folder, at the version of its own go.mod.
+func buildPodinfo(folder string) (program, error) {
+	p := program{name: "podinfo", file: filepath.Join(folder, "podinfo"), path: "/api/info",
+		command: func(file, addr, _ string) *exec.Cmd {
+			host, port, _ := net.SplitHostPort(addr)                                               // our own
+			return exec.CommandContext(context.Background(), file, "--host", host, "--port", port) // #nosec G204 -- built just now
+		}}
+	return p, p.build("bench/podinfo", "github.com/stefanprodan/podinfo/cmd/podinfo")
+}
+
+// build builds the package of a module whose folder is within that of the service.
+func (p program) build(module, name string) error {
+	root, err := exec.CommandContext(context.Background(), "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return fmt.Errorf("find the service: run bench in its folder: %w", err)
+	}
+	c := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", p.file, name) // #nosec G204 -- our own arguments
+	c.Dir, c.Env = filepath.Join(strings.TrimSpace(string(root)), module), append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	return nil
+}
 
 // figure is something measured, and its limit.
 type figure struct {
@@ -41,35 +85,36 @@ type figure struct {
 	unit         string
 }
 
-// measureProgram builds the program as it is delivered and measures it.
-func measureProgram(w io.Writer) error {
-	dir, err := os.MkdirTemp("", "bench")
-	if err != nil {
-		return err
+// measurePrograms measures the programs; the limits are those of the first one.
+func measurePrograms(w io.Writer, programs []program, folder string, starts int) error {
+	all := make([][]figure, len(programs))
+	for i, p := range programs {
+		figures, err := weigh(p.file)
+		if err != nil {
+			return err
+		}
+		running, err := watchRunning(p, filepath.Join(folder, p.name+"-"), starts)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		all[i] = append(figures, running...)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
-	program := filepath.Join(dir, "orders")
-	build := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "gitlab.com/slipway-ci/slipway/service/cmd/orders") // #nosec G204 -- our own arguments
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w\n%s", err, out)
+	fmt.Fprintf(w, "%-44s %12s", "", "limit")
+	for _, p := range programs {
+		fmt.Fprintf(w, "%12s", p.name)
 	}
-	figures, err := weigh(program)
-	if err != nil {
-		return err
-	}
-	running, err := watchRunning(program, dir)
-	if err != nil {
-		return err
-	}
+	fmt.Fprintln(w)
 	var failed []string
-	for _, f := range append(figures, running...) {
-		verdict := ""
+	for i, f := range all[0] {
+		fmt.Fprintf(w, "%-44s %8.0f %-3s", f.name, f.limit, f.unit)
+		for _, figures := range all {
+			fmt.Fprintf(w, "%12.1f", figures[i].value)
+		}
 		if f.value > f.limit {
-			verdict = "  above the limit"
+			fmt.Fprint(w, "  above the limit")
 			failed = append(failed, f.name)
 		}
-		fmt.Fprintf(w, "%-44s %6.1f %-3s limit %3.0f%s\n", f.name, f.value, f.unit, f.limit, verdict)
+		fmt.Fprintln(w)
 	}
 	fmt.Fprintln(w)
 	if failed != nil {
@@ -78,8 +123,8 @@ func measureProgram(w io.Writer) error {
 	return nil
 }
 
-func weigh(program string) ([]figure, error) {
-	b, err := os.ReadFile(program) // #nosec G304 -- built just now
+func weigh(file string) ([]figure, error) {
+	b, err := os.ReadFile(file) // #nosec G304 -- built just now
 	if err != nil {
 		return nil, err
 	}
@@ -105,33 +150,33 @@ func (c *counter) Write(b []byte) (int, error) {
 
 // watchRunning starts the program often, with a new database and with one that is there, and loads it once. The best start
 // counts: others on the machine can only make it slower.
-func watchRunning(program, dir string) ([]figure, error) {
+func watchRunning(p program, prefix string, starts int) ([]figure, error) {
 	var fresh, again []float64
 	for i := range starts {
-		database := filepath.Join(dir, fmt.Sprintf("%d.db", i))
+		database := fmt.Sprintf("%s%d.db", prefix, i)
 		for _, times := range []*[]float64{&fresh, &again} {
-			p, err := startProgram(program, database)
+			r, err := p.start(database)
 			if err != nil {
 				return nil, err
 			}
-			*times = append(*times, float64(p.answered.Microseconds())/1e3)
-			p.stop()
+			*times = append(*times, float64(r.answered.Microseconds())/1e3)
+			r.stop()
 		}
 	}
-	p, err := startProgram(program, filepath.Join(dir, "idle.db"))
+	r, err := p.start(prefix + "idle.db")
 	if err != nil {
 		return nil, err
 	}
-	defer p.stop()
+	defer r.stop()
 	time.Sleep(idleAfter)
-	idle, err := residentMiB(p.command.Process.Pid)
+	idle, err := residentMiB(r.process.Process.Pid)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.load(); err != nil {
+	if err := r.load(); err != nil {
 		return nil, err
 	}
-	loaded, err := residentMiB(p.command.Process.Pid)
+	loaded, err := residentMiB(r.process.Process.Pid)
 	if err != nil {
 		return nil, err
 	}
@@ -140,35 +185,33 @@ func watchRunning(program, dir string) ([]figure, error) {
 		{"memory (RSS), idle", idle, maxIdleMiB, "MiB"}, {"memory (RSS), under load", loaded, maxLoadMiB, "MiB"}}, nil
 }
 
-// running is the program, serving.
+// running is a program, serving.
 type running struct {
-	command  *exec.Cmd
+	program
+	process  *exec.Cmd
 	addr     string
 	answered time.Duration // from exec to the first 200
 }
 
-func startProgram(program, database string) (*running, error) {
+func (p program) start(database string) (*running, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	p := &running{addr: addr, command: exec.CommandContext(context.Background(), program)} // #nosec G204 -- built just now
-	p.command.Env = []string{"ORDERS_HTTP_ADDR=" + addr, "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_DATABASE_URL=sqlite:" + database,
-		"ORDERS_SHUTDOWN_DRAIN=0s", "ORDERS_RATE_LIMIT=0", "ORDERS_HTTP_TIMEOUT=1m"}
-	p.command.Stderr = os.Stderr
-	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	r := &running{program: p, addr: addr, process: p.command(p.file, addr, database)}
+	r.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	begun := time.Now()
-	if err := p.command.Start(); err != nil {
+	if err := r.process.Start(); err != nil {
 		return nil, err
 	}
 	for time.Since(begun) < startPatience {
-		if ok := ask200(addr); ok {
-			p.answered = time.Since(begun)
-			return p, nil
+		if ok := ask200(addr, p.path); ok {
+			r.answered = time.Since(begun)
+			return r, nil
 		}
 		time.Sleep(startPollingStep)
 	}
-	p.stop()
+	r.stop()
 	return nil, errors.New("the program does not answer")
 }
 
@@ -181,26 +224,31 @@ func freeAddr() (string, error) {
 }
 
 // ask200 asks once, without the cost of a client.
-func ask200(addr string) bool {
+func ask200(addr, path string) bool {
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", addr)
 	if err != nil {
 		return false
 	}
 	defer conn.Close() //nolint:errcheck // all was read
-	if _, err := io.WriteString(conn, "GET /v1/orders HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n"); err != nil {
 		return false
 	}
 	status, err := bufio.NewReader(conn).ReadString('\n')
 	return err == nil && strings.HasPrefix(status, "HTTP/1.1 200 ")
 }
 
-func (p *running) stop() {
-	_ = p.command.Process.Signal(syscall.SIGTERM) // it may have ended
-	_ = p.command.Wait()
+// stop ends the program. Podinfo drains for seconds after SIGTERM, so that it is killed.
+func (r *running) stop() {
+	signal := syscall.SIGTERM
+	if r.body == "" {
+		signal = syscall.SIGKILL
+	}
+	_ = r.process.Process.Signal(signal) // it may have ended
+	_ = r.process.Wait()
 }
 
-// load places orders and lists them, on all connections at once.
-func (p *running) load() error {
+// load makes requests on all connections at once; some of them place orders.
+func (r *running) load() error {
 	var left atomic.Int64
 	left.Store(loadedRequests)
 	errs := make([]error, connections)
@@ -211,7 +259,7 @@ func (p *running) load() error {
 	for i := range connections {
 		all.Go(func() {
 			for n := left.Add(-1); n >= 0 && errs[i] == nil; n = left.Add(-1) {
-				errs[i] = p.call(client, n%20 == 0)
+				errs[i] = r.call(client, n%20 == 0 && r.body != "")
 			}
 		})
 	}
@@ -219,17 +267,17 @@ func (p *running) load() error {
 	return errors.Join(errs...)
 }
 
-func (p *running) call(client *http.Client, place bool) error {
+func (r *running) call(client *http.Client, place bool) error {
 	method, body := http.MethodGet, io.Reader(nil)
 	if place {
-		method, body = http.MethodPost, strings.NewReader(`{"customer":"ann","currency":"EUR","items":[{"sku":"a","quantity":1,"unit_price":1}]}`)
+		method, body = http.MethodPost, strings.NewReader(r.body)
 	}
-	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+p.addr+"/v1/orders", body)
+	request, err := http.NewRequestWithContext(context.Background(), method, "http://"+r.addr+r.path, body)
 	if err != nil {
 		return err
 	}
-	r.Header.Set("Content-Type", "application/json")
-	response, err := client.Do(r)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}
@@ -238,7 +286,7 @@ func (p *running) call(client *http.Client, place bool) error {
 		return err
 	}
 	if response.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("%s /v1/orders: %s", method, response.Status)
+		return fmt.Errorf("%s %s: %s", method, r.path, response.Status)
 	}
 	return nil
 }

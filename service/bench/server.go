@@ -9,9 +9,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/metric/noop"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
@@ -67,10 +70,14 @@ func pin(cpu int) error {
 	return syscall.Exec(self, os.Args, os.Environ()) // #nosec G204 G702 -- this program itself
 }
 
-// beServer serves until standard input ends. It writes its address, and its CPU time for every line that it reads.
-func beServer(name string) error {
+// beServer serves until standard input ends. It writes its address, and its CPU time for every line that it reads. Or it becomes
+// another program, if one is given.
+func beServer(name string, program []string) error {
 	if err := pin(serverCPU); err != nil {
 		return err
+	}
+	if len(program) > 0 {
+		return syscall.Exec(program[0], program, os.Environ()) // #nosec G204 -- built just now
 	}
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -107,14 +114,8 @@ func beServer(name string) error {
 }
 
 func handlerOf(name, dir string) (http.Handler, error) {
-	if name == "bare" {
-		return bare(), nil
-	}
-	var store order.Store = oneOrder{}
 	traces := telemetry.NoTraces()
-	switch name {
-	case "orders":
-	case "orders-traced":
+	if strings.HasSuffix(name, "-traced") || strings.HasSuffix(name, "-otelhttp") {
 		endpoint, err := startCollector()
 		if err != nil {
 			return nil, err
@@ -123,6 +124,15 @@ func handlerOf(name, dir string) (http.Handler, error) {
 			Failed: func(_ int, err error) { fmt.Fprintln(os.Stderr, err) }}); err != nil {
 			return nil, err
 		}
+	}
+	var store order.Store = oneOrder{}
+	switch name {
+	case "bare":
+		return bare(), nil
+	case "bare-otelhttp":
+		return otelhttp.NewHandler(bare(), "bare", otelhttp.WithTracerProvider(traces), otelhttp.WithPropagators(traces.Propagator),
+			otelhttp.WithMeterProvider(noop.NewMeterProvider())), nil
+	case "orders", "orders-traced":
 	case "orders-sqlite":
 		s, err := fileStore(dir)
 		if err != nil {
