@@ -52,7 +52,7 @@ func (c *checker) fail(p *keyPath, n *node, hint, format string, args ...any) {
 // failCode is fail for an error that the program may have a hint for.
 func (c *checker) failCode(code Code, p *keyPath, n *node, format string, args ...any) {
 	c.fail(p, n, cmp.Or(c.hints[code], defaultHints[code]), format, args...)
-	c.errors[len(c.errors)-1].Code, c.errors[len(c.errors)-1].Missing = code, missingKinds[code]
+	c.errors[len(c.errors)-1].Code = code
 }
 
 // maxMessage is where a message ends that quotes too much of a configuration.

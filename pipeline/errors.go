@@ -5,23 +5,23 @@ import (
 	"strings"
 )
 
-// An Error is one thing that is wrong with a configuration: where, what, and what would be right.
+// An Error is a problem of a configuration: where it is, what it is, and what would be right.
 type Error struct {
 	Position Position `json:"position,omitzero"`
 	// Path is the key path of the place, as in "jobs:build:needs".
 	Path string `json:"path,omitzero"`
-	// Code identifies errors that the caller of the library can do something about, by its options or its resolver; else empty.
+	// Code identifies problems that the program that uses the library can help with, by its options or its resolver; else empty.
 	Code Code `json:"code,omitzero"`
-	// Message says what is wrong; Hint, where there is one, what would be right.
+	// Message says what is wrong. Hint, if there is one, says what would be right: that of [Options.Hints] for the code, else the
+	// library's.
 	Message string `json:"message,omitzero"`
 	Hint    string `json:"hint,omitzero"`
-	// Missing says which kind of include is not here, although GitLab may have it; empty for other errors.
-	Missing MissingKind `json:"missing,omitzero"`
 	// Create reports that the configuration as such is fine, but this event's pipeline cannot be created.
 	Create bool `json:"create,omitzero"`
 }
 
-// A Code is a kind of error for which the program that uses the library can have advice of its own: see [Options.Hints].
+// A Code is a kind of problem for which the program that uses the library can have a hint of its own, such as which of its flags
+// helps: see [Options.Hints]. The library names no flags.
 type Code string
 
 // The codes of errors.
@@ -38,11 +38,6 @@ const (
 	// InputRequired: an input of the pipeline has no default, and [Event.Inputs] does not have it.
 	InputRequired Code = "input_required"
 )
-
-// missingKinds are the codes of includes that are unavailable.
-var missingKinds = map[Code]MissingKind{
-	ProjectUnavailable: MissingProject, RemoteUnavailable: MissingRemote, TemplateUnavailable: MissingTemplate, ForeignComponent: MissingComponent,
-}
 
 // defaultHints are the hints of errors for which the program has none of its own.
 var defaultHints = map[Code]string{
@@ -72,18 +67,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// A MissingKind is a kind of include that is not here.
-type MissingKind string
-
-// The kinds of includes that a [Resolver] has, or has not.
-const (
-	MissingProject   MissingKind = "project"
-	MissingRemote    MissingKind = "remote"
-	MissingTemplate  MissingKind = "template"
-	MissingComponent MissingKind = "component"
-)
-
-// Errors is what is wrong with a configuration, in the order in which GitLab would report it; never empty.
+// Errors are the problems of a configuration, in the order in which GitLab would report them; never empty.
 type Errors []*Error
 
 func (e Errors) Error() string {

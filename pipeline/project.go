@@ -26,7 +26,7 @@ type Options struct {
 	Variables []Variable
 	// Resolver has the files of other projects, components and URLs; without one, such includes are errors.
 	Resolver Resolver
-	// Hints are what the program advises its user to do about errors with a code, such as which of its options to set.
+	// Hints are what the program advises its user to do about problems with a code, such as which of its flags to set.
 	Hints map[Code]string
 	// SkipMissing, if set, lets a part of the configuration be compiled. It is called for each include that is unavailable, and
 	// then for each reference to what is missing, and reports whether that is skipped; the error says what it is, and where. It

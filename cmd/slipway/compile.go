@@ -31,7 +31,7 @@ merged.`,
 			}
 			config, err := project.Config(cmd.Context(), event)
 			if err != nil {
-				return refused(cmd, &where, err, "text")
+				return refused(cmd, err, "text")
 			}
 			return render.YAML(cmd.OutOrStdout(), config, !bare)
 		},

@@ -51,6 +51,7 @@ func (f *executionFlags) bind(cmd *cobra.Command) {
 
 // apply sets what the flags say, and builds the project's tools.
 func (f *executionFlags) apply(ctx context.Context, o *runner.Options) (err error) {
+	o.Hints = runHints
 	o.Executor, o.NoSandbox, o.Containers, o.PassEnv = f.executor, f.noSandbox, f.containers, f.passEnv
 	if f.runner != "" {
 		if o.GitLabRunner, err = gitlabRunnerPath(f.runner); err != nil {

@@ -113,25 +113,3 @@ func apiToken() http.Header {
 	}
 	return nil
 }
-
-// missingHint says what to do about an include that is not here.
-func (f *includeFlags) missingHint(kind pipeline.MissingKind) string {
-	network := ""
-	if f.offline {
-		network = "without --offline it is fetched; "
-	}
-	switch kind {
-	case pipeline.MissingProject:
-		if f.where.projects == "" && f.fetch == "" {
-			network = "--fetch names a server, and a remote called origin does, too; "
-		}
-		return network + "--projects names a folder with other projects, --skip-missing leaves it out"
-	case pipeline.MissingTemplate:
-		return network + "--templates names a folder with GitLab's templates, --skip-missing leaves it out"
-	case pipeline.MissingRemote:
-		return network + "--skip-missing leaves it out"
-	case pipeline.MissingComponent:
-		return "--host names another instance, --skip-missing leaves it out"
-	}
-	return ""
-}

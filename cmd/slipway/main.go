@@ -55,7 +55,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &exit):
 		return int(exit)
 	default:
-		fmt.Fprintln(stderr, "slipway: "+err.Error())
+		message := "slipway: " + err.Error()
+		if hint := errorHint(err); hint != "" {
+			message += " (" + hint + ")"
+		}
+		fmt.Fprintln(stderr, message)
 		return 2
 	}
 }

@@ -47,11 +47,15 @@ A golden file is text, or JSON if it is named *.json, as --update writes it. Exi
 			if err != nil {
 				return err
 			}
-			switch {
-			case update != "":
+			if check != "" {
+				if err = checkGolden(cmd.OutOrStdout(), check, m); err != nil {
+					printErrors(cmd, m.Errors)
+				}
+				return err
+			}
+			printErrors(cmd, m.Errors)
+			if update != "" {
 				return updateGolden(update, m)
-			case check != "":
-				return checkGolden(cmd.OutOrStdout(), check, m)
 			}
 			text := m.Text
 			switch format.value {

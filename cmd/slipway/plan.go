@@ -42,7 +42,7 @@ the configuration.`,
 			}
 			plan, err := project.Plan(cmd.Context(), event)
 			if err != nil {
-				return refused(cmd, &where, err, format.value)
+				return refused(cmd, err, format.value)
 			}
 			if why != "" {
 				config, err := project.Config(cmd.Context(), event)
@@ -70,15 +70,10 @@ the configuration.`,
 }
 
 // refused prints why GitLab would not take the configuration; it is the answer "no", exit code 1.
-func refused(cmd *cobra.Command, where *projectFlags, err error, format string) error {
+func refused(cmd *cobra.Command, err error, format string) error {
 	var list pipeline.Errors
 	if !errors.As(err, &list) {
 		return err
-	}
-	for _, e := range list {
-		if e.Hint == "" {
-			e.Hint = where.includes.missingHint(e.Missing)
-		}
 	}
 	if format == "json" {
 		if err := render.ErrorJSON(cmd.OutOrStdout(), err); err != nil {
@@ -86,11 +81,16 @@ func refused(cmd *cobra.Command, where *projectFlags, err error, format string) 
 		}
 		return exitError(1)
 	}
+	printErrors(cmd, list)
+	return exitError(1)
+}
+
+// printErrors prints the problems of a configuration to standard error.
+func printErrors(cmd *cobra.Command, errs pipeline.Errors) {
 	color := palette(cmd.ErrOrStderr())
-	for _, e := range list {
+	for _, e := range errs {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s %s\n", color.Red("error:"), e.Error())
 	}
-	return exitError(1)
 }
 
 func writeWhy(w io.Writer, plan *pipeline.Plan, jobs []string, job string) error {

@@ -69,13 +69,14 @@ func (f *playFlags) apply(cmd *cobra.Command, o *runner.Options) error {
 	out := cmd.OutOrStdout()
 	switch f.format {
 	case "text":
-		o.Observe = progress.NewText(out, palette(out), func(job string, blocking bool) string {
-			// The given command is for the gate; what may stay unplayed has a name of its own.
+		approve := func(job string, blocking bool) string {
+			// The given command is for the job that blocks the run.
 			if blocking && o.ApproveHint != "" {
 				return o.ApproveHint
 			}
 			return "slipway approve " + quoteWord(job)
-		}).Observe
+		}
+		o.Observe = progress.NewText(out, palette(out), progress.Hints{Approve: approve, Deploy: "with --deploy it starts without"}).Observe
 	case "json":
 		o.Observe = progress.JSON(out)
 	default:

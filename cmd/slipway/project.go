@@ -192,7 +192,7 @@ func (f *projectFlags) load(files fs.FS) (*pipeline.Project, error) {
 	}
 	options := pipeline.Options{
 		ConfigPath: f.config, Path: f.path, Host: f.host, Protocol: f.protocol, Registry: f.registry, DefaultBranch: f.defBranch,
-		Resolver: includes, SkipMissing: f.includes.skipping(), Hints: hints,
+		Resolver: includes, SkipMissing: f.includes.skipping(), Hints: f.hints(),
 	}
 	if f.variables != "" {
 		variables, err := readVariables(f.variables)

@@ -7,6 +7,7 @@
 package gitevent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,7 +148,7 @@ func (r *Repository) base(ctx context.Context, target string) (string, error) {
 		tip = r.heads[target]
 	}
 	if tip == "" || r.head == "" {
-		r.note("there is no branch %s to compare with, so rules:changes sees no change; --changed PATH names some", target)
+		r.note("there is no branch %s to compare with, so rules:changes sees no change; git fetch gets it, if %s has it", target, cmp.Or(r.remote, "the server"))
 		return "", nil
 	}
 	base, err := r.git.Text(ctx, "merge-base", tip, r.head)

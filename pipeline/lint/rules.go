@@ -30,7 +30,7 @@ var invalidRule = Rule{
 
 var onlineRule = Rule{
 	ID: gitlabRule, Severity: Error,
-	Summary: "GitLab's own CI lint reports a problem, or compiles the configuration differently (`--online`)",
+	Summary: "GitLab's own CI lint reports a problem, or compiles the configuration differently",
 	Why:     "GitLab decides what runs",
 }
 

@@ -34,7 +34,7 @@ func Text(w io.Writer, findings []Finding, known int, color render.Palette) erro
 			fmt.Fprintf(out, "    %s\n", color.Dim("also "+place(other.Position)+": "+other.Path))
 		}
 		if more := len(group) - maxPlaces; more > 0 {
-			fmt.Fprintf(out, "    %s\n", color.Dim(fmt.Sprintf("and %d more; --format json lists all", more)))
+			fmt.Fprintf(out, "    %s\n", color.Dim(fmt.Sprintf("and %d more; the JSON format lists all", more)))
 		}
 		if len(f.Events) > 0 {
 			fmt.Fprintf(out, "    %s\n", color.Dim("on: "+strings.Join(f.Events, "; ")))

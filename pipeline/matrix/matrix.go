@@ -16,6 +16,16 @@ import (
 type Matrix struct {
 	Events []Column `json:"events"`
 	Jobs   []Row    `json:"jobs"`
+	// Errors are the reasons for which GitLab refuses the configuration on some events, each once. They are no part of a golden file.
+	Errors pipeline.Errors `json:"-"`
+}
+
+func (m *Matrix) refuse(errs pipeline.Errors) {
+	for _, e := range errs {
+		if !slices.ContainsFunc(m.Errors, func(known *pipeline.Error) bool { return known.Error() == e.Error() }) {
+			m.Errors = append(m.Errors, e)
+		}
+	}
 }
 
 // A Column is an event and whether it gets a pipeline.
@@ -72,6 +82,7 @@ func Build(ctx context.Context, project *pipeline.Project, events []pipeline.Eve
 		switch {
 		case errors.As(o.Err, &list):
 			column.Error = list[0].Path
+			m.refuse(list)
 			if column.Error == "" {
 				column.Error = "yaml"
 			}

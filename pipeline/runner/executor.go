@@ -16,6 +16,7 @@ func (r *run) executorConfig() executor.Config {
 		CacheHome: r.workshop.cacheHome(), Containers: executor.Containers(r.options.Containers),
 		NoSandbox: r.options.NoSandbox, Writable: r.options.Writable,
 		Supervisor: r.options.Supervisor, Grace: r.options.Grace, Kill: r.options.Kill,
+		Hint: func(code string) string { return r.options.Hints[pipeline.Code(code)] },
 	}
 }
 

@@ -94,7 +94,7 @@ func (g *gitlabRunner) start(ctx context.Context) error {
 	r := g.run
 	path, err := exec.LookPath(r.options.GitLabRunner)
 	if err != nil {
-		return fmt.Errorf("gitlab-runner: %w: name its path with --runner", err)
+		return fmt.Errorf("%w: %w", ErrGitLabRunner, err)
 	}
 	if path, err = filepath.Abs(path); err != nil {
 		return err

@@ -24,7 +24,7 @@ func explain(err error, cacheDir string) error {
 	case errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("the disk quota is used up: free space, for instance by removing %s, and run again (%w)", cacheDir, err)
 	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w: make that folder writable, or name another with --cache-dir", err)
+		return fmt.Errorf("%w: %w: make that folder writable", ErrCacheFolder, err)
 	}
 	return err
 }

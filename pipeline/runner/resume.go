@@ -139,10 +139,13 @@ func refusal(state runState, number int, s store, numbers []int) error {
 		}
 	}
 	if len(waiting) > 0 {
-		return fmt.Errorf("%s; waiting for approval: run %s (choose with --run)", problem, join(waiting))
+		return fmt.Errorf("%w: %s; waiting for approval: run %s", ErrNotWaiting, problem, join(waiting))
 	}
 	return fmt.Errorf("%s: start over with `slipway run`", problem)
 }
+
+// ErrNotWaiting is in the error about a run that does not wait for approval, while others do.
+var ErrNotWaiting = errors.New("the run does not wait for approval")
 
 // restore gives the jobs the state that they had.
 func (r *run) restore() error {

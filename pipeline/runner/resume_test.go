@@ -92,7 +92,7 @@ func TestResumeRefuses(t *testing.T) {
 		{"not manual", []*pipeline.Plan{planOf(job("a", "true"), manual)}, 0, "a", "a is not a manual job"},
 		{"not its turn", []*pipeline.Plan{planOf(manual, job("later", "true", stage("last"), when(pipeline.Manual)))}, 0, "later", "it is not later's turn yet"},
 		{"failed", []*pipeline.Plan{planOf(job("a", "false"), manual)}, 0, "deploy", "run 1 failed: what did not pass is not approved: start over"},
-		{"failed, and another one waits", []*pipeline.Plan{planOf(manual), planOf(job("a", "false"), manual)}, 0, "deploy", "waiting for approval: run 1 (choose with --run)"},
+		{"failed, and another one waits", []*pipeline.Plan{planOf(manual), planOf(job("a", "false"), manual)}, 0, "deploy", "waiting for approval: run 1"},
 		{"nothing to approve", []*pipeline.Plan{planOf(job("a", "true"))}, 0, "", "run 1 waits for nobody; manual jobs of it: none"},
 		{"several", []*pipeline.Plan{planOf(manual, job("other", "true", stage("deploy"), when(pipeline.Manual)))}, 0, "", "name one of deploy, other"},
 	} {

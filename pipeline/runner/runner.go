@@ -44,6 +44,8 @@ type Options struct {
 	NoSandbox  bool
 	Writable   []string
 	Containers ContainerOptions
+	// Hints are what the program advises its user to do about messages with a code, such as which of its flags to set.
+	Hints map[pipeline.Code]string
 	// Terminal is where a person gets a shell: [Shell] needs it. ShellOnFailure opens one in jobs whose script has failed.
 	Terminal       *Terminal
 	ShellOnFailure bool
@@ -137,6 +139,23 @@ func (o Options) withDefaults() (Options, error) {
 	return o, err
 }
 
+// ErrCacheFolder is in errors about a cache folder that is missing or cannot be written. [Options.CacheDir] names another.
+var ErrCacheFolder = errors.New("no usable cache folder")
+
+// ErrGitLabRunner is in the error about a gitlab-runner that is not found; see [Options.GitLabRunner].
+var ErrGitLabRunner = errors.New("gitlab-runner is unavailable")
+
+// ErrContainerEngine is in errors about a container engine that is missing or does not work; see [Options.Executor].
+var ErrContainerEngine = executor.ErrEngine
+
+// The codes of messages in the log of a job; see [Options.Hints].
+const (
+	// ServicesNotStarted: the job runs on this machine, where there are no services.
+	ServicesNotStarted pipeline.Code = executor.ServicesNotStarted
+	// ReadOnlyFolder: the job wrote to a folder that its sandbox protects.
+	ReadOnlyFolder pipeline.Code = executor.ReadOnlyFolder
+)
+
 // CacheDir is a cache folder as given, absolute, or if it is empty slipway's own in the user's cache folder.
 func CacheDir(given string) (string, error) {
 	if given != "" {
@@ -144,7 +163,7 @@ func CacheDir(given string) (string, error) {
 	}
 	user, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("no cache folder: %w; set HOME or XDG_CACHE_HOME, or name one with --cache-dir", err)
+		return "", fmt.Errorf("%w: %w; set HOME or XDG_CACHE_HOME", ErrCacheFolder, err)
 	}
 	return filepath.Join(user, "slipway"), nil
 }
@@ -220,7 +239,7 @@ func newRun(ctx context.Context, options Options) (*run, error) {
 	r := &run{options: options, slots: make(chan struct{}, options.Jobs)}
 	r.machine = slices.Concat(withPath(machineEnvironment(options.Env), options.Tools), pick(options.Env, userVariables), pick(options.Env, options.PassEnv))
 	if options.GitLabRunner != "" && options.Terminal != nil {
-		return nil, errors.New("gitlab-runner opens no shell in a job: leave --runner or the shell out")
+		return nil, errors.New("gitlab-runner opens no shell in a job")
 	}
 	if r.project, err = filepath.Abs(options.Dir); err != nil {
 		return nil, err

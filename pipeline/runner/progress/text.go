@@ -1,4 +1,4 @@
-// Package progress tells people and programs how a run goes.
+// Package progress reports the progress of a run, to people and to programs.
 package progress
 
 import (
@@ -21,17 +21,23 @@ const tailLines = 20
 type Text struct {
 	w       io.Writer
 	palette render.Palette
-	// hint makes the command that approves a job.
-	hint func(job string, blocking bool) string
+	hints   Hints
 }
 
-// NewText makes a Text. hint gives the command with which a person approves a job, one that the run waits for or
-// one that may stay unplayed.
-func NewText(w io.Writer, palette render.Palette, hint func(job string, blocking bool) string) *Text {
-	return &Text{w: w, palette: palette, hint: hint}
+// Hints are what a program tells its user to do.
+type Hints struct {
+	// Approve returns the command that approves a job: one that blocks the run, or one that may be left.
+	Approve func(job string, blocking bool) string
+	// Deploy says how a job that deploys starts without approval.
+	Deploy string
 }
 
-// Observe writes what there is to say of an update; see [runner.Options].
+// NewText returns a Text that writes to w.
+func NewText(w io.Writer, palette render.Palette, hints Hints) *Text {
+	return &Text{w: w, palette: palette, hints: hints}
+}
+
+// Observe writes an update; see [runner.Options].
 func (t *Text) Observe(u runner.Update) {
 	switch u.Kind {
 	case runner.RunStarted:
@@ -50,7 +56,7 @@ func (t *Text) Observe(u runner.Update) {
 		t.finished(u)
 	case runner.JobGate:
 		if u.Job.Held {
-			t.printf("%s %s deploys, and waits for a person: with --deploy it runs by itself", t.palette.Yellow("⏸"), u.Job.Name)
+			t.printf("%s %s deploys, and waits for approval: %s", t.palette.Yellow("⏸"), u.Job.Name, t.hints.Deploy)
 		} else {
 			t.printf("%s %s is manual", t.palette.Yellow("⏸"), u.Job.Name)
 		}
@@ -189,9 +195,9 @@ func (t *Text) summary(r runner.Result) {
 		switch {
 		case j.Status != runner.Manual || r.Status == runner.RunFailed || r.Status == runner.RunCanceled:
 		case j.Blocking:
-			t.printf("%s waits for approval: %s", j.Name, t.hint(j.Name, true))
+			t.printf("%s waits for approval: %s", j.Name, t.hints.Approve(j.Name, true))
 		default:
-			t.printf("  %s can be run by hand: %s", j.Name, t.hint(j.Name, false))
+			t.printf("  %s can be run by hand: %s", j.Name, t.hints.Approve(j.Name, false))
 		}
 	}
 }

@@ -63,6 +63,7 @@ func TestText(t *testing.T) {
 		{"canceled", runner.Update{Kind: runner.JobFinished, Job: job("a", runner.Canceled, nil)}, "■ a canceled\n"},
 		{"skipped", runner.Update{Kind: runner.JobFinished, Job: job("a", runner.Skipped, nil)}, "– a skipped\n"},
 		{"gate", runner.Update{Kind: runner.JobGate, Job: job("deploy", runner.Manual, nil)}, "⏸ deploy is manual\n"},
+		{"held", runner.Update{Kind: runner.JobGate, Job: job("deploy", runner.Manual, func(j *runner.JobState) { j.Held = true })}, "⏸ deploy deploys, and waits for approval: or deploy it\n"},
 		{"note", runner.Update{Kind: runner.Note, Message: "tools: building x"}, "· tools: building x\n"},
 		{"note of a job", runner.Update{Kind: runner.Note, Job: job("t", runner.Running, nil), Message: "not here"}, "· t: not here\n"},
 		{"waiting", runner.Update{Kind: runner.RunFinished, Result: &runner.Result{Run: 3, Status: runner.RunWaiting, Duration: 90 * time.Second, Jobs: []runner.JobState{
@@ -76,7 +77,7 @@ func TestText(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			NewText(&out, render.Palette{}, func(job string, _ bool) string { return "approve " + job }).Observe(tt.update)
+			NewText(&out, render.Palette{}, Hints{Approve: func(job string, _ bool) string { return "approve " + job }, Deploy: "or deploy it"}).Observe(tt.update)
 			if diff := cmp.Diff(tt.want, out.String()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -87,7 +88,7 @@ func TestText(t *testing.T) {
 func TestColours(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	NewText(&out, render.NewPalette(true), nil).Observe(runner.Update{Kind: runner.JobFinished, Job: &runner.JobState{Name: "a", Status: runner.Success}})
+	NewText(&out, render.NewPalette(true), Hints{}).Observe(runner.Update{Kind: runner.JobFinished, Job: &runner.JobState{Name: "a", Status: runner.Success}})
 	if out.String() != "\x1b[32m✔\x1b[0m a 0.0s\n" {
 		t.Errorf("got %q", out.String())
 	}

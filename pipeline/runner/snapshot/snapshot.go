@@ -39,7 +39,7 @@ type Options struct {
 }
 
 // ErrNotARepository is what Take returns for a folder outside of any git work tree.
-var ErrNotARepository = errors.New("not a git repository: run `git init` and commit, or name the project's folder with --directory")
+var ErrNotARepository = errors.New("not a git repository: run `git init` and commit")
 
 // ErrNoCommit is what Take returns for a repository without commits.
 var ErrNoCommit = errors.New("the repository has no commit yet: commit first (`git add . && git commit`)")

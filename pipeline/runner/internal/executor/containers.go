@@ -31,6 +31,9 @@ type containers struct {
 // engineTimeout bounds commands of the engine that should be quick, such as inspect and rm.
 const engineTimeout = 30 * time.Second
 
+// ErrEngine is in errors about a container engine that is missing or does not work.
+var ErrEngine = errors.New("no container engine")
+
 func newContainers(ctx context.Context, config Config, engine string) (*containers, error) {
 	path := config.Engine
 	if path == "" {
@@ -38,13 +41,13 @@ func newContainers(ctx context.Context, config Config, engine string) (*containe
 	}
 	path, err := exec.LookPath(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not installed: install it, or run jobs on this machine with --executor shell", engine)
+		return nil, fmt.Errorf("%w: %s is not installed: install it", ErrEngine, engine)
 	}
 	c := &containers{config: config, engine: path, podman: engine == Podman}
 	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
 	defer cancel()
 	if _, err := c.run(ctx, "version"); err != nil {
-		return nil, fmt.Errorf("%s does not work here: %w; start it, or run jobs on this machine with --executor shell", engine, err)
+		return nil, fmt.Errorf("%w: %s does not work here: %w; start it", ErrEngine, engine, err)
 	}
 	return c, nil
 }
@@ -73,7 +76,7 @@ func (c *containers) prefix() string {
 // Prepare pulls the images and starts the services.
 func (c *containers) Prepare(ctx context.Context, job Job) (_ Session, err error) {
 	if job.Image == nil {
-		return nil, errors.New("the job names no image, and a container needs one: give it `image`, or use --executor auto or shell")
+		return nil, errors.New("the job names no image, and a container needs one: give it `image`, or run it on this machine")
 	}
 	s := &containerSession{containers: c, job: job}
 	defer func() {

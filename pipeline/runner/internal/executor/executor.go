@@ -110,6 +110,22 @@ type Config struct {
 	// Grace is how long a script may take to end after SIGTERM. Kill, when closed, ends scripts immediately.
 	Grace time.Duration
 	Kill  <-chan struct{}
+	// Hint returns what the program advises to do about a message with a code; empty if it has no advice.
+	Hint func(code string) string
+}
+
+// The codes of messages in the log of a job.
+const (
+	ServicesNotStarted = "services_not_started"
+	ReadOnlyFolder     = "read_only_folder"
+)
+
+// hint returns the program's advice in brackets.
+func (c Config) hint(code string) string {
+	if c.Hint == nil || c.Hint(code) == "" {
+		return ""
+	}
+	return " (" + c.Hint(code) + ")"
 }
 
 // Containers are the settings of docker and podman.

@@ -33,7 +33,7 @@ func (s *shell) Prepare(ctx context.Context, job Job) (Session, error) {
 		job.Logf("Running on this machine, not in the image %s", job.Image.Name)
 	}
 	for _, service := range job.Services {
-		job.Logf("The service %s is not started: services need containers (--executor docker or podman)", service.Name)
+		job.Logf("The service %s is not started: services need containers%s", service.Name, s.config.hint(ServicesNotStarted))
 	}
 	environ, sandbox, err := s.machine(ctx, job)
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *shellSession) Run(ctx context.Context, script Script) (code int, err er
 	args := []string{s.bash, "-c", `exec -a bash "$0" --noprofile --norc <"$1"`, s.bash, path}
 	code, err = s.processes.run(ctx, config, s.job, args, lastWins(environ), output)
 	if code != 0 && output.seen && len(s.sandbox) > 0 {
-		s.job.Logf("The job ran in a sandbox, in which only these folders are writable: %s; others with --writable FOLDER, all with --no-sandbox", s.sandbox.folders())
+		s.job.Logf("The job ran in a sandbox, in which only these folders are writable: %s%s", s.sandbox.folders(), s.config.hint(ReadOnlyFolder))
 	}
 	return code, err
 }
