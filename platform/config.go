@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,6 +25,8 @@ type Config struct {
 	Tenants []Tenant `json:"tenants"`
 	// Project is the path of the GitLab project: the name of its images in the registry.
 	Project string `json:"project"`
+	// With names the optional parts.
+	With []string `json:"with,omitempty"`
 	// Kubeconfig is the path of the user's own cluster's kubeconfig, and Registry the user's own registry; empty means
 	// that the platform brings its own.
 	Kubeconfig string `json:"-"`
@@ -32,10 +35,12 @@ type Config struct {
 
 // Ports are TCP ports of the host's loopback.
 type Ports struct {
-	Registry int `json:"registry"`
-	Postgres int `json:"postgres"`
-	API      int `json:"api"`
-	Ingress  int `json:"ingress"`
+	Registry     int `json:"registry"`
+	Postgres     int `json:"postgres"`
+	API          int `json:"api"`
+	Ingress      int `json:"ingress"`
+	Prometheus   int `json:"prometheus"`
+	Alertmanager int `json:"alertmanager"`
 }
 
 // A Tenant is one environment of the delivered service.
@@ -99,6 +104,22 @@ func Settings() []Setting {
 		{"postgres-port", "SLIPWAY_POSTGRES_PORT", "loopback port of PostgreSQL", port("PostgreSQL port", func(p *Ports) *int { return &p.Postgres })},
 		{"api-port", "SLIPWAY_API_PORT", "loopback port of the Kubernetes API server", port("API port", func(p *Ports) *int { return &p.API })},
 		{"ingress-port", "SLIPWAY_INGRESS_PORT", "loopback port of the ingress", port("ingress port", func(p *Ports) *int { return &p.Ingress })},
+		{"prometheus-port", "SLIPWAY_PROMETHEUS_PORT", "loopback port of Prometheus, with monitoring", port("Prometheus port", func(p *Ports) *int { return &p.Prometheus })},
+		{"alertmanager-port", "SLIPWAY_ALERTMANAGER_PORT", "loopback port of Alertmanager, with monitoring", port("Alertmanager port", func(p *Ports) *int { return &p.Alertmanager })},
+		{"with", "SLIPWAY_WITH", "optional parts: " + strings.Join(optionalParts, ", ") + "; none for none of them (comma-separated)", func(c *Config, text string) error {
+			c.With = nil
+			if text == "none" {
+				return nil
+			}
+			for name := range strings.SplitSeq(text, ",") {
+				name = strings.TrimSpace(name)
+				if !slices.Contains(optionalParts, name) {
+					return fmt.Errorf("%q is no optional part; there are %s", name, strings.Join(optionalParts, ", "))
+				}
+				c.With = append(c.With, name)
+			}
+			return nil
+		}},
 		{"tenant", "SLIPWAY_TENANTS", "NAMESPACE[=ENVIRONMENT] that gets a database and a namespace (comma-separated)", func(c *Config, text string) error {
 			c.Tenants = nil
 			for name := range strings.SplitSeq(text, ",") {
@@ -123,7 +144,7 @@ func Load(getenv func(string) string, flags map[string]string) (Config, error) {
 	c := Config{
 		State:    stateDir(getenv),
 		Cache:    cacheDir(getenv),
-		Ports:    Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080},
+		Ports:    Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080, Prometheus: 9090, Alertmanager: 9093},
 		Tenants:  []Tenant{{"orders-staging", "staging"}, {"orders-production", "production"}},
 		Project:  "slipway-ci/slipway",
 		Registry: getenv("CI_REGISTRY"),
@@ -190,13 +211,22 @@ type port struct {
 }
 
 func (c Config) ports() []port {
-	return []port{
+	ports := []port{
 		{"registry", "registry", "SLIPWAY_REGISTRY_PORT", c.Ports.Registry},
 		{"postgres", "PostgreSQL", "SLIPWAY_POSTGRES_PORT", c.Ports.Postgres},
 		{"gateway", "Kubernetes API", "SLIPWAY_API_PORT", c.Ports.API},
 		{"ingress", "ingress", "SLIPWAY_INGRESS_PORT", c.Ports.Ingress},
 	}
+	if c.has(monitoring) {
+		ports = append(ports,
+			port{"gateway", "Prometheus", "SLIPWAY_PROMETHEUS_PORT", c.Ports.Prometheus},
+			port{"alertmanager", "Alertmanager", "SLIPWAY_ALERTMANAGER_PORT", c.Ports.Alertmanager})
+	}
+	return ports
 }
+
+// has reports whether an optional part is wanted.
+func (c Config) has(part string) bool { return slices.Contains(c.With, part) }
 
 func (c Config) file() string { return filepath.Join(c.State, "config.json") }
 

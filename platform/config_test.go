@@ -15,7 +15,7 @@ func environment(values map[string]string) func(string) string {
 
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	defaults := Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080}
+	defaults := Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080, Prometheus: 9090, Alertmanager: 9093}
 	tenants := []Tenant{{"orders-staging", "staging"}, {"orders-production", "production"}}
 	for _, test := range []struct {
 		name  string
@@ -33,6 +33,9 @@ func TestLoad(t *testing.T) {
 			want: func(c *Config) { c.Ports.API, c.Ports.Registry = 7000, 7003 }},
 		{name: "saved tenants replace the defaults", saved: `{"tenants": [{"namespace": "a", "environment": "b"}]}`,
 			want: func(c *Config) { c.Tenants = []Tenant{{"a", "b"}} }},
+		{name: "optional parts", flags: map[string]string{"with": "rollouts, monitoring"},
+			want: func(c *Config) { c.With = []string{"rollouts", "monitoring"} }},
+		{name: "no optional parts any more", flags: map[string]string{"with": "none"}, saved: `{"with": ["rollouts"]}`, want: func(*Config) {}},
 		{name: "the user's cluster and registry", env: map[string]string{"KUBECONFIG": "/home/me/.kube/config", "CI_REGISTRY": "registry.example.com"},
 			want: func(c *Config) { c.Kubeconfig, c.Registry = "/home/me/.kube/config", "registry.example.com" }},
 		{name: "the platform's own registry is not the user's", env: map[string]string{"CI_REGISTRY": "127.0.0.1:5050"}, want: func(*Config) {}},
@@ -112,6 +115,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"a tenant of Kubernetes itself", map[string]string{"SLIPWAY_TENANTS": "kube-system"}, "want a namespace"},
 		{"a tenant that would be SQL", map[string]string{"SLIPWAY_TENANTS": "a'b"}, "want a namespace"},
 		{"a tenant twice", map[string]string{"SLIPWAY_TENANTS": "a-b,a-b=c"}, "given twice"},
+		{"an unknown part", map[string]string{"SLIPWAY_WITH": "mesh"}, `SLIPWAY_WITH: "mesh" is no optional part; there are rollouts, monitoring`},
 		{"no environment", map[string]string{"SLIPWAY_TENANTS": "shop="}, "no environment"},
 		{"a long state", map[string]string{"SLIPWAY_STATE": "/" + strings.Repeat("x", 80)}, "SLIPWAY_STATE"},
 	} {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -31,7 +33,7 @@ func (p *Platform) Down(ctx context.Context, purge bool) error {
 			}
 		}
 	}
-	stop("ingress", "gateway", "network-policy")
+	stop(append([]string{"ingress", "gateway", "network-policy"}, slices.Sorted(maps.Keys(optionalProcesses))...)...)
 	if _, err := os.Stat(p.path("cluster")); err == nil {
 		errs = append(errs, s.end("kubernetes", p.cluster().Stop))
 	}

@@ -68,7 +68,7 @@ func (p *Platform) Status(ctx context.Context) []PartStatus {
 		wait.Go(func() { probes[i] = p.part(ctx, part.name, part.address, part.probe) })
 	}
 	wait.Wait()
-	return append(all, probes...)
+	return append(append(all, probes...), p.optionalStatus(ctx)...)
 }
 
 func (p *Platform) part(ctx context.Context, name, address string, probe func(context.Context) error) PartStatus {

@@ -76,21 +76,30 @@ func shared() map[string]kube.Object {
 		{"slipway:ingress", map[string][]string{"": {"services"}, "discovery.k8s.io": {"endpointslices"}, "networking.k8s.io": {"ingresses"}}},
 		{"slipway:network-policy", map[string][]string{"": {"pods", "namespaces"}, "networking.k8s.io": {"networkpolicies"}}},
 	} {
-		const rbac = "rbac.authorization.k8s.io"
-		var rules []kube.Object
-		for _, group := range slices.Sorted(maps.Keys(r.resources)) {
-			rules = append(rules, kube.Object{"apiGroups": []string{group}, "resources": r.resources[group], "verbs": []string{"list", "watch"}})
-		}
-		objects["/apis/"+rbac+"/v1/clusterroles/"+r.user] = kube.Object{
-			"apiVersion": rbac + "/v1", "kind": "ClusterRole", "metadata": kube.Object{"name": r.user}, "rules": rules,
-		}
-		objects["/apis/"+rbac+"/v1/clusterrolebindings/"+r.user] = kube.Object{
-			"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": kube.Object{"name": r.user},
-			"roleRef":  kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": r.user},
-			"subjects": []kube.Object{{"apiGroup": rbac, "kind": "User", "name": r.user}},
+		for _, o := range r.objects() {
+			objects[o.path] = o.object
 		}
 	}
 	return objects
+}
+
+// objects are the role of a reader and who has it.
+func (r reader) objects() []located {
+	const rbac = "rbac.authorization.k8s.io"
+	var rules []kube.Object
+	for _, group := range slices.Sorted(maps.Keys(r.resources)) {
+		rules = append(rules, kube.Object{"apiGroups": []string{group}, "resources": r.resources[group], "verbs": []string{"list", "watch"}})
+	}
+	return []located{
+		{"/apis/" + rbac + "/v1/clusterroles/" + r.user, kube.Object{
+			"apiVersion": rbac + "/v1", "kind": "ClusterRole", "metadata": kube.Object{"name": r.user}, "rules": rules,
+		}},
+		{"/apis/" + rbac + "/v1/clusterrolebindings/" + r.user, kube.Object{
+			"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": kube.Object{"name": r.user},
+			"roleRef":  kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": r.user},
+			"subjects": []kube.Object{{"apiGroup": rbac, "kind": "User", "name": r.user}},
+		}},
+	}
 }
 
 // A reader is a part of the platform that follows resources (by API group) in all namespaces.

@@ -68,6 +68,9 @@ func (p *Platform) up(ctx context.Context, own bool, s *steps) error {
 		})
 	}
 	if !own {
+		if len(p.Config.With) > 0 {
+			fmt.Fprintln(p.Out, "  optional parts are for the platform's own cluster; KUBECONFIG names yours")
+		}
 		lanes = append(lanes, func() error { return p.useCluster(ctx, s) })
 		return parallel(lanes)
 	}
@@ -75,7 +78,10 @@ func (p *Platform) up(ctx context.Context, own bool, s *steps) error {
 	if err := parallel(lanes); err != nil {
 		return err
 	}
-	return s.do("tenants", func() (bool, error) { return p.provision(ctx) })
+	if err := s.do("tenants", func() (bool, error) { return p.provision(ctx) }); err != nil {
+		return err
+	}
+	return p.startOptional(ctx, self, s)
 }
 
 // parallel runs all of them to their end and joins their errors.
@@ -95,7 +101,11 @@ func (p *Platform) installPackages(ctx context.Context, own bool) (bool, error) 
 	if !own {
 		return false, nil
 	}
-	return Install(ctx, append(packages.Database(), packages.Cluster()...), nil, p.Out)
+	needs := append(packages.Database(), packages.Cluster()...)
+	if p.Config.has(monitoring) {
+		needs = append(needs, packages.Monitoring()...)
+	}
+	return Install(ctx, needs, nil, p.Out)
 }
 
 func (p *Platform) startRegistry(ctx context.Context, self string) (bool, error) {
@@ -178,6 +188,7 @@ func (p *Platform) startGateway(ctx context.Context, c *cluster.Cluster, self st
 		// At the loopback address: only the node pulls images, pods have no business in the registry.
 		args = append(args, "--out", r+"="+r)
 	}
+	args = append(args, p.monitoringForwards()...)
 	return p.table.Up(ctx, p.inside(c, daemon.Spec{Name: "gateway", Path: self, Args: args}), 10*time.Second, listens(p.Config.Ports.API))
 }
 
@@ -283,4 +294,5 @@ func (p *Platform) printAddresses() {
 	for _, t := range p.Config.Tenants {
 		fmt.Fprintf(p.Out, "  %-10s  http://%s:%d  namespace %s\n", t.Environment, t.Host(), p.Config.Ports.Ingress, t.Namespace)
 	}
+	fmt.Fprint(p.Out, p.describeOptional())
 }

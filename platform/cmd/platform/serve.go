@@ -11,6 +11,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/ingress"
 	"gitlab.com/slipway-ci/slipway/platform/internal/policy"
 	"gitlab.com/slipway-ci/slipway/platform/internal/registry"
+	"gitlab.com/slipway-ci/slipway/platform/internal/targets"
 )
 
 // newServeCommand has the parts that are this program itself; `up` starts them.
@@ -23,7 +24,7 @@ func newServeCommand() *cobra.Command {
 			go daemon.BoundLogs(c.Context(), logs, 16<<20, 30*time.Second)
 		}
 	}
-	c.AddCommand(newServeRegistryCommand(), newServeGatewayCommand(), newServeIngressCommand(), newServePolicyCommand())
+	c.AddCommand(newServeRegistryCommand(), newServeGatewayCommand(), newServeIngressCommand(), newServePolicyCommand(), newServeTargetsCommand())
 	return c
 }
 
@@ -94,6 +95,23 @@ func newServePolicyCommand() *cobra.Command {
 				return err
 			}
 			return policy.Serve(c.Context(), cluster.PolicyAddress, client)
+		},
+	}
+	c.Flags().StringVar(&dir, "cluster", "", "folder of the cluster's state")
+	return c
+}
+
+func newServeTargetsCommand() *cobra.Command {
+	var dir string
+	c := &cobra.Command{
+		Use:  "targets",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := (&cluster.Cluster{Dir: dir}).Client(cluster.Prometheus)
+			if err != nil {
+				return err
+			}
+			return targets.Serve(c.Context(), cluster.TargetsAddress, client)
 		},
 	}
 	c.Flags().StringVar(&dir, "cluster", "", "folder of the cluster's state")

@@ -21,7 +21,7 @@ database are started and the tenants' namespaces are made in that cluster; with 
 		Args: cobra.NoArgs,
 	}
 	for _, s := range platform.Settings() {
-		if s.Flag == "tenant" {
+		if s.Flag == "tenant" || s.Flag == "with" {
 			c.Flags().StringSlice(s.Flag, nil, s.Usage+" ["+s.Env+"]")
 			continue
 		}

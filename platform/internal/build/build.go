@@ -23,6 +23,9 @@ import (
 // components are the names that hyperkube is called by.
 var components = []string{"coredns", "etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"}
 
+// kubernetesInputs are the files that decide what Kubernetes' programs are.
+var kubernetesInputs = []string{"kubernetes/go.mod", "kubernetes/go.sum", "kubernetes/*.go", "cmd/pause/*.go"}
+
 // room is what the compilation needs at least, with a filled build cache, in bytes; without one it takes 4 GB more, and
 // then the go command says that the disk is full.
 const room = 1 << 30
@@ -48,10 +51,34 @@ func FindSource() (Source, error) {
 	}
 }
 
-// Binaries returns the folder with the compiled binaries below cache, and compiles them if they are not there. Progress goes
+// A recipe is one set of programs: the files that decide what they are, relative to the source, and how they are made.
+type recipe struct {
+	inputs  []string
+	compile func(ctx context.Context, into string, log io.Writer) error
+}
+
+// Binaries returns the folder with Kubernetes' programs below cache, and compiles them if they are not there. Progress goes
 // to log, one line now and then.
 func (s Source) Binaries(ctx context.Context, cache string, log io.Writer) (dir string, compiled bool, err error) {
-	sum, err := s.sum()
+	return s.once(ctx, cache, recipe{
+		inputs: kubernetesInputs,
+		compile: func(ctx context.Context, into string, log io.Writer) error {
+			if err := s.compile(ctx, into, log); err != nil {
+				return err
+			}
+			for _, name := range components {
+				if err := os.Symlink("hyperkube", filepath.Join(into, name)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}, log)
+}
+
+// once returns the folder of a recipe's programs below cache, and makes them if they are not there.
+func (s Source) once(ctx context.Context, cache string, r recipe, log io.Writer) (dir string, compiled bool, err error) {
+	sum, err := s.sum(r.inputs)
 	if err != nil {
 		return "", false, err
 	}
@@ -67,17 +94,15 @@ func (s Source) Binaries(ctx context.Context, cache string, log io.Writer) (dir 
 	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil { // another compiled it while we waited
 		return dir, false, nil
 	}
+	if _, err := exec.LookPath("go"); err != nil {
+		return "", false, errors.New("there is no go command in PATH: the cluster's programs are compiled with it")
+	}
 	fresh := dir + ".new"
 	if err := errors.Join(os.RemoveAll(fresh), os.MkdirAll(fresh, 0o755)); err != nil {
 		return "", false, err
 	}
-	if err := s.compile(ctx, fresh, log); err != nil {
+	if err := r.compile(ctx, fresh, log); err != nil {
 		return "", false, err
-	}
-	for _, name := range components {
-		if err := os.Symlink("hyperkube", filepath.Join(fresh, name)); err != nil {
-			return "", false, err
-		}
 	}
 	if err := os.WriteFile(filepath.Join(fresh, "complete"), nil, 0o644); err != nil {
 		return "", false, err
@@ -86,9 +111,6 @@ func (s Source) Binaries(ctx context.Context, cache string, log io.Writer) (dir 
 }
 
 func (s Source) compile(ctx context.Context, into string, log io.Writer) error {
-	if _, err := exec.LookPath("go"); err != nil {
-		return errors.New("there is no go command in PATH: Kubernetes is compiled with it")
-	}
 	module := filepath.Join(s.Dir, "kubernetes")
 	version, err := output(ctx, module, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes")
 	if err != nil {
@@ -171,11 +193,11 @@ func enoughSpace(ctx context.Context, module string) error {
 }
 
 // sum covers the sources, the toolchain and the architecture.
-func (s Source) sum() (string, error) {
+func (s Source) sum(patterns []string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, runtime.Version(), runtime.GOARCH)
 	var files []string
-	for _, pattern := range []string{"kubernetes/go.mod", "kubernetes/go.sum", "kubernetes/*.go", "cmd/pause/*.go"} {
+	for _, pattern := range patterns {
 		found, err := filepath.Glob(filepath.Join(s.Dir, pattern))
 		if err != nil {
 			return "", err

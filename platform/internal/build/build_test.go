@@ -42,14 +42,14 @@ func TestSumCoversWhatIsCompiled(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
 			s := sources(t)
-			before, err := s.sum()
+			before, err := s.sum(kubernetesInputs)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if err := os.WriteFile(filepath.Join(s.Dir, file), []byte("changed"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			after, err := s.sum()
+			after, err := s.sum(kubernetesInputs)
 			if err != nil || (before != after) != changes {
 				t.Errorf("%s -> %s %v, want changed %t", before, after, err, changes)
 			}
@@ -60,7 +60,7 @@ func TestSumCoversWhatIsCompiled(t *testing.T) {
 func TestBinariesAreNotCompiledTwice(t *testing.T) {
 	t.Parallel()
 	s, cache := sources(t), t.TempDir()
-	sum, err := s.sum()
+	sum, err := s.sum(kubernetesInputs)
 	if err != nil {
 		t.Fatal(err)
 	}

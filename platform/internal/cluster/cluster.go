@@ -28,6 +28,8 @@ const (
 	ProxyAddress = "127.0.0.1:3128"
 	// PolicyAddress is where the enforcer of network policies says whether it is ready.
 	PolicyAddress = "127.0.0.1:9879"
+	// TargetsAddress is where Prometheus asks what to scrape.
+	TargetsAddress = "127.0.0.1:9880"
 
 	pods         = "10.244.0.0/24"
 	services     = "10.96.0.0/16"
@@ -54,6 +56,12 @@ type Cluster struct {
 	Table   daemon.Table
 }
 
+// The optional parts that speak to the API server, by the names of their certificates: Argo Rollouts, and what finds Prometheus' targets.
+const (
+	Rollouts   = "rollouts"
+	Prometheus = "prometheus"
+)
+
 // Parts are the cluster's processes in the order in which they are started.
 func Parts() []string {
 	return []string{"etcd", "kube-apiserver", "containerd", "kube-controller-manager", "kube-scheduler", "coredns", "kubelet", "kube-proxy"}
@@ -67,6 +75,9 @@ func (c *Cluster) AdminConfig() string { return filepath.Join(c.Dir, "admin.kube
 
 // Server is the API server's URL on the host's loopback.
 func (c *Cluster) Server() string { return "https://127.0.0.1:" + strconv.Itoa(c.APIPort) }
+
+// Kubeconfig is the path of a component's kubeconfig, which goes straight to the API server, from inside of the namespace.
+func (c *Cluster) Kubeconfig(name string) string { return c.path(name + ".kubeconfig") }
 
 func (c *Cluster) path(names ...string) string {
 	return filepath.Join(append([]string{c.Dir}, names...)...)
@@ -123,6 +134,8 @@ func (c *Cluster) certificates() (bool, error) {
 		{Name: "coredns", CommonName: "slipway:coredns"},
 		{Name: "network-policy", CommonName: "slipway:network-policy"},
 		{Name: "ingress", CommonName: "slipway:ingress"},
+		{Name: Rollouts, CommonName: "slipway:rollouts"},
+		{Name: Prometheus, CommonName: "slipway:prometheus"},
 	}
 	for _, r := range requests {
 		if err := ca.Issue(r); err != nil {
@@ -134,7 +147,7 @@ func (c *Cluster) certificates() (bool, error) {
 	}
 	inside := "https://" + APIAddress
 	changed := false
-	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns", "admin"} {
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns", Rollouts, "admin"} {
 		login, err := c.login(name)
 		if err != nil {
 			return false, err

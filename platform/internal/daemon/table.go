@@ -30,6 +30,8 @@ type Spec struct {
 	Dir string
 	// NetNS is the network namespace (a path) in which it runs; empty is the host's.
 	NetNS string
+	// Resolv is the file that the part sees as /etc/resolv.conf; empty is the host's.
+	Resolv string
 	// User is who runs it; nil is the caller.
 	User *syscall.Credential
 	// Inputs are files whose content the part reads at its start: it is restarted when one has changed.
@@ -141,7 +143,7 @@ func (t Table) start(s Spec, print string) error {
 	}
 	defer log.Close()
 	fmt.Fprintf(log, "--- %s starts at %s\n", s.Name, time.Now().UTC().Format(time.RFC3339))
-	cmd := exec.CommandContext(context.Background(), s.Path, s.Args...) // it outlives the command that starts it
+	cmd := s.command()
 	cmd.Env = append([]string{"PATH=" + searchPath, t.Marker}, s.Env...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.User}
@@ -163,6 +165,17 @@ func (t Table) start(s Spec, print string) error {
 		return errors.Join(err, process.Stop(syscall.SIGTERM, time.Second))
 	}
 	return nil
+}
+
+// command makes the process; it outlives the command that starts it. With a resolv.conf of its own it gets a mount namespace, and is
+// the same process all the same: unshare and the shell replace themselves.
+func (s Spec) command() *exec.Cmd {
+	if s.Resolv == "" {
+		return exec.CommandContext(context.Background(), s.Path, s.Args...)
+	}
+	const bind = `mount --bind "$0" /etc/resolv.conf && exec "$@"`
+	args := append([]string{"--mount", "--propagation", "private", "sh", "-c", bind, s.Resolv, s.Path}, s.Args...)
+	return exec.CommandContext(context.Background(), "/usr/bin/unshare", args...)
 }
 
 // searchPath is fixed: a part must not behave differently depending on who started it.
@@ -249,6 +262,9 @@ func (t Table) failure(name, what string, cause error) error {
 func fingerprint(s Spec) (string, error) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %q %q %q", s.Path, s.Args, s.Env, s.Dir, s.NetNS)
+	if s.Resolv != "" {
+		fmt.Fprintf(h, " %q", s.Resolv)
+	}
 	if s.User != nil {
 		fmt.Fprintf(h, " %d:%d", s.User.Uid, s.User.Gid)
 	}

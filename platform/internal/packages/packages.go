@@ -40,6 +40,11 @@ func Cluster() []Need {
 	}
 }
 
+// Monitoring is what Prometheus and Alertmanager need.
+func Monitoring() []Need {
+	return []Need{program("prometheus", "prometheus"), program("prometheus-alertmanager", "prometheus-alertmanager")}
+}
+
 // CNIPlugins is the folder of the CNI plugins: Debian's, or the one that other packages use; "" if there is none.
 func CNIPlugins() string {
 	for _, dir := range []string{"/usr/lib/cni", "/opt/cni/bin"} {

@@ -1,0 +1,251 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/platform/internal/build"
+	"gitlab.com/slipway-ci/slipway/platform/internal/cluster"
+	"gitlab.com/slipway-ci/slipway/platform/internal/daemon"
+	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
+	"gitlab.com/slipway-ci/slipway/platform/internal/packages"
+)
+
+// The optional parts, as `platform up --with` names them.
+const (
+	rollouts   = "rollouts"
+	monitoring = "monitoring"
+)
+
+var optionalParts = []string{rollouts, monitoring}
+
+const (
+	rolloutsHealth     = "127.0.0.1:18080"
+	prometheusPort     = "9090"
+	prometheusInside   = cluster.NodeAddress + ":" + prometheusPort
+	alertmanagerInside = cluster.NodeAddress + ":9093"
+)
+
+// optionalProcesses are the processes of the optional parts, and the part that each belongs to.
+var optionalProcesses = map[string]string{"rollouts": rollouts, "targets": monitoring, "prometheus": monitoring, "alertmanager": monitoring}
+
+// startOptional brings up the optional parts that are wanted, and ends those that are not wanted any more.
+func (p *Platform) startOptional(ctx context.Context, self string, s *steps) error {
+	for name, part := range optionalProcesses {
+		if _, ok := p.table.Lookup(name); ok && !p.Config.has(part) {
+			if err := s.end(name, func() error { return p.table.Stop(name) }); err != nil {
+				return err
+			}
+		}
+	}
+	var lanes []func() error
+	if p.Config.has(rollouts) {
+		lanes = append(lanes, func() error { return p.startRollouts(ctx, s) })
+	}
+	if p.Config.has(monitoring) {
+		lanes = append(lanes,
+			func() error { return s.do("alertmanager", func() (bool, error) { return p.startAlertmanager(ctx) }) },
+			func() error { return s.do("prometheus", func() (bool, error) { return p.startPrometheus(ctx, self) }) })
+	}
+	return parallel(lanes)
+}
+
+// startRollouts installs Argo Rollouts. Its controller is a process of the node, like every other part of the cluster.
+func (p *Platform) startRollouts(ctx context.Context, s *steps) error {
+	var dir string
+	if err := s.do("rollouts binary", func() (changed bool, err error) {
+		dir, changed, err = p.rolloutsBinary(ctx)
+		return changed, err
+	}); err != nil {
+		return err
+	}
+	return s.do("rollouts", func() (bool, error) {
+		if err := p.installRollouts(ctx, dir); err != nil {
+			return false, err
+		}
+		c := p.cluster()
+		// The addresses of metrics that analyses ask are names of the cluster.
+		resolv := p.path("rollouts", "resolv.conf")
+		text := fmt.Sprintf("nameserver %s\nsearch cluster.local\noptions ndots:5\n", cluster.NodeAddress)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(resolv), 0o755), os.WriteFile(resolv, []byte(text), 0o644)); err != nil {
+			return false, err
+		}
+		_, health, _ := net.SplitHostPort(rolloutsHealth)
+		spec := p.inside(c, daemon.Spec{Name: "rollouts", Path: filepath.Join(dir, build.RolloutsController), NetNS: c.NetNS(), Resolv: resolv,
+			Args:   []string{"--kubeconfig", c.Kubeconfig(cluster.Rollouts), "--leader-elect=false", "--healthzPort", health, "--metricsPort", "18090"},
+			Inputs: []string{c.Kubeconfig(cluster.Rollouts)}, Grace: time.Second})
+		return p.table.Up(ctx, spec, 60*time.Second, c.Probe("http://"+rolloutsHealth+"/healthz"))
+	})
+}
+
+// rolloutsBinary compiles Argo Rollouts if need be. Outside of a clone, what was compiled before is good enough to heal with.
+func (p *Platform) rolloutsBinary(ctx context.Context) (dir string, changed bool, err error) {
+	source, err := build.FindSource()
+	if err != nil {
+		if r, ok := p.table.Lookup("rollouts"); ok && len(r.Command) > 0 {
+			return filepath.Dir(r.Command[0]), false, nil
+		}
+		return "", false, err
+	}
+	return source.Rollouts(ctx, p.Config.Cache, p.Out)
+}
+
+// installRollouts applies the kinds and roles of Argo Rollouts. The aggregated roles give those who may edit a namespace its
+// rollouts, too.
+func (p *Platform) installRollouts(ctx context.Context, dir string) error {
+	kubectl, kubeconfig, err := p.Kubectl()
+	if err != nil {
+		return err
+	}
+	// #nosec G204 -- our own kubectl and arguments
+	apply := exec.CommandContext(ctx, kubectl, "--kubeconfig", kubeconfig, "apply", "--server-side", "--force-conflicts",
+		"--field-manager", kube.Manager, "--filename", filepath.Join(dir, build.RolloutsManifests))
+	if out, err := apply.CombinedOutput(); err != nil {
+		return fmt.Errorf("install Argo Rollouts: %w\n%s", err, out)
+	}
+	client, err := p.cluster().Client("admin")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	const rbac = "rbac.authorization.k8s.io"
+	for _, o := range []located{
+		{"/api/v1/namespaces/argo-rollouts", kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": "argo-rollouts"}}},
+		{"/apis/" + rbac + "/v1/clusterrolebindings/argo-rollouts", kube.Object{
+			"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": kube.Object{"name": "argo-rollouts"},
+			"roleRef":  kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": "argo-rollouts"},
+			"subjects": []kube.Object{{"apiGroup": rbac, "kind": "User", "name": "slipway:rollouts"}}}},
+	} {
+		if err := client.Apply(ctx, o.path, o.object); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startPrometheus runs Debian's Prometheus inside of the cluster's network, and the part that tells it which pods there are. Argo
+// Rollouts knows it as prometheus.monitoring.svc:9090.
+func (p *Platform) startPrometheus(ctx context.Context, self string) (bool, error) {
+	if err := p.provisionMonitoring(ctx); err != nil {
+		return false, err
+	}
+	c := p.cluster()
+	discovery := p.inside(c, daemon.Spec{Name: "targets", Path: self, NetNS: c.NetNS(), Args: []string{"serve", "targets", "--cluster", c.Dir, "--logs", p.table.Logs}})
+	if _, err := p.table.Up(ctx, discovery, 20*time.Second, c.Probe("http://"+cluster.TargetsAddress)); err != nil {
+		return false, err
+	}
+	config := p.path("monitoring", "prometheus.yml")
+	if err := errors.Join(os.MkdirAll(p.path("monitoring", "rules"), 0o755), os.WriteFile(config, []byte(p.prometheusConfig()), 0o644)); err != nil {
+		return false, err
+	}
+	inputs := []string{config}
+	rules, err := filepath.Glob(p.path("monitoring", "rules", "*.yml"))
+	if err != nil {
+		return false, err
+	}
+	spec := p.inside(c, daemon.Spec{Name: "prometheus", Path: packages.Path("prometheus"), NetNS: c.NetNS(), Inputs: append(inputs, rules...),
+		Args: []string{"--config.file", config, "--storage.tsdb.path", p.path("monitoring", "prometheus"), "--storage.tsdb.retention.time", "2d",
+			"--web.listen-address", prometheusInside, "--web.enable-lifecycle",
+			"--web.external-url", "http://" + loopback(p.Config.Ports.Prometheus)}})
+	return p.table.Up(ctx, spec, 60*time.Second, c.Probe("http://"+prometheusInside+"/-/ready"))
+}
+
+func (p *Platform) prometheusConfig() string {
+	return fmt.Sprintf(`global: {scrape_interval: 5s, evaluation_interval: 5s}
+rule_files: [%q]
+alerting:
+  alertmanagers: [{static_configs: [{targets: [%q]}]}]
+scrape_configs:
+  - job_name: pods
+    http_sd_configs: [{url: "http://%s", refresh_interval: 5s}]
+`, p.path("monitoring", "rules", "*.yml"), alertmanagerInside, cluster.TargetsAddress)
+}
+
+// provisionMonitoring lets the part that finds targets follow the pods, and gives Prometheus its name in the cluster.
+func (p *Platform) provisionMonitoring(ctx context.Context) error {
+	client, err := p.cluster().Client("admin")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	port, _ := strconv.Atoi(prometheusPort)
+	const namespace = "/api/v1/namespaces/monitoring"
+	meta := func(labels kube.Object) kube.Object {
+		return kube.Object{"name": "prometheus", "namespace": "monitoring", "labels": labels}
+	}
+	objects := append(reader{"slipway:prometheus", map[string][]string{"": {"pods"}}}.objects(),
+		located{namespace, kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": "monitoring"}}},
+		located{namespace + "/services/prometheus", kube.Object{"apiVersion": "v1", "kind": "Service", "metadata": meta(nil),
+			"spec": kube.Object{"ports": []kube.Object{{"name": "http", "port": port}}}}},
+		located{"/apis/discovery.k8s.io/v1/namespaces/monitoring/endpointslices/prometheus", kube.Object{
+			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta(kube.Object{"kubernetes.io/service-name": "prometheus"}),
+			"addressType": "IPv4", "ports": []kube.Object{{"name": "http", "port": port, "protocol": "TCP"}},
+			"endpoints": []kube.Object{{"addresses": []string{cluster.NodeAddress}}}}})
+	for _, o := range objects {
+		if err := client.Apply(ctx, o.path, o.object); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startAlertmanager runs Debian's Alertmanager on the host's loopback, so that it reaches receivers there.
+func (p *Platform) startAlertmanager(ctx context.Context) (bool, error) {
+	config := p.path("monitoring", "alertmanager.yml")
+	if _, err := os.Stat(config); errors.Is(err, fs.ErrNotExist) {
+		const nobody = "# Yours: platform up restarts Alertmanager when this file has changed.\nroute: {receiver: none}\nreceivers: [{name: none}]\n"
+		if err := errors.Join(os.MkdirAll(filepath.Dir(config), 0o755), os.WriteFile(config, []byte(nobody), 0o644)); err != nil {
+			return false, err
+		}
+	}
+	address := loopback(p.Config.Ports.Alertmanager)
+	spec := daemon.Spec{Name: "alertmanager", Path: packages.Path("prometheus-alertmanager"), Dir: p.Config.State, Inputs: []string{config},
+		Args: []string{"--config.file", config, "--storage.path", p.path("monitoring", "alertmanager"),
+			"--web.listen-address", address, "--cluster.listen-address="}}
+	return p.table.Up(ctx, spec, 30*time.Second, answers("http://"+address+"/-/ready"))
+}
+
+// monitoringForwards are the gateway's arguments for monitoring: people reach Prometheus from outside, and it reaches Alertmanager.
+func (p *Platform) monitoringForwards() []string {
+	if !p.Config.has(monitoring) {
+		return nil
+	}
+	return []string{"--in", loopback(p.Config.Ports.Prometheus) + "=" + prometheusInside,
+		"--out", alertmanagerInside + "=" + loopback(p.Config.Ports.Alertmanager)}
+}
+
+// optionalStatus looks at the processes of the optional parts that are wanted.
+func (p *Platform) optionalStatus(ctx context.Context) []PartStatus {
+	c := p.cluster()
+	var all []PartStatus
+	if p.Config.has(rollouts) {
+		all = append(all, p.part(ctx, "rollouts", "", c.Probe("http://"+rolloutsHealth+"/healthz")))
+	}
+	if p.Config.has(monitoring) {
+		address := loopback(p.Config.Ports.Alertmanager)
+		all = append(all,
+			p.part(ctx, "targets", "", c.Probe("http://"+cluster.TargetsAddress)),
+			p.part(ctx, "prometheus", loopback(p.Config.Ports.Prometheus), c.Probe("http://"+prometheusInside+"/-/ready")),
+			p.part(ctx, "alertmanager", address, answers("http://"+address+"/-/ready")))
+	}
+	return all
+}
+
+// describeOptional is what `up` says about them.
+func (p *Platform) describeOptional() string {
+	var b strings.Builder
+	if p.Config.has(monitoring) {
+		fmt.Fprintf(&b, "  prometheus  http://%s  rules in %s\n", loopback(p.Config.Ports.Prometheus), p.path("monitoring", "rules"))
+		fmt.Fprintf(&b, "  alerts      http://%s  routes in %s\n", loopback(p.Config.Ports.Alertmanager), p.path("monitoring", "alertmanager.yml"))
+	}
+	return b.String()
+}
