@@ -92,6 +92,7 @@ func groups() []group {
 			{"report", newReportCommand}, {"gate", newGateCommand}, {"coverage", newCoverageCommand}, {"licenses", newLicensesCommand},
 			{"flaky", newFlakyCommand}, {"benchgate", newBenchgateCommand},
 		}},
+		{"deliver", "Inside of jobs, in a cluster:", []subcommand{{"rollout", newRolloutCommand}}},
 		{"tests", "Inside of jobs, what to test:", []subcommand{
 			{"affected", newAffectedCommand}, {"shard", newShardCommand}, {"timings", newTimingsCommand}, {"mtimes", newMtimesCommand},
 		}},

@@ -162,7 +162,8 @@ func TestDelivery(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		for _, environment := range []string{"staging", "production"} {
-			kubectl(environment, "delete", "--ignore-not-found", "deployment/service", "service/service")
+			kubectl(environment, "delete", "--ignore-not-found", "deployment/service", "service/service", "lease/service-deploy")
+			kubectl(environment, "delete", "configmap", "--selector", "slipway.dev/releases=service")
 		}
 	})
 	serving := func(environment string) string {
@@ -178,16 +179,21 @@ func TestDelivery(t *testing.T) {
 		o := p.run(nil, "image-check")
 		o.green("build-image", "image-check")
 		p.alone, p.variables = true, append(slices.Clone(variables), o.job("build-image").Dotenv...)
-		i := slices.IndexFunc(p.variables, func(v pipeline.Variable) bool { return v.Key == "IMAGE_DIGEST" })
-		if i < 0 {
+		digest := digestOf(p.variables)
+		if digest == "" {
 			t.Fatal("build-image has passed no IMAGE_DIGEST on")
 		}
-		return p.variables[i].Value
+		return digest
+	}
+
+	// promote goes to staging and, with its artifact, to production.
+	promote := func() {
+		t.Helper()
+		p.run(nil, "deploy-staging", "deploy-production").green("deploy-staging", "deploy-production")
 	}
 
 	first := deliver()
-	p.run(nil, "deploy-staging").green("deploy-staging")
-	p.run(nil, "deploy-production").green("deploy-production")
+	promote()
 	if got := serving("production"); got != first+" 1" {
 		t.Errorf("production serves %s, want %s", got, first)
 	}
@@ -199,7 +205,7 @@ func TestDelivery(t *testing.T) {
 	o := p.run(func(e *pipeline.Event) {
 		e.Variables = append(e.Variables, pipeline.Variable{Key: "ROLLOUT_TIMEOUT", Value: "15s"})
 	}, "deploy-staging")
-	o.red("deploy-staging", 1, "does not serve on staging", "going back to revision", "The version before it serves again")
+	o.red("deploy-staging", 1, "does not serve", "going back to release", "The version before it serves again")
 	if got := serving("staging"); got != first+" 1" {
 		t.Errorf("staging serves %s after the failure, want %s", got, first)
 	}
@@ -207,8 +213,7 @@ func TestDelivery(t *testing.T) {
 	p.write("main.go", strings.Replace(good, `"hello"`, `"greeting"`, 1))
 	p.commit("Mend it")
 	second := deliver()
-	p.run(nil, "deploy-staging").green("deploy-staging")
-	p.run(nil, "deploy-production").green("deploy-production")
+	promote()
 	if got := serving("production"); got != second+" 1" {
 		t.Errorf("production serves %s, want %s", got, second)
 	}
@@ -217,7 +222,7 @@ func TestDelivery(t *testing.T) {
 		t.Errorf("production serves %s after going back, want %s", got, first)
 	}
 	// There is nothing before that, but a digest can be named.
-	p.run(nil, "deploy-rollback").red("deploy-rollback", 1, "The cluster has no version before the present one")
+	p.run(nil, "deploy-rollback").red("deploy-rollback", 1, "The record has no version before the present one")
 	p.retry(map[string]string{"digest": second}, "deploy-rollback").green("deploy-rollback")
 	if got := serving("production"); got != second+" 1" {
 		t.Errorf("production serves %s, want %s", got, second)
@@ -235,4 +240,14 @@ func TestDelivery(t *testing.T) {
 	if got := kubectl("staging", "get", "deployment,service", "-o", "name"); strings.Contains(got, "service-review-feature") {
 		t.Errorf("the review environment is still there: %s", got)
 	}
+}
+
+// digestOf is the digest among the variables.
+func digestOf(variables []pipeline.Variable) string {
+	for _, v := range variables {
+		if v.Key == "IMAGE_DIGEST" {
+			return v.Value
+		}
+	}
+	return ""
 }

@@ -143,7 +143,8 @@ func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 	}
 	if p.alone {
 		for _, job := range jobs {
-			plan.Job(job).Needs = []pipeline.Need{}
+			j := plan.Job(job)
+			j.Needs = slices.DeleteFunc(append([]pipeline.Need{}, j.Needs...), func(n pipeline.Need) bool { return !slices.Contains(jobs, n.Job) })
 		}
 	}
 	if plan, err = runner.Select(plan, jobs); err != nil {

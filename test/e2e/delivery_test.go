@@ -118,7 +118,7 @@ func TestDelivery(t *testing.T) {
 func deployToStaging(t *testing.T, clone string) (string, error) {
 	t.Helper()
 	run := exec.CommandContext(t.Context(), "slipway", "run", "deploy-staging", "--event", "push", "--branch", "main", "--no-input",
-		"--executor", "shell", "--no-sandbox", "--variables", os.Getenv("SLIPWAY_VARIABLES"))
+		"--executor", "shell", "--no-sandbox", "--var", "ALLOW_OLDER=true", "--variables", os.Getenv("SLIPWAY_VARIABLES"))
 	run.Dir = clone
 	output, err := run.CombinedOutput()
 	return string(output), err

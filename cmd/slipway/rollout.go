@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gitlab.com/slipway-ci/slipway/internal/gate/gitdiff"
+	"gitlab.com/slipway-ci/slipway/internal/rollout"
+)
+
+// newRolloutCommand is `slipway rollout`: what the deploy stage does in a cluster.
+func newRolloutCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "rollout",
+		Short: "Roll a version out to Kubernetes, go back, and list what was deployed",
+		Long: `Roll a version out to Kubernetes, go back, and list what was deployed.
+
+The work is kubectl's, which must be in PATH and know the cluster. The record is in the namespace:
+a ConfigMap with the manifests of each release, and a Lease that one job at a time holds.`,
+	}
+	command.AddCommand(newRolloutApplyCommand(), newRolloutUndoCommand(), newRolloutHistoryCommand())
+	return command
+}
+
+// bindService adds the flags that all subcommands have.
+func bindService(command *cobra.Command, s *rollout.Service) {
+	flags := command.Flags()
+	flags.StringVar(&s.Name, "name", "", "`NAME` of the Deployment or Rollout and of its Service")
+	flags.StringVarP(&s.Namespace, "namespace", "n", "", "`NAMESPACE` of the cluster")
+}
+
+// bindMoves adds the flags of the subcommands that change something.
+func bindMoves(command *cobra.Command, s *rollout.Service) {
+	bindService(command, s)
+	flags := command.Flags()
+	flags.StringVar(&s.Smoke, "smoke", "admin/proxy/version", "port and `PATH` of the Service whose answer must contain the commit")
+	flags.DurationVar(&s.Timeout, "timeout", 2*time.Minute, "how long a rolling update, or going back, may take")
+	flags.DurationVar(&s.CanaryTimeout, "canary-timeout", 25*time.Minute, "how long a canary may take, analyses included")
+	flags.IntVar(&s.Keep, "keep", 20, "how many releases the record keeps")
+	flags.StringVar(&s.Holder, "by", os.Getenv("CI_JOB_URL"), "who does it: the job's `ADDRESS`")
+}
+
+func newRolloutApplyCommand() *cobra.Command {
+	var s rollout.Service
+	var v rollout.Version
+	var file string
+	var newer bool
+	command := &cobra.Command{
+		Use:   "apply --name NAME -n NAMESPACE --image IMAGE --commit SHA -f FILE",
+		Short: "Roll manifests out, wait until they serve, and go back if they do not",
+		Long: `Roll manifests out, wait until they serve, and go back to the last good release if they do not.
+
+A Deployment is followed until its pods are new; an Argo Rollout until its steps and analyses are
+done, each measurement printed. An analysis without enough requests to judge is a failure, too.
+With --newer the present commit must contain the one that runs.
+
+Exit codes: 0 it serves; 1 it does not, or nothing was touched: another job deploys, or the cluster
+runs something newer; 2 kubectl or the manifests cannot be used.`,
+		Example: `  slipway rollout apply --name orders --namespace orders-staging --filename manifests.yaml \
+    --image registry.example.com/orders@sha256:0123 --commit 0123abcd --newer`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := needed(cmd, "name", "namespace", "image", "commit", "filename", "by"); err != nil {
+				return err
+			}
+			if !strings.Contains(v.Image, "@sha256:") {
+				return fmt.Errorf("--image %s: want REPOSITORY@sha256:DIGEST, since a tag can change", v.Image)
+			}
+			manifests, err := os.ReadFile(file) // #nosec G304 -- the caller's own file
+			if err != nil {
+				return err
+			}
+			if newer {
+				s.Ancestor = func(ctx context.Context, commit string) (bool, error) {
+					base, err := gitdiff.MergeBase(ctx, ".", commit)
+					return base == commit, err
+				}
+			}
+			s.Out, v.By = cmd.OutOrStdout(), s.Holder
+			return rolloutResult(cmd, &s, s.Apply(cmd.Context(), v, manifests))
+		},
+	}
+	bindMoves(command, &s)
+	flags := command.Flags()
+	flags.StringVarP(&file, "filename", "f", "", "`FILE` with the manifests, the image's digest in them")
+	flags.StringVar(&v.Image, "image", "", "`IMAGE` that is rolled out: REPOSITORY@DIGEST")
+	flags.StringVar(&v.Commit, "commit", "", "`SHA` that the Service must name")
+	flags.BoolVar(&newer, "newer", false, "refuse if the commit does not contain the one that runs")
+	return command
+}
+
+func newRolloutUndoCommand() *cobra.Command {
+	var s rollout.Service
+	var digest string
+	command := &cobra.Command{
+		Use:   "undo --name NAME --namespace NAMESPACE [--digest DIGEST]",
+		Short: "Go back to the release before, or to that of a digest",
+		Long: `Go back to the good release before the present one, or to the last one of a digest: its manifests
+are applied as they were. What it passes over is withdrawn: a further undo goes back further.`,
+		Example: `  slipway rollout undo --name orders --namespace orders-production
+  slipway rollout undo --name orders --namespace orders-production --digest sha256:0123`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := needed(cmd, "name", "namespace", "by"); err != nil {
+				return err
+			}
+			s.Out = cmd.OutOrStdout()
+			if err := s.History(cmd.Context(), s.Out); err != nil {
+				return err
+			}
+			return rolloutResult(cmd, &s, s.Undo(cmd.Context(), digest))
+		},
+	}
+	bindMoves(command, &s)
+	command.Flags().StringVar(&digest, "digest", "", "`DIGEST` to go back to, sha256:...")
+	return command
+}
+
+func newRolloutHistoryCommand() *cobra.Command {
+	var s rollout.Service
+	command := &cobra.Command{
+		Use:     "history --name NAME --namespace NAMESPACE",
+		Short:   "List the releases on record",
+		Example: "  slipway rollout history --name orders --namespace orders-production",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := needed(cmd, "name", "namespace"); err != nil {
+				return err
+			}
+			s.Out = cmd.ErrOrStderr()
+			return s.History(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	bindService(command, &s)
+	return command
+}
+
+// needed refuses a command without one of the flags.
+func needed(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		if cmd.Flags().Lookup(name).Value.String() == "" {
+			return errors.New("--" + name + " is missing")
+		}
+	}
+	return nil
+}
+
+// rolloutResult says what a rollout has come to.
+func rolloutResult(cmd *cobra.Command, s *rollout.Service, err error) error {
+	if err == nil {
+		return nil
+	}
+	w := cmd.ErrOrStderr()
+	fix := ""
+	if refusal, ok := errors.AsType[*rollout.Refusal](err); ok {
+		fix = refusal.Fix
+	} else if failure, ok := errors.AsType[*rollout.Failure](err); ok {
+		fix = "the pods' events and logs above say why"
+		defer printBack(w, s, failure)
+	} else {
+		return err
+	}
+	fmt.Fprintf(w, "FAILED: %v\nHow to fix: %s.\nMore:       %s\n", err, fix, docsPage("stages/deploy.md"))
+	return exitError(1)
+}
+
+func printBack(w io.Writer, s *rollout.Service, f *rollout.Failure) {
+	if f.Back != nil {
+		fmt.Fprintf(w, "The version before it serves again in %s: release %d, %s\n", s.Namespace, f.Back.Number, f.Back.Version)
+		return
+	}
+	fmt.Fprintln(w, "There is no good version to go back to.")
+}

@@ -1,0 +1,254 @@
+// Package rollout brings one version of a service to one namespace of a cluster, and back. It drives kubectl, prints what it does,
+// and keeps the record of what was deployed in the cluster itself.
+package rollout
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Service is what is rolled out: a Deployment, or an Argo Rollout, and the Service of the same name.
+type Service struct {
+	Name, Namespace string
+	// Smoke is the path below the Service's proxy whose answer must contain the commit, such as admin/proxy/version after a colon.
+	Smoke string
+	// Timeout is for a rolling update, and for going back; CanaryTimeout for a canary with its analyses.
+	Timeout, CanaryTimeout time.Duration
+	// Keep is the number of releases that the record holds.
+	Keep int
+	// Holder says who deploys, for others that try to do so at the same time.
+	Holder string
+	// Ancestor reports whether the commit is this one or one of its ancestors. Nil accepts every commit.
+	Ancestor func(ctx context.Context, commit string) (bool, error)
+	// Out is where the progress goes.
+	Out io.Writer
+	// Lease is how long a job that does not renew its lock is taken for alive; 15 s by default.
+	Lease time.Duration
+
+	holder string
+}
+
+// A Refusal is why nothing was done: nothing in the cluster has changed.
+type Refusal struct{ What, Fix string }
+
+func (r *Refusal) Error() string { return r.What + "; nothing has been touched" }
+
+// A Failure is a version that does not serve.
+type Failure struct {
+	Release Release
+	// Back is the release that serves again, nil if there is none.
+	Back *Release
+	// Why is the reason.
+	Why error
+}
+
+func (f *Failure) Error() string {
+	return fmt.Sprintf("%s does not serve: %v", f.Release.Version, f.Why)
+}
+
+// Apply rolls manifests out and records them as a release. If the version does not serve, the last good release is applied again, and
+// the error is a *Failure. If the cluster runs a newer version, or another job deploys, the error is a *Refusal.
+func (s *Service) Apply(ctx context.Context, v Version, manifests []byte) error {
+	m, err := parse(manifests, s.Name)
+	if err != nil {
+		return err
+	}
+	return s.locked(ctx, func(ctx context.Context) error {
+		releases, err := s.releases(ctx)
+		if err != nil {
+			return err
+		}
+		current := currentOf(releases)
+		if err := s.refuseOlder(ctx, v, current); err != nil {
+			return err
+		}
+		release := Release{Number: nextNumber(releases), Version: v, State: Rolling, Started: time.Now().UTC(), manifests: m}
+		fmt.Fprintf(s.Out, "Rolling out release %d of %s: %s (%s, namespace %s); now %s\n", release.Number, s.Name, v, m.strategy(), s.Namespace, describe(current))
+		if err := s.record(ctx, release); err != nil {
+			return err
+		}
+		why := s.bring(ctx, release, current, false)
+		if why == nil {
+			return errors.Join(s.markGood(ctx, release), s.prune(ctx, append(releases, release)))
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted while release %d was rolled out; the cluster goes on with it, and the next job takes over: %w", release.Number, context.Cause(ctx))
+		}
+		s.explain(ctx, m)
+		failure := &Failure{Release: release, Why: why}
+		if err := s.setState(ctx, release, Failed); err != nil {
+			return errors.Join(failure, err)
+		}
+		if current == nil {
+			return failure
+		}
+		fmt.Fprintf(s.Out, "--- going back to release %d: %s\n", current.Number, current.Version)
+		if err := s.bring(ctx, *current, &release, true); err != nil {
+			return errors.Join(failure, fmt.Errorf("and release %d does not serve either: %w", current.Number, err))
+		}
+		failure.Back = current
+		return failure
+	})
+}
+
+// Undo goes back to the good release before the current one, or to the newest one with the digest. The releases that it passes over
+// are withdrawn: a further Undo goes back further.
+func (s *Service) Undo(ctx context.Context, digest string) error {
+	return s.locked(ctx, func(ctx context.Context) error {
+		releases, err := s.releases(ctx)
+		if err != nil {
+			return err
+		}
+		current := currentOf(releases)
+		target := undoTarget(releases, current, digest)
+		if target == nil {
+			return &Refusal{
+				What: fmt.Sprintf("The record has no version %s to go back to", cmp.Or(digest, "before the present one")),
+				Fix:  "start the production job of the pipeline that delivered it; above is what the record has",
+			}
+		}
+		fmt.Fprintf(s.Out, "Going back from %s to release %d: %s\n", describe(current), target.Number, target.Version)
+		if err := s.bring(ctx, *target, current, true); err != nil {
+			s.explain(ctx, target.manifests)
+			return &Failure{Release: *target, Why: err}
+		}
+		for _, r := range releases {
+			if r.State == Good && r.Number > target.Number {
+				if err := s.setState(ctx, r, Withdrawn); err != nil {
+					return err
+				}
+			}
+		}
+		return s.markGood(ctx, *target)
+	})
+}
+
+// History writes the record, the newest release last.
+func (s *Service) History(ctx context.Context, w io.Writer) error {
+	releases, err := s.releases(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range releases {
+		fmt.Fprintf(w, "%4d  %-9s  %s  %s  %s\n", r.Number, r.State, r.Started.Format(time.RFC3339), r.Version, r.By)
+	}
+	return nil
+}
+
+// refuseOlder compares what is to be deployed with what runs.
+func (s *Service) refuseOlder(ctx context.Context, v Version, current *Release) error {
+	if s.Ancestor == nil || current == nil || current.Commit == "" || current.Commit == v.Commit {
+		return nil
+	}
+	older, err := s.Ancestor(ctx, current.Commit)
+	if err != nil {
+		return &Refusal{
+			What: fmt.Sprintf("It cannot be decided whether commit %s is newer than %s, which runs (%v)", short(v.Commit), short(current.Commit), err),
+			Fix:  "give the job the whole history (GIT_DEPTH: 0)",
+		}
+	}
+	if !older {
+		return &Refusal{
+			What: fmt.Sprintf("Commit %s does not contain commit %s, which release %d of %s runs (%s)", short(v.Commit), short(current.Commit), current.Number, s.Namespace, current.By),
+			Fix:  "deploy a commit that contains it; to go back on purpose, start the rollback job",
+		}
+	}
+	return nil
+}
+
+// bring applies a release, waits until it serves, and removes the workload of the release before if that was of the other kind. With
+// promote a canary skips its steps: it was judged before.
+func (s *Service) bring(ctx context.Context, r Release, before *Release, promote bool) error {
+	if err := s.apply(ctx, r.manifests.text); err != nil {
+		return err
+	}
+	timeout := s.Timeout
+	if r.manifests.kind == kindRollout && !promote {
+		timeout = s.CanaryTimeout
+	}
+	if err := s.follow(ctx, r.manifests, timeout, promote); err != nil {
+		return err
+	}
+	if before != nil && before.manifests.kind != r.manifests.kind {
+		if err := s.run(ctx, "delete", before.manifests.kind.resource()+"/"+s.Name, "--ignore-not-found"); err != nil {
+			return err
+		}
+	}
+	return s.smoke(ctx, r.Commit)
+}
+
+// smoke asks the Service five times which commit it is.
+func (s *Service) smoke(ctx context.Context, commit string) error {
+	const times = 5
+	path := fmt.Sprintf("/api/v1/namespaces/%s/services/%s:%s", s.Namespace, s.Name, s.Smoke)
+	for n := 1; n <= times; n++ {
+		answer, err := s.read(ctx, "get", "--raw", path)
+		if err != nil {
+			return fmt.Errorf("smoke test %d: %w", n, err)
+		}
+		if !strings.Contains(string(answer), commit) {
+			return fmt.Errorf("smoke test %d: the Service answers %.300q, not commit %s", n, answer, commit)
+		}
+	}
+	fmt.Fprintf(s.Out, "Smoke test: %d of %d answers of the Service name commit %s\n", times, times, commit)
+	return nil
+}
+
+// explain prints what the cluster says about a version that does not serve.
+func (s *Service) explain(ctx context.Context, m manifests) {
+	fmt.Fprintln(s.Out, "--- what the cluster says")
+	_ = s.run(ctx, "get", "pods", "--output", "wide")
+	if events, err := s.read(ctx, "get", "events", "--sort-by", ".lastTimestamp"); err == nil {
+		lines := strings.Split(strings.TrimSpace(string(events)), "\n")
+		fmt.Fprintln(s.Out, strings.Join(lines[max(0, len(lines)-20):], "\n"))
+	}
+	_ = s.run(ctx, "logs", "--selector", m.selector, "--tail", "20", "--prefix", "--all-containers", "--max-log-requests", "50")
+}
+
+// markGood says in the record and at the workload what serves now.
+func (s *Service) markGood(ctx context.Context, r Release) error {
+	if err := s.setState(ctx, r, Good); err != nil {
+		return err
+	}
+	return s.run(ctx, "annotate", "--overwrite", r.manifests.kind.resource()+"/"+s.Name, fmt.Sprintf("slipway.dev/release=%d", r.Number),
+		"slipway.dev/commit="+r.Commit, "slipway.dev/image="+r.Image, "slipway.dev/by="+r.By)
+}
+
+func describe(r *Release) string {
+	if r == nil {
+		return "nothing that is on record"
+	}
+	return fmt.Sprintf("release %d: %s", r.Number, r.Version)
+}
+
+// currentOf is the newest good release.
+func currentOf(releases []Release) *Release {
+	for _, r := range slices.Backward(releases) {
+		if r.State == Good {
+			return &r
+		}
+	}
+	return nil
+}
+
+// undoTarget is the release to go back to; nil if there is none.
+func undoTarget(releases []Release, current *Release, digest string) *Release {
+	for _, r := range slices.Backward(releases) {
+		served := r.State == Good || r.State == Withdrawn
+		switch {
+		case digest != "":
+			if served && strings.HasSuffix(r.Image, "@"+digest) {
+				return &r
+			}
+		case current != nil && r.State == Good && r.Number < current.Number && r.Image != current.Image:
+			return &r
+		}
+	}
+	return nil
+}

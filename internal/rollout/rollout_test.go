@@ -1,0 +1,160 @@
+package rollout
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const twoDocuments = `apiVersion: v1
+kind: Secret
+metadata:
+  name: orders
+stringData:
+  password: hidden
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: orders
+spec:
+  selector: not a label selector
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata:
+  name: orders
+spec:
+  selector:
+    matchLabels: {b: "2", a: "1"}
+`
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	m, err := parse([]byte(twoDocuments), "orders")
+	if err != nil || m.kind != kindRollout || m.selector != "a=1,b=2" || m.strategy() != "canary" {
+		t.Errorf("%+v %v", m, err)
+	}
+	for name, text := range map[string]string{
+		"neither a Deployment nor a Rollout": "kind: Service\nmetadata: {name: orders}\n",
+		"two workloads":                      "kind: Deployment\nmetadata: {name: orders}\n---\nkind: Rollout\nmetadata: {name: orders}\n",
+		"manifests:":                         "kind: [\n",
+	} {
+		if _, err := parse([]byte(text), "orders"); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v, want %q", err, name)
+		}
+	}
+}
+
+func TestSecretsAreNotRecorded(t *testing.T) {
+	t.Parallel()
+	got := string(withoutSecrets([]byte(twoDocuments)))
+	if strings.Contains(got, "hidden") || !strings.Contains(got, "kind: Rollout") || !strings.Contains(got, "kind: HorizontalPodAutoscaler") {
+		t.Error(got)
+	}
+}
+
+func TestUndoTarget(t *testing.T) {
+	t.Parallel()
+	release := func(number int, state State, digest string) Release {
+		return Release{Number: number, State: state, Version: Version{Image: "r@" + digest}}
+	}
+	for _, test := range []struct {
+		name, digest string
+		releases     []Release
+		want         int
+	}{
+		{"nothing", "", nil, 0},
+		{"only one", "", []Release{release(1, Good, "a")}, 0},
+		{"the one before", "", []Release{release(1, Good, "a"), release(2, Good, "b"), release(3, Good, "c")}, 2},
+		{"not a failed one", "", []Release{release(1, Good, "a"), release(2, Failed, "b"), release(3, Good, "c")}, 1},
+		{"not the same digest again", "", []Release{release(1, Good, "a"), release(2, Good, "c"), release(3, Good, "c")}, 1},
+		{"further back", "", []Release{release(1, Good, "a"), release(2, Good, "b"), release(3, Withdrawn, "c")}, 1},
+		{"by digest", "a", []Release{release(1, Good, "a"), release(2, Good, "b"), release(3, Good, "c")}, 1},
+		{"a withdrawn one by digest", "c", []Release{release(1, Good, "a"), release(3, Withdrawn, "c")}, 3},
+		{"a failed one by digest", "c", []Release{release(1, Good, "a"), release(3, Failed, "c")}, 0},
+		{"the end of a digest is no digest", "bc", []Release{release(1, Good, "abc"), release(2, Good, "d")}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := 0
+			if r := undoTarget(test.releases, currentOf(test.releases), test.digest); r != nil {
+				got = r.Number
+			}
+			if got != test.want {
+				t.Errorf("release %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestDeploymentProgress(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		text string
+		want verdict
+	}{
+		"not seen by the controller": {`{"metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}}`, progressing},
+		"an old pod is left":         {`{"metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 3}}`, progressing},
+		"one is not available":       {`{"metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}}`, progressing},
+		"done":                       {`{"metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}}`, served},
+		"no replicas wanted":         {`{"metadata": {"generation": 2}, "spec": {"replicas": 0}, "status": {"observedGeneration": 2}}`, served},
+		"too late": {`{"metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2,
+			"conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}]}}`, gaveUp},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var d deployment
+			if err := json.Unmarshal([]byte(test.text), &d); err != nil {
+				t.Fatal(err)
+			}
+			if p := d.progress(); p.verdict != test.want || len(p.lines) == 0 {
+				t.Errorf("%+v, want verdict %d", p, test.want)
+			}
+		})
+	}
+}
+
+func TestRolloutProgress(t *testing.T) {
+	t.Parallel()
+	const head = `{"metadata": {"generation": 7, "uid": "u", "annotations": {"rollout.argoproj.io/revision": "3"}},
+		"spec": {"replicas": 20, "strategy": {"canary": {"steps": [{"setWeight": 5}, {"analysis": {}}]}}}, "status": `
+	runs := `[
+		{"metadata": {"name": "now", "ownerReferences": [{"uid": "u"}], "annotations": {"rollout.argoproj.io/revision": "3"}}, "status": {"phase": "Failed", "message": "bad",
+			"metricResults": [{"name": "error-rate", "measurements": [{"phase": "Failed", "value": "[0.05]"}]}]}},
+		{"metadata": {"name": "of an earlier attempt", "ownerReferences": [{"uid": "u"}], "annotations": {"rollout.argoproj.io/revision": "2"}}},
+		{"metadata": {"name": "of another rollout", "ownerReferences": [{"uid": "v"}], "annotations": {"rollout.argoproj.io/revision": "3"}}}]`
+	for name, test := range map[string]struct {
+		status string
+		want   progress
+	}{
+		"not seen by the controller": {`{"observedGeneration": "6", "phase": "Healthy"}`, progress{lines: []string{"waiting for the controller"}}},
+		"at a step": {`{"observedGeneration": "7", "phase": "Progressing", "currentStepIndex": 0, "replicas": 20, "updatedReplicas": 1, "currentPodHash": "b", "stableRS": "a"}`,
+			progress{promotable: true, lines: []string{"step 1 of 2: setWeight 5, 1 of 20 pods are new"}}},
+		"aborted": {`{"observedGeneration": "7", "phase": "Degraded", "abort": true, "message": "RolloutAborted", "currentStepIndex": 1, "replicas": 20}`,
+			progress{verdict: gaveUp, why: "RolloutAborted", lines: []string{"step 2 of 2: analysis, 0 of 20 pods are new: RolloutAborted"}}},
+		"too few requests": {`{"observedGeneration": "7", "phase": "Paused", "currentStepIndex": 1, "pauseConditions": [{"reason": "InconclusiveAnalysisRun"}]}`,
+			progress{verdict: gaveUp, why: "the analysis is inconclusive: too few requests reached the canary to judge it", lines: []string{"step 2 of 2: analysis, 0 of 0 pods are new"}}},
+		"done": {`{"observedGeneration": "7", "phase": "Healthy", "currentStepIndex": 2, "replicas": 20, "updatedReplicas": 20, "currentPodHash": "b", "stableRS": "b"}`,
+			progress{verdict: served, lines: []string{"after the last step, 20 of 20 pods are new"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var r argoRollout
+			var list []analysisRun
+			for text, into := range map[string]any{head + test.status + "}": &r, runs: &list} {
+				if err := json.Unmarshal([]byte(text), into); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(test.want.lines) > 0 && test.want.lines[0] != "waiting for the controller" {
+				test.want.lines = append(test.want.lines, "analysis now: error-rate #1 = [0.05] Failed", "analysis now: Failed: bad")
+			}
+			if diff := cmp.Diff(test.want, r.progress(list), cmp.AllowUnexported(progress{})); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

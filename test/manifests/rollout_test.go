@@ -1,0 +1,127 @@
+package manifests
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestManifestsRolloutLock has processes of `slipway rollout` meet at a real API server. There are no controllers: a Deployment never
+// rolls out, so a process that got the lock keeps it.
+func TestManifestsRolloutLock(t *testing.T) {
+	s := startAPIServer(t)
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", bin, "./cmd/slipway")
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s.namespace(t, "lock")
+	dir := t.TempDir()
+	git := func(args ...string) string {
+		t.Helper()
+		c := exec.Command("git", append([]string{"-c", "user.name=A", "-c", "user.email=a@example.com"}, args...)...) // #nosec G204 -- our own arguments
+		c.Dir = dir
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	git("init", "--quiet")
+	git("commit", "--quiet", "--allow-empty", "-m", "Older")
+	older := git("rev-parse", "HEAD")
+	git("commit", "--quiet", "--allow-empty", "-m", "Newer")
+	newer := git("rev-parse", "HEAD")
+	manifest := filepath.Join(dir, "manifests.yaml")
+	write(t, manifest, string(bytes.ReplaceAll(render(t, s, filepath.Join(k8s, "base")), []byte("image: orders"), []byte("image: registry.example.com/orders@sha256:0"))))
+	deploy := func(by, commit string) *process {
+		t.Helper()
+		c := exec.Command(filepath.Join(bin, "slipway"), "rollout", "apply", "--name", "orders", "--namespace", "lock", "--filename", manifest, // #nosec G204 -- as above
+			"--image", "registry.example.com/orders@sha256:0", "--commit", commit, "--by", by, "--newer")
+		c.Dir, c.Env = dir, append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
+		p := &process{cmd: c}
+		c.Stdout, c.Stderr = p, p
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+		return p
+	}
+
+	first := deploy("job-a", newer)
+	first.says(t, "waiting for the controller")
+	second := deploy("job-b", newer)
+	if code := second.exit(); code != 1 {
+		t.Errorf("the second ends with %d, want 1", code)
+	}
+	second.says(t, "Another job deploys orders to lock at this moment: job-a")
+	second.says(t, "nothing has been touched")
+	if out, err := s.kubectl(t, nil, "--namespace", "lock", "get", "configmaps", "--selector", "slipway.dev/releases=orders", "--output", "name"); err != nil || strings.Count(out, "\n") != 1 {
+		t.Errorf("%v, want one release on record, got %s", err, out)
+	}
+
+	// A job that is killed gives nothing back; the one after it waits until the lease is not renewed any more.
+	if err := first.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	third := deploy("job-c", newer)
+	third.says(t, "The job that held the lock is gone: job-a")
+	third.says(t, "Rolling out release 2 of orders")
+	third.says(t, "waiting for the controller")
+	// One that is told to end gives the lock back.
+	if err := third.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	third.exit()
+	third.says(t, "interrupted while release 2 was rolled out")
+
+	if out, err := s.kubectl(t, nil, "--namespace", "lock", "label", "--overwrite", "configmap/orders-release-2", "slipway.dev/state=good"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	git("checkout", "--quiet", older)
+	fourth := deploy("job-d", older)
+	if code := fourth.exit(); code != 1 {
+		t.Errorf("an older commit ends with %d, want 1", code)
+	}
+	fourth.says(t, "does not contain commit "+newer[:8]+", which release 2 of lock runs (job-c); nothing has been touched")
+}
+
+// A process writes into memory.
+type process struct {
+	cmd  *exec.Cmd
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(b)
+}
+
+func (p *process) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.String()
+}
+
+// says waits for a text.
+func (p *process) says(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(p.String(), text); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not say %q:\n%s", text, p)
+		}
+	}
+}
+
+func (p *process) exit() int {
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode()
+}
