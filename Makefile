@@ -10,12 +10,12 @@ platform := $(bin)/platform
 # The pipeline's jobs find slipway and platform here.
 export PATH := $(bin):$(PATH)
 
-# Jobs run on this machine, with its tools and caches; they build images and start servers, which the sandbox would not let them.
+# Who changes branches on a machine may deploy an older commit. Jobs run on this machine, with its tools and caches; they build images and start servers, which the sandbox would not let them.
 run := $(slipway) run --event push --branch main --executor shell --no-sandbox \
-	--var TEST_CACHE=true --var SLIPWAY_REQUIRE_POSTGRES=1 --var SLIPWAY_REQUIRE_CHROMIUM=1 --var SLIPWAY_REQUIRE_PROMETHEUS=1
+	--var TEST_CACHE=true --var ALLOW_OLDER=true --var SLIPWAY_REQUIRE_POSTGRES=1 --var SLIPWAY_REQUIRE_CHROMIUM=1 --var SLIPWAY_REQUIRE_PROMETHEUS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline approve test test-consumers test-stages test-generated test-manifests test-tools-image test-supply-chain lint build run generate platform-up platform-down test-platform e2e bench-engine bench-pipeline bench-rollout bench-service attack clean commands
+.PHONY: help pipeline approve test test-consumers test-stages test-generated test-manifests test-tools-image test-supply-chain lint build run generate platform-up platform-down test-platform e2e e2e-delivery bench-engine bench-pipeline bench-rollout bench-service attack clean commands
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,7 +57,7 @@ test-generated: ## Compare what is generated with what is committed, and two bui
 	SLIPWAY_TEST_GENERATED=1 go -C service test -count=1 -run 'TestGenerated|TestReproducible' ./...
 
 test-manifests: commands ## Apply k8s/ to a real API server; after make platform-up
-	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_KUBERNETES=1 go -C test test -count=1 -v -run 'TestManifests' ./manifests
+	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_KUBERNETES=1 go -C test test -count=1 -v -run TestManifests ./manifests
 
 lint: commands ## Check the Go code and the pipeline's configuration
 	go tool -modfile=tools/go.mod golangci-lint run
@@ -81,6 +81,15 @@ platform-down: commands ## Stop it; the data stays (platform down --purge remove
 e2e: commands ## Prove the delivery from outside; after make pipeline and make approve
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go -C test test -count=1 -timeout 20m -v -run TestDelivery ./e2e
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_PLATFORM="$(CURDIR)/.slipway/variables.yml" go -C test test -count=1 -timeout 20m -v -run TestDelivery ./consumers
+
+# A platform of its own, beside the one of make pipeline; each proof is a test: PROOFS=TestCanary.
+delivery := SLIPWAY_STATE=/var/lib/slipway-delivery SLIPWAY_REGISTRY_PORT=5150 SLIPWAY_POSTGRES_PORT=5533 SLIPWAY_API_PORT=6543 \
+	SLIPWAY_INGRESS_PORT=8180 SLIPWAY_PROMETHEUS_PORT=9190 SLIPWAY_ALERTMANAGER_PORT=9193
+e2e-delivery: commands ## Prove what users notice of rollouts, canaries and failures, under load; takes an hour (PROOFS=TestCanary for one)
+	$(platform) deps gcc libc6-dev jq prometheus prometheus-alertmanager
+	$(delivery) $(platform) up --with rollouts,monitoring
+	PATH="$$($(delivery) $(platform) bin):$$PATH" $(delivery) SLIPWAY_DELIVERY=1 go -C test test -count=1 -timeout 90m -v -run '$(or $(PROOFS),.)' ./delivery; \
+		status=$$?; $(delivery) $(platform) down --purge || status=1; exit $$status
 
 generate: ## Generate the API code, the templates of the stages and their reference
 	go generate ./...

@@ -13,16 +13,20 @@ import (
 	"time"
 )
 
-// Config says what to send. Every field is needed.
+// Config says what to send. Every field but NewConnections and Acknowledged is needed.
 type Config struct {
 	// URL is the server's address, Host the virtual host that is asked for.
 	URL, Host string
 	// Rate is in requests per second: every second one creates an order, the others read the list.
 	Rate int
+	// NewConnections is how often a request has a connection of its own: 10 is every tenth, 0 never.
+	NewConnections int
 	// Timeout ends one request.
 	Timeout time.Duration
 	// Limit bounds the number of requests.
 	Limit int
+	// Acknowledged, if not nil, is called with the location of each order that was created.
+	Acknowledged func(location string)
 }
 
 // Report is what the stream saw.
@@ -109,6 +113,7 @@ func send(client *http.Client, config Config, number int) error {
 		return err
 	}
 	request.Host = config.Host
+	request.Close = config.NewConnections > 0 && number%config.NewConnections == 0
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 		request.Header.Set("Idempotency-Key", fmt.Sprintf("load-%d-%d", time.Now().UnixNano(), number))
@@ -123,6 +128,9 @@ func send(client *http.Client, config Config, number int) error {
 	}
 	if response.StatusCode >= 400 {
 		return fmt.Errorf("%s: %s", method, response.Status)
+	}
+	if response.StatusCode == http.StatusCreated && config.Acknowledged != nil {
+		config.Acknowledged(response.Header.Get("Location"))
 	}
 	return nil
 }

@@ -1,0 +1,117 @@
+package delivery
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// canaryRate is enough for one of twenty pods to be judged, and little enough for a machine that also runs all pods.
+const canaryRate = 60
+
+// TestCanary is proofs 3 and 4: a good version is promoted step by step; one with errors, one that is slow and one that nobody asks
+// are not. The analysis is the component's own, with shorter pauses.
+func TestCanary(t *testing.T) {
+	f := setup(t)
+	f.configure(t, "      staging_strategy: canary\n")
+	t.Cleanup(func() { f.configure(t, "") })
+	const component = "k8s/components/canary/analysis.yaml"
+	analysis := f.read(t, component)
+	f.write(t, component, strings.NewReplacer("initialDelay: 60s", "initialDelay: 30s", "interval: 30s", "interval: 5s").Replace(analysis))
+	t.Cleanup(func() { f.write(t, component, analysis) })
+	// One of twenty is 5 %.
+	f.edit(t, "k8s/overlays/staging/kustomization.yaml", "count: 2", "count: 20")
+	good := f.build(t, "Begin as a Rollout")
+	f.deploy(t, good, true)
+	if out := kubectl(t, "--namespace", staging, "get", "deployments", "--output", "name"); strings.Contains(out, "orders") {
+		t.Errorf("the Deployment is still there beside the Rollout: %s", out)
+	}
+
+	t.Run("good", func(t *testing.T) {
+		next := f.build(t, "A good version")
+		var out string
+		start := time.Now()
+		seen := f.under(t, canaryRate, func() { out = f.deploy(t, next, true) })
+		figure(t, "3a a good canary", "promoted after %.0f s in 5, 25, 50, 100 %%, %d analyses; %d requests, %d failed", time.Since(start).Seconds(), strings.Count(out, ": Successful"), seen.Requests, seen.Failed)
+		if got := serving(t, staging); got != next.commit {
+			t.Errorf("staging serves %s, want %s", got, next.commit)
+		}
+		good = next
+	})
+	const started = "a.started.Store(true)"
+	for _, c := range []struct{ name, proof, fault, metric string }{
+		{"errors", "3 a canary that answers 5 % with errors", "httpapi.Fault{ErrorRatio: 0.05}", "error-rate"},
+		{"latency", "4 a canary that is slow", "httpapi.Fault{DelayRatio: 0.1, Delay: 2 * time.Second}", "p99"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f.edit(t, "service/app/app.go", started, started+"\n\ta.public.SetFault(&"+c.fault+")")
+			bad := f.build(t, "A bad version: "+c.name)
+			var out string
+			start := time.Now()
+			var took time.Duration
+			seen := f.under(t, canaryRate, func() {
+				out = f.deploy(t, bad, false)
+				took = time.Since(start)
+			})
+			share := f.canaryShare(t, took)
+			figure(t, c.proof, "aborted by itself and gone after %.0f s, %.1f %% of all requests reached it; %d requests, %d failed", took.Seconds(), 100*share, seen.Requests, seen.Failed)
+			if !strings.Contains(out, `Metric "`+c.metric+`" assessed Failed`) {
+				t.Errorf("the log does not say that %s failed:\n%s", c.metric, out)
+			}
+			// One of twenty pods, and chance.
+			if share > 0.08 {
+				t.Errorf("%.1f %% of the requests reached the canary", 100*share)
+			}
+			if got := serving(t, staging); got != good.commit {
+				t.Errorf("staging serves %s, want %s", got, good.commit)
+			}
+		})
+	}
+	t.Run("too little traffic", func(t *testing.T) {
+		start := time.Now()
+		out := f.deploy(t, f.build(t, "A version that nobody asks"), false)
+		figure(t, "4 a canary that nobody asks", "not promoted, gone after %.0f s", time.Since(start).Seconds())
+		if !strings.Contains(out, "too few requests reached the canary to judge it") {
+			t.Errorf("the log does not say why:\n%s", out)
+		}
+		if got := serving(t, staging); got != good.commit {
+			t.Errorf("staging serves %s, want %s", got, good.commit)
+		}
+	})
+}
+
+// canaryShare asks Prometheus which share of the requests of the last time went to pods of the canary.
+func (f *fixture) canaryShare(t *testing.T, last time.Duration) float64 {
+	t.Helper()
+	sum := func(track string) float64 {
+		return f.query(t, fmt.Sprintf(`sum(increase(http_requests_total{namespace=%q,track=~%q}[%ds]))`, staging, track, int(last.Seconds())+5))
+	}
+	return sum("canary") / sum(".*")
+}
+
+// query is the value of a query with one result; 0 if there is none.
+func (f *fixture) query(t *testing.T, query string) float64 {
+	t.Helper()
+	status, body := request(t.Context(), http.MethodGet, f.prometheus+"/api/v1/query?query="+url.QueryEscape(query), "", "")
+	var answer struct {
+		Data struct {
+			Result []struct{ Value [2]any }
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &answer); status != http.StatusOK || err != nil {
+		t.Fatalf("%s: %d %v %s", query, status, err, body)
+	}
+	if len(answer.Data.Result) == 0 {
+		return 0
+	}
+	value, err := strconv.ParseFloat(fmt.Sprint(answer.Data.Result[0].Value[1]), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}

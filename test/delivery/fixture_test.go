@@ -1,0 +1,324 @@
+// Package delivery proves the deploy stage on the platform, under load: what users notice of a rollout, of a bad version, of a canary,
+// and of things that break meanwhile. It runs where SLIPWAY_DELIVERY=1 (`make e2e-delivery`); each proof is a test of its own, so
+// that -run selects it, and the figures of those that ran are printed as a table at the end.
+package delivery
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"gitlab.com/slipway-ci/slipway/test/load"
+)
+
+const (
+	staging    = "orders-staging"
+	production = "orders-production"
+)
+
+// figures are the lines of the table.
+var figures struct {
+	sync.Mutex
+	lines []string
+}
+
+// figure adds a line to the table.
+func figure(t *testing.T, proof, format string, args ...any) {
+	t.Helper()
+	measured := fmt.Sprintf(format, args...)
+	t.Log(measured)
+	figures.Lock()
+	defer figures.Unlock()
+	figures.lines = append(figures.lines, fmt.Sprintf("| %s | %s |", proof, measured))
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if len(figures.lines) > 0 {
+		fmt.Printf("\n| proof | measured |\n|---|---|\n%s\n\n", strings.Join(figures.lines, "\n"))
+	}
+	if shared.dir != "" {
+		_ = os.RemoveAll(shared.dir)
+	}
+	os.Exit(code)
+}
+
+// A clone of this repository whose configuration is the deploy stage alone; what the proofs deploy are commits of it.
+type fixture struct {
+	dir, variables, registry, ingress string
+	prometheus, alertmanager          string
+}
+
+var shared fixture
+var once sync.Once
+
+// setup makes the clone, once for all proofs, and skips a proof without the platform.
+func setup(t *testing.T) *fixture {
+	t.Helper()
+	if os.Getenv("SLIPWAY_DELIVERY") == "" {
+		t.Skip("needs a platform of its own: make e2e-delivery")
+	}
+	once.Do(func() {
+		dir, err := os.MkdirTemp("", "delivery")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared = fixture{dir: dir, variables: filepath.Join(dir, "variables.yml")}
+		environment := command(t, "", "platform", "env")
+		write(t, shared.variables, environment)
+		shared.registry, shared.ingress = variable(t, environment, "CI_REGISTRY"), "http://"+variable(t, environment, "INGRESS_ADDRESS")
+		shared.prometheus = "http://127.0.0.1:" + os.Getenv("SLIPWAY_PROMETHEUS_PORT")
+		shared.alertmanager = "http://127.0.0.1:" + os.Getenv("SLIPWAY_ALERTMANAGER_PORT")
+		repository := command(t, "", "git", "rev-parse", "--show-toplevel")
+		command(t, "", "git", "clone", "--quiet", repository, shared.clone())
+		command(t, shared.clone(), "git", "checkout", "--quiet", "-B", "main")
+		command(t, shared.clone(), "git", "remote", "remove", "origin")
+		shared.configure(t, "")
+		// All requests come from one client, and PostgreSQL has 100 connections for all pods together.
+		base := shared.read(t, "k8s/base/deployment.yaml")
+		shared.write(t, "k8s/base/deployment.yaml", strings.Replace(base, "          env:\n", `          env:
+            - {name: ORDERS_RATE_LIMIT, value: "0"}
+            - {name: ORDERS_DATABASE_MAX_CONNS, value: "3"}
+`, 1))
+		policy := shared.read(t, "k8s/base/networkpolicy.yaml")
+		shared.write(t, "k8s/base/networkpolicy.yaml", strings.Replace(policy, "{port: 5433,", "{port: "+os.Getenv("SLIPWAY_POSTGRES_PORT")+",", 1))
+		shared.commit(t, "Prepare the proofs")
+		// What an interrupted run has left is of commits that nobody knows any more.
+		for _, namespace := range []string{staging, production} {
+			kubectl(t, "--namespace", namespace, "delete", "configmap,lease,deployment,rollouts.argoproj.io", "--selector", "app.kubernetes.io/name=orders")
+			kubectl(t, "--namespace", namespace, "delete", "configmap,lease", "--selector", "app.kubernetes.io/instance=orders")
+		}
+	})
+	if shared.ingress == "" {
+		t.Fatal("the fixture could not be made; an earlier test says why")
+	}
+	return &shared
+}
+
+// configure writes the pipeline: the deploy stage with some inputs more.
+func (f *fixture) configure(t *testing.T, inputs string) {
+	t.Helper()
+	f.write(t, ".gitlab-ci.yml", "include:\n  - local: /ci/deploy.yml\n    inputs:\n      app: orders\n      needs: []\n      review_needs: []\n"+inputs)
+}
+
+func (f *fixture) clone() string { return filepath.Join(f.dir, "clone") }
+
+func (f *fixture) read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(f.clone(), path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (f *fixture) write(t *testing.T, path, text string) {
+	t.Helper()
+	write(t, filepath.Join(f.clone(), path), text)
+}
+
+// commit commits everything, also if nothing has changed, and returns the commit.
+func (f *fixture) commit(t *testing.T, message string) string {
+	t.Helper()
+	command(t, f.clone(), "git", "add", "--all")
+	command(t, f.clone(), "git", "-c", "user.name=Delivery", "-c", "user.email=delivery@example.com", "commit", "--quiet", "--allow-empty", "-m", message)
+	return command(t, f.clone(), "git", "rev-parse", "HEAD")
+}
+
+// edit replaces the one place of a file that holds old, until the proof has ended.
+func (f *fixture) edit(t *testing.T, path, old, replacement string) {
+	t.Helper()
+	text := f.read(t, path)
+	if strings.Count(text, old) != 1 {
+		t.Fatalf("%s does not have %q once: the proof must follow the code", path, old)
+	}
+	f.write(t, path, strings.Replace(text, old, replacement, 1))
+	t.Cleanup(func() { f.write(t, path, text) })
+}
+
+// A version is one that can be deployed.
+type version struct{ commit, repository, digest string }
+
+func (v version) image() string { return v.repository + "@" + v.digest }
+
+// build commits what was edited, compiles the service and pushes its image, as the image stage does with more steps.
+func (f *fixture) build(t *testing.T, message string) version {
+	t.Helper()
+	v := version{commit: f.commit(t, message), repository: f.registry + "/delivery/orders"}
+	binary := filepath.Join(t.TempDir(), "orders")
+	compile := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version=proof -X main.commit="+v.commit, "-o", binary, "./cmd/orders")
+	compile.Dir, compile.Env = filepath.Join(f.clone(), "service"), append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := compile.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	layer := filepath.Join(t.TempDir(), "layer.tar")
+	pack(t, layer, binary)
+	tag := v.repository + ":" + v.commit
+	f.crane(t, "append", "--insecure", "--oci-empty-base", "--platform", "linux/amd64", "--new_layer", layer, "--new_tag", tag)
+	f.crane(t, "mutate", "--insecure", "--entrypoint", "/orders", "--user", "65532:65532", "--workdir", "/data", "--tag", tag, tag)
+	v.digest = f.crane(t, "digest", "--insecure", tag)
+	return v
+}
+
+func (f *fixture) crane(t *testing.T, args ...string) string {
+	t.Helper()
+	return command(t, f.clone(), "go", append([]string{"tool", "-modfile=tools/go.mod", "crane"}, args...)...)
+}
+
+// pack writes the layer: the program, and the folder that it works in.
+func pack(t *testing.T, path, binary string) {
+	t.Helper()
+	content, err := os.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, err := range []error{
+		w.WriteHeader(&tar.Header{Name: "orders", Mode: 0o755, Size: int64(len(content)), Typeflag: tar.TypeReg}),
+		func() error { _, err := w.Write(content); return err }(),
+		w.WriteHeader(&tar.Header{Name: "data/", Mode: 0o755, Uid: 65532, Gid: 65532, Typeflag: tar.TypeDir}),
+		w.Close(),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, path, b.String())
+}
+
+// job is a job of the pipeline for a version, as a process of its own.
+func (f *fixture) job(ctx context.Context, name string, v version, variables ...string) *exec.Cmd {
+	args := []string{"run", name, "--event", "push", "--branch", "main", "--no-input", "--executor", "shell", "--no-sandbox", "--deploy",
+		"--variables", f.variables, "--var", "IMAGE_REPOSITORY=" + v.repository, "--var", "IMAGE_DIGEST=" + v.digest}
+	for _, variable := range variables {
+		args = append(args, "--var", variable)
+	}
+	c := exec.CommandContext(ctx, "slipway", args...)
+	c.Dir = f.clone()
+	return c
+}
+
+// deploy runs the staging job on the version's commit and returns its output; it must end as wanted.
+func (f *fixture) deploy(t *testing.T, v version, green bool, variables ...string) string {
+	t.Helper()
+	command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", v.commit)
+	out, err := f.job(t.Context(), "deploy-staging", v, variables...).CombinedOutput()
+	if (err == nil) != green {
+		t.Fatalf("deploy-staging: %v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// kubectl runs a command as the cluster's administrator.
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	return command(t, "", "platform", append([]string{"kubectl"}, args...)...)
+}
+
+// serving is the commit that a namespace's Service names.
+func serving(t *testing.T, namespace string) string {
+	t.Helper()
+	var v struct{ Commit string }
+	answer := kubectl(t, "get", "--raw", "/api/v1/namespaces/"+namespace+"/services/orders:admin/proxy/version")
+	if err := json.Unmarshal([]byte(answer), &v); err != nil {
+		t.Fatalf("/version answers %q: %v", answer, err)
+	}
+	return v.Commit
+}
+
+// under sends requests to staging while the work is done.
+func (f *fixture) under(t *testing.T, rate int, work func()) load.Report {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	report := make(chan load.Report, 1)
+	go func() {
+		report <- load.Run(ctx, load.Config{URL: f.ingress, Host: staging + ".localhost", Rate: rate, NewConnections: 10, Timeout: 10 * time.Second, Limit: 2_000_000})
+	}()
+	work()
+	stop()
+	return <-report
+}
+
+// request does one and returns status and body; 0 is no answer.
+func request(ctx context.Context, method, url, host, body string) (int, string) {
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return 0, err.Error()
+	}
+	r.Host = host
+	r.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	text, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(text)
+}
+
+func variable(t *testing.T, text, key string) string {
+	t.Helper()
+	var all []struct{ Key, Value string }
+	if err := yaml.Unmarshal([]byte(text), &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range all {
+		if v.Key == key {
+			return v.Value
+		}
+	}
+	t.Fatalf("platform env has no %s", key)
+	return ""
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// command runs a program and returns its output, trimmed.
+func command(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), name, args...)
+	c.Dir = dir
+	out, err := c.Output()
+	if err != nil {
+		exit, _ := errors.AsType[*exec.ExitError](err)
+		if exit == nil {
+			exit = new(exec.ExitError)
+		}
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, exit.Stderr)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// eventually repeats a check until it holds, or fails the proof.
+func eventually(t *testing.T, limit time.Duration, what string, check func() bool) time.Duration {
+	t.Helper()
+	start := time.Now()
+	for !check() {
+		if time.Since(start) > limit {
+			t.Fatalf("not within %s: %s", limit, what)
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	return time.Since(start)
+}

@@ -1,0 +1,113 @@
+package delivery
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// rate is that of the proofs whose subject is the number of failed requests.
+const rate = 500
+
+// TestRolling is proof 1: users notice nothing of a rolling update.
+func TestRolling(t *testing.T) {
+	f := setup(t)
+	f.deploy(t, f.build(t, "Begin"), true)
+	next := f.build(t, "Go on")
+	var took time.Duration
+	seen := f.under(t, rate, func() {
+		time.Sleep(3 * time.Second)
+		start := time.Now()
+		f.deploy(t, next, true)
+		took = time.Since(start)
+		time.Sleep(3 * time.Second)
+	})
+	figure(t, "1 rolling update", "%d requests at %d/s, every tenth on a new connection, %d failed, p99 %s; %.1f s", seen.Requests, rate, seen.Failed, seen.P99.Round(time.Millisecond), took.Seconds())
+	if seen.Failed > 0 {
+		t.Errorf("users noticed: %s", seen)
+	}
+	if got := serving(t, staging); got != next.commit {
+		t.Errorf("staging serves %s, want %s", got, next.commit)
+	}
+}
+
+// TestNeverReady is proof 2: a version whose readiness never comes is red, and the one before it serves on.
+func TestNeverReady(t *testing.T) {
+	f := setup(t)
+	good := f.build(t, "Serve")
+	f.deploy(t, good, true)
+	f.edit(t, "service/admin/admin.go", `"GET /readyz"`, `"GET /broken"`)
+	f.edit(t, "k8s/base/deployment.yaml", "progressDeadlineSeconds: 120", "progressDeadlineSeconds: 20")
+	bad := f.build(t, "Break readiness")
+	var took time.Duration
+	var out string
+	seen := f.under(t, 100, func() {
+		start := time.Now()
+		out = f.deploy(t, bad, false)
+		took = time.Since(start)
+	})
+	figure(t, "2 never ready", "red after %.1f s (progress deadline 20 s); %d requests, %d failed", took.Seconds(), seen.Requests, seen.Failed)
+	if seen.Failed > 0 {
+		t.Errorf("users noticed: %s", seen)
+	}
+	for _, text := range []string{"does not serve", "going back to release", "The version before it serves again"} {
+		if !strings.Contains(out, text) {
+			t.Errorf("the log does not say %q:\n%s", text, out)
+		}
+	}
+	if got := serving(t, staging); got != good.commit {
+		t.Errorf("staging serves %s, want %s", got, good.commit)
+	}
+}
+
+// TestRollback is proof 6: back by hand to the version before last, by its digest, from the record in the cluster alone.
+func TestRollback(t *testing.T) {
+	f := setup(t)
+	var versions []version
+	for _, message := range []string{"First", "Second", "Third"} {
+		v := f.build(t, message)
+		f.deploy(t, v, true)
+		f.promote(t, v)
+		versions = append(versions, v)
+	}
+	start := time.Now()
+	f.rollback(t, versions[0].digest)
+	took := time.Since(start)
+	image := kubectl(t, "--namespace", production, "get", "deployment/orders", "--output", "jsonpath={.spec.template.spec.containers[0].image}")
+	figure(t, "6 rollback to the version before last", "digest %s, %.1f s", map[bool]string{true: "right", false: "WRONG"}[image == versions[0].image()], took.Seconds())
+	if image != versions[0].image() || serving(t, production) != versions[0].commit {
+		t.Errorf("production runs %s at %s, want %s", image, serving(t, production), versions[0].image())
+	}
+	// What was withdrawn is not lost: it can be asked for, and then the one before it is known again.
+	f.rollback(t, versions[2].digest)
+	f.rollback(t, "")
+	if got := serving(t, production); got != versions[0].commit {
+		t.Errorf("production serves %s, want %s: the second version was withdrawn", got, versions[0].commit)
+	}
+}
+
+// promote runs the production job after staging's, in one pipeline: its artifact is what production compares with.
+func (f *fixture) promote(t *testing.T, v version) {
+	t.Helper()
+	c := f.job(t.Context(), "deploy-production", v)
+	c.Args = append(c.Args, "--approve", "deploy-production")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("deploy-production: %v\n%s", err, out)
+	}
+}
+
+// rollback starts the manual job of a pipeline with the digest as its input.
+func (f *fixture) rollback(t *testing.T, digest string) {
+	t.Helper()
+	c := f.job(t.Context(), "deploy-rollback", version{})
+	out, err := c.CombinedOutput()
+	if err == nil {
+		approve := exec.CommandContext(t.Context(), "slipway", "approve", "deploy-rollback", "--deploy", "--input", "digest="+digest)
+		approve.Dir = f.clone()
+		out, err = approve.CombinedOutput()
+	}
+	if err != nil {
+		t.Fatalf("deploy-rollback: %v\n%s", err, out)
+	}
+}
