@@ -7,6 +7,7 @@ import (
 	"encoding/json/v2"
 	"fmt"
 	"net/http"
+	"net/http/pprof" // #nosec G108 -- it registers with the default mux, which nothing here serves
 	"time"
 
 	"go.uber.org/zap"
@@ -54,9 +55,8 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("PUT /faults", faults.put)
 	mux.HandleFunc("DELETE /faults", faults.delete)
 	mux.HandleFunc("GET /debug/flight", o.Recorder.serve)
-	mux.HandleFunc("GET /debug/pprof/{$}", profiles)
-	mux.HandleFunc("GET /debug/pprof/{name}", profile)
-	mux.HandleFunc("GET /debug/pprof/profile", cpuProfile)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	return mux
 }
 

@@ -250,13 +250,13 @@ func TestAdminIndex(t *testing.T) {
 func TestDebug(t *testing.T) {
 	t.Parallel()
 	i := start(t, nil)
-	if a := i.probe(t, "/debug/pprof/"); !strings.Contains(a.body, "goroutine\t") {
+	if a := i.probe(t, "/debug/pprof/"); !strings.Contains(a.body, "goroutine?debug=1") {
 		t.Errorf("profiles: %s", a.body)
 	}
 	if a := i.probe(t, "/debug/pprof/goroutine?debug=1"); !strings.Contains(a.body, "goroutine profile: total") {
 		t.Errorf("goroutines: %.100s", a.body)
 	}
-	for path, want := range map[string]int{"/debug/pprof/heap": 200, "/debug/pprof/nope": 404, "/debug/pprof/profile?seconds=0": 400, "/debug/pprof/profile?seconds=1": 200} {
+	for path, want := range map[string]int{"/debug/pprof/heap": 200, "/debug/pprof/nope": 404, "/debug/pprof/profile?seconds=1": 200} {
 		wantStatus(t, i.probe(t, path), want)
 	}
 	wantStatus(t, i.probe(t, "/debug/flight"), http.StatusAccepted)
@@ -286,18 +286,6 @@ func TestPage(t *testing.T) {
 	}
 	if a = i.get(t, "/?status=paid"); strings.Contains(a.body, o.Id) {
 		t.Error("the filter has no effect")
-	}
-	style := a.body[strings.Index(a.body, "/static/style"):]
-	style = style[:strings.IndexByte(style, '"')]
-	a = i.get(t, style, "Accept-Encoding", "br, gzip;q=0.5")
-	if a.header.Get("Content-Encoding") != "gzip" || !strings.Contains(a.header.Get("Cache-Control"), "immutable") || a.header.Get("Content-Type") != "text/css; charset=utf-8" {
-		t.Errorf("style: %v", a.header)
-	}
-	if a = i.get(t, style, "Accept-Encoding", "gzip;q=0"); a.header.Get("Content-Encoding") != "" || !strings.Contains(a.body, "font-variant") {
-		t.Errorf("style for those who refuse gzip: %v", a.header)
-	}
-	if a = i.get(t, "/", "Accept-Encoding", "gzip"); a.header.Get("Content-Encoding") != "gzip" {
-		t.Errorf("page: %v", a.header)
 	}
 }
 

@@ -65,7 +65,6 @@ func testProblems(t *testing.T, i *instance) {
 		{"wrong media type", "POST", "/v1/orders", basket, []string{"Content-Type", "text/plain"}, 415, "application/json", ""},
 		{"wrong media type of a patch", "PATCH", "/v1/orders/" + id, "{}", []string{"Content-Type", "application/json"}, 415, "merge-patch", ""},
 		{"body too large", "POST", "/v1/orders", `{"note":"` + strings.Repeat("a", 70_000) + `"}`, nil, 413, "65536 bytes", ""},
-		{"no such static file", "GET", "/static/nope.css", "", nil, 404, "nothing here", ""},
 		{"page of an unknown status", "GET", "/?status=lost", "", nil, 422, "not possible", "status"},
 	}
 	for _, test := range tests {

@@ -85,27 +85,12 @@ func New(o Options, l Limits) (*Server, error) {
 
 // handlePage adds the page for people. It is not part of the contract.
 func (s *Server) handlePage() {
-	// What a browser shows may load nothing but what the page itself allows, and tells nobody where the reader came from. A
-	// browser that gets JSON, and must not sniff it into something else, has no use for these.
-	browser := func(handler http.HandlerFunc) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-			w.Header().Set("Referrer-Policy", "no-referrer")
-			handler(w, r)
-		}
-	}
-	assets := page.NewAssets()
-	home := page.New(s.options.Orders.List, s.options.State, assets)
-	s.handle("GET /{$}", api.PageOperation(), browser(func(w http.ResponseWriter, r *http.Request) {
+	home := page.New(s.options.Orders.List, s.options.State)
+	s.handle("GET /{$}", api.PageOperation(), func(w http.ResponseWriter, r *http.Request) {
 		if err := home.Serve(w, r); err != nil {
 			answerError(w, r, err)
 		}
-	}))
-	s.handle("GET /static/{file}", new(api.Operation), browser(func(w http.ResponseWriter, r *http.Request) {
-		if !assets.Serve(w, r) {
-			answerError(w, r, notFound)
-		}
-	}))
+	})
 }
 
 // SetLimits changes the limits; a client's bucket starts full again when the rate changes.

@@ -2,70 +2,59 @@
 package limit
 
 import (
-	"container/list"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/time/rate"
 )
 
-// maxClients bounds the memory of a limiter: about 150 bytes each. When there are more, the one that was idle the longest
-// is forgotten and starts with a full bucket.
-const maxClients = 10_000
+// MaxClients bounds the memory of a limiter: about 250 bytes each. When there are more, the one that was idle the longest is
+// forgotten and starts with a full bucket.
+const MaxClients = 10_000
 
 // Limiter gives each client a bucket of tokens that fills at a rate.
 type Limiter struct {
-	rate  float64 // tokens per second; 0 is no limit
-	burst float64
+	rate  rate.Limit // tokens per second; 0 is no limit
+	burst int
 	now   func() time.Time
 
 	mu      sync.Mutex
-	clients map[string]*list.Element // of *bucket
-	recent  *list.List               // the client that called last is first
+	clients *simplelru.LRU[string, *rate.Limiter]
 }
 
-type bucket struct {
-	client string
-	tokens float64
-	filled time.Time
-}
-
-// NewLimiter allows each client rate requests per second and burst at once; a rate of 0 is no limit.
-func NewLimiter(rate float64, burst int, now func() time.Time) *Limiter {
-	return &Limiter{rate: rate, burst: float64(burst), now: now, clients: map[string]*list.Element{}, recent: list.New()}
+// NewLimiter allows each client perSecond requests per second and burst at once; a rate of 0 is no limit.
+func NewLimiter(perSecond float64, burst int, now func() time.Time) *Limiter {
+	clients, _ := simplelru.NewLRU[string, *rate.Limiter](MaxClients, nil) // fails for sizes below 1 only
+	return &Limiter{rate: rate.Limit(perSecond), burst: burst, now: now, clients: clients}
 }
 
 // Is reports whether the limiter has this rate and burst.
-func (l *Limiter) Is(rate float64, burst int) bool {
-	return l.rate == rate && l.burst == float64(burst)
+func (l *Limiter) Is(perSecond float64, burst int) bool {
+	return l.rate == rate.Limit(perSecond) && l.burst == burst
 }
 
-// Allow takes a token of the client's; without one it returns how long to wait for it.
+// Allow takes one of the client's tokens; without one it returns how long to wait for it.
 func (l *Limiter) Allow(client string) (wait time.Duration, ok bool) {
 	if l.rate == 0 {
 		return 0, true
 	}
 	now := l.now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.bucket(client, now)
-	b.tokens = min(l.burst, b.tokens+now.Sub(b.filled).Seconds()*l.rate)
-	b.filled = now
-	if b.tokens < 1 {
-		return time.Duration((1 - b.tokens) / l.rate * float64(time.Second)), false
+	r := l.bucket(client).ReserveN(now, 1)
+	if wait = r.DelayFrom(now); wait > 0 {
+		r.CancelAt(now)
+		return wait, false
 	}
-	b.tokens--
 	return 0, true
 }
 
-func (l *Limiter) bucket(client string, now time.Time) *bucket {
-	if e, ok := l.clients[client]; ok {
-		l.recent.MoveToFront(e)
-		return e.Value.(*bucket)
+func (l *Limiter) bucket(client string) *rate.Limiter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, ok := l.clients.Get(client)
+	if !ok {
+		b = rate.NewLimiter(l.rate, l.burst)
+		l.clients.Add(client, b)
 	}
-	if len(l.clients) == maxClients {
-		oldest := l.recent.Back()
-		delete(l.clients, l.recent.Remove(oldest).(*bucket).client)
-	}
-	b := &bucket{client: client, tokens: l.burst, filled: now}
-	l.clients[client] = l.recent.PushFront(b)
 	return b
 }
