@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -138,27 +139,9 @@ func TestDelivery(t *testing.T) {
 			variables = append(variables, v)
 		}
 	}
-	kubeconfig := func(environment string) string {
-		for _, v := range variables {
-			if v.Key == "KUBECONFIG" && v.EnvironmentScope == environment {
-				file := t.TempDir() + "/kubeconfig"
-				if err := os.WriteFile(file, []byte(v.Value), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return file
-			}
-		}
-		t.Fatalf("no KUBECONFIG for %s", environment)
-		return ""
-	}
 	kubectl := func(environment string, args ...string) string {
 		t.Helper()
-		command := exec.Command("kubectl", append([]string{"--kubeconfig", kubeconfig(environment), "--namespace", "orders-" + environment}, args...)...) //nolint:gosec,noctx // runs in cleanups, too
-		out, err := command.CombinedOutput()
-		if err != nil {
-			t.Errorf("kubectl %v: %v\n%s", args, err, out)
-		}
-		return strings.TrimSpace(string(out))
+		return kubectl(t, variables, environment, args...)
 	}
 	t.Cleanup(func() {
 		for _, environment := range []string{"staging", "production"} {
@@ -250,4 +233,64 @@ func digestOf(variables []pipeline.Variable) string {
 		}
 	}
 	return ""
+}
+
+// kubectl runs kubectl in an environment's namespace of the platform, with the environment's credentials.
+func kubectl(t *testing.T, variables []pipeline.Variable, environment string, args ...string) string {
+	t.Helper()
+	i := slices.IndexFunc(variables, func(v pipeline.Variable) bool { return v.Key == "KUBECONFIG" && v.EnvironmentScope == environment })
+	if i < 0 {
+		t.Fatalf("no KUBECONFIG for %s", environment)
+	}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(file, []byte(variables[i].Value), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("kubectl", append([]string{"--kubeconfig", file, "--namespace", "orders-" + environment}, args...)...) //nolint:gosec,noctx // runs in cleanups, too
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Errorf("kubectl %v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// TestDeliveryOfTwoServices takes two services of one repository to one namespace: each has its own image, environment and Deployment.
+func TestDeliveryOfTwoServices(t *testing.T) {
+	variables := platform(t)
+	services := []string{"greeter", "counter"}
+	for _, v := range slices.Clone(variables) {
+		if v.EnvironmentScope != "staging" {
+			continue
+		}
+		for _, name := range services {
+			v.EnvironmentScope = name + "-staging"
+			variables = append(variables, v)
+		}
+	}
+	t.Cleanup(func() {
+		for _, name := range services {
+			kubectl(t, variables, "staging", "delete", "--ignore-not-found", "deployment/"+name, "service/"+name)
+		}
+	})
+	p := clone(t, "services")
+	p.variables = variables
+	built := p.run(nil, "greeter-build-image", "counter-build-image")
+	built.green("greeter-build-image", "counter-build-image")
+	p.alone = true
+	for _, name := range services {
+		passed := built.job(name + "-build-image").Dotenv
+		p.variables = append(slices.Clone(variables), passed...)
+		o := p.run(nil, name+"-deploy-staging")
+		o.green(name + "-deploy-staging")
+		if e := o.job(name + "-deploy-staging").Environment; e == nil || e.Name != name+"-staging" {
+			t.Errorf("%s is in the environment %+v", name, e)
+		}
+		want := variable(passed, "IMAGE_REPOSITORY") + "@" + variable(passed, "IMAGE_DIGEST")
+		if got := kubectl(t, variables, "staging", "get", "deployment/"+name, "-o", "jsonpath={.spec.template.spec.containers[0].image} {.status.readyReplicas}"); got != want+" 1" {
+			t.Errorf("%s serves %s, want %s 1", name, got, want)
+		}
+		if !strings.HasSuffix(variable(passed, "IMAGE_REPOSITORY"), "/"+name) {
+			t.Errorf("the image of %s is in %s", name, variable(passed, "IMAGE_REPOSITORY"))
+		}
+	}
 }

@@ -349,7 +349,7 @@ func TestRun(t *testing.T) {
 		{"monorepo", []string{"billing-lint", "billing-lint-drift", "billing-gosec", "billing-test", "catalog-test", "greeting-gosec", "greeting-test"}},
 		{"overrides", []string{"lint-drift", "gosec", "test", "licence-header"}},
 		{"fork", []string{"licenses"}},
-		{"cgo", []string{"lint", "gosec", "vulnerabilities-scan", "licenses", "test"}},
+		{"cgo", []string{"lint", "gosec", "licenses", "test"}},
 		{"generated", []string{"lint", "lint-drift", "gosec", "licenses", "test"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,7 +3,7 @@ package cgo
 import "testing"
 
 func TestAdd(t *testing.T) {
-	if got := Add(2, 3); got != 5 {
-		t.Errorf("Add(2, 3) = %d, want 5", got)
+	if got := Double(Add(2, 3)); got != 10 {
+		t.Errorf("Double(Add(2, 3)) = %d, want 10", got)
 	}
 }
