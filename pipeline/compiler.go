@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"reflect"
 	"sync"
@@ -228,4 +229,15 @@ func splitHeader(documents []*node) (header, content *node) {
 func (c *compiler) expandable(name string) (value string, masked, ok bool) {
 	v, ok := c.scope.lookup(name)
 	return v.Value, v.Masked, ok
+}
+
+// syntaxError reports why a file is not YAML.
+func (c *compiler) syntaxError(f *file, err error) {
+	e := &Error{Position: Position{File: f.name}, Path: "yaml", Message: err.Error()}
+	var syntax *yamltree.SyntaxError
+	if errors.As(err, &syntax) {
+		explained := yamltree.Explain(*syntax, f.content)
+		e.Position, e.Message, e.Hint = Position(explained.Position), explained.Message, explained.Hint
+	}
+	c.errors = append(c.errors, e)
 }

@@ -1,5 +1,7 @@
 package pipeline
 
+import "gitlab.com/slipway-ci/slipway/pipeline/internal/duration"
+
 // job completes the job of a decision: with what the rule says, and with what is expanded.
 func (p *planner) job(d *decision) *Job {
 	s, job := d.spec, d.job
@@ -47,7 +49,7 @@ func (p *planner) applyRule(job *Job, r *rule) {
 	}
 	if r.startIn != "" {
 		job.StartInText = r.startIn
-		job.StartIn, _ = parseDuration(r.startIn)
+		job.StartIn, _ = duration.Parse(r.startIn)
 	}
 	if r.allowFailure != nil {
 		job.AllowFailure = *r.allowFailure

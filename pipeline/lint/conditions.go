@@ -39,28 +39,26 @@ func checkManualWithoutAllowFailure(p *pass) {
 var dotenvLine = lazyregexp.New(`(?:^|[\s"'\\n])([A-Za-z_][A-Za-z0-9_]*)=`)
 
 func checkDotenvInRules(p *pass) {
-	// Which variables come from dotenv reports: those that a script with such a report writes into its file.
+	// The variables of dotenv reports are those that a script with such a report writes into its file.
 	writers := map[string]string{}
-	for _, job := range p.jobs() {
-		var files []string
-		for _, file := range items(value(value(value(job.node, "artifacts"), "reports"), "dotenv")) {
-			files = append(files, file.Value)
+	defined := map[string]bool{}
+	for _, job := range p.distinct {
+		for _, v := range job.Variables {
+			defined[v.Key] = true
 		}
-		for _, keyword := range []string{"before_script", "script"} {
-			scalars(value(job.node, keyword), func(n *yaml.Node) {
-				for line := range strings.SplitSeq(n.Value, "\n") {
-					before, after, redirects := strings.Cut(line, ">")
-					if !redirects || !slices.ContainsFunc(files, func(f string) bool { return strings.Contains(after, f) }) {
-						continue
-					}
-					for _, m := range dotenvLine().FindAllStringSubmatch(before, -1) {
-						writers[m[1]] = job.name
-					}
+		files := job.Artifacts.ReportPaths("dotenv")
+		for _, command := range slices.Concat(job.BeforeScript, job.Script) {
+			for line := range strings.SplitSeq(command, "\n") {
+				before, after, redirects := strings.Cut(line, ">")
+				if !redirects || !slices.ContainsFunc(files, func(f string) bool { return strings.Contains(after, f) }) {
+					continue
 				}
-			})
+				for _, m := range dotenvLine().FindAllStringSubmatch(before, -1) {
+					writers[m[1]] = job.BaseName
+				}
+			}
 		}
 	}
-	defined := p.definedVariables()
 	for _, s := range p.sources {
 		s.conditions(func(path string, node *yaml.Node) {
 			for _, m := range variableUse().FindAllStringSubmatch(node.Value, -1) {
@@ -79,29 +77,6 @@ func checkDotenvInRules(p *pass) {
 }
 
 var variableUse = lazyregexp.New(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
-
-// definedVariables returns the variables that have a value in YAML.
-func (p *pass) definedVariables() map[string]bool {
-	names := map[string]bool{}
-	note := func(variables *yaml.Node) {
-		if variables == nil || variables.Kind != yaml.MappingNode {
-			return
-		}
-		for i := 0; i < len(variables.Content); i += 2 {
-			names[variables.Content[i].Value] = true
-		}
-	}
-	for _, s := range p.sources {
-		note(value(s.body, "variables"))
-		for _, rule := range items(value(value(s.body, "workflow"), "rules")) {
-			note(value(rule, "variables"))
-		}
-		for _, job := range s.jobs {
-			note(value(job.node, "variables"))
-		}
-	}
-	return names
-}
 
 func checkChangesNeverMatch(p *pass) {
 	for _, job := range p.jobs() {

@@ -26,6 +26,8 @@ const maxDocuments = 2
 type SyntaxError struct {
 	Position Position
 	Message  string
+	// Hint, if there is one, says what would be right.
+	Hint string
 }
 
 func (e *SyntaxError) Error() string { return e.Message }
@@ -46,7 +48,7 @@ type Written struct {
 // Read parses the documents of a file.
 func Read(file string, content []byte) Written {
 	if len(content) > MaxBytes {
-		return Written{Err: &SyntaxError{Position{File: file}, fmt.Sprintf("the file is bigger than %d bytes", MaxBytes)}}
+		return Written{Err: &SyntaxError{Position: Position{File: file}, Message: fmt.Sprintf("the file is bigger than %d bytes", MaxBytes)}}
 	}
 	var w Written
 	content, legacy := withoutLegacyEncoding(content)
@@ -115,7 +117,7 @@ func Convert(file string, written Written) ([]*Node, error) {
 			continue
 		}
 		if n.Kind != Mapping {
-			return nil, &SyntaxError{n.Position, "the file should hold a mapping of keys to values, not " + article(n.Kind)}
+			return nil, &SyntaxError{Position: n.Position, Message: "the file should hold a mapping of keys to values, not " + article(n.Kind)}
 		}
 		documents = append(documents, n)
 	}
@@ -179,7 +181,7 @@ func convertDocument(file string, document *yaml.Node) (*Node, error) {
 		return nil, err
 	}
 	if n.Size() > MaxSize {
-		return nil, &SyntaxError{n.Position, fmt.Sprintf("the file is too big: more than %d values, aliases counted as what they stand for", MaxSize)}
+		return nil, &SyntaxError{Position: n.Position, Message: fmt.Sprintf("the file is too big: more than %d values, aliases counted as what they stand for", MaxSize)}
 	}
 	return n, nil
 }
@@ -195,7 +197,7 @@ func syntaxError(file string, before int, err error) *SyntaxError {
 			at.Line, at.Column = before+load.Mark.Line, load.Mark.Column
 		}
 	}
-	return &SyntaxError{at, message}
+	return &SyntaxError{Position: at, Message: message}
 }
 
 // A converter makes nodes of the parser's; anchored values are converted once and shared.
@@ -209,7 +211,7 @@ func (c *converter) position(n *yaml.Node) Position {
 }
 
 func (c *converter) fail(n *yaml.Node, format string, args ...any) error {
-	return &SyntaxError{c.position(n), fmt.Sprintf(format, args...)}
+	return &SyntaxError{Position: c.position(n), Message: fmt.Sprintf(format, args...)}
 }
 
 func (c *converter) convert(n *yaml.Node, depth int) (*Node, error) {

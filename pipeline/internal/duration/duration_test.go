@@ -1,4 +1,4 @@
-package pipeline
+package duration
 
 import (
 	"math"
@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestParseDuration(t *testing.T) {
+func TestParse(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
 		"30": 30 * time.Second, "1.5 hours": 90 * time.Minute, ".5h": 30 * time.Minute, "2h20min": 140 * time.Minute,
@@ -22,7 +22,7 @@ func TestParseDuration(t *testing.T) {
 		"1h30x": 0, "1:2:3:4:5:6:7": 0, "1:20 min": 0, "$T": 0, "1 hour.": 0,
 	} {
 		t.Run(text, func(t *testing.T) {
-			got, err := parseDuration(text)
+			got, err := Parse(text)
 			if got != want || (err != nil) != (want == 0) {
 				t.Errorf("%q: %v, %v, want %v", text, got, err, want)
 			}

@@ -1,43 +1,35 @@
-package pipeline
+package yamltree
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// syntaxError notes why a file is no YAML. The parser names the token that it met; where the text shows what its author
-// did, that is said instead.
-func (c *compiler) syntaxError(f *file, err error) {
-	wrong := &Error{Position: Position{File: f.name}, Path: "yaml", Message: err.Error()}
-	var syntax *yamltree.SyntaxError
-	if errors.As(err, &syntax) {
-		wrong.Position = Position(syntax.Position)
-		// What is missing at the end is missing after the last line.
-		if all := lines(f.content); wrong.Position.Line == len(all) && len(all) > 1 && all[len(all)-1] == "" {
-			wrong.Position.Line--
-		}
-		for _, look := range []func(*Error, []byte) bool{
-			explainEncoding, explainConflict, explainTab, explainAnchor, explainFirstCharacter, explainIndentation, explainToken,
-		} {
-			if look(wrong, f.content) {
-				break
-			}
+// Explain returns the error for the text of a file. The parser names the token that it met; where the text shows what its author
+// did, the result says that instead, with a hint.
+func Explain(err SyntaxError, content []byte) SyntaxError {
+	// What is missing at the end is missing after the last line.
+	if all := textLines(content); err.Position.Line == len(all) && len(all) > 1 && all[len(all)-1] == "" {
+		err.Position.Line--
+	}
+	for _, look := range []func(*SyntaxError, []byte) bool{
+		explainEncoding, explainConflict, explainTab, explainAnchor, explainFirstCharacter, explainIndentation, explainToken,
+	} {
+		if look(&err, content) {
+			break
 		}
 	}
-	c.errors = append(c.errors, wrong)
+	return err
 }
 
 // explainEncoding finds the byte that is not text.
-func explainEncoding(e *Error, content []byte) bool {
+func explainEncoding(e *SyntaxError, content []byte) bool {
 	first := 1
 	switch {
-	case e.Message == yamltree.NotUTF8:
+	case e.Message == NotUTF8:
 		first = e.Position.Line
 	case !strings.HasPrefix(e.Message, "control characters are not allowed"):
 		return false
@@ -59,8 +51,8 @@ func explainEncoding(e *Error, content []byte) bool {
 	return false
 }
 
-func explainConflict(e *Error, content []byte) bool {
-	for i, line := range lines(content) {
+func explainConflict(e *SyntaxError, content []byte) bool {
+	for i, line := range textLines(content) {
 		if strings.HasPrefix(line, "<<<<<<< ") {
 			e.Position.Line, e.Position.Column = i+1, 1
 			e.Message, e.Hint = "a merge has left a conflict here", "resolve it, and remove the lines with <<<<<<<, ======= and >>>>>>>"
@@ -71,9 +63,9 @@ func explainConflict(e *Error, content []byte) bool {
 }
 
 // explainTab looks at the line that the parser names and at the next one: it counts from where the block begins.
-func explainTab(e *Error, content []byte) bool {
+func explainTab(e *SyntaxError, content []byte) bool {
 	for _, number := range []int{e.Position.Line, e.Position.Line + 1} {
-		text := line(content, number)
+		text := textLine(content, number)
 		indentation := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
 		if tab := strings.IndexByte(indentation, '\t'); tab >= 0 && len(indentation) < len(text) {
 			e.Position.Line, e.Position.Column = number, tab+1
@@ -84,13 +76,13 @@ func explainTab(e *Error, content []byte) bool {
 	return false
 }
 
-func explainAnchor(e *Error, content []byte) bool {
+func explainAnchor(e *SyntaxError, content []byte) bool {
 	m := regexp.MustCompile(`^unknown anchor '(.+)' referenced$`).FindStringSubmatch(e.Message)
 	if m == nil {
 		return false
 	}
 	use := regexp.MustCompile(`(?:^|[\s\[,{])\*` + regexp.QuoteMeta(m[1]) + `(?:[\s\],}]|$)`)
-	for i, line := range lines(content) {
+	for i, line := range textLines(content) {
 		if at := use.FindStringIndex(line); at != nil && !strings.HasPrefix(strings.TrimSpace(line), "#") {
 			e.Position.Line, e.Position.Column = i+1, at[0]+strings.IndexByte(line[at[0]:], '*')+1
 			break
@@ -101,11 +93,11 @@ func explainAnchor(e *Error, content []byte) bool {
 	return true
 }
 
-func explainFirstCharacter(e *Error, content []byte) bool {
+func explainFirstCharacter(e *SyntaxError, content []byte) bool {
 	if e.Message != "found character that cannot start any token" {
 		return false
 	}
-	text := line(content, e.Position.Line)
+	text := textLine(content, e.Position.Line)
 	m := regexp.MustCompile("^\\s*(?:- +)*(?:[^\\s'\"#][^:]*:\\s+)?([@`%]|\\{%)").FindStringSubmatchIndex(text)
 	if m == nil {
 		return false
@@ -122,13 +114,13 @@ var indented = []string{
 }
 
 // explainIndentation finds the first line whose indentation is that of no block around it.
-func explainIndentation(e *Error, content []byte) bool {
+func explainIndentation(e *SyntaxError, content []byte) bool {
 	if !slices.Contains(indented, e.Message) {
 		return false
 	}
 	keyed := regexp.MustCompile(`^[^\s'"#\[{][^#]*:(?:\s|$)`)
 	opensBlock := regexp.MustCompile(`(?::|^-|\s-)(?:\s+[&!][^\s]*)*\s*(?:#.*)?$`)
-	all := lines(content)
+	all := textLines(content)
 	var blocks []int // the columns in which the open blocks begin
 	for i := 0; i < len(all); i++ {
 		text := strings.TrimLeft(all[i], " ")
@@ -168,7 +160,7 @@ func explainIndentation(e *Error, content []byte) bool {
 }
 
 // explainToken says in other words what the parser says of a token.
-func explainToken(e *Error, _ []byte) bool {
+func explainToken(e *SyntaxError, _ []byte) bool {
 	for _, known := range []struct{ parser, message, hint string }{
 		{"mapping values are not allowed in this context", "a second `: ` in one value, or a key that is indented too deep", "put a value with `: ` in quotes"},
 		{"could not find expected ':'", "a line that is neither a key nor part of a text", "end a key with a colon; write text of several lines below `|`"},
@@ -189,13 +181,13 @@ func explainToken(e *Error, _ []byte) bool {
 
 func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
-func lines(content []byte) []string {
+func textLines(content []byte) []string {
 	return strings.Split(strings.ReplaceAll(string(content), "\r\n", "\n"), "\n")
 }
 
 // line returns a line by its number, "" if there is none.
-func line(content []byte, number int) string {
-	all := lines(content)
+func textLine(content []byte, number int) string {
+	all := textLines(content)
 	if number < 1 || number > len(all) {
 		return ""
 	}

@@ -1,0 +1,45 @@
+package pipeline
+
+import (
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/duration"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
+
+// Limits of durations: a delay is at most a week, a timeout at most Rails' month. GitLab says "less than", but compares
+// times that it takes one after the other, so that the limit itself passes.
+const (
+	maxDelay   = 7 * 24 * time.Hour
+	maxTimeout = 2629746 * time.Second
+)
+
+// limitNames are the limits as people say them.
+var limitNames = map[time.Duration]string{maxDelay: "a week", maxTimeout: "a month"}
+
+// duration validates a duration, at most limit, which is one of limitNames or zero for none.
+func (c *checker) duration(p *keyPath, n *node, limit time.Duration) time.Duration {
+	const form = "write for example 30 minutes, 2h or 1 week"
+	if !n.Is(yamltree.String) {
+		c.fail(p, n, form, "should be a duration, not %s", describe(n))
+		return 0
+	}
+	d, err := duration.Parse(n.Text)
+	switch {
+	case err != nil:
+		c.fail(p, n, form, "%q is not a valid duration: %v", shorten(n.Text), err)
+	case limit > 0 && d > limit:
+		c.fail(p, n, "", "should not be more than %s", limitNames[limit])
+	}
+	return d
+}
+
+// startIn validates the delay of a job or a rule with `when: delayed`.
+func (c *checker) startIn(p *keyPath, parent *node) time.Duration {
+	n := parent.Get("start_in")
+	if n.IsBlank() {
+		c.fail(p, parent, "add for example start_in: 30 minutes", "start_in is missing")
+		return 0
+	}
+	return c.duration(p, n, maxDelay)
+}
