@@ -70,28 +70,8 @@ func (c *checker) mapping(p *keyPath, n *node) bool {
 	if n.Is(yamltree.Mapping) {
 		return true
 	}
-	c.fail(p, n, "write keys and values", "should be a hash, not %s", describe(n))
+	c.fail(p, n, "write keys and values", "should be a hash, not %s", yamltree.Describe(n))
 	return false
-}
-
-// describe names a value for a message: "the string 3", "an array".
-func describe(n *node) string {
-	if n == nil {
-		return "nothing"
-	}
-	switch n.Kind {
-	case yamltree.Null:
-		return "nothing"
-	case yamltree.Mapping:
-		return "a hash"
-	case yamltree.Sequence:
-		return "an array"
-	case yamltree.Reference:
-		return "a !reference"
-	case yamltree.String:
-		return fmt.Sprintf("the string %q", shorten(n.Text))
-	}
-	return fmt.Sprintf("the %s %s", n.Kind, shorten(n.Text))
 }
 
 // firstWrong finds the item of a list that is no string; n itself if there is none.
@@ -110,20 +90,12 @@ func firstWrong(n *node) *node {
 // describeItems is describe for what should hold strings.
 func describeItems(n *node) string {
 	if wrong := firstWrong(n); wrong != n {
-		return "one with " + describe(wrong)
+		return "one with " + yamltree.Describe(wrong)
 	}
 	if n.Is(yamltree.Sequence) && slices.ContainsFunc(n.Items, func(item *node) bool { return item.Kind == yamltree.Sequence }) {
 		return "a nested array"
 	}
-	return describe(n)
-}
-
-func shorten(s string) string {
-	const most = 60
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "..."
+	return yamltree.Describe(n)
 }
 
 // allowedKeys complains of the keys of a mapping that mean nothing.
@@ -141,7 +113,7 @@ func (c *checker) allowedKeys(p *keyPath, n *node, allowed ...string) bool {
 		if similar := spelling.Closest(pair.Key.Text, allowed); similar != "" {
 			hint = "did you mean " + similar + "?"
 		}
-		c.fail(p, pair.Key, hint, "unknown key %q", shorten(pair.Key.Text))
+		c.fail(p, pair.Key, hint, "unknown key %q", yamltree.Shorten(pair.Key.Text))
 	}
 	return ok
 }
@@ -221,7 +193,7 @@ func (c *checker) optionalOneOf(p *keyPath, n *node, key string, values ...strin
 	if v.IsNull() || v.Kind == yamltree.String && slices.Contains(values, v.Text) {
 		return true
 	}
-	c.fail(p.child(key), v, "one of "+strings.Join(values, ", "), "%s is not a value of %s", describe(v), key)
+	c.fail(p.child(key), v, "one of "+strings.Join(values, ", "), "%s is not a value of %s", yamltree.Describe(v), key)
 	return false
 }
 
@@ -233,7 +205,7 @@ func (c *checker) requiredString(p *keyPath, n *node, key string) {
 	case v.IsBlank():
 		c.fail(p.child(key), orElse(v, n), "", "%s is missing", key)
 	default:
-		c.fail(p.child(key), v, "put it in quotes", "should be a string, not %s", describe(v))
+		c.fail(p.child(key), v, "put it in quotes", "should be a string, not %s", yamltree.Describe(v))
 	}
 }
 
@@ -242,7 +214,7 @@ func (c *checker) requiredString(p *keyPath, n *node, key string) {
 func (c *checker) text(p *keyPath, n *node, key string, limit int) {
 	v := n.Get(key)
 	if v != nil && (v.Kind != yamltree.String || v.Text == "" || len([]rune(v.Text)) > limit) {
-		c.fail(p, v, "", "%s should be a string of 1 to %d characters, not %s", key, limit, describe(v))
+		c.fail(p, v, "", "%s should be a string of 1 to %d characters, not %s", key, limit, yamltree.Describe(v))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/interpolation"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/reuse"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -21,8 +22,9 @@ type compiler struct {
 	base    *variableSet // predefined variables of the pipeline
 	scope   *scope       // what includes can see: no YAML variables
 	// result is what is known of the configuration so far.
-	result   configuration
-	reported map[*node]bool
+	result configuration
+	// tooMany reports that there are more includes than GitLab allows.
+	tooMany bool
 	// unavailable are the includes that were reported as unavailable: one error for one cause.
 	unavailable map[string]bool
 	// artifacts are there for child pipelines that jobs make; nil otherwise.
@@ -125,9 +127,9 @@ func (c *compiler) merge(tree *node, f *file) *node {
 	for _, resolve := range []func(*node) *node{
 		func(n *node) *node { return c.include(n, f) },
 		c.ifIncomplete(c.pruneExtends),
-		c.extend,
+		c.reporting(reuse.Extend),
 		c.ifIncomplete(c.pruneReferences),
-		c.resolveReferences,
+		c.reporting(reuse.References),
 		c.ifIncomplete(c.pruneJobs),
 		c.ifIncomplete(c.addStages),
 		c.ifIncomplete(c.acceptNoJobs),
@@ -139,11 +141,22 @@ func (c *compiler) merge(tree *node, f *file) *node {
 	return injectPreAndPost(tree)
 }
 
-// maxConfiguration is how many values a configuration may have once it is merged.
-const maxConfiguration = 1 << 20
+// reporting makes a step of the compilation that reports the problems of another; there is no tree if it has any.
+func (c *compiler) reporting(step func(*node) (*node, []reuse.Problem)) func(*node) *node {
+	return func(tree *node) *node {
+		out, problems := step(tree)
+		c.report(problems...)
+		if len(problems) > 0 {
+			return nil
+		}
+		return out
+	}
+}
 
-func (c *checker) tooBig(path string, n *node) {
-	c.fail(&keyPath{key: path}, n, "", "the configuration is too big: more than %d values", maxConfiguration)
+func (c *checker) report(problems ...reuse.Problem) {
+	for _, p := range problems {
+		c.errors = append(c.errors, &Error{Position: at(p.At), Path: p.Path, Message: cut(p.Message), Hint: cut(p.Hint)})
+	}
 }
 
 // A file is the text of a configuration, and where it comes from.
@@ -195,7 +208,7 @@ func (c *compiler) interpolated(f *file, given *node) *node {
 			return content
 		}
 		if !given.Is(yamltree.Mapping) {
-			c.fail(&keyPath{key: "inputs"}, given, "", "inputs should be a hash, not %s", describe(given))
+			c.fail(&keyPath{key: "inputs"}, given, "", "inputs should be a hash, not %s", yamltree.Describe(given))
 			return nil
 		}
 		c.fail(&keyPath{key: "inputs"}, given, "declare them in a spec header that ends with ---",

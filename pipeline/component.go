@@ -76,12 +76,12 @@ func (c *compiler) openComponent(n *node) *file {
 	const form = "write $CI_SERVER_FQDN/project/name@version"
 	address, version, ok := strings.Cut(n.RubyText(), "@")
 	if !ok || version == "" {
-		c.fail(includePath, n, form, "the component %s has no version", shorten(address))
+		c.fail(includePath, n, form, "the component %s has no version", yamltree.Shorten(address))
 		return nil
 	}
 	full, ok := strings.CutPrefix(address, c.project.options.Host+"/")
 	if !ok {
-		message := fmt.Sprintf("the component %s is not one of %s", shorten(address), c.project.options.Host)
+		message := fmt.Sprintf("the component %s is not one of %s", yamltree.Shorten(address), c.project.options.Host)
 		if c.skipped(ForeignComponent, includePath, n, message) {
 			c.result.incomplete = true
 			return nil
@@ -92,7 +92,7 @@ func (c *compiler) openComponent(n *node) *file {
 	project, name := path.Split(full)
 	project = strings.TrimSuffix(project, "/")
 	if project == "" || name == "" {
-		c.fail(includePath, n, form, "%s is no component", shorten(address))
+		c.fail(includePath, n, form, "%s is no component", yamltree.Shorten(address))
 		return nil
 	}
 	ref, release, err := c.componentRef(project, version)

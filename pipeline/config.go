@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/reuse"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -54,7 +55,7 @@ func withoutExtends(tree *node) *node {
 	pairs := make([]yamltree.Pair, len(tree.Pairs))
 	for i, p := range tree.Pairs {
 		pairs[i] = p
-		if isExtended(p.Value) {
+		if reuse.IsExtended(p.Value) {
 			pairs[i].Value = yamltree.Without(p.Value, "extends")
 		}
 	}

@@ -92,7 +92,7 @@ func (c *compiler) includeInputs(f *file, p *keyPath, spec, inputs *node) *node 
 // headerInclude checks the entries of `spec:include`, which have fewer keys than those of `include`.
 func (c *compiler) headerInclude(p *keyPath, n *node) bool {
 	if !n.Is(yamltree.Sequence) && !n.Is(yamltree.String) {
-		c.fail(p, n, "write a list", "should be an array or a string, not %s", describe(n))
+		c.fail(p, n, "write a list", "should be an array or a string, not %s", yamltree.Describe(n))
 		return false
 	}
 	ok := true
@@ -136,7 +136,7 @@ func (c *compiler) validateInputs(p *keyPath, inputs *node) {
 	for _, pair := range inputs.Pairs {
 		q := p.child(pair.Key.Text)
 		if !isAlphanumeric(pair.Key) {
-			c.fail(q, pair.Key, "put it in quotes", "%s is no name of an input", describe(pair.Key))
+			c.fail(q, pair.Key, "put it in quotes", "%s is no name of an input", yamltree.Describe(pair.Key))
 		}
 		if !pair.Value.IsNull() {
 			c.validateInput(q, pair.Value, "rules")
@@ -176,13 +176,13 @@ func (c *checker) validateInput(p *keyPath, n *node, more ...string) {
 
 func (c *checker) validateSpecRules(p *keyPath, rules *node) {
 	if !rules.Is(yamltree.Sequence) {
-		c.fail(p, rules, "", "rules should be an array of rules, not %s", describe(rules))
+		c.fail(p, rules, "", "rules should be an array of rules, not %s", yamltree.Describe(rules))
 		return
 	}
 	p = (&keyPath{key: "inputs"}).child(p.key) // GitLab says of its rules that the input is wrong
 	for _, rule := range rules.Items {
 		if !rule.Is(yamltree.Mapping) || len(rule.Pairs) == 0 {
-			c.fail(p, rule, "", "a rule should be a hash, not %s", describe(rule))
+			c.fail(p, rule, "", "a rule should be a hash, not %s", yamltree.Describe(rule))
 			continue
 		}
 		c.allowedKeys(p, rule, "if", "options", "default")
@@ -190,7 +190,7 @@ func (c *checker) validateSpecRules(p *keyPath, rules *node) {
 		options, hasDefault := rule.Get("options"), rule.Has("default")
 		switch {
 		case !options.IsNull() && options.Kind != yamltree.Sequence:
-			c.fail(p, options, "", "options should be an array, not %s", describe(options))
+			c.fail(p, options, "", "options should be an array, not %s", yamltree.Describe(options))
 		case options != nil && len(options.Items) > maxInputOptions:
 			c.fail(p, options, "", "more than %d options", maxInputOptions)
 		case !hasDefault:

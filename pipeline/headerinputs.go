@@ -13,7 +13,7 @@ import (
 // inputs checks the values given to a file against its header and gives what blocks can ask for; nil if there are errors.
 func (c *compiler) inputs(f *file, header, given *node) *node {
 	if !given.IsNull() && given.Kind != yamltree.Mapping {
-		c.fail(&keyPath{key: "inputs"}, given, "", "inputs should be a hash, not %s", describe(given))
+		c.fail(&keyPath{key: "inputs"}, given, "", "inputs should be a hash, not %s", yamltree.Describe(given))
 		return nil
 	}
 	declared, wanted, ok := c.spec(f, header)
@@ -202,7 +202,7 @@ func (in declaredInput) position(n *node) yamltree.Position {
 func (in declaredInput) validate(v, rule *node, whose string) {
 	kind := in.kind()
 	if !hasType(v, kind) {
-		in.fail(in.path, v, "", "%sthe input %s should be %s, not %s", whose, in.name, aType(kind), describe(v))
+		in.fail(in.path, v, "", "%sthe input %s should be %s, not %s", whose, in.name, aType(kind), yamltree.Describe(v))
 	}
 	in.validateOptions(v, rule, whose)
 	regex := in.spec.Get("regex")
@@ -223,7 +223,7 @@ func (in declaredInput) validate(v, rule *node, whose string) {
 		return
 	}
 	if !re.MatchString(v.Text) {
-		in.fail(in.path, v, "", "%sthe input %s is %q, which does not match %s", whose, in.name, shorten(v.Text), regex.Text)
+		in.fail(in.path, v, "", "%sthe input %s is %q, which does not match %s", whose, in.name, yamltree.Shorten(v.Text), regex.Text)
 	}
 }
 
@@ -270,6 +270,6 @@ func (in declaredInput) validateOptions(v, rule *node, whose string) {
 		for i, o := range options.Items {
 			texts[i] = o.RubyText()
 		}
-		in.fail(in.path, v, "one of "+strings.Join(texts, ", "), "%sthe input %s cannot be %s", whose, in.name, describe(v))
+		in.fail(in.path, v, "one of "+strings.Join(texts, ", "), "%sthe input %s cannot be %s", whose, in.name, yamltree.Describe(v))
 	}
 }

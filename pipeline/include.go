@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/reuse"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -54,8 +55,8 @@ func (c *compiler) include(tree *node, f *file) *node {
 			c.fail(includePath, included.entry, "", "%s has no content", included.name)
 		}
 		merged = yamltree.Merge(merged, content)
-		if merged.Size() > maxConfiguration {
-			c.tooBig("include", included.entry)
+		if merged.Size() > reuse.MaxSize {
+			c.report(reuse.TooBig("include", included.entry))
 			break
 		}
 	}
@@ -92,7 +93,8 @@ func (c *compiler) includedFiles(entries *node, f *file, header bool) []inclusio
 	for _, entry := range includeList(entries) {
 		for _, location := range c.locations(entry, f, header) {
 			if len(c.result.includes) >= maxIncludes {
-				if !c.alreadyFailed(nil) {
+				if !c.tooMany {
+					c.tooMany = true
 					c.fail(includePath, entry, "look for files that include each other", "more than %d included files", maxIncludes)
 				}
 				return files
@@ -138,7 +140,7 @@ func (c *compiler) locations(entry *node, f *file, header bool) []*node {
 	case yamltree.Mapping:
 	default:
 		c.fail(includePath, entry, "write a path, or a hash with local, project, remote, template or component",
-			"an entry should be a string or a hash, not %s", describe(entry))
+			"an entry should be a string or a hash, not %s", yamltree.Describe(entry))
 		return nil
 	}
 	if !c.includeRules(location, f) {
@@ -289,12 +291,12 @@ func (c *compiler) openArtifact(location *node) *file {
 // yamlPath returns the path of a location, without the leading slashes that mean the repository's root.
 func (c *compiler) yamlPath(n *node) (string, bool) {
 	if !n.Is(yamltree.String) {
-		c.fail(includePath, n, "put it in quotes", "a path should be a string, not %s", describe(n))
+		c.fail(includePath, n, "put it in quotes", "a path should be a string, not %s", yamltree.Describe(n))
 		return "", false
 	}
 	name := strings.TrimLeft(n.Text, "/")
 	if ext := strings.ToLower(path.Ext(name)); ext != ".yml" && ext != ".yaml" || len(path.Base(name)) == len(ext) {
-		c.fail(includePath, n, "", "the name of an included file ends in .yml or .yaml, %q does not", shorten(n.Text))
+		c.fail(includePath, n, "", "the name of an included file ends in .yml or .yaml, %q does not", yamltree.Shorten(n.Text))
 		return "", false
 	}
 	return name, true

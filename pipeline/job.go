@@ -106,20 +106,20 @@ func (c *checker) jobRules(p *keyPath, n *node, j *jobSpec) {
 
 func describeRules(n *node) string {
 	if !n.Is(yamltree.Sequence) {
-		return describe(n)
+		return yamltree.Describe(n)
 	}
 	for _, item := range n.Flatten() {
 		if !isMapping(item) {
-			return "a list with " + describe(item)
+			return "a list with " + yamltree.Describe(item)
 		}
 	}
-	return describe(n)
+	return yamltree.Describe(n)
 }
 
 func (c *checker) jobName(p *keyPath, key *node) {
 	switch {
 	case key.Kind != yamltree.String:
-		c.fail(p.child("name"), key, "put it in quotes", "the name of a job should be a string, not %s", describe(key))
+		c.fail(p.child("name"), key, "put it in quotes", "the name of a job should be a string, not %s", yamltree.Describe(key))
 	case key.IsBlank():
 		c.fail(p.child("name"), key, "", "the name of a job is empty")
 	case len([]rune(key.Text)) > maxJobName:
@@ -199,7 +199,7 @@ func (c *checker) publishOfPages(p *keyPath, j *jobSpec) {
 
 func (c *checker) publish(p *keyPath, n *node, _ *jobSpec) {
 	if !isString(n) {
-		c.fail(p, n, "", "should be a string, not %s", describe(n))
+		c.fail(p, n, "", "should be a string, not %s", yamltree.Describe(n))
 	}
 }
 

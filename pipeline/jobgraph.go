@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"gitlab.com/slipway-ci/slipway/internal/spelling"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
 // A graphChecker checks stages, and how jobs refer to each other.
@@ -66,7 +67,7 @@ func (g *graphChecker) needs(p *keyPath, j *jobSpec, needs []needSpec) {
 	seen := make(map[string]bool, len(needs))
 	for _, n := range needs {
 		if len([]rune(n.Job)) > maxJobName && g.jobs[n.Job] != nil {
-			g.fail(p, n.node, "", "the name of the needed job is longer than %d characters: %s", maxJobName, shorten(n.Job))
+			g.fail(p, n.node, "", "the name of the needed job is longer than %d characters: %s", maxJobName, yamltree.Shorten(n.Job))
 		}
 		g.dependency(p, j, n.node, n.Job, n.Optional)
 		if seen[n.Job] {
@@ -83,7 +84,7 @@ func (g *graphChecker) dependency(p *keyPath, j *jobSpec, at *node, name string,
 		if optional {
 			return
 		}
-		g.fail(p, at, g.similar(name), "there is no job %q", shorten(name))
+		g.fail(p, at, g.similar(name), "there is no job %q", yamltree.Shorten(name))
 		return
 	}
 	mine, known := g.stages[j.Stage]
@@ -114,7 +115,7 @@ func (g *graphChecker) onStop(p *keyPath, j *jobSpec) {
 	stop, ok := g.jobs[name]
 	switch {
 	case !ok:
-		g.fail(p, at, "", "there is no job %q", shorten(name))
+		g.fail(p, at, "", "there is no job %q", yamltree.Shorten(name))
 	case stop.Environment == nil:
 		g.fail(p, at, "add environment to "+name, "the job %s has no environment", name)
 	case stop.Environment.Name != j.Environment.Name:

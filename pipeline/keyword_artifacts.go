@@ -110,7 +110,7 @@ func (c *checker) reports(p *keyPath, n *node) map[string]any {
 		}
 		// GitLab does not look at what codequality is.
 		if slices.Contains(reportKinds, kind) && kind != "codequality" && !isStringOrStrings(v) {
-			c.fail(p.child(kind), v, "", "should be a path or an array of paths, not %s", describe(v))
+			c.fail(p.child(kind), v, "", "should be a path or an array of paths, not %s", yamltree.Describe(v))
 		}
 		switch {
 		case isStringOrStrings(v):
@@ -130,7 +130,7 @@ func (c *checker) coverageReport(p *keyPath, n *node) any {
 	}
 	c.allowedKeys(p, n, "coverage_format", "path")
 	if v := n.Get("coverage_format"); !v.Is(yamltree.String) || v.Text != "cobertura" && v.Text != "jacoco" {
-		c.fail(p.child("coverage_format"), orElse(v, n), "one of cobertura, jacoco", "%s is no format", describe(v))
+		c.fail(p.child("coverage_format"), orElse(v, n), "one of cobertura, jacoco", "%s is no format", yamltree.Describe(v))
 	}
 	c.requiredString(p, n, "path")
 	return storedKeys(n)

@@ -29,7 +29,7 @@ func (c *checker) caches(p *keyPath, n *node) []Cache {
 	case n.Is(yamltree.Mapping):
 		return []Cache{c.oneCache(p, n)}
 	case !n.Is(yamltree.Sequence):
-		c.fail(p, n, "", "should be a hash or an array of hashes, not %s", describe(n))
+		c.fail(p, n, "", "should be a hash or an array of hashes, not %s", yamltree.Describe(n))
 		return nil
 	case len(n.Items) > maxCaches:
 		c.fail(p, n, "", "more than %d caches", maxCaches)
@@ -51,7 +51,7 @@ func (c *checker) oneCache(p *keyPath, n *node) Cache {
 	c.allowedKeys(p, n, "key", "untracked", "paths", "when", "policy", "unprotect", "fallback_keys")
 	if v := n.Get("policy"); !v.IsBlank() {
 		if v.Kind != yamltree.String || !cachePolicy().MatchString(v.Text) {
-			c.fail(p.child("policy"), v, "one of pull-push, pull, push, or a variable", "%s is no policy", describe(v))
+			c.fail(p.child("policy"), v, "one of pull-push, pull, push, or a variable", "%s is no policy", yamltree.Describe(v))
 		}
 		cache.Policy = v.Text
 	}
@@ -95,7 +95,7 @@ func (c *checker) cacheKey(p *keyPath, n *node, cache *Cache) {
 			cache.KeyPrefix = v.RubyText()
 		}
 	default:
-		c.fail(p, n, "put it in quotes", "should be a string or a hash, not %s", describe(n))
+		c.fail(p, n, "put it in quotes", "should be a string or a hash, not %s", yamltree.Describe(n))
 	}
 }
 
@@ -116,7 +116,7 @@ func (c *checker) keyFiles(p *keyPath, n *node, key string) []string {
 
 func (c *checker) keyText(p *keyPath, n *node) {
 	if !isString(n) {
-		c.fail(p, n, "put it in quotes", "should be a string, not %s", describe(n))
+		c.fail(p, n, "put it in quotes", "should be a string, not %s", yamltree.Describe(n))
 		return
 	}
 	text, err := url.QueryUnescape(n.Text)

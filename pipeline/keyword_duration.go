@@ -21,13 +21,13 @@ var limitNames = map[time.Duration]string{maxDelay: "a week", maxTimeout: "a mon
 func (c *checker) duration(p *keyPath, n *node, limit time.Duration) time.Duration {
 	const form = "write for example 30 minutes, 2h or 1 week"
 	if !n.Is(yamltree.String) {
-		c.fail(p, n, form, "should be a duration, not %s", describe(n))
+		c.fail(p, n, form, "should be a duration, not %s", yamltree.Describe(n))
 		return 0
 	}
 	d, err := duration.Parse(n.Text)
 	switch {
 	case err != nil:
-		c.fail(p, n, form, "%q is not a valid duration: %v", shorten(n.Text), err)
+		c.fail(p, n, form, "%q is not a valid duration: %v", yamltree.Shorten(n.Text), err)
 	case limit > 0 && d > limit:
 		c.fail(p, n, "", "should not be more than %s", limitNames[limit])
 	}

@@ -24,7 +24,7 @@ func (e *Environment) HasValidName() bool {
 // environment validates the keyword `environment`.
 func (c *checker) environment(p *keyPath, n *node) *Environment {
 	if !isString(n) && !isMapping(n) {
-		c.fail(p, n, "", "should be a string or a hash with name, not %s", describe(n))
+		c.fail(p, n, "", "should be a string or a hash with name, not %s", yamltree.Describe(n))
 		return nil
 	}
 	name := n
@@ -78,7 +78,7 @@ func (c *checker) kubernetes(p *keyPath, n *node) {
 	if v := n.Get("managed_resources"); !v.IsNull() && c.mapping(p.child("managed_resources"), v) {
 		c.allowedKeys(p.child("managed_resources"), v, "enabled")
 		if enabled := v.Get("enabled"); enabled != nil && enabled.Kind != yamltree.Bool {
-			c.fail(p.child("managed_resources"), enabled, "without quotes", "enabled should be true or false, not %s", describe(enabled))
+			c.fail(p.child("managed_resources"), enabled, "without quotes", "enabled should be true or false, not %s", yamltree.Describe(enabled))
 		}
 	}
 	if !dashboard.IsBlank() && c.mapping(p.child("dashboard"), dashboard) {

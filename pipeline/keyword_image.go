@@ -16,7 +16,7 @@ func (c *checker) image(p *keyPath, n *node) *Image {
 // services validates the keyword `services`.
 func (c *checker) services(p *keyPath, n *node) []Image {
 	if !n.Is(yamltree.Sequence) {
-		c.fail(p, n, "write a list", "should be an array, not %s", describe(n))
+		c.fail(p, n, "write a list", "should be an array, not %s", yamltree.Describe(n))
 		return nil
 	}
 	list := make([]Image, 0, len(n.Items))
@@ -40,7 +40,7 @@ func (c *checker) imageable(p *keyPath, n *node, more ...string) *Image {
 		}
 		return &Image{Name: n.Text}
 	case !n.Is(yamltree.Mapping):
-		c.fail(p, n, "", "should be a string or a hash with name, not %s", describe(n))
+		c.fail(p, n, "", "should be a string or a hash with name, not %s", yamltree.Describe(n))
 		return nil
 	}
 	if n.Has("ports") {
@@ -93,7 +93,7 @@ func (c *checker) executorOptions(p *keyPath, n *node) {
 func (c *checker) pullPolicy(p *keyPath, n *node) []string {
 	list := stringList(n)
 	if !isStringOrStrings(n) || len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(pullPolicies, s) }) {
-		c.fail(p, n, "one or more of "+join(pullPolicies), "%s is no pull policy", describe(n))
+		c.fail(p, n, "one or more of "+join(pullPolicies), "%s is no pull policy", yamltree.Describe(n))
 		return nil
 	}
 	return list

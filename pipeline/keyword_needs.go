@@ -49,7 +49,7 @@ func (c *checker) jobNeeds(p *keyPath, n *node, j *jobSpec) {
 func (c *checker) needs(p *keyPath, n *node, kind needKind) needList {
 	var list needList
 	if n.Kind != yamltree.Mapping && n.Kind != yamltree.Sequence {
-		c.fail(p, n, "write a list", "should be an array or a hash, not %s", describe(n))
+		c.fail(p, n, "write a list", "should be an array or a hash, not %s", yamltree.Describe(n))
 		return list
 	}
 	if n.Kind == yamltree.Mapping && len(n.Pairs) == 0 {
@@ -102,7 +102,7 @@ func (c *checker) need(p *keyPath, n *node, list *needList) {
 		c.requiredString(p, n, "pipeline")
 		list.bridges++
 	default:
-		c.fail(p, n, "write a job's name or a hash with job", "%s is no need", describe(n))
+		c.fail(p, n, "write a job's name or a hash with job", "%s is no need", yamltree.Describe(n))
 	}
 }
 

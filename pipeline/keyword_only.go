@@ -62,7 +62,7 @@ func (c *checker) policy(p *keyPath, n *node) *policy {
 			pol.changes = n.Get("changes").Strings()
 		}
 	default:
-		c.fail(p, n, "", "should be an array of refs or a hash, not %s", describe(n))
+		c.fail(p, n, "", "should be an array of refs or a hash, not %s", yamltree.Describe(n))
 	}
 	return pol
 }
@@ -77,7 +77,7 @@ func (c *checker) policyVariables(p *keyPath, n *node, pol *policy) {
 		}
 		e, err := c.cache.expression(item.Text)
 		if err != nil {
-			c.fail(p.child("variables"), item, "", "%q is no valid condition: %v", shorten(item.Text), err)
+			c.fail(p.child("variables"), item, "", "%q is no valid condition: %v", yamltree.Shorten(item.Text), err)
 			continue
 		}
 		pol.variables = append(pol.variables, e)

@@ -45,7 +45,7 @@ func (c *checker) parallel(p *keyPath, n *node, numeric bool) *parallel {
 		}
 		return nil
 	}
-	c.fail(p, n, "", "should be a number or a hash with matrix, not %s", describe(n))
+	c.fail(p, n, "", "should be a number or a hash with matrix, not %s", yamltree.Describe(n))
 	return nil
 }
 
@@ -54,14 +54,14 @@ func (c *checker) matrix(p *keyPath, n *node) [][]axis {
 		return nil // GitLab makes no job of it
 	}
 	if n.Kind != yamltree.Sequence {
-		c.fail(p, n, "", "should be an array of hashes, not %s", describe(n))
+		c.fail(p, n, "", "should be an array of hashes, not %s", yamltree.Describe(n))
 		return nil
 	}
 	matrix := make([][]axis, 0, len(n.Items))
 	total := 0
 	for _, item := range n.Items {
 		if item.Kind != yamltree.Mapping {
-			c.fail(p, item, "", "an entry should be a hash of variables, not %s", describe(item))
+			c.fail(p, item, "", "an entry should be a hash of variables, not %s", yamltree.Describe(item))
 			continue
 		}
 		if len(item.Pairs) == 0 {
@@ -86,7 +86,7 @@ func (c *checker) matrix(p *keyPath, n *node) [][]axis {
 func (c *checker) axis(p *keyPath, pair yamltree.Pair) axis {
 	a := axis{name: pair.Key.Text}
 	if !isAlphanumeric(pair.Key) {
-		c.fail(p, pair.Key, "", "%s is no name of a variable", describe(pair.Key))
+		c.fail(p, pair.Key, "", "%s is no name of a variable", yamltree.Describe(pair.Key))
 	}
 	values := []*node{pair.Value}
 	if pair.Value.Kind == yamltree.Sequence {
@@ -98,7 +98,7 @@ func (c *checker) axis(p *keyPath, pair yamltree.Pair) axis {
 	}
 	for _, v := range values {
 		if !isAlphanumeric(v) {
-			c.fail(p, v, "put it in quotes", "a value of %s should be a string or an integer, not %s", a.name, describe(v))
+			c.fail(p, v, "put it in quotes", "a value of %s should be a string or an integer, not %s", a.name, yamltree.Describe(v))
 		}
 		a.values = append(a.values, v.RubyText())
 	}

@@ -35,7 +35,7 @@ func (c *checker) retry(p *keyPath, n *node) *Retry {
 		return &Retry{Max: c.retryMax(p, n)}
 	case yamltree.Mapping:
 	default:
-		c.fail(p, n, "", "should be a number or a hash, not %s", describe(n))
+		c.fail(p, n, "", "should be a number or a hash, not %s", yamltree.Describe(n))
 		return nil
 	}
 	r := &Retry{NoMax: true}
@@ -69,7 +69,7 @@ func (c *checker) retryMax(p *keyPath, n *node) int {
 		count, ok = number, err == nil
 	}
 	if !ok || count < 0 || count > maxRetries {
-		c.fail(p, n, "", "should be a number from 0 to %d, not %s", maxRetries, describe(n))
+		c.fail(p, n, "", "should be a number from 0 to %d, not %s", maxRetries, yamltree.Describe(n))
 		return 0
 	}
 	return count
@@ -89,7 +89,7 @@ func (c *checker) exitCodes(p *keyPath, n *node) []int {
 	for _, item := range items {
 		code, ok := item.Integer()
 		if !ok {
-			c.fail(p.child("exit_codes"), item, "", "should be numbers, not %s", describe(item))
+			c.fail(p.child("exit_codes"), item, "", "should be numbers, not %s", yamltree.Describe(item))
 			return nil
 		}
 		codes = append(codes, code)

@@ -86,7 +86,7 @@ func describeEmpty(n *node) string {
 	if n.Is(yamltree.Sequence) && len(n.Items) == 0 {
 		return "an empty array"
 	}
-	return describe(n)
+	return yamltree.Describe(n)
 }
 
 func (c *checker) rule(p *keyPath, n *node, kind ruleKind) rule {
@@ -112,7 +112,7 @@ func (c *checker) rule(p *keyPath, n *node, kind ruleKind) rule {
 		r.interruptible = &b
 	}
 	if w := n.Get("when"); !w.IsNull() && !slices.Contains(kind.when, w.RubyText()) {
-		c.fail(p.child("when"), w, "one of "+join(kind.when), "%s is not a value of when", describe(w))
+		c.fail(p.child("when"), w, "one of "+join(kind.when), "%s is not a value of when", yamltree.Describe(w))
 	}
 	c.allowedKeys(p, n, kind.keys...)
 	if v := n.Get("changes"); !v.IsNull() {
@@ -137,7 +137,7 @@ func describeEmptyHash(n *node) string {
 	if n.Is(yamltree.Mapping) {
 		return "an empty hash"
 	}
-	return describe(n)
+	return yamltree.Describe(n)
 }
 
 // condition parses an `if`; nil if there is none.
@@ -146,12 +146,12 @@ func (c *checker) condition(p *keyPath, n *node) *expression.Expression {
 		return nil
 	}
 	if n.Kind != yamltree.String {
-		c.fail(p.child("if"), n, "put it in quotes", "a condition should be a string, not %s", describe(n))
+		c.fail(p.child("if"), n, "put it in quotes", "a condition should be a string, not %s", yamltree.Describe(n))
 		return nil
 	}
 	e, err := c.cache.expression(n.Text)
 	if err != nil {
-		c.fail(p.child("if"), n, "", "%q is no valid condition: %v", shorten(n.Text), err)
+		c.fail(p.child("if"), n, "", "%q is no valid condition: %v", yamltree.Shorten(n.Text), err)
 		return nil
 	}
 	return e
@@ -171,7 +171,7 @@ func (c *checker) changes(p *keyPath, n *node) *changes {
 		ref := n.Get("compare_to")
 		return &changes{paths: stringList(n.Get("paths")), compareTo: ref.RubyText(), hasCompareTo: !ref.IsNull()}
 	}
-	c.fail(p, n, "write a list", "should be an array of paths or a hash, not %s", describe(n))
+	c.fail(p, n, "write a list", "should be an array of paths or a hash, not %s", yamltree.Describe(n))
 	return nil
 }
 
@@ -208,6 +208,6 @@ func (c *checker) exists(p *keyPath, n *node, manyPaths bool) *exists {
 		c.optionalString(p, n, "ref")
 		return &exists{paths: stringList(n.Get("paths")), project: n.Get("project").RubyText(), ref: n.Get("ref").RubyText()}
 	}
-	c.fail(p, n, "", "should be an array of paths or a hash, not %s", describe(n))
+	c.fail(p, n, "", "should be an array of paths or a hash, not %s", yamltree.Describe(n))
 	return nil
 }

@@ -12,7 +12,7 @@ var functionName = lazyregexp.New(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 // for it, so everything that is wrong is at the keyword itself.
 func (c *checker) run(p *keyPath, n *node) any {
 	if !n.Is(yamltree.Sequence) {
-		c.fail(p, n, "write a list", "should be an array of steps, not %s", describe(n))
+		c.fail(p, n, "write a list", "should be an array of steps, not %s", yamltree.Describe(n))
 		return nil
 	}
 	for _, step := range n.Items {
@@ -25,7 +25,7 @@ func (c *checker) run(p *keyPath, n *node) any {
 
 func (c *checker) step(p *keyPath, n *node) {
 	if name := n.Get("name"); !isString(name) || !functionName().MatchString(name.Text) {
-		c.fail(p, orElse(name, n), "give the step a name of letters, digits and _", "%s is no name of a step", describe(name))
+		c.fail(p, orElse(name, n), "give the step a name of letters, digits and _", "%s is no name of a step", yamltree.Describe(name))
 	}
 	kinds := 0
 	for _, kind := range []string{"step", "func", "script"} {
@@ -43,7 +43,7 @@ func (c *checker) step(p *keyPath, n *node) {
 	if n.Has("script") {
 		c.allowedKeys(p, n, "name", "env", "script")
 		if script := n.Get("script"); !isString(script) || script.Text == "" {
-			c.fail(p, script, "write one string", "the script of a step should be a string, not %s", describe(script))
+			c.fail(p, script, "write one string", "the script of a step should be a string, not %s", yamltree.Describe(script))
 		}
 		return
 	}
@@ -61,7 +61,7 @@ func (c *checker) functionNames(p *keyPath, n *node) bool {
 	}
 	for _, pair := range n.Pairs {
 		if !functionName().MatchString(pair.Key.Text) {
-			c.fail(p, pair.Key, "use letters, digits and _", "%q is no name", shorten(pair.Key.Text))
+			c.fail(p, pair.Key, "use letters, digits and _", "%q is no name", yamltree.Shorten(pair.Key.Text))
 		}
 	}
 	return true
@@ -70,7 +70,7 @@ func (c *checker) functionNames(p *keyPath, n *node) bool {
 func (c *checker) stringValues(p *keyPath, n *node) {
 	for _, pair := range n.Pairs {
 		if !isString(pair.Value) {
-			c.fail(p, pair.Value, "put it in quotes", "%s should be a string, not %s", pair.Key.Text, describe(pair.Value))
+			c.fail(p, pair.Value, "put it in quotes", "%s should be a string, not %s", pair.Key.Text, yamltree.Describe(pair.Value))
 		}
 	}
 }
@@ -81,7 +81,7 @@ func (c *checker) functionReference(p *keyPath, n *node) {
 		return
 	}
 	if !isMapping(n) || len(n.Pairs) != 1 || !n.Has("git") && !n.Has("oci") {
-		c.fail(p, n, "write a string, or a hash with git or oci", "%s is no reference to a function", describe(n))
+		c.fail(p, n, "write a string, or a hash with git or oci", "%s is no reference to a function", yamltree.Describe(n))
 		return
 	}
 	place, required, keys := n.Get("git"), []string{"url", "rev"}, []string{"url", "rev", "dir", "file"}

@@ -70,7 +70,7 @@ func (c *checker) providerSecret(p *keyPath, n *node, provider string) any {
 	case short && isString(n):
 		return c.shortSecret(p, n, provider)
 	case short && !isMapping(n):
-		c.fail(p, n, "", "should be a string or a hash, not %s", describe(n))
+		c.fail(p, n, "", "should be a string or a hash, not %s", yamltree.Describe(n))
 		return nil
 	case !c.mapping(p, n):
 		return nil
@@ -91,7 +91,7 @@ func (c *checker) providerSecret(p *keyPath, n *node, provider string) any {
 	case "gitlab_secrets_manager":
 		c.strings(p, n, []string{"name", "source"}, "name")
 		if v := n.Get("source"); isString(v) && !secretSource().MatchString(v.Text) {
-			c.fail(p.child("source"), v, "write project, or group/ and the path of a group", "%q is no source", shorten(v.Text))
+			c.fail(p.child("source"), v, "write project, or group/ and the path of a group", "%q is no source", yamltree.Shorten(v.Text))
 		}
 	case "gcp_secret_manager":
 		c.allowedKeys(p, n, "name", "version")
@@ -155,7 +155,7 @@ func (c *checker) shortSecret(p *keyPath, n *node, provider string) any {
 func (c *checker) identity(p *keyPath, n *node) string {
 	const known = "google_cloud"
 	if !n.Is(yamltree.String) || n.Text != known {
-		c.fail(p, n, "write "+known, "%s is no identity that GitLab knows", describe(n))
+		c.fail(p, n, "write "+known, "%s is no identity that GitLab knows", yamltree.Describe(n))
 	}
 	return n.RubyText()
 }

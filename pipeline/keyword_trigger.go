@@ -21,7 +21,7 @@ func (c *checker) trigger(p *keyPath, n *node) *TriggerSpec {
 		}
 		return &TriggerSpec{Project: n.Text, Stored: map[string]any{"project": n.Text}}
 	case !n.Is(yamltree.Mapping):
-		c.fail(p, n, "", "should be a project or a hash, not %s", describe(n))
+		c.fail(p, n, "", "should be a project or a hash, not %s", yamltree.Describe(n))
 		return nil
 	case len(n.Pairs) == 0:
 		c.fail(p, n, "write project or include", "is empty")
@@ -82,7 +82,7 @@ func (c *checker) triggerIncludes(p *keyPath, n *node) {
 	case n.IsNull():
 		return
 	case !isString(n) && !n.Is(yamltree.Sequence):
-		c.fail(p, n, "write a list", "should be a path or an array, not %s", describe(n))
+		c.fail(p, n, "write a list", "should be a path or an array, not %s", yamltree.Describe(n))
 		return
 	case n.Kind == yamltree.Sequence && len(n.Items) > maxChildIncludes:
 		c.fail(p, n, "", "more than %d files", maxChildIncludes)
@@ -98,7 +98,7 @@ func (c *checker) includeEntry(p *keyPath, n *node) {
 	case isString(n):
 		return
 	case !isMapping(n):
-		c.fail(p, n, "", "an entry should be a string or a hash, not %s", describe(n))
+		c.fail(p, n, "", "an entry should be a string or a hash, not %s", yamltree.Describe(n))
 		return
 	}
 	if !n.Get("project").IsBlank() && n.Get("file").IsBlank() {

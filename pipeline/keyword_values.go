@@ -27,7 +27,7 @@ func (c *checker) tags(p *keyPath, n *node) []string {
 
 func (c *checker) boolean(p *keyPath, n *node) *bool {
 	if n.Kind != yamltree.Bool {
-		c.fail(p, n, "without quotes", "should be true or false, not %s", describe(n))
+		c.fail(p, n, "without quotes", "should be true or false, not %s", yamltree.Describe(n))
 		return nil
 	}
 	b := n.True()
@@ -38,13 +38,13 @@ func (c *checker) boolean(p *keyPath, n *node) *bool {
 func (c *checker) coverage(p *keyPath, n *node) string {
 	const form = "write /pattern/ in RE2 syntax"
 	if !isString(n) {
-		c.fail(p, n, form, "should be a pattern, not %s", describe(n))
+		c.fail(p, n, form, "should be a pattern, not %s", yamltree.Describe(n))
 		return ""
 	}
 	_, isPattern, err := expression.Pattern(n.Text)
 	switch {
 	case !isPattern:
-		c.fail(p, n, form, "%q is no pattern between slashes", shorten(n.Text))
+		c.fail(p, n, form, "%q is no pattern between slashes", yamltree.Shorten(n.Text))
 		return ""
 	case err != nil:
 		c.fail(p, n, form, "the pattern is not RE2 syntax: %v", err)
@@ -58,7 +58,7 @@ func (c *checker) extendsShape(p *keyPath, j *jobSpec) {
 
 func (c *checker) stageName(p *keyPath, n *node, j *jobSpec) {
 	if !isString(n) {
-		c.fail(p, n, "", "should be a string, not %s", describe(n))
+		c.fail(p, n, "", "should be a string, not %s", yamltree.Describe(n))
 	}
 	j.Stage = n.RubyText()
 }
@@ -203,6 +203,6 @@ func (c *checker) inheritFilter(p *keyPath, n *node, allowed []string) inheritFi
 		}
 		return inheritFilter{named: true, names: names}
 	}
-	c.fail(p, n, "", "should be true, false or an array of names, not %s", describe(n))
+	c.fail(p, n, "", "should be true, false or an array of names, not %s", yamltree.Describe(n))
 	return inheritFilter{}
 }

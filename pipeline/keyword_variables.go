@@ -31,7 +31,7 @@ func (c *checker) variable(p *keyPath, pair yamltree.Pair, data []string) (Varia
 	v := Variable{Key: pair.Key.Text}
 	n := pair.Value
 	if !isAlphanumeric(pair.Key) {
-		c.fail(p, pair.Key, "put it in quotes", "%s is no name of a variable", describe(pair.Key))
+		c.fail(p, pair.Key, "put it in quotes", "%s is no name of a variable", yamltree.Describe(pair.Key))
 		return v, false
 	}
 	switch {
@@ -41,22 +41,22 @@ func (c *checker) variable(p *keyPath, pair yamltree.Pair, data []string) (Varia
 	case n.IsNull(): // GitLab takes it for an empty hash
 		n = yamltree.NewMapping(nil, pair.Key.Position)
 	case n.Kind != yamltree.Mapping:
-		c.fail(p, n, "write a string", "the value of a variable should be a string, not %s", describe(n))
+		c.fail(p, n, "write a string", "the value of a variable should be a string, not %s", yamltree.Describe(n))
 		return v, false
 	}
 	before := len(c.errors)
 	value, expand, options := n.Get("value"), n.Get("expand"), n.Get("options")
 	if !value.IsNull() && !value.IsScalar() {
-		c.fail(p, value, "", "the value of a variable should be a string, not %s", describe(value))
+		c.fail(p, value, "", "the value of a variable should be a string, not %s", yamltree.Describe(value))
 	}
 	if d := n.Get("description"); !d.IsNull() && !isAlphanumeric(d) {
-		c.fail(p, d, "", "a description should be a string, not %s", describe(d))
+		c.fail(p, d, "", "a description should be a string, not %s", yamltree.Describe(d))
 	}
 	if !expand.IsNull() && expand.Kind != yamltree.Bool {
-		c.fail(p, expand, "write true or false without quotes", "expand should be true or false, not %s", describe(expand))
+		c.fail(p, expand, "write true or false without quotes", "expand should be true or false, not %s", yamltree.Describe(expand))
 	}
 	if !options.IsNull() && !isStrings(options) {
-		c.fail(p, options, "", "options should be an array of strings, not %s", describe(options))
+		c.fail(p, options, "", "options should be an array of strings, not %s", yamltree.Describe(options))
 	}
 	if len(data) == 0 {
 		c.fail(p, n, "write its value only", "a variable of a rule or a service should be a string")

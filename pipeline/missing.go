@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/reuse"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -55,19 +56,19 @@ func (c *compiler) ifIncomplete(step func(*node) *node) func(*node) *node {
 // pruneExtends removes the names in `extends` of templates that no file has.
 func (c *compiler) pruneExtends(tree *node) *node {
 	return c.eachJob(tree, func(p *keyPath, job *node) *node {
-		if !isExtended(job) {
+		if !reuse.IsExtended(job) {
 			return job
 		}
 		extends := job.Get("extends")
 		var kept []*node
-		for _, name := range parentNames(extends) {
-			if !tree.Has(name) && c.skippedReference(p.child("extends"), extends, "the job "+shorten(name)) {
+		for _, name := range reuse.Parents(extends) {
+			if !tree.Has(name) && c.skippedReference(p.child("extends"), extends, "the job "+yamltree.Shorten(name)) {
 				continue
 			}
 			kept = append(kept, yamltree.NewString(name, extends.Position))
 		}
 		switch {
-		case len(kept) == len(parentNames(extends)):
+		case len(kept) == len(reuse.Parents(extends)):
 			return job
 		case len(kept) == 0:
 			return yamltree.Without(job, "extends")
@@ -158,7 +159,7 @@ func dangles(tree, reference *node) bool {
 // pruneJobs removes jobs whose script is missing, then the names of jobs that are missing.
 func (c *compiler) pruneJobs(tree *node) *node {
 	tree = c.eachJob(tree, func(p *keyPath, job *node) *node {
-		if strings.HasPrefix(p.key, ".") || hasAction(job) || !c.skippedReference(p, job, "the script of the job "+shorten(p.key)) {
+		if strings.HasPrefix(p.key, ".") || hasAction(job) || !c.skippedReference(p, job, "the script of the job "+yamltree.Shorten(p.key)) {
 			return job
 		}
 		return nil
@@ -221,7 +222,7 @@ func (c *compiler) pruneOnStop(p *keyPath, tree, job *node) *node {
 	}
 	missing := c.isMissing(p, tree, name)
 	if stop := tree.Get(name.Text); stop.Is(yamltree.Mapping) && stop.Get("environment").Get("action").RubyText() != "stop" {
-		missing = c.skippedReference(p, name, "the environment of the job "+shorten(name.Text))
+		missing = c.skippedReference(p, name, "the environment of the job "+yamltree.Shorten(name.Text))
 	}
 	if !missing {
 		return job
@@ -231,7 +232,7 @@ func (c *compiler) pruneOnStop(p *keyPath, tree, job *node) *node {
 
 // isMissing reports whether a name is that of a job that no file has, and is skipped.
 func (c *compiler) isMissing(p *keyPath, tree, name *node) bool {
-	return name.Is(yamltree.String) && !hasJob(tree, name.Text) && c.skippedReference(p, name, "the job "+shorten(name.Text))
+	return name.Is(yamltree.String) && !hasJob(tree, name.Text) && c.skippedReference(p, name, "the job "+yamltree.Shorten(name.Text))
 }
 
 // addStages puts the stages of jobs that no file lists behind the others, in the order of the jobs. A job without a stage is in
@@ -254,7 +255,7 @@ func (c *compiler) addStages(tree *node) *node {
 			return job
 		}
 		if !strings.HasPrefix(p.key, ".") && !slices.Contains(stages, name) &&
-			c.skippedReference(p.child("stage"), orElse(stage, job), "the place of the stage "+shorten(name)) {
+			c.skippedReference(p.child("stage"), orElse(stage, job), "the place of the stage "+yamltree.Shorten(name)) {
 			stages = append(stages, name)
 		}
 		return job

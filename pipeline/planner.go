@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
 // Plan compiles the configuration for an event: which jobs GitLab would create, with everything decided.
@@ -91,7 +93,7 @@ func (p *planner) plan() *Plan {
 	}
 	if len([]rune(plan.Name)) > maxPipelineName {
 		p.fail((&keyPath{key: "workflow"}).child("name"), p.spec.nameNode, "", "the name is longer than %d characters with its variables: %s",
-			maxPipelineName, shorten(plan.Name))
+			maxPipelineName, yamltree.Shorten(plan.Name))
 		return nil
 	}
 	plan.Created = true

@@ -1,6 +1,8 @@
-package pipeline
+package reuse
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
@@ -9,30 +11,29 @@ import (
 // maxReferences is how deep references may go through references.
 const maxReferences = 100
 
-// resolveReferences puts in the place of each !reference [job, key] what it names.
-func (c *compiler) resolveReferences(tree *node) *node {
-	r := resolver{compiler: c, root: tree, done: make(map[*node]*node), active: make(map[*node]bool)}
-	before := len(c.errors)
+// References puts in the place of each !reference [job, key] what it names.
+func References(tree *yamltree.Node) (*yamltree.Node, []Problem) {
+	r := referenceResolver{
+		root: tree, done: make(map[*yamltree.Node]*yamltree.Node), active: make(map[*yamltree.Node]bool), reported: make(map[*yamltree.Node]bool),
+	}
 	out := r.resolve(tree)
-	if len(c.errors) > before {
-		return nil
+	if len(r.problems) == 0 && out.Size() > MaxSize {
+		r.problems = []Problem{TooBig("reference", tree)}
 	}
-	if out.Size() > maxConfiguration {
-		c.tooBig("reference", tree)
-		return nil
-	}
-	return out
+	return out, r.problems
 }
 
-type resolver struct {
-	*compiler
-	root   *node
-	done   map[*node]*node // what shared nodes resolve to
-	active map[*node]bool  // references on the way to the present node
+type referenceResolver struct {
+	root   *yamltree.Node
+	done   map[*yamltree.Node]*yamltree.Node // what shared nodes resolve to
+	active map[*yamltree.Node]bool           // references on the way to the present node
 	depth  int
+
+	reported map[*yamltree.Node]bool
+	problems []Problem
 }
 
-func (r *resolver) resolve(n *node) *node {
+func (r *referenceResolver) resolve(n *yamltree.Node) *yamltree.Node {
 	switch n.Kind {
 	case yamltree.Sequence, yamltree.Mapping, yamltree.Reference:
 	default:
@@ -41,7 +42,7 @@ func (r *resolver) resolve(n *node) *node {
 	if known, ok := r.done[n]; ok {
 		return known
 	}
-	var out *node
+	var out *yamltree.Node
 	switch n.Kind {
 	case yamltree.Reference:
 		out = r.reference(n)
@@ -54,8 +55,8 @@ func (r *resolver) resolve(n *node) *node {
 	return out
 }
 
-func (r *resolver) sequence(n *node) *node {
-	items, changed := make([]*node, len(n.Items)), false
+func (r *referenceResolver) sequence(n *yamltree.Node) *yamltree.Node {
+	items, changed := make([]*yamltree.Node, len(n.Items)), false
 	for i, item := range n.Items {
 		items[i] = r.resolve(item)
 		changed = changed || items[i] != item
@@ -66,7 +67,7 @@ func (r *resolver) sequence(n *node) *node {
 	return yamltree.NewSequence(items, n.Position)
 }
 
-func (r *resolver) mapping(n *node) *node {
+func (r *referenceResolver) mapping(n *yamltree.Node) *yamltree.Node {
 	pairs, changed := make([]yamltree.Pair, len(n.Pairs)), false
 	for i, p := range n.Pairs {
 		pairs[i] = yamltree.Pair{Key: p.Key, Value: r.resolve(p.Value)}
@@ -78,15 +79,16 @@ func (r *resolver) mapping(n *node) *node {
 	return yamltree.NewMapping(pairs, n.Position)
 }
 
-func (r *resolver) reference(n *node) *node {
+func (r *referenceResolver) reference(n *yamltree.Node) *yamltree.Node {
 	path := "!reference [" + strings.Join(n.Strings(), ", ") + "]"
-	wrong := func(hint, format string, args ...any) *node {
-		if !r.alreadyFailed(n) {
-			r.fail(&keyPath{key: "reference"}, n, hint, format, args...)
+	wrong := func(hint, format string, args ...any) *yamltree.Node {
+		if !r.reported[n] {
+			r.reported[n] = true
+			r.problems = append(r.problems, Problem{Path: "reference", At: n, Message: fmt.Sprintf(format, args...), Hint: hint})
 		}
 		return n
 	}
-	if len(n.Items) == 0 || !isStrings(&node{Kind: yamltree.Sequence, Items: n.Items}) {
+	if len(n.Items) == 0 || slices.ContainsFunc(n.Items, func(item *yamltree.Node) bool { return item.Kind != yamltree.String }) {
 		return wrong("write !reference [job, key]", "%s is not a list of names", path)
 	}
 	if r.active[n] || r.depth > maxReferences {
