@@ -1,0 +1,122 @@
+package delivery
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestTwoPipelines is proof 9: of two deployments at once one wins and the other says so; an older commit does not replace a newer one.
+func TestTwoPipelines(t *testing.T) {
+	f := setup(t)
+	older := f.build(t, "Older")
+	f.deploy(t, older, true)
+	first, second := f.build(t, "First"), f.build(t, "Second")
+	// slipway itself keeps two jobs of one resource group apart, and so does GitLab within a project; two projects, or two GitLabs, meet in
+	// the cluster.
+	other := &fixture{dir: t.TempDir(), variables: f.variables}
+	command(t, "", "git", "clone", "--quiet", f.clone(), other.clone())
+	command(t, other.clone(), "git", "remote", "remove", "origin")
+	command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", first.commit)
+	type result struct {
+		v     version
+		out   string
+		green bool
+	}
+	results := make(chan result, 2)
+	run := func(f *fixture, v version) {
+		c := f.job(t.Context(), "deploy-staging", v)
+		// Locks of resource groups are in the cache.
+		c.Env = append(c.Environ(), "XDG_CACHE_HOME="+filepath.Join(f.dir, "cache"))
+		out, err := c.CombinedOutput()
+		results <- result{v, string(out), err == nil}
+	}
+	go run(f, first)
+	go run(other, second)
+	var winner *result
+	for range 2 {
+		r := <-results
+		switch {
+		case r.green && winner == nil:
+			winner = &r
+		case r.green:
+			t.Error("both say that they have deployed")
+		case !strings.Contains(r.out, "Another job deploys orders to "+staging+" at this moment") || !strings.Contains(r.out, "nothing has been touched"):
+			t.Errorf("the one that lost does not say so:\n%s", r.out)
+		}
+	}
+	if winner == nil {
+		t.Fatal("none has deployed")
+	}
+	if got := serving(t, staging); got != winner.v.commit {
+		t.Errorf("staging serves %s, want the winner's %s", got, winner.v.commit)
+	}
+	out := f.deploy(t, older, false)
+	if !strings.Contains(out, "does not contain commit "+winner.v.commit[:8]) || serving(t, staging) != winner.v.commit {
+		t.Errorf("the older one was not refused, or not with the reason:\n%s", out)
+	}
+	figure(t, "9 two pipelines, and an older one", "one deployed, the other was refused and named it; the older commit was refused")
+}
+
+// TestOtherDigest is the record's other rule: production takes no digest but the one that staging ran, whatever the job's variables say.
+func TestOtherDigest(t *testing.T) {
+	f := setup(t)
+	v, other := f.build(t, "For production"), f.build(t, "Never seen by staging")
+	f.deploy(t, v, true)
+	// A pipeline ends before production; then somebody starts that with another digest among its variables.
+	f.promote(t, v)
+	write(t, filepath.Join(f.clone(), "deployed.env"), "IMAGE_REPOSITORY="+other.repository+"\nIMAGE_DIGEST="+v.digest+"\n")
+	f.write(t, ".gitlab-ci.yml", f.read(t, ".gitlab-ci.yml")+"deploy-production:\n  needs: []\n")
+	t.Cleanup(func() { f.configure(t, ""); _ = os.Remove(filepath.Join(f.clone(), "deployed.env")) })
+	f.commit(t, "Start production alone")
+	c := f.job(t.Context(), "deploy-production", other)
+	c.Args = append(c.Args, "--approve", "deploy-production")
+	out, err := c.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "Staging of this pipeline did not run "+other.digest) {
+		t.Errorf("%v, want a refusal:\n%s", err, out)
+	}
+	if got := serving(t, production); got != v.commit {
+		t.Errorf("production serves %s, want %s", got, v.commit)
+	}
+	figure(t, "9 a digest that staging did not run", "refused by production")
+}
+
+// TestPolicies is proof 7: pods that break the admission policies are refused on the cluster, with the reason.
+func TestPolicies(t *testing.T) {
+	f := setup(t)
+	command(t, f.clone(), "platform", "kubectl", "apply", "--kustomize", "k8s/cluster/admission")
+	kubectl(t, "create", "namespace", "guarded")
+	kubectl(t, "label", "namespace", "guarded", "slipway.dev/admission=enforce")
+	t.Cleanup(func() {
+		kubectl(t, "delete", "namespace", "guarded", "--wait=false")
+		command(t, f.clone(), "platform", "kubectl", "delete", "--kustomize", "k8s/cluster/admission")
+	})
+	digest := "registry.gitlab.com/slipway-ci/slipway@sha256:" + strings.Repeat("a", 64)
+	attempts := []struct{ name, image, user, reason string }{
+		{"root", digest, "0", "must not run as root"},
+		{"latest", "registry.gitlab.com/slipway-ci/slipway:latest", "65532", "is not pinned by digest"},
+		{"a foreign registry", strings.Replace(digest, "registry.gitlab.com", "docker.io", 1), "65532", "is from none of the registries"},
+	}
+	pod := func(image, user string) (string, error) {
+		c := exec.CommandContext(t.Context(), "platform", "kubectl", "--namespace", "guarded", "create", "--dry-run=server", "--filename", "-")
+		c.Stdin = strings.NewReader(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"attempt"},"spec":{"automountServiceAccountToken":false,
+			"securityContext":{"runAsNonRoot":true,"runAsUser":` + user + `,"seccompProfile":{"type":"RuntimeDefault"}},
+			"containers":[{"name":"main","image":"` + image + `","securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}}}]}}`)
+		out, err := c.CombinedOutput()
+		return string(out), err
+	}
+	// A new policy takes a moment; from then on the good pod shows that the refusals have their reason.
+	eventually(t, time.Minute, "the policies are in force", func() bool { _, err := pod(attempts[0].image, attempts[0].user); return err != nil })
+	if out, err := pod(digest, "65532"); err != nil {
+		t.Errorf("a good pod is refused: %s", out)
+	}
+	for _, a := range attempts {
+		if out, err := pod(a.image, a.user); err == nil || !strings.Contains(out, a.reason) {
+			t.Errorf("%s: %v, want a refusal with %q: %s", a.name, err, a.reason, out)
+		}
+	}
+	figure(t, "7 policies", "root, latest and a foreign registry refused, each with its reason; a good pod taken")
+}

@@ -1,0 +1,114 @@
+package delivery
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestNetworkPolicy is proof 8: a foreign pod reaches the public port, and neither the admin port nor the database. The pods that try
+// have the service's image, whose migration dials what its database URL names; the database is a listener with the labels and the
+// policy of the component postgres.
+func TestNetworkPolicy(t *testing.T) {
+	f := setup(t)
+	image := f.build(t, "Serve").image()
+	for _, namespace := range []string{"proof", "foreign"} {
+		kubectl(t, "create", "namespace", namespace)
+		t.Cleanup(func() { command(t, "", "platform", "kubectl", "delete", "namespace", namespace, "--wait=false") })
+	}
+	f.applyPolicies(t, "proof")
+
+	run(t, "proof", "orders", "orders", image, []string{"serve"}, map[string]string{"ORDERS_HTTP_ADDR": ":8080", "ORDERS_ADMIN_ADDR": ":8081", "ORDERS_AUTH_MODE": "none"})
+	run(t, "proof", "postgres", "orders-postgres", image, []string{"serve"}, map[string]string{"ORDERS_HTTP_ADDR": ":5432", "ORDERS_ADMIN_ADDR": ":8081", "ORDERS_AUTH_MODE": "none"})
+	service, database := address(t, "proof", "orders"), address(t, "proof", "postgres")
+
+	attempts := []struct {
+		name, namespace, label, target string
+		reached                        bool
+	}{
+		{"public", "foreign", "anything", service + ":8080", true},
+		{"admin", "foreign", "anything", service + ":8081", false},
+		{"database", "foreign", "anything", database + ":5432", false},
+		// The label alone does not help: it has to be in the service's namespace.
+		{"database-by-label", "foreign", "orders", database + ":5432", false},
+		{"database-of-its-own", "proof", "orders", database + ":5432", true},
+		{"neighbour", "proof", "anything", database + ":5432", false},
+	}
+	for _, a := range attempts {
+		run(t, a.namespace, a.name, a.label, image, []string{"migrate"}, map[string]string{
+			"ORDERS_DATABASE_URL": "postgres://a:b@" + a.target + "/c?sslmode=disable&connect_timeout=2", "ORDERS_DATABASE_MIGRATE_TIMEOUT": "8s"})
+	}
+	for _, a := range attempts {
+		var log string
+		eventually(t, 2*time.Minute, a.name+" has tried", func() bool {
+			if phase := kubectl(t, "--namespace", a.namespace, "get", "pod", a.name, "--output", "jsonpath={.status.phase}"); phase == "Pending" {
+				return false
+			}
+			log = kubectl(t, "--namespace", a.namespace, "logs", a.name)
+			return strings.Contains(log, "error")
+		})
+		if reached := !strings.Contains(log, "no route to host"); reached != a.reached {
+			t.Errorf("%s: reached is %v, want %v:\n%s", a.name, reached, a.reached, log)
+		}
+	}
+	figure(t, "8 network policies", "a foreign pod reaches the public port; the admin port and the database it does not, nor does a neighbour")
+}
+
+// applyPolicies applies the network policies of the base and of the component postgres, and nothing else of them.
+func (f *fixture) applyPolicies(t *testing.T, namespace string) {
+	t.Helper()
+	dir := "k8s/" + namespace
+	if err := os.MkdirAll(filepath.Join(f.clone(), dir), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(filepath.Join(f.clone(), dir)) })
+	f.write(t, filepath.Join(dir, "kustomization.yaml"), "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: "+namespace+
+		"\nresources: [../base]\ncomponents: [../components/postgres]\n")
+	var policies []string
+	for document := range strings.SplitSeq(command(t, f.clone(), "platform", "kubectl", "kustomize", dir), "\n---\n") {
+		if strings.Contains(document, "kind: NetworkPolicy") {
+			policies = append(policies, document)
+		}
+	}
+	if len(policies) != 2 {
+		t.Fatalf("%d network policies, want that of the service and that of the database", len(policies))
+	}
+	file := filepath.Join(t.TempDir(), "policies.yaml")
+	write(t, file, strings.Join(policies, "\n---\n"))
+	kubectl(t, "apply", "--filename", file)
+}
+
+// run starts a pod.
+func run(t *testing.T, namespace, name, label, image string, args []string, env map[string]string) {
+	t.Helper()
+	type object = map[string]any
+	var variables []object
+	for key, value := range env {
+		variables = append(variables, object{"name": key, "value": value})
+	}
+	text, err := json.Marshal(object{"apiVersion": "v1", "kind": "Pod", "metadata": object{"name": name, "labels": object{"app.kubernetes.io/name": label, "app.kubernetes.io/part-of": "slipway"}},
+		"spec": object{"restartPolicy": "Never", "automountServiceAccountToken": false, "securityContext": object{"fsGroup": 65532}, "volumes": []object{{"name": "data", "emptyDir": object{}}},
+			"containers": []object{{"name": "main", "image": image, "args": args, "env": variables, "volumeMounts": []object{{"name": "data", "mountPath": "/data"}},
+				// The names that the policies use.
+				"ports": []object{{"name": "http", "containerPort": 8080}, {"name": "admin", "containerPort": 8081}, {"name": "postgres", "containerPort": 5432}}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "pod.json")
+	write(t, file, string(text))
+	kubectl(t, "--namespace", namespace, "apply", "--filename", file)
+}
+
+// address waits until a pod serves, and returns where.
+func address(t *testing.T, namespace, name string) string {
+	t.Helper()
+	eventually(t, 2*time.Minute, name+" serves", func() bool {
+		return strings.Contains(kubectl(t, "--namespace", namespace, "get", "pod", name, "--output", "jsonpath={.status.phase}"), "Running") &&
+			strings.Contains(kubectl(t, "--namespace", namespace, "logs", name), "serving")
+	})
+	return fmt.Sprint(kubectl(t, "--namespace", namespace, "get", "pod", name, "--output", "jsonpath={.status.podIP}"))
+}
