@@ -158,7 +158,7 @@ func rolloutResult(cmd *cobra.Command, s *rollout.Service, err error) error {
 		return nil
 	}
 	w := cmd.ErrOrStderr()
-	fix := ""
+	var fix string
 	if refusal, ok := errors.AsType[*rollout.Refusal](err); ok {
 		fix = refusal.Fix
 	} else if failure, ok := errors.AsType[*rollout.Failure](err); ok {
