@@ -97,11 +97,6 @@ func setup(t *testing.T) *fixture {
 		policy := shared.read(t, "k8s/base/networkpolicy.yaml")
 		shared.write(t, "k8s/base/networkpolicy.yaml", strings.Replace(policy, "{port: 5433,", "{port: "+os.Getenv("SLIPWAY_POSTGRES_PORT")+",", 1))
 		shared.commit(t, "Prepare the proofs")
-		// What an interrupted run has left is of commits that nobody knows any more.
-		for _, namespace := range []string{staging, production} {
-			kubectl(t, "--namespace", namespace, "delete", "configmap,lease,deployment,rollouts.argoproj.io", "--selector", "app.kubernetes.io/name=orders")
-			kubectl(t, "--namespace", namespace, "delete", "configmap,lease", "--selector", "app.kubernetes.io/instance=orders")
-		}
 	})
 	if shared.ingress == "" {
 		t.Fatal("the fixture could not be made; an earlier test says why")
@@ -213,9 +208,21 @@ func (f *fixture) job(ctx context.Context, name string, v version, variables ...
 	return c
 }
 
+var cleaned sync.Once
+
+// clean removes what an interrupted run has left: its commits are known to nobody any more.
+func clean(t *testing.T) {
+	t.Helper()
+	for _, namespace := range []string{staging, production} {
+		kubectl(t, "--namespace", namespace, "delete", "configmap,lease,deployment,rollouts.argoproj.io", "--selector", "app.kubernetes.io/name=orders")
+		kubectl(t, "--namespace", namespace, "delete", "configmap,lease", "--selector", "app.kubernetes.io/instance=orders")
+	}
+}
+
 // deploy runs the staging job on the version's commit and returns its output; it must end as wanted.
 func (f *fixture) deploy(t *testing.T, v version, green bool, variables ...string) string {
 	t.Helper()
+	cleaned.Do(func() { clean(t) })
 	command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", v.commit)
 	out, err := f.job(t.Context(), "deploy-staging", v, variables...).CombinedOutput()
 	if (err == nil) != green {
