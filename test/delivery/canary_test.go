@@ -53,7 +53,7 @@ func TestCanary(t *testing.T) {
 		var out string
 		start := time.Now()
 		seen := f.under(t, canaryRate, func() { out = f.deploy(t, next, true) })
-		figure(t, "3 a good canary", "%d replicas: promoted after %.0f s in 5, 25, 50, 100 %%, %d analyses; %d requests, %d failed", replicas, time.Since(start).Seconds(), strings.Count(out, ": Successful"), seen.Requests, seen.Failed)
+		figure(t, "3 a good canary", "%d replicas: promoted after %.0f s in 5, 25, 50, 100 %%, %d analyses; %d requests, %d failed", replicas, time.Since(start).Seconds(), strings.Count(out, ": Successful\n"), seen.Requests, seen.Failed)
 		if got := serving(t, staging); got != next.commit {
 			t.Errorf("staging serves %s, want %s", got, next.commit)
 		}

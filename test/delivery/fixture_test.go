@@ -198,7 +198,7 @@ func pack(t *testing.T, path, binary string) {
 
 // job is a job of the pipeline for a version, as a process of its own.
 func (f *fixture) job(ctx context.Context, name string, v version, variables ...string) *exec.Cmd {
-	args := []string{"run", name, "--event", "push", "--branch", "main", "--no-input", "--executor", "shell", "--no-sandbox", "--deploy",
+	args := []string{"run", name, "--event", "push", "--branch", "main", "--no-input", "--executor", "shell", "--no-sandbox", "--deploy", "--verbose",
 		"--variables", f.variables, "--var", "IMAGE_REPOSITORY=" + v.repository, "--var", "IMAGE_DIGEST=" + v.digest}
 	for _, variable := range variables {
 		args = append(args, "--var", variable)
@@ -304,7 +304,7 @@ func write(t *testing.T, path, text string) {
 // command runs a program and returns its output, trimmed.
 func command(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), name, args...)
+	c := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...) // cleanups run commands, too
 	c.Dir = dir
 	out, err := c.Output()
 	if err != nil {
