@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,20 +13,6 @@ import (
 
 // canaryRequests per second and pod are enough for one pod to be judged, and little enough for a machine that also runs all of them.
 const canaryRequests = 3
-
-// canaryReplicas is 20, of which one is 5 %, or SLIPWAY_DELIVERY_REPLICAS for a machine that cannot carry them.
-func canaryReplicas(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("SLIPWAY_DELIVERY_REPLICAS")
-	if text == "" {
-		return 20
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 4 {
-		t.Fatalf("SLIPWAY_DELIVERY_REPLICAS is %q, want a number from 4", text)
-	}
-	return n
-}
 
 // TestCanary is proofs 3 and 4: a good version is promoted step by step; one with errors, one that is slow and one that nobody asks
 // are not. The analysis is the component's own, with shorter pauses.
@@ -39,7 +24,8 @@ func TestCanary(t *testing.T) {
 	analysis := f.read(t, component)
 	f.write(t, component, strings.NewReplacer("initialDelay: 60s", "initialDelay: 30s", "interval: 30s", "interval: 5s").Replace(analysis))
 	t.Cleanup(func() { f.write(t, component, analysis) })
-	replicas := canaryReplicas(t)
+	// One of twenty is 5 %.
+	replicas := setting(t, "SLIPWAY_DELIVERY_REPLICAS", 20, 4)
 	canaryRate := canaryRequests * replicas
 	f.edit(t, "k8s/overlays/staging/kustomization.yaml", "count: 2", fmt.Sprintf("count: %d", replicas))
 	good := f.build(t, "Begin as a Rollout")

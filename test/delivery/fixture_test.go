@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -30,10 +31,15 @@ const (
 	production = "orders-production"
 )
 
-// figures are the lines of the table.
+// figures are the lines of the table, each with the test that measured it.
 var figures struct {
 	sync.Mutex
-	lines []string
+	lines []measurement
+}
+
+type measurement struct {
+	t               *testing.T
+	proof, measured string
 }
 
 // figure adds a line to the table.
@@ -43,13 +49,26 @@ func figure(t *testing.T, proof, format string, args ...any) {
 	t.Log(measured)
 	figures.Lock()
 	defer figures.Unlock()
-	figures.lines = append(figures.lines, fmt.Sprintf("| %s | %s |", proof, measured))
+	figures.lines = append(figures.lines, measurement{t, proof, measured})
+}
+
+// table is what is measured; a proof that failed has no figure.
+func table() string {
+	var b strings.Builder
+	b.WriteString("\n| proof | measured |\n|---|---|\n")
+	for _, m := range figures.lines {
+		if m.t.Failed() {
+			m.measured = "FAILED"
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", m.proof, m.measured)
+	}
+	return b.String()
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if len(figures.lines) > 0 {
-		fmt.Printf("\n| proof | measured |\n|---|---|\n%s\n\n", strings.Join(figures.lines, "\n"))
+		fmt.Println(table())
 	}
 	if shared.dir != "" {
 		_ = os.RemoveAll(shared.dir)
@@ -229,6 +248,20 @@ func (f *fixture) deploy(t *testing.T, v version, green bool, variables ...strin
 		t.Fatalf("deploy-staging: %v\n%s", err, out)
 	}
 	return string(out)
+}
+
+// setting is a number that a small or busy machine can lower by an environment variable.
+func setting(t *testing.T, name string, standard, least int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return standard
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least {
+		t.Fatalf("%s is %q, want a number from %d", name, text, least)
+	}
+	return n
 }
 
 // kubectl runs a command as the cluster's administrator.

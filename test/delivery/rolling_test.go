@@ -7,12 +7,10 @@ import (
 	"time"
 )
 
-// rate is that of the proofs whose subject is the number of failed requests.
-const rate = 500
-
 // TestRolling is proof 1: users notice nothing of a rolling update.
 func TestRolling(t *testing.T) {
 	f := setup(t)
+	rate := setting(t, "SLIPWAY_DELIVERY_RATE", 500, 10)
 	f.deploy(t, f.build(t, "Begin"), true)
 	next := f.build(t, "Go on")
 	var took time.Duration
