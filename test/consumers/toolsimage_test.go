@@ -18,6 +18,12 @@ func toolsImage(t *testing.T) string {
 	if image == "" {
 		t.Skip("SLIPWAY_TEST_TOOLS_IMAGE names no tools image: make test-tools-image builds one")
 	}
+	// Podman would raise the limits of containers above what this machine may allow.
+	settings := filepath.Join(t.TempDir(), "containers.conf")
+	if err := os.WriteFile(settings, []byte("[containers]\ndefault_ulimits = [\"nofile=20000:20000\", \"nproc=32768:32768\"]\n[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CONTAINERS_CONF", settings)
 	return image
 }
 

@@ -93,8 +93,9 @@ type goCommand struct {
 func (g goCommand) command(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, "go", args...)
 	c.Dir = g.dir
-	// -mod=readonly is Go's default, and more than empty: an empty GOFLAGS would let those of `go env -w` through.
-	c.Env = append(slices.Clone(g.env), "GOFLAGS=-mod=readonly", "GOWORK=off", "CGO_ENABLED=0", "GO111MODULE=on")
+	// -mod=readonly is Go's default, and more than empty: an empty GOFLAGS would let those of `go env -w` through. With -trimpath, what is
+	// compiled here is also what a build elsewhere, in a container for example, finds in Go's cache.
+	c.Env = append(slices.Clone(g.env), "GOFLAGS=-mod=readonly -trimpath", "GOWORK=off", "CGO_ENABLED=0", "GO111MODULE=on")
 	// Interrupted, so that it can remove its temporary files; killed if that takes too long.
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	c.WaitDelay = 5 * time.Second
