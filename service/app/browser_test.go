@@ -101,9 +101,11 @@ func TestBrowser(t *testing.T) {
 		"the style":                     `getComputedStyle(document.querySelector("td.amount")).textAlign === "right"`,
 		"the time in the reader's zone": `(t => t.textContent === new Date(t.dateTime).toLocaleString())(document.querySelector("time"))`,
 	} {
-		if !value(t, ctx, chromedp.Evaluate[bool](expression)) {
-			t.Errorf("%s: %s is not so", what, expression)
-		}
+		t.Run(what, func(t *testing.T) {
+			if !value(t, ctx, chromedp.Evaluate[bool](expression)) {
+				t.Errorf("%s: %s is not so", what, expression)
+			}
+		})
 	}
 	second := i.place(t) // while somebody looks
 	value(t, ctx, chromedp.WaitVisible(chromedp.CSS("tbody tr:nth-child(2)")))
@@ -138,34 +140,36 @@ func TestBrowserOnAPhone(t *testing.T) {
 	i.place(t)
 	value(t, ctx, chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch))
 	for scheme, light := range map[string]bool{"light": true, "dark": false} {
-		value(t, ctx, chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-			_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-			return err
-		}))
-		value(t, ctx, chromedp.Navigate(i.url+"/"))
-		value(t, ctx, chromedp.WaitVisible(chromedp.CSS("tbody tr")))
-		for what, expression := range map[string]string{
-			"nothing wider than the screen": `innerWidth === 390 && document.documentElement.scrollWidth <= 390`,
-			"the figures at first sight": `["Orders per minute", "Errors", "Latency, median"].every(name => [...document.querySelectorAll("#recent dt")].some(
+		t.Run(scheme, func(t *testing.T) {
+			value(t, ctx, chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+				_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+				return err
+			}))
+			value(t, ctx, chromedp.Navigate(i.url+"/"))
+			value(t, ctx, chromedp.WaitVisible(chromedp.CSS("tbody tr")))
+			for what, expression := range map[string]string{
+				"nothing wider than the screen": `innerWidth === 390 && document.documentElement.scrollWidth <= 390`,
+				"the figures at first sight": `["Orders per minute", "Errors", "Latency, median"].every(name => [...document.querySelectorAll("#recent dt")].some(
 				dt => dt.textContent === name && dt.nextElementSibling.getBoundingClientRect().bottom <= innerHeight))`,
-			"version and health at first sight": `[...document.querySelectorAll("#version, #parts dd")].length === 4 &&
+				"version and health at first sight": `[...document.querySelectorAll("#version, #parts dd")].length === 4 &&
 				[...document.querySelectorAll("#version, #parts dd")].every(e => e.getBoundingClientRect().bottom <= innerHeight)`,
-			"no cents for yen":                `document.querySelector("tbody").textContent.includes("JPY\u00a0300")`,
-			"links large enough for a finger": `[...document.querySelectorAll("nav a")].every(a => a.getBoundingClientRect().height >= 24)`,
-		} {
-			if !value(t, ctx, chromedp.Evaluate[bool](expression)) {
-				t.Errorf("%s, %s: %s is not so", scheme, what, expression)
+				"no cents for yen":                `document.querySelector("tbody").textContent.includes("JPY\u00a0300")`,
+				"links large enough for a finger": `[...document.querySelectorAll("nav a")].every(a => a.getBoundingClientRect().height >= 24)`,
+			} {
+				if !value(t, ctx, chromedp.Evaluate[bool](expression)) {
+					t.Errorf("%s, %s: %s is not so", scheme, what, expression)
+				}
 			}
-		}
-		picture, err := png.Decode(bytes.NewReader(value(t, ctx, chromedp.CaptureScreenshot())))
-		if err != nil {
-			t.Fatal(err)
-		}
-		background := color.GrayModel.Convert(picture.At(2, 2)).(color.Gray).Y
-		if light != (background > 200) || !light != (background < 60) {
-			t.Errorf("%s: the background has the brightness %d", scheme, background)
-		}
+			picture, err := png.Decode(bytes.NewReader(value(t, ctx, chromedp.CaptureScreenshot())))
+			if err != nil {
+				t.Fatal(err)
+			}
+			background := color.GrayModel.Convert(picture.At(2, 2)).(color.Gray).Y
+			if light != (background > 200) || !light != (background < 60) {
+				t.Errorf("%s: the background has the brightness %d", scheme, background)
+			}
+		})
 	}
 	if c := complaints(); c != nil {
 		t.Errorf("the browser complains: %v", c)

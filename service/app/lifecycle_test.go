@@ -126,9 +126,11 @@ func TestNewFails(t *testing.T) {
 		"a key that is too short":       {settings{"API_KEYS": "shop short orders:read"}, "api_keys: line 1"},
 		"no certificate":                {settings{"HTTP_TLS_CERT": "/nowhere", "HTTP_TLS_KEY": "/nowhere"}, "http.tls_cert: open /nowhere"},
 	} {
-		if _, err := app.New(source(t, test.settings), telemetry.Build{}, new(logBuffer)); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: New = %v, want %q", name, err, test.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, err := app.New(source(t, test.settings), telemetry.Build{}, new(logBuffer)); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: New = %v, want %q", name, err, test.want)
+			}
+		})
 	}
 	i := start(t, settings{"HTTP_ADDR": ":0", "AUTH_MODE": "none"})
 	eventually(t, "the warning", func() bool { return strings.Contains(i.log.String(), "anyone may call") })

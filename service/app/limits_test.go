@@ -137,7 +137,9 @@ func TestFaults(t *testing.T) {
 	wantStatus(t, i.do(t, http.MethodDelete, i.admin+"/faults", ""), http.StatusNoContent)
 	wantStatus(t, i.get(t, "/v1/orders"), http.StatusOK)
 	for body, want := range map[string]int{`{`: 400, `{"x":1}`: 400, `{"error_ratio":2}`: 422, `{"delay":"-1s"}`: 422, `{"delay":"soon"}`: 422} {
-		wantStatus(t, i.do(t, http.MethodPut, i.admin+"/faults", body), want)
+		t.Run(body, func(t *testing.T) {
+			wantStatus(t, i.do(t, http.MethodPut, i.admin+"/faults", body), want)
+		})
 	}
 }
 
@@ -257,7 +259,9 @@ func TestDebug(t *testing.T) {
 		t.Errorf("goroutines: %.100s", a.body)
 	}
 	for path, want := range map[string]int{"/debug/pprof/heap": 200, "/debug/pprof/nope": 404, "/debug/pprof/profile?seconds=1": 200} {
-		wantStatus(t, i.probe(t, path), want)
+		t.Run(path, func(t *testing.T) {
+			wantStatus(t, i.probe(t, path), want)
+		})
 	}
 	wantStatus(t, i.probe(t, "/debug/flight"), http.StatusAccepted)
 	if a := i.probe(t, "/debug/flight"); !strings.HasPrefix(a.body, "go 1.") {
@@ -349,22 +353,24 @@ func TestTLS(t *testing.T) {
 func TestH2C(t *testing.T) {
 	t.Parallel()
 	for enabled, want := range map[bool]string{true: "HTTP/2.0", false: ""} {
-		i := start(t, settings{"HTTP_H2C": strconv.FormatBool(enabled)})
-		transport := &http.Transport{Protocols: new(http.Protocols)}
-		transport.Protocols.SetUnencryptedHTTP2(true)
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url+"/v1/orders", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		proto := ""
-		if response, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(r); err == nil {
-			proto = response.Proto
-			_ = response.Body.Close()
-		}
-		transport.CloseIdleConnections()
-		if proto != want {
-			t.Errorf("h2c %v: %q", enabled, proto)
-		}
+		t.Run(fmt.Sprint(enabled), func(t *testing.T) {
+			i := start(t, settings{"HTTP_H2C": strconv.FormatBool(enabled)})
+			transport := &http.Transport{Protocols: new(http.Protocols)}
+			transport.Protocols.SetUnencryptedHTTP2(true)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url+"/v1/orders", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			proto := ""
+			if response, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(r); err == nil {
+				proto = response.Proto
+				_ = response.Body.Close()
+			}
+			transport.CloseIdleConnections()
+			if proto != want {
+				t.Errorf("h2c %v: %q", enabled, proto)
+			}
+		})
 	}
 }
 
@@ -426,11 +432,13 @@ func TestTraces(t *testing.T) {
 		"POST":                     {"server.address=127.0.0.10 ", "http.response.status_code=200 "},
 		"sql.conn.query":           {"db.system.name=sqlite0 "},
 	} {
-		for _, want := range attributes {
-			if !strings.Contains(seen[name], want) {
-				t.Errorf("the span %s has no %s: %s", name, want, seen[name])
+		t.Run(name, func(t *testing.T) {
+			for _, want := range attributes {
+				if !strings.Contains(seen[name], want) {
+					t.Errorf("the span %s has no %s: %s", name, want, seen[name])
+				}
 			}
-		}
+		})
 	}
 	if !strings.Contains(i.log.String(), `"trace_id":"`+traceID+`"`) {
 		t.Error("the trace is not in the log")
@@ -451,6 +459,18 @@ func TestProviderAway(t *testing.T) {
 		t.Errorf("the order is %s", o.Status)
 	}
 	eventually(t, "the cause in the log", func() bool { return strings.Contains(i.log.String(), "connection refused") })
+	for range 4 { // one more than the breaker stands
+		wantStatus(t, i.do(t, http.MethodPost, self+"/pay", ""), http.StatusServiceUnavailable)
+	}
+	metrics := i.probe(t, "/metrics").body
+	for _, line := range []string{`payment_breaker_state{state="open"} 1`, `payment_breaker_state{state="closed"} 0`, `payment_duration_seconds_count{outcome="error"} 5`} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("%s is missing", line)
+		}
+	}
+	if page := i.get(t, "/").body; !strings.Contains(page, "does not answer") {
+		t.Error("the page does not say that the provider is away")
+	}
 }
 
 // TestDatabaseAway shows that a broken database is neither hidden nor told.

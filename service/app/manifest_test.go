@@ -80,15 +80,19 @@ func TestManifest(t *testing.T) {
 		ports[p.Name] = strconv.Itoa(p.Port)
 	}
 	for name, addr := range map[string]string{"http": c.HTTP.Addr, "admin": c.Admin.Addr} {
-		if _, port, _ := net.SplitHostPort(addr); port != ports[name] {
-			t.Errorf("the port %s is %s in the manifest and %s in the service", name, ports[name], port)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, port, _ := net.SplitHostPort(addr); port != ports[name] {
+				t.Errorf("the port %s is %s in the manifest and %s in the service", name, ports[name], port)
+			}
+		})
 	}
 	i := start(t, nil)
 	for name, p := range map[string]probe{"startup": container.StartupProbe, "readiness": container.ReadinessProbe, "liveness": container.LivenessProbe} {
-		if p.HTTPGet.Port != "admin" {
-			t.Errorf("the %s probe asks the port %s", name, p.HTTPGet.Port)
-		}
-		wantStatus(t, i.probe(t, p.HTTPGet.Path), http.StatusOK)
+		t.Run(name, func(t *testing.T) {
+			if p.HTTPGet.Port != "admin" {
+				t.Errorf("the %s probe asks the port %s", name, p.HTTPGet.Port)
+			}
+			wantStatus(t, i.probe(t, p.HTTPGet.Path), http.StatusOK)
+		})
 	}
 }

@@ -87,14 +87,16 @@ func TestPatch(t *testing.T) {
 		{"what is not for changing", `"4"`, `{"customer":"bob"}`, http.StatusUnprocessableEntity},
 	}
 	for _, test := range tests {
-		var headers []string
-		if test.ifMatch != "" {
-			headers = []string{"If-Match", test.ifMatch}
-		}
-		a := i.do(t, http.MethodPatch, self, test.body, headers...)
-		if a.problem(t); a.status != test.want {
-			t.Errorf("%s: %d, want %d: %s", test.name, a.status, test.want, a.body)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			var headers []string
+			if test.ifMatch != "" {
+				headers = []string{"If-Match", test.ifMatch}
+			}
+			a := i.do(t, http.MethodPatch, self, test.body, headers...)
+			if a.problem(t); a.status != test.want {
+				t.Errorf("%s: %d, want %d: %s", test.name, a.status, test.want, a.body)
+			}
+		})
 	}
 }
 
@@ -103,11 +105,13 @@ func TestConditionalGet(t *testing.T) {
 	i := start(t, nil)
 	self := "/v1/orders/" + i.place(t).Id
 	for header, want := range map[string]int{`"1"`: 304, `W/"1"`: 304, `*`: 304, `"0", "1"`: 304, `"2"`: 200, `nonsense`: 200} {
-		a := i.get(t, self, "If-None-Match", header)
-		wantStatus(t, a, want)
-		if a.header.Get("ETag") != `"1"` || want == 304 && a.body != "" {
-			t.Errorf("%s: ETag %s, body %q", header, a.header.Get("ETag"), a.body)
-		}
+		t.Run(header, func(t *testing.T) {
+			a := i.get(t, self, "If-None-Match", header)
+			wantStatus(t, a, want)
+			if a.header.Get("ETag") != `"1"` || want == 304 && a.body != "" {
+				t.Errorf("%s: ETag %s, body %q", header, a.header.Get("ETag"), a.body)
+			}
+		})
 	}
 }
 

@@ -184,13 +184,15 @@ func TestTokenAlgorithms(t *testing.T) {
 		"a public key as a secret":    {sign(t, jose.HS256, []byte(strings.Repeat("k", 32)), "rsa", good()), auth.ErrWrong},
 		"no signature":                {"eyJhbGciOiJub25lIiwia2lkIjoiZWMifQ.e30.", auth.ErrWrong},
 	} {
-		c, err := a.Authenticate(t.Context(), bearer(test.token))
-		if !errors.Is(err, test.want) || (test.want == nil) != (err == nil) {
-			t.Errorf("%s: %v, want %v", name, err, test.want)
-		}
-		if err == nil && (c.Name != "ann" || !slices.Equal(c.Scopes, []string{"orders:read", "orders:pay"})) {
-			t.Errorf("%s: %+v", name, c)
-		}
+		t.Run(name, func(t *testing.T) {
+			c, err := a.Authenticate(t.Context(), bearer(test.token))
+			if !errors.Is(err, test.want) || (test.want == nil) != (err == nil) {
+				t.Errorf("%s: %v, want %v", name, err, test.want)
+			}
+			if err == nil && (c.Name != "ann" || !slices.Equal(c.Scopes, []string{"orders:read", "orders:pay"})) {
+				t.Errorf("%s: %+v", name, c)
+			}
+		})
 	}
 	valid := sign(t, jose.ES256, ec.private, "ec", good())
 	for i := range len(valid) { // every character counts
@@ -231,15 +233,17 @@ func TestTokenClaims(t *testing.T) {
 		"names in other letters": {func(c map[string]any) { c["ISS"] = "x"; c["EXP"] = 0 }, true},
 		"a scope list as text":   {func(c map[string]any) { delete(c, "scope"); c["scp"] = "orders:read orders:pay" }, true},
 	} {
-		claims := good()
-		test.change(claims)
-		c, err := a.Authenticate(t.Context(), bearer(sign(t, jose.ES256, key.private, "k", claims)))
-		if (err == nil) != test.ok {
-			t.Errorf("%s: %v", name, err)
-		}
-		if test.ok && len(c.Scopes) != 2 {
-			t.Errorf("%s: scopes %v", name, c.Scopes)
-		}
+		t.Run(name, func(t *testing.T) {
+			claims := good()
+			test.change(claims)
+			c, err := a.Authenticate(t.Context(), bearer(sign(t, jose.ES256, key.private, "k", claims)))
+			if (err == nil) != test.ok {
+				t.Errorf("%s: %v", name, err)
+			}
+			if test.ok && len(c.Scopes) != 2 {
+				t.Errorf("%s: scopes %v", name, c.Scopes)
+			}
+		})
 	}
 }
 
@@ -305,9 +309,11 @@ func TestAuthenticate(t *testing.T) {
 		"a token without JWKS": {bearer("x"), auth.ErrWrong},
 		"an unknown scheme":    {http.Header{"Authorization": {"Digest x"}}, auth.ErrWrong},
 	} {
-		if _, err := a.Authenticate(t.Context(), test.header); !errors.Is(err, test.want) || (test.want == nil) != (err == nil) {
-			t.Errorf("%s: %v, want %v", name, err, test.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, err := a.Authenticate(t.Context(), test.header); !errors.Is(err, test.want) || (test.want == nil) != (err == nil) {
+				t.Errorf("%s: %v, want %v", name, err, test.want)
+			}
+		})
 	}
 }
 

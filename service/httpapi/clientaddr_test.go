@@ -28,10 +28,12 @@ func TestClientAddr(t *testing.T) {
 		"both differ":                  {"10.0.0.1:9", []string{"198.51.100.1"}, []string{"for=203.0.113.9"}, "10.0.0.1"},
 		"IPv4 within IPv6":             {"[::ffff:10.0.0.1]:9", []string{"::ffff:198.51.100.1"}, nil, "198.51.100.1"},
 	} {
-		r := &http.Request{RemoteAddr: test.peer, Header: http.Header{"X-Forwarded-For": test.xff, "Forwarded": test.forwarded}}
-		if got := clientAddr(r, trusted); got.String() != test.want {
-			t.Errorf("%s: %s, want %s", name, got, test.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			r := &http.Request{RemoteAddr: test.peer, Header: http.Header{"X-Forwarded-For": test.xff, "Forwarded": test.forwarded}}
+			if got := clientAddr(r, trusted); got.String() != test.want {
+				t.Errorf("%s: %s, want %s", name, got, test.want)
+			}
+		})
 	}
 	if a, b := clientNetwork(netip.MustParseAddr("2001:db8::1")), clientNetwork(netip.MustParseAddr("2001:db8::ffff:1")); a != b || a != "2001:db8::/64" {
 		t.Errorf("two addresses of a network are limited as %s and %s", a, b)

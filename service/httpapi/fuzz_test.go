@@ -74,9 +74,11 @@ func TestETags(t *testing.T) {
 		{`*, "1"`, false, false, false},
 	}
 	for _, test := range tests {
-		e, ok := parseETags(test.header)
-		if ok != test.ok || e.match(`"1"`) != test.match || e.matchWeak(`"1"`) != test.matches {
-			t.Errorf("%s: ok %v, match %v, weakly %v", test.header, ok, e.match(`"1"`), e.matchWeak(`"1"`))
-		}
+		t.Run(test.header, func(t *testing.T) {
+			e, ok := parseETags(test.header)
+			if ok != test.ok || e.match(`"1"`) != test.match || e.matchWeak(`"1"`) != test.matches {
+				t.Errorf("%s: ok %v, match %v, weakly %v", test.header, ok, e.match(`"1"`), e.matchWeak(`"1"`))
+			}
+		})
 	}
 }

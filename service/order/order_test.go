@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -81,8 +82,10 @@ func TestStatusValid(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[order.Status]bool{order.Pending: true, order.Paying: true, order.Paid: true, order.Declined: true,
 		order.Rejected: true, order.Cancelled: true, "": false, "PAID": false} {
-		if got := status.Valid(); got != want {
-			t.Errorf("%q is valid: %v", status, got)
-		}
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			if got := status.Valid(); got != want {
+				t.Errorf("%q is valid: %v", status, got)
+			}
+		})
 	}
 }

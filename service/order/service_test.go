@@ -437,9 +437,11 @@ func TestStoreFailures(t *testing.T) {
 	_, _, list := w.List(t.Context(), order.Query{Limit: 1})
 	_, reconcile := w.Reconcile(t.Context())
 	for name, err := range map[string]error{"create order": create, "get order": get, "list orders": list, "list unsettled orders": reconcile} {
-		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("the error does not say %q: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("the error does not say %q: %v", name, err)
+			}
+		})
 	}
 }
 

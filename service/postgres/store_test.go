@@ -1,10 +1,15 @@
 package postgres_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+	"uuid"
 
+	"github.com/jackc/pgx/v5"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"gitlab.com/slipway-ci/slipway/service/order"
@@ -63,6 +68,87 @@ func TestMigrateTogether(t *testing.T) {
 	}
 	if total != 2 {
 		t.Errorf("the migrations were applied %v times, want once together", counts)
+	}
+}
+
+// TestPingWhileBusy holds all connections: Ping has one of its own, and callers who wait can give up.
+func TestPingWhileBusy(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	s, err := postgres.Open(t.Context(), url, 1, noop.NewTracerProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if _, err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o := order.Order{ID: uuid.NewV7().String(), Items: []order.LineItem{}, Version: 1}
+	if _, _, err := s.Create(t.Context(), o, order.Key{}); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background()) //nolint:errcheck // the test is over
+	if _, err := conn.Exec(t.Context(), "BEGIN; SELECT 1 FROM orders FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	o.Version = 2
+	updated := make(chan error, 1)
+	go func() { updated <- s.Update(t.Context(), o) }() // waits for the row, on the only connection
+	for s.Pool().InUse == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("Ping: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := s.Get(ctx, o.ID); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a call that waits for a connection: %v", err)
+	}
+	if _, err := conn.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-updated; err != nil {
+		t.Errorf("the update after that: %v", err)
+	}
+}
+
+// TestListsUseIndexes asks PostgreSQL how it reads each list that the API allows: from an index, in order.
+func TestListsUseIndexes(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	s := open(t, url)
+	if _, err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())                                                                     //nolint:errcheck // the test is over
+	if _, err := conn.Exec(t.Context(), "SET enable_seqscan = off; SET enable_bitmapscan = off"); err != nil { // the table is empty
+		t.Fatal(err)
+	}
+	for _, where := range []string{"true", "status = 'paid'", "customer = 'ann'", "customer = 'ann' AND status = 'paid'",
+		"created_at >= '2030-01-01' AND created_at < '2031-01-01'", "status = 'paid' AND (created_at, id) < ('2030-01-01', '01a1fb9a-fe51-73c1-b5e5-35bd9d5446ca')"} {
+		t.Run(where, func(t *testing.T) {
+			rows, err := conn.Query(t.Context(), "EXPLAIN SELECT id FROM orders WHERE "+where+" ORDER BY created_at DESC, id DESC LIMIT 20") // #nosec G202 -- constants
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan := strings.Join(lines, "\n")
+			if !strings.Contains(plan, "Backward using orders_by_") || strings.Contains(plan, "Sort") || strings.Contains(plan, "Filter:") {
+				t.Errorf("it is not read from an index, in order:\n%s", plan)
+			}
+		})
 	}
 }
 

@@ -260,20 +260,22 @@ func listFilters(t *testing.T, s order.Store) {
 		{"limit", order.Query{Limit: 2}, []string{paid.ID, bob.ID}},
 	}
 	for _, test := range tests {
-		if test.query.Limit == 0 {
-			test.query.Limit = 10
-		}
-		got, err := s.List(t.Context(), test.query)
-		if err != nil {
-			t.Fatalf("%s: %v", test.name, err)
-		}
-		var ids []string
-		for _, o := range got {
-			ids = append(ids, o.ID)
-		}
-		if diff := cmp.Diff(test.want, ids); diff != "" {
-			t.Errorf("%s: -want +got\n%s", test.name, diff)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			if test.query.Limit == 0 {
+				test.query.Limit = 10
+			}
+			got, err := s.List(t.Context(), test.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ids []string
+			for _, o := range got {
+				ids = append(ids, o.ID)
+			}
+			if diff := cmp.Diff(test.want, ids); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
 	}
 }
 
