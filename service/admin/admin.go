@@ -1,5 +1,5 @@
-// Package admin serves operators and the machinery around the service: probes, metrics, profiles. It belongs on a port
-// that the public cannot reach.
+// Package admin serves probes, metrics, profiles and fault injection for operators. Its port must not be reachable from
+// outside of the cluster.
 package admin
 
 import (
@@ -16,26 +16,26 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
-// readyTimeout bounds what /readyz waits for the database.
+// readyTimeout bounds the database check of /readyz.
 const readyTimeout = time.Second
 
-// Service is what the probes ask.
+// Service reports the state that the probes respond with.
 type Service interface {
-	// Started reports whether the start is over.
+	// Started reports whether startup has finished.
 	Started() bool
-	// Draining reports whether the service is about to stop.
+	// Draining reports whether the service is shutting down.
 	Draining() bool
-	// Ready reports whether requests would succeed.
+	// Ready returns an error while requests would fail.
 	Ready(ctx context.Context) error
 }
 
-// Options is what the handler serves.
+// Options configures the handler.
 type Options struct {
 	Service  Service
 	Build    telemetry.Build
 	Metrics  http.Handler
 	Level    zap.AtomicLevel
-	SetFault func(*httpapi.Fault) (ok bool) // false while there is nothing to make fail
+	SetFault func(*httpapi.Fault) (ok bool) // false during startup
 	Recorder *Recorder
 }
 
@@ -60,15 +60,15 @@ func New(o Options) http.Handler {
 	return mux
 }
 
-// pages are what the index lists.
+// pages are the entries of the index.
 var pages = []struct{ Path, Text string }{
-	{"/livez", "alive; also while it drains"}, {"/startupz", "started"}, {"/readyz", "ready: requests would succeed"}, {"/healthz", "started; asks nothing else"},
-	{"/version", "which program this is"}, {"/metrics", "metrics"}, {"/log/level", "the log level; PUT changes it"},
+	{"/livez", "liveness; succeeds while draining, too"}, {"/startupz", "started"}, {"/readyz", "readiness: requests would succeed"}, {"/healthz", "started; checks no dependencies"},
+	{"/version", "version, commit and Go version"}, {"/metrics", "metrics"}, {"/log/level", "the log level; PUT changes it"},
 	{"/faults", "faults that are injected; PUT and DELETE change them"}, {"/debug/pprof/", "profiles"},
-	{"/debug/flight", "what the runtime did in the last seconds; the first request begins to record"},
+	{"/debug/flight", "execution trace of the last seconds; the first request starts recording"},
 }
 
-// index lists what there is.
+// index serves a list of links.
 func index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
@@ -80,47 +80,47 @@ func index(w http.ResponseWriter, _ *http.Request) {
 	_, _ = fmt.Fprintln(w, "</ul></html>")
 }
 
-// livez is green as long as the process can answer; above all while it drains, or Kubernetes would kill it then.
-func (o Options) livez(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") }
+// livez succeeds while the process responds, also while it drains: otherwise Kubernetes would kill it.
+func (o Options) livez(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "alive") }
 
-// healthz depends on nothing that can be slow.
+// healthz checks no dependencies.
 func (o Options) healthz(w http.ResponseWriter, _ *http.Request) {
 	if !o.Service.Started() {
-		say(w, http.StatusServiceUnavailable, "starting")
+		writeText(w, http.StatusServiceUnavailable, "starting")
 		return
 	}
-	say(w, http.StatusOK, "started")
+	writeText(w, http.StatusOK, "started")
 }
 
 func (o Options) readyz(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !o.Service.Started():
-		say(w, http.StatusServiceUnavailable, "starting")
+		writeText(w, http.StatusServiceUnavailable, "starting")
 		return
 	case o.Service.Draining():
-		say(w, http.StatusServiceUnavailable, "draining")
+		writeText(w, http.StatusServiceUnavailable, "draining")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	if err := o.Service.Ready(ctx); err != nil {
-		say(w, http.StatusServiceUnavailable, "database: "+err.Error())
+		writeText(w, http.StatusServiceUnavailable, "database: "+err.Error())
 		return
 	}
-	say(w, http.StatusOK, "ready")
+	writeText(w, http.StatusOK, "ready")
 }
 
-func (o Options) version(w http.ResponseWriter, _ *http.Request) { answer(w, o.Build) }
+func (o Options) version(w http.ResponseWriter, _ *http.Request) { writeJSON(w, o.Build) }
 
-func say(w http.ResponseWriter, status int, text string) {
+func writeText(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintln(w, text)
 }
 
-func answer(w http.ResponseWriter, v any) {
+func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.MarshalWrite(w, v) // the client has gone: nobody to tell
+	_ = json.MarshalWrite(w, v) // an error means that the client has gone
 }

@@ -9,10 +9,10 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/httpapi"
 )
 
-// maxFaultBody bounds the description of a fault, in bytes.
+// maxFaultBody is the largest request body, in bytes.
 const maxFaultBody = 4096
 
-// faults lets an operator rehearse: PUT /faults {"error_ratio":0.1,"delay_ratio":0.5,"delay":"300ms"}.
+// faults serves fault injection for rehearsals: PUT /faults {"error_ratio":0.1,"delay_ratio":0.5,"delay":"300ms"}.
 type faults struct {
 	set     func(*httpapi.Fault) bool
 	current atomic.Pointer[fault]
@@ -29,22 +29,22 @@ func (f *faults) get(w http.ResponseWriter, _ *http.Request) {
 	if current == nil {
 		current = new(fault)
 	}
-	answer(w, current)
+	writeJSON(w, current)
 }
 
 func (f *faults) put(w http.ResponseWriter, r *http.Request) {
 	wanted := fault{Delay: "0s"}
 	if err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, maxFaultBody), &wanted, json.RejectUnknownMembers(true)); err != nil {
-		say(w, http.StatusBadRequest, err.Error())
+		writeText(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	delay, err := time.ParseDuration(wanted.Delay)
 	if err != nil || delay < 0 || wanted.ErrorRatio < 0 || wanted.ErrorRatio > 1 || wanted.DelayRatio < 0 || wanted.DelayRatio > 1 {
-		say(w, http.StatusUnprocessableEntity, "want ratios between 0 and 1, and a delay as 300ms")
+		writeText(w, http.StatusUnprocessableEntity, "want ratios between 0 and 1, and a delay as 300ms")
 		return
 	}
 	if !f.set(&httpapi.Fault{ErrorRatio: wanted.ErrorRatio, DelayRatio: wanted.DelayRatio, Delay: delay}) {
-		say(w, http.StatusServiceUnavailable, "starting")
+		writeText(w, http.StatusServiceUnavailable, "starting")
 		return
 	}
 	f.current.Store(&wanted)

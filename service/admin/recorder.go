@@ -13,30 +13,30 @@ const (
 	flightBytes = 4 << 20
 )
 
-// Recorder keeps what the runtime did in the last seconds, from the first time that it is asked: recording costs memory
-// and a little time.
+// Recorder keeps an execution trace of the last seconds. It starts with the first request, since recording costs memory and CPU
+// time.
 type Recorder struct {
 	mu     sync.Mutex
 	flight *trace.FlightRecorder
 }
 
-// serve answers with the recording, to be read with `go tool trace`. The first request begins it.
+// serve responds with the recording, for `go tool trace`. The first request starts it.
 func (r *Recorder) serve(w http.ResponseWriter, _ *http.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.flight == nil {
 		flight := trace.NewFlightRecorder(trace.FlightRecorderConfig{MinAge: flightAge, MaxBytes: flightBytes})
 		if err := flight.Start(); err != nil {
-			say(w, http.StatusConflict, err.Error())
+			writeText(w, http.StatusConflict, err.Error())
 			return
 		}
 		r.flight = flight
-		say(w, http.StatusAccepted, "recording; ask again when it happened")
+		writeText(w, http.StatusAccepted, "recording has started; request again to download it")
 		return
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Disposition", `attachment; filename="flight.trace"`)
-	_, _ = r.flight.WriteTo(w) // the client has gone: nobody to tell
+	_, _ = r.flight.WriteTo(w) // an error means that the client has gone
 }
 
 // Stop ends the recording.

@@ -62,7 +62,7 @@ type LineItem struct {
 
 // NewOrder defines model for NewOrder.
 type NewOrder struct {
-	// Currency ISO 4217, of those in use.
+	// Currency An ISO 4217 currency in use.
 	//
 	// Example: EUR
 	Currency string     `json:"currency"`
@@ -80,7 +80,7 @@ type Order struct {
 	Items     []LineItem `json:"items"`
 	Note      string     `json:"note"`
 
-	// PaymentId The provider's name of the payment.
+	// PaymentId The provider's id of the payment.
 	PaymentId *string     `json:"payment_id,omitempty"`
 	Status    OrderStatus `json:"status"`
 
@@ -97,7 +97,7 @@ type OrderPage struct {
 	Orders []Order `json:"orders"`
 }
 
-// OrderPatch Members that are absent stay; `null` removes the note.
+// OrderPatch Absent members are not changed; `null` removes the note.
 type OrderPatch struct {
 	Items *[]LineItem               `json:"items,omitempty"`
 	Note  nullable.Nullable[string] `json:"note,omitempty"`
@@ -110,7 +110,7 @@ type OrderStatus string
 type Problem struct {
 	Detail *string `json:"detail,omitempty"`
 
-	// Errors Each field that is wrong, and why.
+	// Errors The invalid fields.
 	Errors *[]struct {
 		Field   string `json:"field"`
 		Message string `json:"message"`
@@ -121,7 +121,7 @@ type Problem struct {
 	Status   int     `json:"status"`
 	Title    string  `json:"title"`
 
-	// Type A URI reference that names the kind of problem.
+	// Type A URI reference that identifies the kind of problem.
 	Type string `json:"type"`
 }
 
@@ -133,14 +133,14 @@ type ListOrdersParams struct {
 	Status   *OrderStatus `form:"status,omitempty" json:"status,omitempty"`
 	Customer *string      `form:"customer,omitempty" json:"customer,omitempty"`
 
-	// CreatedFrom This instant or later.
+	// CreatedFrom Only orders created at this time or later.
 	CreatedFrom *time.Time `form:"created_from,omitempty" json:"created_from,omitempty"`
 
-	// CreatedBefore Earlier than this instant.
+	// CreatedBefore Only orders created before this time.
 	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
 	Limit         *int       `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next` of the page before.
+	// Cursor The `next` of the previous page.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -240,16 +240,16 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// ListOrders List orders, the newest first
+	// ListOrders List orders, newest first
 	//
-	// Pages are stable while orders are added. Unknown parameters are refused.
+	// Pages stay stable while orders are added. Unknown parameters are refused with 400.
 	//
 	// Corresponds with GET /v1/orders (the `ListOrders` operationId).
 	ListOrders(ctx context.Context, params *ListOrdersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateOrderWithBody Place an order
 	//
-	// With an Idempotency-Key, a repetition within a day answers what the first request was answered; the same key with another body is refused with 422.
+	// With an Idempotency-Key, repetitions within a day get the response of the first request; the same key with another body is refused with 422.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -258,21 +258,21 @@ type ClientInterface interface {
 
 	// CreateOrder Place an order
 	//
-	// With an Idempotency-Key, a repetition within a day answers what the first request was answered; the same key with another body is refused with 422.
+	// With an Idempotency-Key, repetitions within a day get the response of the first request; the same key with another body is refused with 422.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/orders (the `CreateOrder` operationId).
 	CreateOrder(ctx context.Context, params *CreateOrderParams, body CreateOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetOrder Read an order
+	// GetOrder Get an order
 	//
 	// Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
 	GetOrder(ctx context.Context, id OrderID, params *GetOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateOrderWithBody Change an order that is not paid (JSON merge patch, RFC 7396)
 	//
-	// Needs If-Match (428 without); 412 when the order has changed since.
+	// If-Match is required (428 without it); 412 if the order has changed since.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -281,7 +281,7 @@ type ClientInterface interface {
 
 	// UpdateOrderWithApplicationMergePatchPlusJSONBody Change an order that is not paid (JSON merge patch, RFC 7396)
 	//
-	// Needs If-Match (428 without); 412 when the order has changed since.
+	// If-Match is required (428 without it); 412 if the order has changed since.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
@@ -290,22 +290,22 @@ type ClientInterface interface {
 
 	// CancelOrder Cancel an order that is not paid
 	//
-	// Safe to repeat. 409 when the order is being paid or is paid.
+	// Idempotent. 409 if the order is paid or being paid.
 	//
 	// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
 	CancelOrder(ctx context.Context, id OrderID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PayOrder Charge the customer
 	//
-	// Safe to repeat: an order is charged once. 402 when the provider declines; 422 when it rejects the charge, which the order can be changed for, or cancelled; 503 when it does not answer, in which case the order stays in `paying` and the service itself asks again.
+	// Idempotent: an order is charged once. 402 if the payment is declined; 422 if the provider rejects the charge, after which the order can be changed or cancelled; 503 if the provider does not respond: then the order stays in `paying`, and the service retries by itself.
 	//
 	// Corresponds with POST /v1/orders/{id}/pay (the `PayOrder` operationId).
 	PayOrder(ctx context.Context, id OrderID, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// ListOrders List orders, the newest first
+// ListOrders List orders, newest first
 //
-// Pages are stable while orders are added. Unknown parameters are refused.
+// Pages stay stable while orders are added. Unknown parameters are refused with 400.
 //
 // Corresponds with GET /v1/orders (the `ListOrders` operationId).
 func (c *Client) ListOrders(ctx context.Context, params *ListOrdersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -322,7 +322,7 @@ func (c *Client) ListOrders(ctx context.Context, params *ListOrdersParams, reqEd
 
 // CreateOrderWithBody Place an order
 //
-// With an Idempotency-Key, a repetition within a day answers what the first request was answered; the same key with another body is refused with 422.
+// With an Idempotency-Key, repetitions within a day get the response of the first request; the same key with another body is refused with 422.
 //
 // Takes any type of body and a specified content type.
 //
@@ -341,7 +341,7 @@ func (c *Client) CreateOrderWithBody(ctx context.Context, params *CreateOrderPar
 
 // CreateOrder Place an order
 //
-// With an Idempotency-Key, a repetition within a day answers what the first request was answered; the same key with another body is refused with 422.
+// With an Idempotency-Key, repetitions within a day get the response of the first request; the same key with another body is refused with 422.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -358,7 +358,7 @@ func (c *Client) CreateOrder(ctx context.Context, params *CreateOrderParams, bod
 	return c.Client.Do(req)
 }
 
-// GetOrder Read an order
+// GetOrder Get an order
 //
 // Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
 func (c *Client) GetOrder(ctx context.Context, id OrderID, params *GetOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -375,7 +375,7 @@ func (c *Client) GetOrder(ctx context.Context, id OrderID, params *GetOrderParam
 
 // UpdateOrderWithBody Change an order that is not paid (JSON merge patch, RFC 7396)
 //
-// Needs If-Match (428 without); 412 when the order has changed since.
+// If-Match is required (428 without it); 412 if the order has changed since.
 //
 // Takes any type of body and a specified content type.
 //
@@ -394,7 +394,7 @@ func (c *Client) UpdateOrderWithBody(ctx context.Context, id OrderID, params *Up
 
 // UpdateOrderWithApplicationMergePatchPlusJSONBody Change an order that is not paid (JSON merge patch, RFC 7396)
 //
-// Needs If-Match (428 without); 412 when the order has changed since.
+// If-Match is required (428 without it); 412 if the order has changed since.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
@@ -413,7 +413,7 @@ func (c *Client) UpdateOrderWithApplicationMergePatchPlusJSONBody(ctx context.Co
 
 // CancelOrder Cancel an order that is not paid
 //
-// Safe to repeat. 409 when the order is being paid or is paid.
+// Idempotent. 409 if the order is paid or being paid.
 //
 // Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
 func (c *Client) CancelOrder(ctx context.Context, id OrderID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -430,7 +430,7 @@ func (c *Client) CancelOrder(ctx context.Context, id OrderID, reqEditors ...Requ
 
 // PayOrder Charge the customer
 //
-// Safe to repeat: an order is charged once. 402 when the provider declines; 422 when it rejects the charge, which the order can be changed for, or cancelled; 503 when it does not answer, in which case the order stays in `paying` and the service itself asks again.
+// Idempotent: an order is charged once. 402 if the payment is declined; 422 if the provider rejects the charge, after which the order can be changed or cancelled; 503 if the provider does not respond: then the order stays in `paying`, and the service retries by itself.
 //
 // Corresponds with POST /v1/orders/{id}/pay (the `PayOrder` operationId).
 func (c *Client) PayOrder(ctx context.Context, id OrderID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -837,9 +837,9 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// ListOrdersWithResponse List orders, the newest first
+	// ListOrdersWithResponse List orders, newest first
 	//
-	// Pages are stable while orders are added. Unknown parameters are refused.
+	// Pages stay stable while orders are added. Unknown parameters are refused with 400.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -848,7 +848,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateOrderWithBodyWithResponse Place an order
 	//
-	// With an Idempotency-Key, a repetition within a day answers what the first request was answered; the same key with another body is refused with 422.
+	// With an Idempotency-Key, repetitions within a day get the response of the first request; the same key with another body is refused with 422.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -857,14 +857,14 @@ type ClientWithResponsesInterface interface {
 
 	// CreateOrderWithResponse Place an order
 	//
-	// With an Idempotency-Key, a repetition within a day answers what the first request was answered; the same key with another body is refused with 422.
+	// With an Idempotency-Key, repetitions within a day get the response of the first request; the same key with another body is refused with 422.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/orders (the `CreateOrder` operationId).
 	CreateOrderWithResponse(ctx context.Context, params *CreateOrderParams, body CreateOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOrderResponse, error)
 
-	// GetOrderWithResponse Read an order
+	// GetOrderWithResponse Get an order
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -873,7 +873,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateOrderWithBodyWithResponse Change an order that is not paid (JSON merge patch, RFC 7396)
 	//
-	// Needs If-Match (428 without); 412 when the order has changed since.
+	// If-Match is required (428 without it); 412 if the order has changed since.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -882,7 +882,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateOrderWithApplicationMergePatchPlusJSONBodyWithResponse Change an order that is not paid (JSON merge patch, RFC 7396)
 	//
-	// Needs If-Match (428 without); 412 when the order has changed since.
+	// If-Match is required (428 without it); 412 if the order has changed since.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -891,7 +891,7 @@ type ClientWithResponsesInterface interface {
 
 	// CancelOrderWithResponse Cancel an order that is not paid
 	//
-	// Safe to repeat. 409 when the order is being paid or is paid.
+	// Idempotent. 409 if the order is paid or being paid.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -900,7 +900,7 @@ type ClientWithResponsesInterface interface {
 
 	// PayOrderWithResponse Charge the customer
 	//
-	// Safe to repeat: an order is charged once. 402 when the provider declines; 422 when it rejects the charge, which the order can be changed for, or cancelled; 503 when it does not answer, in which case the order stays in `paying` and the service itself asks again.
+	// Idempotent: an order is charged once. 402 if the payment is declined; 422 if the provider rejects the charge, after which the order can be changed or cancelled; 503 if the provider does not respond: then the order stays in `paying`, and the service retries by itself.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1289,9 +1289,9 @@ func (r PayOrderResponse) ContentType() string {
 	return ""
 }
 
-// ListOrdersWithResponse List orders, the newest first
+// ListOrdersWithResponse List orders, newest first
 //
-// Pages are stable while orders are added. Unknown parameters are refused.
+// Pages stay stable while orders are added. Unknown parameters are refused with 400.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1306,7 +1306,7 @@ func (c *ClientWithResponses) ListOrdersWithResponse(ctx context.Context, params
 
 // CreateOrderWithBodyWithResponse Place an order
 //
-// With an Idempotency-Key, a repetition within a day answers what the first request was answered; the same key with another body is refused with 422.
+// With an Idempotency-Key, repetitions within a day get the response of the first request; the same key with another body is refused with 422.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1321,7 +1321,7 @@ func (c *ClientWithResponses) CreateOrderWithBodyWithResponse(ctx context.Contex
 
 // CreateOrderWithResponse Place an order
 //
-// With an Idempotency-Key, a repetition within a day answers what the first request was answered; the same key with another body is refused with 422.
+// With an Idempotency-Key, repetitions within a day get the response of the first request; the same key with another body is refused with 422.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1334,7 +1334,7 @@ func (c *ClientWithResponses) CreateOrderWithResponse(ctx context.Context, param
 	return ParseCreateOrderResponse(rsp)
 }
 
-// GetOrderWithResponse Read an order
+// GetOrderWithResponse Get an order
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1349,7 +1349,7 @@ func (c *ClientWithResponses) GetOrderWithResponse(ctx context.Context, id Order
 
 // UpdateOrderWithBodyWithResponse Change an order that is not paid (JSON merge patch, RFC 7396)
 //
-// Needs If-Match (428 without); 412 when the order has changed since.
+// If-Match is required (428 without it); 412 if the order has changed since.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1364,7 +1364,7 @@ func (c *ClientWithResponses) UpdateOrderWithBodyWithResponse(ctx context.Contex
 
 // UpdateOrderWithApplicationMergePatchPlusJSONBodyWithResponse Change an order that is not paid (JSON merge patch, RFC 7396)
 //
-// Needs If-Match (428 without); 412 when the order has changed since.
+// If-Match is required (428 without it); 412 if the order has changed since.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1379,7 +1379,7 @@ func (c *ClientWithResponses) UpdateOrderWithApplicationMergePatchPlusJSONBodyWi
 
 // CancelOrderWithResponse Cancel an order that is not paid
 //
-// Safe to repeat. 409 when the order is being paid or is paid.
+// Idempotent. 409 if the order is paid or being paid.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1394,7 +1394,7 @@ func (c *ClientWithResponses) CancelOrderWithResponse(ctx context.Context, id Or
 
 // PayOrderWithResponse Charge the customer
 //
-// Safe to repeat: an order is charged once. 402 when the provider declines; 422 when it rejects the charge, which the order can be changed for, or cancelled; 503 when it does not answer, in which case the order stays in `paying` and the service itself asks again.
+// Idempotent: an order is charged once. 402 if the payment is declined; 422 if the provider rejects the charge, after which the order can be changed or cancelled; 503 if the provider does not respond: then the order stays in `paying`, and the service retries by itself.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1772,13 +1772,13 @@ func ParsePayOrderResponse(rsp *http.Response) (*PayOrderResponse, error) {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ListOrders List orders, the newest first
+	// ListOrders List orders, newest first
 	// (GET /v1/orders)
 	ListOrders(w http.ResponseWriter, r *http.Request, params ListOrdersParams)
 	// CreateOrder Place an order
 	// (POST /v1/orders)
 	CreateOrder(w http.ResponseWriter, r *http.Request, params CreateOrderParams)
-	// GetOrder Read an order
+	// GetOrder Get an order
 	// (GET /v1/orders/{id})
 	GetOrder(w http.ResponseWriter, r *http.Request, id OrderID, params GetOrderParams)
 	// UpdateOrder Change an order that is not paid (JSON merge patch, RFC 7396)
@@ -2553,13 +2553,13 @@ func (response PayOrderdefaultApplicationProblemPlusJSONResponse) VisitPayOrderR
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// ListOrders List orders, the newest first
+	// ListOrders List orders, newest first
 	// (GET /v1/orders)
 	ListOrders(ctx context.Context, request ListOrdersRequestObject) (ListOrdersResponseObject, error)
 	// CreateOrder Place an order
 	// (POST /v1/orders)
 	CreateOrder(ctx context.Context, request CreateOrderRequestObject) (CreateOrderResponseObject, error)
-	// GetOrder Read an order
+	// GetOrder Get an order
 	// (GET /v1/orders/{id})
 	GetOrder(ctx context.Context, request GetOrderRequestObject) (GetOrderResponseObject, error)
 	// UpdateOrder Change an order that is not paid (JSON merge patch, RFC 7396)

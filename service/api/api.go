@@ -1,5 +1,5 @@
-// Package api is the contract of the service: openapi.yaml, what is generated from it, and the checks of requests against
-// it.
+// Package api holds the contract of the service, openapi.yaml, the code generated from it, and the validation of requests
+// against it.
 package api
 
 import (
@@ -18,10 +18,10 @@ import (
 //go:embed openapi.yaml
 var Contract []byte
 
-// Operation is what is known of an operation before its handler runs.
+// Operation describes an operation of the contract.
 type Operation struct {
 	ID     string
-	Scopes []string // what a client must be allowed to do
+	Scopes []string // that the client needs
 	Body   string   // the media type of the body, "" for none
 
 	body    *openapi3.Schema

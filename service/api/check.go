@@ -16,16 +16,16 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// maxViolations bounds how many violations of the contract one answer lists.
+// maxViolations bounds how many violations one response lists.
 const maxViolations = 20
 
-// Violation is one place where a request differs from the contract.
+// Violation is a part of a request that the contract does not allow.
 type Violation struct {
 	Field   string // a JSON pointer into the body, or the name of a parameter
 	Message string
 }
 
-// BodyError reports that a body is not JSON, or not what the contract describes; then it lists the violations.
+// BodyError reports that a body is not valid JSON, or does not satisfy its schema; in that case it lists the violations.
 type BodyError struct {
 	Syntax     string // what is wrong with the JSON
 	Violations []Violation
@@ -38,7 +38,7 @@ func (e *BodyError) Error() string {
 	return violationText(e.Violations)
 }
 
-// ParameterError reports a query parameter or header that is not what the contract describes.
+// ParameterError reports a query parameter or header that does not satisfy its schema.
 type ParameterError Violation
 
 func (e *ParameterError) Error() string { return "the parameter " + e.Field + " " + e.Message }
@@ -51,8 +51,8 @@ func violationText(violations []Violation) string {
 	return strings.Join(texts, "; ")
 }
 
-// CheckBody returns a [BodyError] unless the body is one JSON value that satisfies the operation's schema. Names that come
-// twice are refused: RFC 8259 leaves open what they mean, so attackers use them.
+// CheckBody returns a [BodyError] unless the body is one JSON value that satisfies the operation's schema. Duplicate
+// names are refused: RFC 8259 does not define them, so parsers disagree about their value.
 func (o *Operation) CheckBody(body []byte) error {
 	var value any
 	if err := json.Unmarshal(body, &value); err != nil {
@@ -103,8 +103,8 @@ func pointer(tokens []string) (p string) {
 	return p
 }
 
-// CheckParameters returns a [ParameterError] unless the query parameters and headers satisfy the contract. Query
-// parameters that the contract does not name are refused, other headers are not its business.
+// CheckParameters returns a [ParameterError] unless the query parameters and headers satisfy the contract. Unknown
+// query parameters are refused; unknown headers are ignored.
 func (o *Operation) CheckParameters(query url.Values, header http.Header) error {
 	for name, values := range query {
 		schema, ok := o.query[name]

@@ -1,4 +1,4 @@
-// Package app assembles the service and gives it a life: New, Start, Reload, Stop. A test runs whole ones on port 0.
+// Package app assembles the service and manages its lifecycle: New, Start, Reload, Stop. Tests run whole instances on port 0.
 package app
 
 import (
@@ -39,7 +39,7 @@ type App struct {
 	config   *config.Config
 	cleanups cleanups
 
-	files       []string     // that the configuration came from
+	files       []string     // the configuration was read from them
 	watcher     *watcher     // of these files
 	certificate *certificate // nil without TLS
 	traces      *telemetry.Traces
@@ -55,7 +55,7 @@ type App struct {
 	failed      chan error
 }
 
-// New loads the configuration and returns an instance that logs to w. It starts nothing.
+// New loads the configuration and returns an instance that logs to w. It does not start anything.
 func New(source config.Source, build telemetry.Build, w io.Writer) (*App, error) {
 	loaded, err := source.Load()
 	if err != nil {
@@ -96,13 +96,13 @@ func withCertificate(files []string, c config.HTTP) []string {
 	return append(files, c.TLSCert, c.TLSKey)
 }
 
-// Addr is where the service listens for the public, AdminAddr for operators, once Start has returned.
+// Addr returns the address of the public listener after Start.
 func (a *App) Addr() net.Addr { return a.addr }
 
-// AdminAddr is where the admin listener is.
+// AdminAddr returns the address of the admin listener after Start.
 func (a *App) AdminAddr() net.Addr { return a.admin }
 
-// Failed tells when a listener fails after the start.
+// Failed receives the error of a listener that fails after Start.
 func (a *App) Failed() <-chan error { return a.failed }
 
 // Started implements [admin.Service].
@@ -114,7 +114,7 @@ func (a *App) Draining() bool { return a.draining.Load() }
 // Ready implements [admin.Service].
 func (a *App) Ready(ctx context.Context) error { return a.orders.Ready(ctx) }
 
-// Start binds the listeners, opens the store and serves. When it fails it has undone what it did.
+// Start binds the listeners, opens the store and serves. On failure it releases what it had acquired.
 func (a *App) Start(ctx context.Context) (err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -124,7 +124,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 		}
 	}()
 	a.cleanups.push("log", func(context.Context) error { return a.stopLog() })
-	// The garbage collector works harder near the container's limit, instead of being killed there.
+	// Near the container's memory limit the garbage collector runs more often, so that the process is not killed.
 	if limit, err := memlimit.Set(memlimit.WithRatio(memoryShare)); err == nil && limit > 0 && limit < math.MaxInt64 {
 		a.log.Info("memory limit", zap.Int64("bytes", limit))
 	}
@@ -158,7 +158,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	return nil
 }
 
-// startDomain opens what orders need, and begins what the service does by itself.
+// startDomain opens tracing, the store and the payment provider, and starts the workers.
 func (a *App) startDomain(ctx context.Context) (err error) {
 	c := a.config
 	a.traces, err = telemetry.NewTraces(ctx, telemetry.TraceOptions{Endpoint: c.Trace.Endpoint, Protocol: c.Trace.Protocol, Ratio: c.Trace.Ratio,
@@ -191,7 +191,7 @@ func (a *App) startDomain(ctx context.Context) (err error) {
 	return nil
 }
 
-// setFault is asked by the admin listener, which is there before the public one.
+// setFault reports false until the public server exists; the admin listener starts before it.
 func (a *App) setFault(f *httpapi.Fault) bool {
 	if !a.started.Load() {
 		return false
@@ -200,7 +200,7 @@ func (a *App) setFault(f *httpapi.Fault) bool {
 	return true
 }
 
-// openPayments returns the client of the provider that is configured, or the simulator.
+// openPayments returns a client of the configured provider, or the simulator without one.
 func (a *App) openPayments() order.Payments {
 	c := a.config.Payments
 	if c.URL == "" {
@@ -214,7 +214,7 @@ func (a *App) openPayments() order.Payments {
 	return client
 }
 
-// state is what the page says of the instance.
+// state returns the state of the instance for the page.
 func (a *App) state(ctx context.Context) page.State {
 	database, provider := page.Part{Name: "database", State: "answers"}, page.Part{Name: "payments", State: a.provider()}
 	if err := a.orders.Ready(ctx); err != nil {
@@ -259,14 +259,14 @@ func limitsOf(c *config.Config) httpapi.Limits {
 		TrustedProxies: c.HTTP.TrustedProxies()}
 }
 
-// Stop ends the instance: it says that it is not ready, serves on for the drain delay, finishes what is under way within
-// the shutdown budget, and closes everything, also when ctx ends before.
+// Stop shuts the instance down: it reports not ready, keeps serving for the drain delay, finishes running requests within the
+// shutdown budget, and closes everything. When ctx ends, the drain delay ends, too.
 func (a *App) Stop(ctx context.Context) error {
 	a.draining.Store(true)
 	a.mu.Lock()
 	config, cleanups := a.config, a.cleanups
 	a.cleanups = nil
-	a.mu.Unlock() // a reload that is under way must not wait for us, since we wait for it
+	a.mu.Unlock() // a running reload must not wait for Stop, which waits for it
 	if a.started.Load() {
 		a.public.Drain()
 		a.log.Info("draining", zap.Duration("delay", config.Shutdown.Drain))
@@ -292,11 +292,11 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
-	writeMargin       = 10 * time.Second // to write the answer, after the handler's time limit
+	writeMargin       = 10 * time.Second // to write the response, after the handler's time limit
 	adminWriteTimeout = 2 * time.Minute  // a CPU profile takes its time
 	maxHeaderBytes    = 16 << 10
 	maxAdminConns     = 64
-	memoryShare       = 0.9 // of the container's limit; the rest is for what Go does not count
+	memoryShare       = 0.9 // of the container's limit; the rest is for memory that Go does not count
 )
 
 // serve serves a handler until the cleanups run; over TLS when there is a certificate.
@@ -320,7 +320,7 @@ func (a *App) serve(name string, l net.Listener, h http.Handler, writeTimeout ti
 	}()
 	a.cleanups.push(name+" server", func(ctx context.Context) error {
 		err := server.Shutdown(ctx)
-		if err != nil { // the budget is spent: what is still under way is cut off
+		if err != nil { // the budget is used up: running requests are aborted
 			err = errors.Join(err, server.Close())
 		}
 		<-done

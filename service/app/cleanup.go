@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// cleanups is what has to be undone, last in, first out.
+// cleanups are run in reverse order.
 type cleanups []cleanup
 
 type cleanup struct {
@@ -18,7 +18,7 @@ func (c *cleanups) push(name string, undo func(context.Context) error) {
 	*c = append(*c, cleanup{name, undo})
 }
 
-// run undoes everything, even when a part of it fails, and returns what failed.
+// run runs all cleanups, even if some fail, and returns their errors joined.
 func (c *cleanups) run(ctx context.Context) error {
 	var errs []error
 	for i := len(*c) - 1; i >= 0; i-- {

@@ -8,12 +8,12 @@ import (
 	"sync"
 )
 
-// connections bounds how many connections there are. For one more than that, the one that is idle the longest is closed, as
-// HTTP allows at any time: clients that only hold connections open cannot keep others out, nor use up the memory.
+// connections limits the number of connections. Beyond the limit the longest idle one is closed, which HTTP allows at any
+// time: clients that only hold connections open can neither lock others out nor exhaust memory.
 type connections struct {
 	limit int
 	mu    sync.Mutex
-	idle  *list.List                 // the connection that is idle the longest is first
+	idle  *list.List                 // the longest idle connection is first
 	all   map[net.Conn]*list.Element // nil for those that are in use
 }
 
@@ -41,7 +41,7 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// close closes a connection without a word: to say goodbye over TLS could take time.
+// close closes a connection without TLS's close_notify, which could block.
 func (c *connections) close(conn net.Conn) {
 	c.idle.Remove(c.all[conn])
 	delete(c.all, conn)
@@ -51,7 +51,7 @@ func (c *connections) close(conn net.Conn) {
 	_ = conn.Close() // it may be closed already
 }
 
-// count is how many connections there are.
+// count returns the number of connections.
 func (c *connections) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

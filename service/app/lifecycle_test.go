@@ -232,7 +232,7 @@ func TestReload(t *testing.T) {
 	}
 	// What is wrong changes nothing.
 	write(t, file, "log.level: loud\nrate.limit: 1\nnonsense: 1\n")
-	if err := i.Reload(); err == nil || !strings.Contains(err.Error(), "log.level") || !strings.Contains(err.Error(), file+":3: there is no setting nonsense") {
+	if err := i.Reload(); err == nil || !strings.Contains(err.Error(), "log.level") || !strings.Contains(err.Error(), file+":3: unknown setting nonsense") {
 		t.Errorf("Reload = %v", err)
 	}
 	if metrics = i.probe(t, "/metrics").body; !strings.Contains(metrics, "config_last_reload_successful 0") {

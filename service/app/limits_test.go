@@ -489,7 +489,7 @@ func TestDatabaseAway(t *testing.T) {
 	}
 	eventually(t, "an error", func() bool { return i.get(t, "/v1/orders").status >= http.StatusInternalServerError })
 	a := i.get(t, "/v1/orders")
-	if p := a.problem(t); strings.Contains(a.body, "SQL") || !strings.Contains(*p.Detail, "the log has it") {
+	if p := a.problem(t); strings.Contains(a.body, "SQL") || !strings.Contains(*p.Detail, "the log has the cause") {
 		t.Errorf("problem: %s", a.body)
 	}
 	wantStatus(t, i.probe(t, "/readyz"), http.StatusServiceUnavailable)

@@ -10,9 +10,9 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/auth"
 )
 
-var errNotServing = errors.New("the service starts or stops: there is nothing to reload")
+var errNotServing = errors.New("the service is starting or stopping: cannot reload")
 
-// Reload loads the configuration again and applies, all or nothing, what may change while the service runs.
+// Reload loads the configuration again and applies the settings that may change at runtime, all or none of them.
 func (a *App) Reload() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -22,7 +22,7 @@ func (a *App) Reload() error {
 	err := a.reload()
 	a.metrics.Reloaded(err, time.Now())
 	if err != nil {
-		a.log.Error("the configuration stays as it is", zap.Error(err))
+		a.log.Error("reload failed; the running configuration stays in effect", zap.Error(err))
 	}
 	return err
 }
@@ -47,7 +47,7 @@ func (a *App) reload() error {
 	}
 	next, needRestart := a.config.Merge(&loaded.Config)
 	if a.auth == nil && next.APIKeys != "" {
-		needRestart = append(needRestart, "api_keys (the first ones)")
+		needRestart = append(needRestart, "api_keys (none were set before)")
 	}
 	if err := a.public.SetLimits(limitsOf(next)); err != nil {
 		return err
@@ -63,7 +63,7 @@ func (a *App) reload() error {
 	a.metrics.RestartNeeded(len(needRestart))
 	a.log.Info("configuration loaded")
 	if len(needRestart) > 0 {
-		a.log.Warn("these settings need a restart", zap.Strings("settings", needRestart))
+		a.log.Warn("changed settings take effect after a restart", zap.Strings("settings", needRestart))
 	}
 	return nil
 }

@@ -16,14 +16,14 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
-// Store is what the application needs of a store besides what the domain does.
+// Store is an order.Store with what the lifecycle needs.
 type Store interface {
 	order.Store
 	// Migrate brings the schema up to date and returns the names of the migrations that it applied.
 	Migrate(ctx context.Context) (applied []string, err error)
 	// Migrated reports whether the schema is up to date.
 	Migrated(ctx context.Context) (bool, error)
-	// Pool returns how the connections are used.
+	// Pool returns the usage of the connections.
 	Pool() telemetry.Pool
 	Close() error
 }
@@ -36,7 +36,7 @@ func OpenStore(ctx context.Context, c config.Database, traces *telemetry.Traces)
 	return postgres.Open(ctx, string(c.URL), c.MaxConns, traces)
 }
 
-// MigrateOnly opens the store, brings its schema up to date and closes it; it logs to w.
+// MigrateOnly migrates the store's schema and logs to w.
 func MigrateOnly(ctx context.Context, c config.Config, w io.Writer) error {
 	level, err := zap.ParseAtomicLevel(c.Log.Level)
 	if err != nil {
@@ -53,10 +53,10 @@ func MigrateOnly(ctx context.Context, c config.Config, w io.Writer) error {
 
 const schemaPause = time.Second
 
-var errNotMigrated = errors.New("the schema is not up to date: orders migrate has not run yet")
+var errNotMigrated = errors.New("the schema is not up to date: waiting for orders migrate")
 
-// prepareSchema brings the schema up to date, or waits until somebody else has (database.migrate=false). A database that
-// does not answer yet is waited for: it may be starting, too.
+// prepareSchema migrates the schema or, with database.migrate=false, waits until it is migrated. It retries while the database
+// does not respond, since that may be starting, too.
 func prepareSchema(ctx context.Context, store Store, c config.Database, log *zap.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, c.MigrateTimeout)
 	defer cancel()

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// certificate is the server's certificate; it can be replaced while connections last.
+// certificate is the server's certificate; it can be replaced at runtime.
 type certificate struct {
 	certFile, keyFile string
 	current           atomic.Pointer[tls.Certificate]

@@ -11,12 +11,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// settle is how long files must be quiet before they are read: editors and kubelet change several at once.
+// settle is how long files must stay unchanged before they are read: editors and kubelet change several at once.
 const settle = 200 * time.Millisecond
 
-// watcher reloads when a file changes that the configuration came from. It watches the folders: an editor replaces a file,
-// and Kubernetes replaces the link ..data that all files of a ConfigMap or Secret go through, so the file itself would be
-// watched once and never again.
+// watcher reloads the configuration when one of its files changes. It watches the folders, since a watch on a file ends when the
+// file is replaced: editors do that, and kubelet replaces the link ..data that all files of a ConfigMap or Secret go through.
 type watcher struct {
 	notify *fsnotify.Watcher
 	done   chan struct{}
@@ -37,7 +36,7 @@ func newWatcher(files []string, log *zap.Logger, reload func() error) (*watcher,
 	return w, nil
 }
 
-// watch changes which files are watched.
+// watch sets the files to watch.
 func (w *watcher) watch(files []string) error {
 	names := map[string]bool{}
 	var errs []error

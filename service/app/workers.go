@@ -15,7 +15,7 @@ const (
 	forgetEvery    = time.Hour
 )
 
-// startWorkers begins what the service does by itself and returns what ends it.
+// startWorkers starts the periodic tasks and returns the function that stops them.
 func (a *App) startWorkers() (stop func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -47,15 +47,15 @@ func (a *App) startWorkers() (stop func(context.Context) error) {
 func (a *App) reconcile(ctx context.Context) {
 	settled, err := a.orders.Reconcile(ctx)
 	if settled > 0 {
-		a.log.Info("settled payments that were under way", zap.Int("orders", settled))
+		a.log.Info("settled pending payments", zap.Int("orders", settled))
 	}
 	if err != nil && ctx.Err() == nil {
-		a.log.Warn("payments are not settled yet", zap.Error(err))
+		a.log.Warn("some payments cannot be settled yet", zap.Error(err))
 	}
 }
 
 func (a *App) forgetKeys(ctx context.Context) {
 	if _, err := a.orders.ForgetKeys(ctx); err != nil && ctx.Err() == nil {
-		a.log.Warn("old idempotency keys are not removed", zap.Error(err))
+		a.log.Warn("cannot remove old idempotency keys", zap.Error(err))
 	}
 }

@@ -8,20 +8,20 @@ import (
 	"sync/atomic"
 )
 
-// Why a client could not be authenticated.
+// Reasons why a client cannot be authenticated.
 var (
 	ErrMissing     = errors.New("credentials are missing: send an API key as X-API-Key, or a bearer token")
 	ErrWrong       = errors.New("these credentials are not valid")
 	ErrUnavailable = errors.New("the issuer's keys cannot be read")
 )
 
-// Authenticator knows the clients.
+// Authenticator authenticates clients by API keys and tokens.
 type Authenticator struct {
 	keys   atomic.Pointer[Keys]
-	tokens *Tokens // nil where no tokens are accepted
+	tokens *Tokens // nil if tokens are not accepted
 }
 
-// New returns an authenticator that accepts these keys, and tokens unless it is nil.
+// New returns an authenticator that accepts keys and, unless tokens is nil, bearer tokens.
 func New(keys Keys, tokens *Tokens) *Authenticator {
 	a := &Authenticator{tokens: tokens}
 	a.SetKeys(keys)
@@ -32,7 +32,7 @@ func New(keys Keys, tokens *Tokens) *Authenticator {
 func (a *Authenticator) SetKeys(keys Keys) { a.keys.Store(&keys) }
 
 // Authenticate returns the client that the headers belong to, or [ErrMissing], [ErrWrong], [ErrUnavailable]. The password
-// of Basic authentication, all that a browser can ask a person for, is an API key.
+// of Basic authentication, which browsers support, is an API key.
 func (a *Authenticator) Authenticate(ctx context.Context, h http.Header) (Client, error) {
 	key := h.Get("X-API-Key")
 	scheme, value, _ := strings.Cut(h.Get("Authorization"), " ")

@@ -1,4 +1,4 @@
-// Package auth finds out who calls, and what they may do.
+// Package auth authenticates clients and returns their scopes.
 package auth
 
 import (
@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// Client is who calls.
+// Client is an authenticated client.
 type Client struct {
 	Name   string
 	Scopes []string
 }
 
-// MinKeyLength is the least number of characters of an API key.
+// MinKeyLength is the minimum length of an API key.
 const MinKeyLength = 16
 
-// Keys finds the client of an API key. It holds hashes only: a lookup by hash takes the same time for every wrong key,
-// and a heap dump does not hold the keys.
+// Keys maps API keys to clients. It holds hashes only: the time of a lookup does not depend on the key, and a heap dump does
+// not contain the keys.
 type Keys map[[sha256.Size]byte]Client
 
 // ParseKeys reads one client per line: its name, its key and its scopes, separated by spaces; # begins a comment.
-// Errors name the line and never the key.
+// Errors contain the line number, never the key.
 func ParseKeys(text string) (Keys, error) {
 	keys := Keys{}
 	var errs []error
@@ -54,7 +54,7 @@ func ParseKeys(text string) (Keys, error) {
 	return keys, errors.Join(errs...)
 }
 
-// Find returns the client whose key it is.
+// Find returns the client of a key.
 func (k Keys) Find(key string) (Client, bool) {
 	c, ok := k[sha256.Sum256([]byte(key))]
 	return c, ok

@@ -22,8 +22,8 @@ const (
 	jwksTimeout = 3 * time.Second
 	jwksBytes   = 1 << 20
 	jwksFresh   = time.Hour              // after which the keys are read again
-	jwksPause   = 30 * time.Second       // between attempts, so that tokens with made-up keys cause no flood
-	jwksWait    = 250 * time.Millisecond // for which a token with an unknown key waits for the issuer while others are known
+	jwksPause   = 30 * time.Second       // between attempts, so that made-up key ids do not flood the issuer
+	jwksWait    = 250 * time.Millisecond // for which a token with an unknown key waits for the issuer if other keys are known
 	leeway      = 30 * time.Second       // for clocks that differ
 	minRSABits  = 2048                   // RFC 7518, 3.3
 )
@@ -32,8 +32,8 @@ const (
 var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
 	jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
 
-// Tokens finds the client of a JWT (RFC 7519) by the issuer's published keys (RFC 7517). go-jose reads and verifies; here is
-// when the keys are read: known ones verify at once, also while they are read again, which no other token waits for.
+// Tokens authenticates JWTs (RFC 7519) by the issuer's published keys (RFC 7517). go-jose parses and verifies; this type decides
+// when keys are fetched: tokens with known keys are verified at once, also during a fetch.
 type Tokens struct {
 	url, issuer, audience string
 	client                *http.Client
@@ -50,7 +50,7 @@ type Tokens struct {
 	err     error         // of the last attempt
 }
 
-// NewTokens accepts tokens of the issuer for the audience, signed with a key that is published at url. Close it.
+// NewTokens accepts tokens of the issuer for the audience, signed with a key that is published at url. Call Close when done.
 func NewTokens(url, issuer, audience string, now func() time.Time) *Tokens {
 	t := &Tokens{url: url, issuer: issuer, audience: audience, now: now, client: &http.Client{Timeout: jwksTimeout}}
 	t.stopped, t.stop = context.WithCancel(context.Background())
@@ -75,8 +75,8 @@ func (t *textOrAll) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(t))
 }
 
-// canonical reports whether each part of a token is the one text of its bytes (RFC 4648, section 3.5). The library also takes texts
-// that differ in bits which stand for nothing, so that one token would have several names in a log or a list of revoked ones.
+// canonical reports whether each part of a token is the canonical encoding of its bytes (RFC 4648, section 3.5). The library also accepts
+// encodings with stray trailing bits, so that one token would have several spellings in logs and revocation lists.
 func canonical(raw string) bool {
 	for part := range strings.SplitSeq(raw, ".") {
 		if _, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
@@ -106,8 +106,8 @@ func (t *Tokens) Find(ctx context.Context, raw string) (Client, error) {
 	return c, nil
 }
 
-// verify returns the client of a token that one of the keys has signed and whose claims are right. known is false when
-// another set of keys could have the right one.
+// verify returns the client of a token that one of the keys has signed and whose claims are right. known is false if
+// a newer set of keys could contain the right one.
 func (t *Tokens) verify(token *jwt.JSONWebToken, keys []jose.JSONWebKey) (c Client, known bool) {
 	header := token.Headers[0]
 	for _, key := range keys {
@@ -129,8 +129,8 @@ func (t *Tokens) verify(token *jwt.JSONWebToken, keys []jose.JSONWebKey) (c Clie
 	return Client{}, known
 }
 
-// known returns the keys that were read, and begins to read them again when they are old. The channel is closed when the
-// read that is under way ends.
+// known returns the fetched keys, and starts to fetch them again if they are old. The channel is closed when the running fetch
+// ends.
 func (t *Tokens) known() (keys []jose.JSONWebKey, refreshed <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -140,8 +140,8 @@ func (t *Tokens) known() (keys []jose.JSONWebKey, refreshed <-chan struct{}) {
 	return t.keys, t.reading
 }
 
-// await returns the keys after a read that began now or is under way; not for long when tokens with other keys are served
-// meanwhile.
+// await returns the keys after the running fetch, or one that it starts. It waits only briefly if other keys are known
+// (served).
 func (t *Tokens) await(ctx context.Context, refreshed <-chan struct{}, served bool) ([]jose.JSONWebKey, error) {
 	t.mu.Lock()
 	if refreshed == nil {
@@ -171,7 +171,8 @@ func (t *Tokens) await(ctx context.Context, refreshed <-chan struct{}, served bo
 	return t.keys, nil
 }
 
-// begin begins to read the keys, unless that was tried just now; then it returns nil. t.mu is held.
+// begin starts to fetch the keys and returns a channel that is closed when it ends; nil if the last attempt was too recent. t.mu
+// is held.
 func (t *Tokens) begin() <-chan struct{} {
 	if t.reading != nil {
 		return t.reading
@@ -188,7 +189,7 @@ func (t *Tokens) begin() <-chan struct{} {
 		defer t.mu.Unlock()
 		if t.err = err; err == nil {
 			t.keys, t.read = keys, t.now()
-		} // otherwise the issuer is away: the known keys serve on
+		} // on failure the known keys stay in use
 		t.reading = nil
 		close(done)
 	})
@@ -219,8 +220,8 @@ func (t *Tokens) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	return keys, nil
 }
 
-// parseKeys reads a set of keys. Those of kinds that are unknown here, or not for signatures, are left out, as RFC 7517
-// says; so are private, symmetric and small ones.
+// parseKeys reads a set of keys. As RFC 7517 says, keys of unknown types and
+// keys that are not for signatures are skipped; so are private, symmetric and small ones.
 func parseKeys(document []byte) ([]jose.JSONWebKey, error) {
 	var set struct{ Keys []json.RawMessage }
 	if err := json.Unmarshal(document, &set); err != nil {
@@ -241,12 +242,12 @@ func parseKeys(document []byte) ([]jose.JSONWebKey, error) {
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("there is no key that signatures can be verified with")
+		return nil, errors.New("no usable signature key")
 	}
 	return keys, nil
 }
 
-// Close ends what is under way and closes idle connections.
+// Close aborts a running fetch and closes idle connections.
 func (t *Tokens) Close() {
 	t.stop()
 	t.background.Wait()

@@ -1,4 +1,4 @@
-// Package command is the command line of the service.
+// Package command implements the command line of the service.
 package command
 
 import (
@@ -15,28 +15,28 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
-// Process is what the operating system gives a command.
+// Process is the environment of a command.
 type Process struct {
 	Args    []string // after the program's name
 	Environ []string
 	Stdout  io.Writer
 	Stderr  io.Writer
-	Signals <-chan os.Signal // SIGHUP loads the configuration again; any other ends, a second one at once
+	Signals <-chan os.Signal // SIGHUP reloads the configuration, any other signal shuts down, a second one exits at once
 }
 
 const usage = `Usage: orders [command] [settings]
 
 Commands:
-  serve        serve until SIGTERM (the default)
-  migrate      bring the database's schema up to date and end
-  config       print the effective configuration, secrets masked, and end
-  healthcheck  ask the running service whether it is healthy; 0 or 1
-  version      print which program this is
+  serve        run the service until SIGTERM (default)
+  migrate      apply the database migrations and exit
+  config       print the effective configuration, secrets masked, and exit
+  healthcheck  exit with 0 if the running service is healthy, else with 1
+  version      print the version and exit
 
 Settings, by precedence of flag, environment, file (--config, ORDERS_CONFIG) and default; _FILE names a file with the value:
 `
 
-// Run runs the command and returns its exit code: 0 success, 1 failure, 2 for settings that cannot be used.
+// Run runs the command and returns its exit code: 0 for success, 1 for a failure, 2 for invalid settings.
 func Run(p Process, build telemetry.Build) int {
 	name, args := "serve", p.Args
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
@@ -54,7 +54,7 @@ func Run(p Process, build telemetry.Build) int {
 		},
 	}[name]
 	if !ok {
-		run = func() error { return usageError{fmt.Errorf("there is no command %q; orders --help lists them", name)} }
+		run = func() error { return usageError{fmt.Errorf("unknown command %q; see orders --help", name)} }
 	}
 	err := run()
 	var unusable usageError
@@ -73,19 +73,19 @@ func Run(p Process, build telemetry.Build) int {
 	return 0
 }
 
-// usageError says that the settings cannot be used.
+// usageError marks invalid settings.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-var errImpatient = errors.New("a second signal: ending at once")
+var errAborted = errors.New("a second signal: exiting at once")
 
 func serve(p Process, source config.Source, build telemetry.Build) error {
 	a, err := app.New(source, build, p.Stdout)
 	if err != nil {
 		return usageError{err}
 	}
-	ended, err := begin(p, a)
+	ended, err := startApp(p, a)
 	if err != nil {
 		return err
 	}
@@ -106,15 +106,15 @@ func serve(p Process, source config.Source, build telemetry.Build) error {
 			return errors.Join(err, stopErr)
 		case s := <-p.Signals:
 			if s != syscall.SIGHUP {
-				return errImpatient
+				return errAborted
 			}
 		}
 	}
 }
 
-// begin starts the instance. ended is true when it was told to end meanwhile, too late to give up the start. Who wants the
-// configuration to be loaded anew meanwhile gets that behind the start, which may have read an older one.
-func begin(p Process, a *app.App) (ended bool, err error) {
+// startApp starts the instance. ended is true if a signal came too late to abort the start. A SIGHUP during the start reloads the
+// configuration afterwards, since the start may have read an older one.
+func startApp(p Process, a *app.App) (ended bool, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	started := make(chan error, 1)
@@ -133,7 +133,7 @@ func begin(p Process, a *app.App) (ended bool, err error) {
 			}
 			cancel()
 			if err := <-started; err != nil { // Start has undone what it did
-				return false, errors.Join(fmt.Errorf("ended by %v while starting", s), err)
+				return false, errors.Join(fmt.Errorf("stopped by %v during startup", s), err)
 			}
 			return true, nil
 		}

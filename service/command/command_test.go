@@ -181,7 +181,7 @@ func TestSignalWhileStarting(t *testing.T) {
 	p.signals <- syscall.SIGHUP
 	p.signals <- syscall.SIGTERM
 	p.wait(t, 1)
-	if !strings.Contains(p.stderr.String(), "ended by terminated while starting") {
+	if !strings.Contains(p.stderr.String(), "stopped by terminated during startup") {
 		t.Errorf("stderr: %s", p.stderr.String())
 	}
 	m := run(t, []string{url}, "migrate")
@@ -325,7 +325,7 @@ func TestOthers(t *testing.T) {
 		{"help", []string{"--help"}, 0, "Usage: orders", ""},
 		{"help of a command", []string{"config", "--help"}, 0, "--http.addr, ORDERS_HTTP_ADDR", ""},
 		{"config", []string{"config", "--log.level=warn"}, 0, "log.level: warn\n", ""},
-		{"unknown command", []string{"fly"}, 2, "", `orders: there is no command "fly"`},
+		{"unknown command", []string{"fly"}, 2, "", `orders: unknown command "fly"`},
 		{"serve with unusable settings", []string{"serve", "--log.level=loud"}, 2, "", "orders: log.level: must be"},
 		{"config with unusable settings", []string{"config", "--log.level=loud"}, 2, "", "orders: log.level: must be"},
 		{"migrate with unusable settings", []string{"migrate", "--log.level=loud"}, 2, "", "orders: log.level: must be"},

@@ -1,4 +1,5 @@
-// Package config is what the service can be told: by flag, environment, file or default, in this order of precedence.
+// Package config loads the settings of the service from flags, environment variables, a file and defaults, in this order of
+// precedence.
 package config
 
 import (
@@ -15,12 +16,12 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/auth"
 )
 
-// Secret is text that is never printed.
+// Secret is a string that is never printed.
 type Secret string
 
 const masked = "[set]"
 
-// String implements [fmt.Stringer]: it does not tell.
+// String implements [fmt.Stringer]; it returns a mask.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
@@ -51,11 +52,11 @@ type HTTP struct {
 	TLSKey      string        `key:"tls_key" help:"file with the certificate's key (PEM)"`
 	H2C         bool          `key:"h2c" default:"false" help:"also speak HTTP/2 without TLS"`
 	MaxBody     int           `key:"max_body" default:"65536" help:"largest request body in bytes"`
-	MaxInFlight int           `key:"max_in_flight" default:"256" reload:"true" help:"requests served at once; more are answered 503"`
-	MaxConns    int           `key:"max_connections" default:"1024" help:"connections at once, of about 32 KiB each; for more the one that is idle the longest is closed"`
-	Timeout     time.Duration `key:"timeout" default:"5s" help:"time for a request"`
-	PayTimeout  time.Duration `key:"pay_timeout" default:"15s" help:"time for a payment request"`
-	CORSOrigins []string      `key:"cors_origins" reload:"true" help:"origins whose pages may call, separated by commas"`
+	MaxInFlight int           `key:"max_in_flight" default:"256" reload:"true" help:"concurrent requests; more get 503"`
+	MaxConns    int           `key:"max_connections" default:"1024" help:"concurrent connections, of about 32 KiB each; beyond it the longest idle one is closed"`
+	Timeout     time.Duration `key:"timeout" default:"5s" help:"timeout of a request"`
+	PayTimeout  time.Duration `key:"pay_timeout" default:"15s" help:"timeout of a payment request"`
+	CORSOrigins []string      `key:"cors_origins" reload:"true" help:"origins allowed to call from a browser, separated by commas"`
 	Proxies     []string      `key:"trusted_proxies" reload:"true" help:"networks (CIDR) of proxies whose X-Forwarded-For or Forwarded names the client, separated by commas"`
 }
 
@@ -64,9 +65,9 @@ type Admin struct {
 	Addr string `key:"addr" default:"127.0.0.1:8081" help:"address of the admin listener: probes, metrics, profiles"`
 }
 
-// Auth configures who may call.
+// Auth configures authentication.
 type Auth struct {
-	Mode     string `key:"mode" default:"auto" help:"auto: API keys and tokens, loopback only while none are configured; none: anyone may call"`
+	Mode     string `key:"mode" default:"auto" help:"auto: API keys and tokens, loopback only if neither is configured; none: no authentication"`
 	JWKSURL  string `key:"jwks_url" help:"where the keys of bearer tokens are published"`
 	Issuer   string `key:"issuer" help:"required issuer of bearer tokens"`
 	Audience string `key:"audience" help:"required audience of bearer tokens"`
@@ -75,24 +76,24 @@ type Auth struct {
 // Rate limits each client.
 type Rate struct {
 	Limit float64 `key:"limit" default:"100" reload:"true" help:"requests per second and client; 0 is no limit"`
-	Burst int     `key:"burst" default:"200" reload:"true" help:"requests that a client may make at once"`
+	Burst int     `key:"burst" default:"200" reload:"true" help:"requests that a client may make in a burst"`
 }
 
-// Database says where orders are kept.
+// Database configures the store.
 type Database struct {
 	URL      Secret `key:"url" default:"sqlite:orders.db" help:"sqlite:PATH or postgres://user:password@host:port/database"`
 	MaxConns int    `key:"max_conns" default:"10" help:"connections to PostgreSQL"`
-	Migrate  bool   `key:"migrate" default:"true" help:"bring the schema up to date at start; false: wait until orders migrate has done it"`
+	Migrate  bool   `key:"migrate" default:"true" help:"apply migrations at start; false: wait until orders migrate has applied them"`
 
-	MigrateTimeout time.Duration `key:"migrate_timeout" default:"1m" help:"time for migrations, and for a database that is not there yet"`
+	MigrateTimeout time.Duration `key:"migrate_timeout" default:"1m" help:"time for migrations, including the wait for the database"`
 }
 
 // Payments configures the payment provider.
 type Payments struct {
-	URL     string        `key:"url" help:"the provider's charges endpoint; without one payments are simulated"`
+	URL     string        `key:"url" help:"the provider's charges endpoint; empty simulates payments"`
 	Token   Secret        `key:"token" help:"the bearer token for the provider"`
-	Timeout time.Duration `key:"timeout" default:"3s" help:"time for one call"`
-	Retries int           `key:"retries" default:"2" help:"repetitions of a call that failed"`
+	Timeout time.Duration `key:"timeout" default:"3s" help:"timeout of a call"`
+	Retries int           `key:"retries" default:"2" help:"retries of a failed call"`
 }
 
 // Log configures the log.
@@ -108,13 +109,13 @@ type Trace struct {
 	Ratio    float64 `key:"ratio" default:"0.1" help:"share of the traces that begin here which are recorded, unless OTEL_TRACES_SAMPLER decides"`
 }
 
-// Shutdown is the time between SIGTERM and the end; together the two must be less than the grace period of Kubernetes.
+// Shutdown configures the time between SIGTERM and exit; the sum must be less than the grace period of Kubernetes.
 type Shutdown struct {
-	Drain   time.Duration `key:"drain" default:"5s" help:"time to serve on after saying not ready, until load balancers know"`
-	Timeout time.Duration `key:"timeout" default:"20s" help:"time to finish what is under way after that"`
+	Drain   time.Duration `key:"drain" default:"5s" help:"time to keep serving while not ready, until load balancers have noticed"`
+	Timeout time.Duration `key:"timeout" default:"20s" help:"time to finish running requests after that"`
 }
 
-// Path is the SQLite file, "" when orders are kept in PostgreSQL.
+// Path returns the SQLite file, "" for PostgreSQL.
 func (d Database) Path() string {
 	path, _ := strings.CutPrefix(string(d.URL), "sqlite:")
 	if path == string(d.URL) {
@@ -123,10 +124,10 @@ func (d Database) Path() string {
 	return path
 }
 
-// Open reports whether anyone may call, since no credentials are configured or none are wanted.
+// Open reports whether clients need no credentials: none are configured, or auth.mode is none.
 func (c *Config) Open() bool { return c.Auth.Mode == "none" || c.APIKeys == "" && c.Auth.JWKSURL == "" }
 
-// Validate returns everything that is wrong, joined.
+// Validate returns all problems, joined.
 func (c *Config) Validate() error {
 	var errs []error
 	check := func(ok bool, key, message string) {
@@ -158,11 +159,11 @@ func (c *Config) Validate() error {
 		errs = append(errs, err)
 	}
 	check(c.Auth.Mode == "auto" || c.Auth.Mode == "none", "auth.mode", "must be auto or none")
-	check(c.Auth.Mode == "auto" || c.APIKeys == "" && c.Auth.JWKSURL == "", "auth.mode", "is none, but credentials are configured: remove one or the other")
+	check(c.Auth.Mode == "auto" || c.APIKeys == "" && c.Auth.JWKSURL == "", "auth.mode", "is none, but credentials are configured: remove either")
 	check(c.Auth.JWKSURL == "" || httpURL(c.Auth.JWKSURL), "auth.jwks_url", "must be an http or https URL")
 	check(c.Auth.JWKSURL == "" || c.Auth.Issuer != "" && c.Auth.Audience != "", "auth.jwks_url", "needs auth.issuer and auth.audience")
-	check(c.Auth.Mode == "none" || !c.Open() || loopback(c.HTTP.Addr), "http.addr", c.HTTP.Addr+" can be reached from elsewhere, but nobody needs credentials:"+
-		" set api_keys (ORDERS_API_KEYS_FILE) or auth.jwks_url, listen on 127.0.0.1, or say auth.mode=none to let anyone call")
+	check(c.Auth.Mode == "none" || !c.Open() || loopback(c.HTTP.Addr), "http.addr", c.HTTP.Addr+" is reachable from other machines, but no credentials are configured:"+
+		" set api_keys (ORDERS_API_KEYS_FILE) or auth.jwks_url, listen on 127.0.0.1, or set auth.mode=none to allow anyone")
 	check(c.Rate.Limit >= 0, "rate.limit", "must not be negative")
 	check(c.Rate.Burst > 0, "rate.burst", "must be positive")
 	check(c.Database.Path() != "" || postgresURL(string(c.Database.URL)), "database.url", "must be sqlite:PATH or postgres://user:password@host:port/database")
@@ -181,7 +182,7 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// TrustedProxies returns the networks of the proxies.
+// TrustedProxies returns the parsed networks of trusted_proxies.
 func (h HTTP) TrustedProxies() []netip.Prefix {
 	networks := make([]netip.Prefix, len(h.Proxies))
 	for i, network := range h.Proxies {

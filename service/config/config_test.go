@@ -109,13 +109,13 @@ func TestProblems(t *testing.T) {
 	}{
 		{"unknown flag", []string{"--nope"}, nil, []string{"flag provided but not defined: -nope"}},
 		{"an argument", []string{"nope"}, nil, []string{`unexpected argument "nope"`}},
-		{"unknown variable", nil, []string{"ORDERS_HTTP_ADR=x"}, []string{"ORDERS_HTTP_ADR: there is no such setting"}},
+		{"unknown variable", nil, []string{"ORDERS_HTTP_ADR=x"}, []string{"ORDERS_HTTP_ADR: unknown setting"}},
 		{"missing file", []string{"--config", "/nowhere"}, nil, []string{"read configuration: open /nowhere"}},
-		{"a file full of problems", []string{"--config", file}, nil, []string{file + ":1: there is no setting nonsense", file + ":2: want a setting and its value",
-			file + ":3: there is no setting http", file + ":4: want a setting and its value", file + ":6: rate.burst is set twice", file + ":7: there is no setting http.addr_file"}},
+		{"a file full of problems", []string{"--config", file}, nil, []string{file + ":1: unknown setting nonsense", file + ":2: want KEY: VALUE",
+			file + ":3: unknown setting http", file + ":4: want KEY: VALUE", file + ":6: rate.burst is set twice", file + ":7: unknown setting http.addr_file"}},
 		{"a number that is none, and more", []string{"--rate.burst=many", "--rate.limit=NaN", "--http.h2c=perhaps", "--log.level="}, []string{"ORDERS_SHUTDOWN_DRAIN=5"},
 			[]string{"--http.h2c:", "--rate.limit:", "--rate.burst:", "--log.level: must not be empty", "ORDERS_SHUTDOWN_DRAIN:"}},
-		{"a secret twice", []string{"--database.url=sqlite:x", "--database.url_file=" + empty}, nil, []string{"--database.url: is set, and also the file", "--database.url: " + empty + " is empty"}},
+		{"a secret twice", []string{"--database.url=sqlite:x", "--database.url_file=" + empty}, nil, []string{"--database.url: both the value and its file are set", "--database.url: " + empty + " is empty"}},
 		{"a secret's file is missing", nil, []string{"ORDERS_API_KEYS_FILE=/nowhere"}, []string{"ORDERS_API_KEYS: read /nowhere: no such file"}},
 		{"values out of range, all at once", nil, []string{"ORDERS_HTTP_ADDR=x", "ORDERS_ADMIN_ADDR=1:2:3", "ORDERS_HTTP_TLS_CERT=x", "ORDERS_HTTP_MAX_BODY=1", "ORDERS_HTTP_MAX_IN_FLIGHT=0",
 			"ORDERS_HTTP_TIMEOUT=0s", "ORDERS_HTTP_PAY_TIMEOUT=-1s", "ORDERS_HTTP_CORS_ORIGINS=shop", "ORDERS_AUTH_MODE=maybe", "ORDERS_AUTH_JWKS_URL=x", "ORDERS_RATE_LIMIT=-1", "ORDERS_RATE_BURST=0",
@@ -124,7 +124,7 @@ func TestProblems(t *testing.T) {
 			[]string{"http.addr:", "admin.addr:", "http.tls_cert:", "http.max_body:", "http.max_in_flight:", "http.timeout:", "http.pay_timeout:", "http.cors_origins:", "auth.mode:", "auth.mode:",
 				"auth.jwks_url: must be", "auth.jwks_url: needs", "rate.limit:", "rate.burst:", "database.url:", "database.max_conns:", "payments.url:", "payments.timeout:", "payments.retries:",
 				"log.level:", "log.format:", "trace.endpoint:", "trace.ratio:", "shutdown.drain:", "shutdown.timeout:"}},
-		{"reachable without credentials", []string{"--http.addr=0.0.0.0:8080"}, nil, []string{"http.addr: 0.0.0.0:8080 can be reached from elsewhere"}},
+		{"reachable without credentials", []string{"--http.addr=0.0.0.0:8080"}, nil, []string{"http.addr: 0.0.0.0:8080 is reachable from other machines"}},
 		{"credentials that nobody needs", []string{"--auth.mode=none", "--api_keys=shop 0123456789abcdef orders:read"}, nil, []string{"auth.mode: is none, but"}},
 	}
 	for _, test := range tests {
@@ -171,7 +171,7 @@ func TestHelp(t *testing.T) {
 	if err := config.Help(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"--http.addr, ORDERS_HTTP_ADDR (127.0.0.1:8080)", "--api_keys, ORDERS_API_KEYS[_FILE]", "--log.level", "may change while the service runs"} {
+	for _, want := range []string{"--http.addr, ORDERS_HTTP_ADDR (127.0.0.1:8080)", "--api_keys, ORDERS_API_KEYS[_FILE]", "--log.level", "can be reloaded"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is missing", want)
 		}

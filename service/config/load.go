@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// maxSecretFile bounds what is read of a file that is said to hold a secret.
+// maxSecretFile is the most that is read of a secret's file, in bytes.
 const maxSecretFile = 1 << 20
 
-// Source is where a configuration comes from, so that it can be loaded again.
+// Source is the origin of a configuration, from which it can be loaded again.
 type Source struct {
 	Args    []string // the command line after the command
 	Environ []string // as os.Environ
@@ -27,8 +27,8 @@ type Loaded struct {
 	Files []string
 }
 
-// Load reads the configuration. The error names everything that is wrong, one problem per line; it wraps
-// [flag.ErrHelp] when help was asked for.
+// Load reads the configuration. The error lists all problems, one per line; it wraps [flag.ErrHelp] if
+// help was requested.
 func (s Source) Load() (*Loaded, error) {
 	l := new(Loaded)
 	all := settings(&l.Config)
@@ -57,7 +57,7 @@ func (s Source) Load() (*Loaded, error) {
 			text, ok := layer.values[setting.key]
 			if path, isFile := layer.values[setting.key+"_file"]; isFile && setting.secret() {
 				if ok {
-					errs = append(errs, fmt.Errorf("%s: is set, and also the file that holds it: keep one", layer.name))
+					errs = append(errs, fmt.Errorf("%s: both the value and its file are set: keep one", layer.name))
 				}
 				l.Files = append(l.Files, path)
 				if text, err = readSecret(path); err != nil {
@@ -116,8 +116,8 @@ func parseFlags(all []setting, args []string) (values map[string]string, file st
 	return values, file, nil
 }
 
-// serviceLinks returns the prefixes of the variables with which Kubernetes describes Services named orders or
-// orders-something. It sets them together: where one is alone, as ORDERS_HTTP_PORT, somebody has mistaken it for a setting.
+// serviceLinks returns the prefixes of the variables that Kubernetes sets for Services named orders or orders-*. It sets them
+// together: one alone, as ORDERS_HTTP_PORT, is a mistaken setting.
 func serviceLinks(environ []string) (prefixes []string) {
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
@@ -128,7 +128,7 @@ func serviceLinks(environ []string) (prefixes []string) {
 	return prefixes
 }
 
-// environment returns the settings in the environment; variables that begin with Prefix and mean nothing are errors.
+// environment returns the settings in the environment; unknown variables that begin with Prefix are errors.
 func environment(all []setting, environ []string) (values map[string]string, errs []error) {
 	values = map[string]string{}
 	known := map[string]string{Prefix + "CONFIG": "config"}
@@ -151,7 +151,7 @@ func environment(all []setting, environ []string) (values map[string]string, err
 		if strings.HasPrefix(text, "tcp://") || slices.ContainsFunc(links, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
 			continue
 		}
-		errs = append(errs, fmt.Errorf("%s: there is no such setting; `orders config --help` lists them", name))
+		errs = append(errs, fmt.Errorf("%s: unknown setting; see `orders config --help`", name))
 	}
 	return values, errs
 }
@@ -170,7 +170,7 @@ func readFile(all []setting, path string) (values map[string]string, errs []erro
 }
 
 // parseFile reads one setting per line, as `log.level: info`; # begins a comment at the start of a line or after a
-// space. That is YAML that needs no indentation, and no YAML parser: the keys are the ones of flags and variables.
+// space. This is a subset of YAML without nesting, so that keys are those of flags and variables.
 func parseFile(all []setting, text string) (values map[string]string, errs []error) {
 	values = map[string]string{}
 	known := map[string]bool{}
@@ -191,9 +191,9 @@ func parseFile(all []setting, text string) (values map[string]string, errs []err
 		_, twice := values[key]
 		switch {
 		case !ok || strings.TrimSpace(key) != key:
-			errs = append(errs, fmt.Errorf("%d: want a setting and its value, as log.level: info", number))
+			errs = append(errs, fmt.Errorf("%d: want KEY: VALUE, as log.level: info", number))
 		case !known[key]:
-			errs = append(errs, fmt.Errorf("%d: there is no setting %s", number, key))
+			errs = append(errs, fmt.Errorf("%d: unknown setting %s", number, key))
 		case twice:
 			errs = append(errs, fmt.Errorf("%d: %s is set twice", number, key))
 		default:

@@ -17,7 +17,7 @@ func (c *Config) Print(w io.Writer) error {
 	return err
 }
 
-// Help writes every setting with its names, default and meaning.
+// Help writes all settings with their names, defaults and descriptions.
 func Help(w io.Writer) error {
 	var b strings.Builder
 	for _, s := range settings(new(Config)) {
@@ -30,7 +30,7 @@ func Help(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, "\n        %s", s.help)
 		if s.reloadable {
-			b.WriteString("; may change while the service runs")
+			b.WriteString("; can be reloaded")
 		}
 		b.WriteString("\n")
 	}

@@ -62,13 +62,13 @@ func (s setting) set(text string) error {
 	case *bool:
 		v, err := strconv.ParseBool(text)
 		if err != nil {
-			return wrong("a truth value", "true")
+			return wrong("a boolean", "true")
 		}
 		*p = v
 	case *int:
 		v, err := strconv.Atoi(text)
 		if err != nil {
-			return wrong("a whole number", "10")
+			return wrong("an integer", "10")
 		}
 		*p = v
 	case *float64:

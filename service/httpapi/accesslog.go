@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// logAccess writes the access record, the only one of a request that went well.
+// logAccess writes one access record per request.
 func (s *Server) logAccess(rt *route, next http.Handler) http.Handler {
 	log := s.options.Log.With(zap.String("route", rt.path))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -10,15 +10,15 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/auth"
 )
 
-// Authenticator finds out who calls.
+// Authenticator authenticates clients.
 type Authenticator interface {
-	// Authenticate returns the client that the headers belong to, or an error that a client may read.
+	// Authenticate returns the client that the headers identify. Clients see the text of its error.
 	Authenticate(ctx context.Context, h http.Header) (auth.Client, error)
 }
 
 type clientKey struct{}
 
-// clientOf returns who calls; the zero Client where nobody needs credentials.
+// clientOf returns the authenticated client; the zero Client without authentication.
 func clientOf(ctx context.Context) auth.Client {
 	c, _ := ctx.Value(clientKey{}).(auth.Client)
 	return c
@@ -26,7 +26,7 @@ func clientOf(ctx context.Context) auth.Client {
 
 type refusalKey struct{}
 
-// authenticate finds out who calls. Whom it refuses is refused by [Server.authorize], behind the rate limit.
+// authenticate identifies the client. [Server.authorize] refuses invalid credentials, after the rate limit.
 func (s *Server) authenticate(rt *route, next http.Handler) http.Handler {
 	if s.options.Auth == nil || rt.operation.Scopes == nil {
 		return next
@@ -42,7 +42,7 @@ func (s *Server) authenticate(rt *route, next http.Handler) http.Handler {
 	})
 }
 
-// authorize refuses who was not authenticated, or may not do this.
+// authorize refuses clients that are not authenticated or lack a scope.
 func (s *Server) authorize(rt *route, next http.Handler) http.Handler {
 	if s.options.Auth == nil || rt.operation.Scopes == nil {
 		return next
@@ -68,13 +68,13 @@ func (s *Server) authorize(rt *route, next http.Handler) http.Handler {
 	})
 }
 
-// sentence makes one of an error.
+// sentence turns an error's text into a sentence.
 func sentence(err error) string {
 	text := err.Error()
 	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
-// challenge says how to authenticate; a browser knows how to ask a person for a password only.
+// challenge returns the value of WWW-Authenticate; browsers prompt for Basic only.
 func challenge(rt *route) string {
 	if rt.operation.ID == "page" {
 		return `Basic realm="orders; the password is an API key"`

@@ -10,15 +10,15 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
-// Limits of the bodies that are being read, besides their size.
+// Limits on reading bodies, besides their size.
 const (
 	maxBodies    = 512              // at once
 	bodyTime     = 10 * time.Second // for one body
-	busyBodyTime = time.Second      // for one body while more than half of the places are taken
+	busyBodyTime = time.Second      // for one body while more than half of maxBodies are being read
 )
 
-// readBody reads the whole body before the request takes one of the places that [Server.limitLoad] counts: a client that
-// sends slowly keeps nobody from being served. Bodies have places of their own, and less time when those get scarce.
+// readBody reads the whole body before [Server.limitLoad] counts the request, so that slow clients do not block others. The
+// number of bodies is limited on its own, and each gets less time when that limit is near.
 func (s *Server) readBody(rt *route, next http.Handler) http.Handler {
 	if rt.operation.Body == "" {
 		return next
@@ -45,7 +45,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		limit = busyBodyTime
 	}
 	connection := http.NewResponseController(w)
-	_ = connection.SetReadDeadline(time.Now().Add(limit)) // not supported: a test without a connection
+	_ = connection.SetReadDeadline(time.Now().Add(limit)) // fails in tests without a connection
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.options.MaxBody))
 	if err == nil {
 		_ = connection.SetReadDeadline(time.Time{})
@@ -55,7 +55,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if errors.As(err, &tooLarge) {
 		return nil, err
 	}
-	w.Header().Set("Connection", "close") // the rest of the body may still come
+	w.Header().Set("Connection", "close") // the rest of the body may still arrive
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return nil, &problem{status: http.StatusRequestTimeout, detail: "The body took too long.", cause: err}

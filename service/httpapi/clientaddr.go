@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// clientAddr returns the address of the client: the peer, or what trusted proxies say of it in X-Forwarded-For or
-// Forwarded (RFC 7239). Each proxy appends the address that it was called from, so the lists are read from the right and
-// end at the first address that is not a trusted proxy; what is left of it anyone may have written. When both headers are
-// present and differ, a client has sent the one that the proxy does not know, and the peer's address counts.
+// clientAddr returns the address of the client: the peer's, or the one that trusted proxies report in X-Forwarded-For or
+// Forwarded (RFC 7239). Each proxy appends the address of its peer, so the lists are read from the right up to the first
+// address that is not a trusted proxy; anything left of it may be forged. If both headers are present and differ, one of
+// them is forged, and the peer's address counts.
 func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -44,7 +44,7 @@ func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return false
 }
 
-// lastUntrusted reads the list from the right; an entry that is no address ends it, since nothing behind it can be trusted.
+// lastUntrusted reads the list from the right; an invalid entry ends it, since entries left of it cannot be trusted.
 func lastUntrusted(addr netip.Addr, list string, trusted []netip.Prefix, parse func(string) (netip.Addr, bool)) netip.Addr {
 	for list != "" && contains(trusted, addr) {
 		entry := list
@@ -62,7 +62,7 @@ func lastUntrusted(addr netip.Addr, list string, trusted []netip.Prefix, parse f
 	return addr
 }
 
-// parseAddr reads an address, maybe with a port.
+// parseAddr parses an address with or without a port.
 func parseAddr(text string) (netip.Addr, bool) {
 	if withPort, err := netip.ParseAddrPort(text); err == nil {
 		return withPort.Addr().Unmap().WithZone(""), true
@@ -71,7 +71,7 @@ func parseAddr(text string) (netip.Addr, bool) {
 	return addr.Unmap().WithZone(""), err == nil
 }
 
-// parseForwarded reads an element as for=192.0.2.1;proto=https or For="[2001:db8::1]:80".
+// parseForwarded parses an element, as for=192.0.2.1;proto=https or For="[2001:db8::1]:80".
 func parseForwarded(element string) (netip.Addr, bool) {
 	for pair := range strings.SplitSeq(element, ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
@@ -82,13 +82,13 @@ func parseForwarded(element string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// Lengths of the prefixes that count as one client. Whoever has one IPv6 address has the 2^64 of its network.
+// Prefix lengths that count as one client. A host with an IPv6 address usually has all of its /64.
 const (
 	clientBits4 = 32
 	clientBits6 = 64
 )
 
-// clientNetwork names what a client without credentials is limited by.
+// clientNetwork returns the network that identifies a client without credentials for the rate limit.
 func clientNetwork(addr netip.Addr) string {
 	bits := clientBits6
 	if addr.Is4() {

@@ -10,7 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/api"
 )
 
-// checkContract refuses requests that are not what the contract describes, before a handler sees them.
+// checkContract refuses requests that violate the contract.
 func (s *Server) checkContract(rt *route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := check(rt.operation, w, r); err != nil {

@@ -5,8 +5,7 @@ import (
 	"slices"
 )
 
-// allowOrigins adds what a browser wants to see before it lets a page of another origin read an answer, and answers the
-// browser's own question (a preflight).
+// allowOrigins adds the CORS headers for allowed origins, and responds to preflight requests.
 func (s *Server) allowOrigins(_ *route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
@@ -17,7 +16,7 @@ func (s *Server) allowOrigins(_ *route, next http.Handler) http.Handler {
 		h := w.Header()
 		h.Add("Vary", "Origin")
 		if !slices.Contains(*s.origins.Load(), origin) {
-			next.ServeHTTP(w, r) // without the headers the browser refuses
+			next.ServeHTTP(w, r) // without the headers the browser blocks the response
 			return
 		}
 		h.Set("Access-Control-Allow-Origin", origin)

@@ -2,13 +2,12 @@ package httpapi
 
 import "net/http"
 
-// refuseCrossSite refuses changes that a page of another site makes a browser ask for, unless CORS allows that site: a
-// browser sends the password that a person gave it, or reaches a service that needs none, on behalf of any page.
-// Programs send neither Sec-Fetch-Site nor Origin.
+// refuseCrossSite refuses state-changing requests that a browser makes for a page of another site (CSRF), unless CORS allows
+// its origin. Programs are not affected: they send neither Sec-Fetch-Site nor Origin.
 func (s *Server) refuseCrossSite(_ *route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.sites.Load().Check(r); err != nil {
-			recordOf(w).fail(&problem{status: http.StatusForbidden, detail: "A browser asks for this on behalf of a page of another site.", cause: err})
+			recordOf(w).fail(&problem{status: http.StatusForbidden, detail: "Cross-site request: a page of another site made the browser send it.", cause: err})
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -10,10 +10,10 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/order"
 )
 
-// cursorVersion lets a later release tell the cursors of this one from its own.
+// cursorVersion lets later releases change the format.
 const cursorVersion = "2:"
 
-// encodeCursor hides the position after which a page begins, so that clients do not come to depend on what it is.
+// encodeCursor encodes the position after which a page begins, opaque to clients.
 func encodeCursor(p order.Position) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(cursorVersion + strconv.FormatInt(p.CreatedAt.UnixMicro(), 10) + ":" + p.ID))
 }

@@ -7,7 +7,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/order"
 )
 
-// etagOf names the version of an order.
+// etagOf returns the entity tag of an order's version.
 func etagOf(o order.Order) string { return `"` + strconv.FormatInt(o.Version, 10) + `"` }
 
 // etags is a parsed If-Match or If-None-Match (RFC 9110, 13.1).
@@ -16,7 +16,7 @@ type etags struct {
 	tags []string
 }
 
-// parseETags reads a list of entity tags; ok is false when it is not one.
+// parseETags parses a list of entity tags; ok is false if it is malformed.
 func parseETags(header string) (e etags, ok bool) {
 	rest := strings.Trim(header, " \t")
 	if rest == "*" {
@@ -46,7 +46,7 @@ func parseETags(header string) (e etags, ok bool) {
 	}
 }
 
-// match compares strongly, as If-Match wants: a weak tag matches nothing.
+// match uses strong comparison, as If-Match requires: a weak tag never matches.
 func (e etags) match(tag string) bool {
 	for _, t := range e.tags {
 		if t == tag {
@@ -56,7 +56,7 @@ func (e etags) match(tag string) bool {
 	return e.any
 }
 
-// matchWeak compares weakly, as If-None-Match wants.
+// matchWeak uses weak comparison, as If-None-Match requires.
 func (e etags) matchWeak(tag string) bool {
 	for _, t := range e.tags {
 		if strings.TrimPrefix(t, "W/") == tag {

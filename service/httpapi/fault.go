@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// Fault makes a share of the requests slow or fail, to rehearse what a canary release must notice.
+// Fault makes a share of the requests slow or fail, to rehearse a canary analysis.
 type Fault struct {
-	ErrorRatio float64 // share of the requests that are answered 500
-	DelayRatio float64 // share of the requests that wait
+	ErrorRatio float64 // share of the requests that get 500
+	DelayRatio float64 // share of the requests that are delayed
 	Delay      time.Duration
 }
 
-// SetFault changes what goes wrong on purpose; nil is nothing.
+// SetFault sets the injected fault; nil removes it.
 func (s *Server) SetFault(f *Fault) { s.fault.Store(f) }
 
-// injectFaults makes requests slow or fail when an operator wants to rehearse that.
+// injectFaults applies the injected fault.
 func (s *Server) injectFaults(_ *route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fault := s.fault.Load(); fault != nil {
-			if err := fault.strike(r.Context()); err != nil {
+			if err := fault.apply(r.Context()); err != nil {
 				recordOf(w).fail(err)
 				return
 			}
@@ -30,7 +30,7 @@ func (s *Server) injectFaults(_ *route, next http.Handler) http.Handler {
 	})
 }
 
-func (f *Fault) strike(ctx context.Context) error {
+func (f *Fault) apply(ctx context.Context) error {
 	if f.Delay > 0 && rand.Float64() < f.DelayRatio { // #nosec G404 -- a rehearsal, not a secret
 		timer := time.NewTimer(f.Delay)
 		defer timer.Stop()
@@ -41,7 +41,7 @@ func (f *Fault) strike(ctx context.Context) error {
 		}
 	}
 	if rand.Float64() < f.ErrorRatio { // #nosec G404 -- as above
-		return &problem{status: http.StatusInternalServerError, detail: "This is a rehearsal: a fault was injected."}
+		return &problem{status: http.StatusInternalServerError, detail: "An injected fault, for a rehearsal."}
 	}
 	return nil
 }

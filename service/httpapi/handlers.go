@@ -45,7 +45,7 @@ func (h *handlers) GetOrder(ctx context.Context, r api.GetOrderRequestObject) (a
 	}
 	tag := etagOf(o)
 	if r.Params.IfNoneMatch != nil {
-		// RFC 9110 knows no error for a malformed list here: it matches nothing.
+		// RFC 9110 defines no error for a malformed list: it matches nothing.
 		if tags, ok := parseETags(*r.Params.IfNoneMatch); ok && tags.matchWeak(tag) {
 			return api.GetOrder304Response{Headers: api.GetOrder304ResponseHeaders{ETag: tag}}, nil
 		}
@@ -75,7 +75,7 @@ func (h *handlers) ListOrders(ctx context.Context, r api.ListOrdersRequestObject
 	if p.Cursor != nil {
 		after, ok := decodeCursor(*p.Cursor)
 		if !ok {
-			return nil, badParameter("cursor", "is not one that this service gave")
+			return nil, badParameter("cursor", "was not issued by this service")
 		}
 		q.After = after
 	}
@@ -98,7 +98,7 @@ func (h *handlers) ListOrders(ctx context.Context, r api.ListOrdersRequestObject
 func (h *handlers) UpdateOrder(ctx context.Context, r api.UpdateOrderRequestObject) (api.UpdateOrderResponseObject, error) {
 	if r.Params.IfMatch == nil {
 		return nil, &problem{status: http.StatusPreconditionRequired,
-			detail: "Say with If-Match which version you change: the ETag that you read."}
+			detail: "If-Match is required: send the ETag of the version to change."}
 	}
 	tags, ok := parseETags(*r.Params.IfMatch)
 	if !ok {

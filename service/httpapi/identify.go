@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// identify names the request and its client, and sets the headers that every answer has.
+// identify determines the request id and the client's address, and sets the common response headers.
 func (s *Server) identify(_ *route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &record{ResponseWriter: w, start: s.options.Now(), id: requestID(r), remote: clientAddr(r, *s.proxies.Load())}
@@ -27,7 +27,7 @@ func (s *Server) identify(_ *route, next http.Handler) http.Handler {
 
 const maxRequestID = 64
 
-// requestID returns the id that a proxy gave the request, if it is a harmless one, or a new one.
+// requestID returns the request's X-Request-Id if it is well-formed, or a new id.
 func requestID(r *http.Request) string {
 	id := r.Header.Get("X-Request-Id")
 	if id == "" || len(id) > maxRequestID {
@@ -41,7 +41,7 @@ func requestID(r *http.Request) string {
 	return id
 }
 
-// newRequestID names a request; the name has to be unlikely to come twice, not hard to guess.
+// newRequestID returns a random id, which need not be unpredictable.
 func newRequestID() string {
 	var b [16]byte
 	binary.NativeEndian.PutUint64(b[:8], rand.Uint64()) // #nosec G404 -- not a secret

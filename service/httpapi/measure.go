@@ -2,7 +2,7 @@ package httpapi
 
 import "net/http"
 
-// measure counts the request and observes its time.
+// measure counts the request and observes its duration.
 func (s *Server) measure(rt *route, next http.Handler) http.Handler {
 	metrics := s.options.Metrics.Route(rt.path, rt.method)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -6,7 +6,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
-// limitLoad refuses requests while too many are being served.
+// limitLoad refuses requests beyond http.max_in_flight.
 func (s *Server) limitLoad(_ *route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.gate.Enter() {

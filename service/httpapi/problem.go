@@ -15,13 +15,13 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/order"
 )
 
-// statusClientGone is what the log and the metrics call a request whose client did not wait for the answer.
+// statusClientGone is the status in logs and metrics of a request whose client disconnected.
 const statusClientGone = 499
 
-// problem is an error that a client is told (RFC 9457). The cause is for the log only.
+// problem is an error response (RFC 9457). The cause is only logged.
 type problem struct {
 	status     int
-	kind       string // names the kind; "" when the status says it all
+	kind       string // identifies the kind; "" if the status suffices
 	detail     string
 	fields     []order.FieldError
 	retryAfter time.Duration
@@ -37,7 +37,7 @@ func (p *problem) Error() string {
 
 func (p *problem) Unwrap() error { return p.cause }
 
-// kinds of problems that a client may want to tell apart; the rest is of the type about:blank.
+// Kinds of problems that clients may handle differently; others have the type about:blank.
 const (
 	kindInvalid        = "invalid"
 	kindKeyReused      = "idempotency-key-reused"
@@ -55,7 +55,7 @@ const (
 	retryLater = 5 * time.Second
 )
 
-// problemOf finds out what a client is told about an error.
+// problemOf returns the problem that describes an error to a client.
 func problemOf(err error) *problem {
 	var told *problem
 	var invalid *order.InvalidError
@@ -67,19 +67,19 @@ func problemOf(err error) *problem {
 	case errors.As(err, &told):
 		return told
 	case errors.As(err, &invalid):
-		return &problem{status: http.StatusUnprocessableEntity, kind: kindInvalid, detail: "The request is understood, but not possible.", fields: invalid.Fields}
+		return &problem{status: http.StatusUnprocessableEntity, kind: kindInvalid, detail: "The request is valid, but cannot be processed.", fields: invalid.Fields}
 	case errors.As(err, &body) && body.Violations == nil:
 		return &problem{status: http.StatusBadRequest, kind: kindInvalid, detail: "The body cannot be read: " + body.Error() + "."}
 	case errors.As(err, &body):
-		return &problem{status: http.StatusUnprocessableEntity, kind: kindInvalid, detail: "The body is not what the contract describes.", fields: fieldsOf(body.Violations)}
+		return &problem{status: http.StatusUnprocessableEntity, kind: kindInvalid, detail: "The body violates the contract.", fields: fieldsOf(body.Violations)}
 	case errors.As(err, &parameter):
 		return badParameter(parameter.Field, parameter.Message)
 	case errors.As(err, &format):
 		return badParameter(format.ParamName, "has the wrong form")
 	case errors.As(err, &tooLarge):
-		return &problem{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("The body may have at most %d bytes.", tooLarge.Limit)}
+		return &problem{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("The body exceeds %d bytes.", tooLarge.Limit)}
 	case errors.Is(err, order.ErrNotFound):
-		return &problem{status: http.StatusNotFound, detail: "There is no such order."}
+		return &problem{status: http.StatusNotFound, detail: "No such order."}
 	case errors.Is(err, order.ErrKeyReused):
 		return &problem{status: http.StatusUnprocessableEntity, kind: kindKeyReused, detail: "This Idempotency-Key was used for a request with another body."}
 	case errors.Is(err, order.ErrState):
@@ -90,24 +90,24 @@ func problemOf(err error) *problem {
 		return &problem{status: http.StatusPaymentRequired, kind: kindDeclined, detail: "The payment was declined."}
 	case errors.Is(err, order.ErrRejected):
 		return &problem{status: http.StatusUnprocessableEntity, kind: kindRejected, cause: err,
-			detail: "The payment provider does not accept this charge. Nothing was charged; change the order and pay again, or cancel it."}
+			detail: "The payment provider rejected the charge. Nothing was charged; change the order and pay again, or cancel it."}
 	case errors.Is(err, order.ErrPaymentPending):
 		return &problem{status: http.StatusServiceUnavailable, kind: kindPaymentPending, retryAfter: retryLater, cause: err,
-			detail: "The payment provider gave no answer. The order stays in paying; the service asks again by itself."}
+			detail: "The payment provider did not respond. The order stays in paying; the service retries by itself."}
 	case errors.Is(err, order.ErrUnavailable):
 		return &problem{status: http.StatusServiceUnavailable, detail: "The database is unavailable.", retryAfter: retryLater, cause: err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &problem{status: http.StatusServiceUnavailable, detail: "This took too long.", retryAfter: retrySoon, cause: err}
+		return &problem{status: http.StatusServiceUnavailable, detail: "The request took too long.", retryAfter: retrySoon, cause: err}
 	case errors.Is(err, context.Canceled):
 		return &problem{status: statusClientGone, detail: "The client has gone.", cause: err}
 	}
-	return &problem{status: http.StatusInternalServerError, detail: "An internal error; the log has it under this request's id.", cause: err}
+	return &problem{status: http.StatusInternalServerError, detail: "Internal error; the log has the cause under this request's id.", cause: err}
 }
 
-// preconditionFailed turns "it has changed" into what RFC 9110 calls it when the client said what it expects.
+// preconditionFailed turns ErrChanged into 412, for requests with If-Match.
 func preconditionFailed(err error) error {
 	if errors.Is(err, order.ErrChanged) {
-		return &problem{status: http.StatusPreconditionFailed, kind: kindChanged, detail: "The order is of another version; read it again."}
+		return &problem{status: http.StatusPreconditionFailed, kind: kindChanged, detail: "The order has another version; read it again."}
 	}
 	return err
 }
@@ -125,15 +125,15 @@ func fieldsOf(violations []api.Violation) []order.FieldError {
 	return fields
 }
 
-// fail answers with the problem that the error is for a client, and notes it for the access record.
+// fail responds with the problem of an error, and records its cause for the access log.
 func (r *record) fail(err error) {
 	p := problemOf(err)
 	r.err = p.cause
-	if r.status != 0 { // too late: the answer has begun
+	if r.status != 0 { // too late: the response has begun
 		return
 	}
 	if p.status == statusClientGone {
-		r.status = statusClientGone // there is nobody to write to
+		r.status = statusClientGone // nobody reads a response
 		return
 	}
 	doc := api.Problem{Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Instance: &r.id}
@@ -162,10 +162,10 @@ func (r *record) fail(err error) {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
 	}
 	body, err := json.Marshal(doc)
-	if err != nil { // texts only: a bug
+	if err != nil { // cannot happen: it consists of strings
 		r.err = errors.Join(r.err, err)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	r.WriteHeader(p.status)
-	_, _ = r.Write(body) // the client has gone: nobody to tell
+	_, _ = r.Write(body) // an error means that the client has gone
 }

@@ -6,7 +6,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
-// limitRate refuses clients that call too often; they are told apart by their credentials, or else by their network.
+// limitRate limits each client, identified by its credentials or else by its network.
 func (s *Server) limitRate(_ *route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := recordOf(w)
@@ -16,7 +16,7 @@ func (s *Server) limitRate(_ *route, next http.Handler) http.Handler {
 		}
 		if wait, ok := s.limiter.Load().Allow(bucket); !ok {
 			s.options.Metrics.Refused(telemetry.RefusedRate)
-			rec.fail(&problem{status: http.StatusTooManyRequests, kind: kindRate, detail: "You call too often.", retryAfter: max(wait, retrySoon)})
+			rec.fail(&problem{status: http.StatusTooManyRequests, kind: kindRate, detail: "Too many requests from this client.", retryAfter: max(wait, retrySoon)})
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -10,21 +10,21 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/auth"
 )
 
-// record is the ResponseWriter of the chain. It notes what the outer middlewares need to know of the inner ones: what was
-// answered, to whom, and why it failed.
+// record is the ResponseWriter of the chain. It carries what outer middlewares need from inner ones: the client, the response
+// and the cause of a failure.
 type record struct {
 	http.ResponseWriter
 	start  time.Time
 	id     string            // the request's
 	remote netip.Addr        // the client's address
-	client auth.Client       // who was authenticated
+	client auth.Client       // the authenticated one
 	span   trace.SpanContext // of the server span
-	status int               // 0 until the answer has begun
+	status int               // 0 until the response has begun
 	bytes  int64
 	err    error // why the request failed, for the log
 }
 
-// recordOf returns the record of the chain that a handler was called by.
+// recordOf returns the record of a request in the chain.
 func recordOf(w http.ResponseWriter) *record { return w.(*record) }
 
 // Unwrap lets an [http.ResponseController] reach the connection.
@@ -48,7 +48,7 @@ func (r *record) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// outcome is the status that the request ended with. Every handler writes an answer, so one that did not has panicked.
+// outcome returns the final status. Every handler writes a response, so one that did not has panicked.
 func (r *record) outcome() int {
 	if r.status == 0 {
 		return http.StatusInternalServerError

@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// recover answers a request whose handler panics, and logs where.
+// recover turns a panic into 500 and logs its stack.
 func (s *Server) recover(_ *route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -16,7 +16,7 @@ func (s *Server) recover(_ *route, next http.Handler) http.Handler {
 			if v == nil {
 				return
 			}
-			if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
+			if v == http.ErrAbortHandler { //nolint:errorlint // as net/http does
 				panic(v)
 			}
 			s.options.Log.Error("panic", zap.String("request_id", recordOf(w).id), zap.Any("value", v), zap.ByteString("stack", debug.Stack()))

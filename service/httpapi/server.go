@@ -1,5 +1,4 @@
-// Package httpapi serves orders over HTTP. The handlers know the domain; what every request needs is done around them, by
-// the middlewares of [Server.chain], each in a file of its own.
+// Package httpapi serves orders over HTTP: handlers, and the middlewares of [Server.chain], each in a file of its own.
 package httpapi
 
 import (
@@ -21,36 +20,36 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
-// Options is what a Server needs.
+// Options configures a Server.
 type Options struct {
 	Orders  *order.Service
 	Log     *zap.Logger
 	Metrics *telemetry.Metrics
 	Traces  *telemetry.Traces
-	Auth    Authenticator // nil lets anyone do everything
+	Auth    Authenticator // nil disables authentication
 	Now     func() time.Time
-	State   func(context.Context) page.State // what the page says of the service
+	State   func(context.Context) page.State // for the page
 
 	MaxBody    int64 // in bytes
 	Timeout    time.Duration
 	PayTimeout time.Duration
-	TLS        bool // tell browsers to stay with HTTPS
+	TLS        bool // sends Strict-Transport-Security
 }
 
-// Limits is what may change while the server runs.
+// Limits are the settings that may change at runtime.
 type Limits struct {
 	Rate           float64 // requests per second and client; 0 is no limit
 	Burst          int
 	MaxInFlight    int
 	CORSOrigins    []string
-	TrustedProxies []netip.Prefix // whose word on the client's address counts
+	TrustedProxies []netip.Prefix // whose forwarding headers are trusted
 }
 
 // Server is the public handler.
 type Server struct {
 	options Options
 	mux     *http.ServeMux
-	gate    *limit.Gate // requests that are being served
+	gate    *limit.Gate // running requests
 	bodies  *limit.Gate // bodies that are being read
 	origins atomic.Pointer[[]string]
 	sites   atomic.Pointer[http.CrossOriginProtection]
@@ -72,8 +71,8 @@ func New(o Options, l Limits) (*Server, error) {
 	if err := s.SetLimits(l); err != nil {
 		return nil, err
 	}
-	o.Metrics.Gauge("http_requests_in_flight", "Requests that are being served.", func() float64 { return float64(s.gate.Inside()) })
-	o.Metrics.Gauge("http_bodies_in_flight", "Request bodies that are being read.", func() float64 { return float64(s.bodies.Inside()) })
+	o.Metrics.Gauge("http_requests_in_flight", "Requests being served.", func() float64 { return float64(s.gate.Inside()) })
+	o.Metrics.Gauge("http_bodies_in_flight", "Request bodies being read.", func() float64 { return float64(s.bodies.Inside()) })
 	strict := api.NewStrictHandlerWithOptions(&handlers{orders: o.Orders}, nil, api.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: answerError, ResponseErrorHandlerFunc: answerError})
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{BaseRouter: router{s, operations}, ErrorHandlerFunc: answerError})
@@ -93,7 +92,7 @@ func (s *Server) handlePage() {
 	})
 }
 
-// SetLimits changes the limits; a client's bucket starts full again when the rate changes.
+// SetLimits changes the limits; if the rate changes, clients start with a full burst.
 func (s *Server) SetLimits(l Limits) error {
 	sites, err := newSites(l.CORSOrigins)
 	if err != nil {
@@ -109,21 +108,20 @@ func (s *Server) SetLimits(l Limits) error {
 	return nil
 }
 
-// InFlight is how many requests are being served.
+// InFlight returns the number of running requests.
 func (s *Server) InFlight() int { return s.gate.Inside() }
 
-// Drain asks clients to make no further requests on their connections, so that there are none to cut off when the server
-// stops.
+// Drain asks clients to close their connections after the next response, so that none is cut off at shutdown.
 func (s *Server) Drain() { s.drain.Store(true) }
 
-// route is what is known of a route before a request comes.
+// route describes a route.
 type route struct {
-	pattern      string // as the mux has it; "" for requests that match no route
+	pattern      string // of the mux; "" for requests that match no route
 	method, path string // the pattern's parts, for logs, metrics and traces
 	operation    *api.Operation
 }
 
-// router lets the generated code register its handlers as routes.
+// router registers the handlers of the generated code as routes.
 type router struct {
 	*Server
 	operations map[string]*api.Operation
@@ -147,16 +145,16 @@ func (s *Server) handle(pattern string, operation *api.Operation, handler http.H
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if path.Clean(r.URL.Path) != r.URL.Path { // the mux would redirect it, outside of the chain
+	if path.Clean(r.URL.Path) != r.URL.Path { // the mux would redirect it, bypassing the chain
 		s.unmatched.ServeHTTP(w, r)
 		return
 	}
 	s.mux.ServeHTTP(w, r)
 }
 
-var notFound = &problem{status: http.StatusNotFound, detail: "There is nothing here."}
+var notFound = &problem{status: http.StatusNotFound, detail: "No such resource."}
 
-// answerUnmatched answers requests that match no route: 404, or 405 when another method would match.
+// answerUnmatched responds to requests that match no route: 404, or 405 if another method would match.
 func (s *Server) answerUnmatched(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodPatch, http.MethodPost} {
@@ -174,12 +172,12 @@ func (s *Server) answerUnmatched(w http.ResponseWriter, r *http.Request) {
 	}
 	methods := strings.Join(allowed, ", ")
 	w.Header().Set("Allow", methods)
-	answerError(w, r, &problem{status: http.StatusMethodNotAllowed, detail: "Here only these methods are possible: " + methods + "."})
+	answerError(w, r, &problem{status: http.StatusMethodNotAllowed, detail: "Allowed methods: " + methods + "."})
 }
 
 func answerError(w http.ResponseWriter, _ *http.Request, err error) { recordOf(w).fail(err) }
 
 func serveContract(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/yaml")
-	_, _ = w.Write(api.Contract) // the client has gone: nobody to tell
+	_, _ = w.Write(api.Contract) // an error means that the client has gone
 }

@@ -2,22 +2,22 @@ package limit
 
 import "sync/atomic"
 
-// Gate lets a number of requests in at once.
+// Gate limits how many requests run at once.
 type Gate struct {
 	limit, inside atomic.Int64
 }
 
-// NewGate returns a gate for limit requests.
+// NewGate returns a gate for limit concurrent requests.
 func NewGate(limit int) *Gate {
 	g := new(Gate)
 	g.SetLimit(limit)
 	return g
 }
 
-// SetLimit changes how many requests may be inside; those that are stay.
+// SetLimit changes the limit; running requests are not affected.
 func (g *Gate) SetLimit(limit int) { g.limit.Store(int64(limit)) }
 
-// Enter reports whether a request may enter; if so, call Leave when it is done.
+// Enter reports whether a request may run; if so, call Leave when it is done.
 func (g *Gate) Enter() bool {
 	if g.inside.Add(1) > g.limit.Load() {
 		g.inside.Add(-1)
@@ -29,5 +29,5 @@ func (g *Gate) Enter() bool {
 // Leave ends what Enter began.
 func (g *Gate) Leave() { g.inside.Add(-1) }
 
-// Inside is how many requests are inside.
+// Inside returns the number of running requests.
 func (g *Gate) Inside() int { return int(g.inside.Load()) }

@@ -1,4 +1,4 @@
-// Package limit keeps the service alive under more load than it can bear.
+// Package limit protects the service from overload.
 package limit
 
 import (

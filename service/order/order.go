@@ -1,5 +1,5 @@
-// Package order is the domain: what an order is, which changes it allows, and what it needs of the world (a [Store],
-// [Payments]). It knows no HTTP and no SQL, and imports nothing of this module.
+// Package order is the domain: orders, their state machine, and the interfaces that it needs ([Store], [Payments]). It knows
+// neither HTTP nor SQL, and imports nothing of this module.
 package order
 
 import (
@@ -10,17 +10,16 @@ import (
 	"uuid"
 )
 
-// Status is where an order stands. See [Order.Pay] and its siblings for the ways from one to the next.
+// Status is the state of an order. [Order.Pay] and the methods beside it are the transitions.
 type Status string
 
-// The states of an order. Paying is the only one in which the payment provider may have been asked and the answer is
-// not known yet; Paid and Cancelled are final.
+// The states of an order. In Paying the outcome of a charge is unknown; Paid and Cancelled are final.
 const (
 	Pending   Status = "pending"
 	Paying    Status = "paying"
 	Paid      Status = "paid"
 	Declined  Status = "declined"
-	Rejected  Status = "rejected" // the provider does not accept such a charge; paying again fails until the cause is gone
+	Rejected  Status = "rejected" // the provider rejected the charge; paying again fails until the cause is fixed
 	Cancelled Status = "cancelled"
 )
 
@@ -30,7 +29,7 @@ var Statuses = []Status{Pending, Paying, Paid, Declined, Rejected, Cancelled}
 // Valid reports whether s is one of the states.
 func (s Status) Valid() bool { return slices.Contains(Statuses, s) }
 
-// open reports whether no payment is under way or made.
+// open reports whether the order may be changed: no payment is made or in progress.
 func (s Status) open() bool { return s == Pending || s == Declined || s == Rejected }
 
 // LineItem is one line of an order.
@@ -40,7 +39,7 @@ type LineItem struct {
 	UnitPrice int64  `json:"unit_price"` // in the currency's minor unit
 }
 
-// Order is an order at one version. It is a value: changes return another one.
+// Order is one version of an order. It is a value: transitions return the next version.
 type Order struct {
 	ID        string     `json:"id"` // a UUID of version 7: sorts by the time of creation
 	Customer  string     `json:"customer"`
@@ -49,14 +48,14 @@ type Order struct {
 	Items     []LineItem `json:"items"`
 	Total     int64      `json:"total"` // in the currency's minor unit
 	Status    Status     `json:"status"`
-	PaymentID string     `json:"payment_id,omitempty"` // the provider's name for the payment, once paid
-	Attempt   int        `json:"attempt,omitempty"`    // how often a payment was begun
-	Version   int64      `json:"version"`              // counts changes, from 1
+	PaymentID string     `json:"payment_id,omitempty"` // the provider's id of the payment, once paid
+	Attempt   int        `json:"attempt,omitempty"`    // number of payments started
+	Version   int64      `json:"version"`              // starts at 1, incremented by each change
 	CreatedAt time.Time  `json:"created_at"`           // UTC, in microseconds, as are all times here
 	UpdatedAt time.Time  `json:"updated_at"`
 }
 
-// NewOrder is what a customer asks for.
+// NewOrder is an order to be placed.
 type NewOrder struct {
 	Customer string
 	Currency string
@@ -64,13 +63,13 @@ type NewOrder struct {
 	Items    []LineItem
 }
 
-// Patch changes an order; a nil member leaves things as they are.
+// Patch changes an order; nil members change nothing.
 type Patch struct {
 	Note  *string
 	Items *[]LineItem
 }
 
-// ErrState is wrapped by the errors of changes that the order's state forbids.
+// ErrState is wrapped by errors of changes that the order's state does not allow.
 var ErrState = errors.New("the order's state does not allow this")
 
 func place(n NewOrder, now time.Time) (Order, error) {
@@ -88,7 +87,7 @@ func total(items []LineItem) (sum int64) {
 	return sum
 }
 
-// Apply changes what a customer may still change: an order for which no payment is under way or made.
+// Apply applies a patch, unless a payment is made or in progress.
 func (o Order) Apply(p Patch, now time.Time) (Order, error) {
 	if !o.Status.open() {
 		return o, o.refuse("changed")
@@ -102,7 +101,7 @@ func (o Order) Apply(p Patch, now time.Time) (Order, error) {
 	return o.next(o.Status, now), o.validate()
 }
 
-// Pay begins a payment: from here on the provider may be asked, with the key [Order.ChargeKey].
+// Pay starts a payment; from now on the order may be charged, with the key [Order.ChargeKey].
 func (o Order) Pay(now time.Time) (Order, error) {
 	if !o.Status.open() {
 		return o, o.refuse("paid")
@@ -120,7 +119,7 @@ func (o Order) Settle(paymentID string, now time.Time) (Order, error) {
 	return o.next(Paid, now), nil
 }
 
-// Decline records that the provider refused the payment; the customer may try again.
+// Decline records that the payment was declined; the customer may try again.
 func (o Order) Decline(now time.Time) (Order, error) {
 	if o.Status != Paying {
 		return o, o.refuse("declined")
@@ -128,7 +127,7 @@ func (o Order) Decline(now time.Time) (Order, error) {
 	return o.next(Declined, now), nil
 }
 
-// Reject records that the provider does not accept the charge.
+// Reject records that the provider rejected the charge.
 func (o Order) Reject(now time.Time) (Order, error) {
 	if o.Status != Paying {
 		return o, o.refuse("rejected")
@@ -136,7 +135,7 @@ func (o Order) Reject(now time.Time) (Order, error) {
 	return o.next(Rejected, now), nil
 }
 
-// Cancel ends an order for which no payment is under way or made.
+// Cancel cancels the order, unless a payment is made or in progress.
 func (o Order) Cancel(now time.Time) (Order, error) {
 	if !o.Status.open() {
 		return o, o.refuse("cancelled")
@@ -144,7 +143,7 @@ func (o Order) Cancel(now time.Time) (Order, error) {
 	return o.next(Cancelled, now), nil
 }
 
-// ChargeKey names one attempt to charge this order. The provider charges a key once, however often it is asked.
+// ChargeKey identifies one attempt to charge this order. The provider charges a key once, however often it is sent.
 func (o Order) ChargeKey() string { return fmt.Sprintf("%s/%d", o.ID, o.Attempt) }
 
 func (o Order) next(s Status, now time.Time) Order {

@@ -13,18 +13,18 @@ import (
 	"uuid"
 )
 
-// What [Payments] answers besides success. Any other error means that the outcome is not known.
+// Errors of [Payments]. With any other error the outcome is unknown.
 var (
-	// ErrDeclined means that the customer's bank refused the payment.
+	// ErrDeclined means that the payment was declined.
 	ErrDeclined = errors.New("the payment was declined")
-	// ErrRejected means that the provider does not accept the charge as it is: nothing was charged, and nothing will be.
+	// ErrRejected means that the provider rejected the charge as invalid: nothing was charged, and nothing will be.
 	ErrRejected = errors.New("the payment provider rejected the charge")
 )
 
-// ErrPaymentPending is wrapped by errors of [Service.Pay] whose outcome is not known yet; [Service.Reconcile] finds out.
-var ErrPaymentPending = errors.New("the payment provider gave no answer")
+// ErrPaymentPending is wrapped by errors of [Service.Pay] if the outcome is unknown; [Service.Reconcile] settles it.
+var ErrPaymentPending = errors.New("the payment provider did not respond")
 
-// Charge asks for money once, however often a charge with its Key is made.
+// Charge is a payment request; the provider charges its Key once.
 type Charge struct {
 	Key      string
 	Customer string
@@ -32,19 +32,19 @@ type Charge struct {
 	Currency string
 }
 
-// Payments takes money.
+// Payments is a payment provider.
 type Payments interface {
-	// Charge returns the provider's name for the payment, or an error that wraps ErrDeclined or ErrRejected.
+	// Charge returns the provider's id of the payment, or an error that wraps ErrDeclined or ErrRejected.
 	Charge(ctx context.Context, c Charge) (paymentID string, err error)
 }
 
-// Observer is told what happens, for metrics.
+// Observer receives events for metrics.
 type Observer interface {
-	// OrderReached reports that an order reached a state; a new one reaches Pending.
+	// OrderReached reports that an order entered a state; a new one enters Pending.
 	OrderReached(s Status)
-	// Charged reports how a charge ended ("paid", "declined", "rejected" or "error") and how long the provider took.
+	// Charged reports how a charge ended ("paid", "declined", "rejected" or "error") and its duration, retries included.
 	Charged(outcome string, d time.Duration)
-	// KeyUsed reports what an idempotency key did: "stored", "replayed" or "reused" for another request.
+	// KeyUsed reports the result of an idempotency key: "stored", "replayed" or "reused" for another request.
 	KeyUsed(result string)
 	// Reconciled reports a run of [Service.Reconcile]: how many orders it settled, and how many it could not.
 	Reconciled(settled, failed int)
@@ -53,13 +53,13 @@ type Observer interface {
 const (
 	idLength        = 36 // of a UUID in its usual form
 	keyLifetime     = 24 * time.Hour
-	reconcileAfter  = time.Minute // longer than a request may take, so that it does not race one that is under way
+	reconcileAfter  = time.Minute // longer than a request may take, so that Reconcile does not race a running one
 	reconcileBatch  = 100
 	settleTimeout   = 5 * time.Second
 	advanceAttempts = 3
 )
 
-// Service is what can be done with orders. Its methods return the domain's errors, or failures of the store wrapped.
+// Service implements the use cases of orders. Its methods return the domain's errors, or wrapped errors of the store.
 type Service struct {
 	store    Store
 	payments Payments
@@ -67,7 +67,7 @@ type Service struct {
 	now      func() time.Time
 
 	mu         sync.Mutex
-	reconciled Position // where the last run of Reconcile ended
+	reconciled Position // the last order of the previous run of Reconcile
 }
 
 // NewService returns a service that keeps orders in store and is paid through payments; now is its clock.
@@ -76,7 +76,7 @@ func NewService(store Store, payments Payments, observer Observer, now func() ti
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) }}
 }
 
-// Create places an order. With a key it is done once: a repetition returns the order as it was placed, and replayed.
+// Create places an order. With a key it does so once: repetitions return the order as it was placed, and replayed is true.
 func (s *Service) Create(ctx context.Context, n NewOrder, client, key string) (o Order, replayed bool, err error) {
 	o, err = place(n, s.now())
 	if err != nil {
@@ -124,10 +124,10 @@ func (s *Service) Get(ctx context.Context, id string) (Order, error) {
 	return o, nil
 }
 
-// List returns a page of orders, the newest first, and the After of the next page, the zero one on the last.
+// List returns a page of orders, the newest first, and the After of the next page; zero on the last page.
 func (s *Service) List(ctx context.Context, q Query) (orders []Order, next Position, err error) {
 	limit := q.Limit
-	q.Limit++ // one more tells whether there is a next page
+	q.Limit++ // one more shows whether there is a next page
 	orders, err = s.store.List(ctx, q)
 	if err != nil {
 		return nil, next, fmt.Errorf("list orders: %w", err)
@@ -155,13 +155,13 @@ func (s *Service) Change(ctx context.Context, id string, match func(Order) bool,
 	return o, s.update(ctx, o)
 }
 
-// Cancel ends an order; cancelling a cancelled one changes nothing.
+// Cancel cancels an order; it is idempotent.
 func (s *Service) Cancel(ctx context.Context, id string) (Order, error) {
 	return s.advance(ctx, id, Cancelled, Order.Cancel)
 }
 
-// Pay charges the customer. It may be repeated: the order is charged once. The error is [ErrDeclined] or [ErrRejected] when
-// the provider says so, and wraps [ErrPaymentPending] when it did not answer.
+// Pay charges the customer. It is idempotent: the order is charged once. The error is [ErrDeclined], [ErrRejected], or wraps
+// [ErrPaymentPending] if the provider did not respond.
 func (s *Service) Pay(ctx context.Context, id string) (Order, error) {
 	o, err := s.Get(ctx, id)
 	if err != nil || o.Status == Paid {
@@ -175,10 +175,10 @@ func (s *Service) Pay(ctx context.Context, id string) (Order, error) {
 	return s.settle(ctx, o)
 }
 
-// settle asks the provider and records its answer. It may run several times at once for one order: they use the same
-// key, so they get the same answer, and one of them records it.
+// settle charges the order and records the outcome. Concurrent calls for one order are safe: they use the same key, so they
+// get the same outcome, which one of them records.
 func (s *Service) settle(ctx context.Context, o Order) (Order, error) {
-	start := time.Now() // not s.now: a duration wants the monotonic clock
+	start := time.Now() // not s.now: durations need the monotonic clock
 	paymentID, err := s.payments.Charge(ctx, Charge{Key: o.ChargeKey(), Customer: o.Customer, Amount: o.Total, Currency: o.Currency})
 	took := time.Since(start)
 	var done Order
@@ -199,7 +199,7 @@ func (s *Service) settle(ctx context.Context, o Order) (Order, error) {
 	if err != nil {
 		return o, err
 	}
-	// The money has moved: record it even if the client has gone.
+	// The charge is final: record it even if the client has disconnected.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	switch err := s.update(ctx, done); {
@@ -221,7 +221,7 @@ func (s *Service) settle(ctx context.Context, o Order) (Order, error) {
 	return done, nil
 }
 
-// advance makes a change that may be repeated: when the order is already where it leads, it is left alone.
+// advance makes an idempotent transition: an order that is already in the target state is returned as it is.
 func (s *Service) advance(ctx context.Context, id string, to Status, change func(Order, time.Time) (Order, error)) (Order, error) {
 	for attempt := 1; ; attempt++ {
 		o, err := s.Get(ctx, id)
@@ -252,9 +252,9 @@ func (s *Service) update(ctx context.Context, o Order) error {
 	return nil
 }
 
-// Reconcile asks the provider again about payments whose outcome was never learnt: the process died, or the provider
-// did not answer. Each run continues where the last one ended, so that orders which cannot be settled do not keep the others
-// from their turn. It returns how many it settled.
+// Reconcile settles payments whose outcome is unknown because the process was killed or the provider did not respond. Each run
+// continues where the previous one ended, so that orders that cannot be settled do not starve others. It returns the number of
+// settled orders.
 func (s *Service) Reconcile(ctx context.Context) (settled int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -286,5 +286,5 @@ func (s *Service) ForgetKeys(ctx context.Context) (int64, error) {
 	return s.store.ForgetKeys(ctx, s.now().Add(-keyLifetime))
 }
 
-// Ready reports whether orders can be taken.
+// Ready returns an error while orders cannot be stored.
 func (s *Service) Ready(ctx context.Context) error { return s.store.Ping(ctx) }

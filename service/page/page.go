@@ -1,4 +1,4 @@
-// Package page shows recent orders and the state of the service to people who would rather look than call.
+// Package page serves an HTML page with recent orders and the state of the service.
 package page
 
 import (
@@ -20,7 +20,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
-// What the page consists of. Style and script are within it: the three are small, and one request gets them.
+// The parts of the page. Style and script are small enough to be inlined.
 var (
 	//go:embed page.html
 	source string
@@ -33,7 +33,7 @@ var (
 // recent is how many orders are shown.
 const recent = 50
 
-// State is what the page says of the instance.
+// State is the state of the instance.
 type State struct {
 	Version  string
 	Uptime   time.Duration
@@ -42,7 +42,7 @@ type State struct {
 	Recent   telemetry.Recent
 }
 
-// Part is something that the service needs to work.
+// Part is a component or dependency of the service.
 type Part struct {
 	Name, State string
 	Bad         bool
@@ -56,7 +56,7 @@ type Page struct {
 	policy   string // the Content-Security-Policy
 }
 
-// New returns the page over the orders that list finds.
+// New returns the page.
 func New(list func(context.Context, order.Query) ([]order.Order, order.Position, error), state func(context.Context) State) *Page {
 	return &Page{list: list, state: state, policy: policy(), template: template.Must(template.New("page").Funcs(template.FuncMap{
 		"amount": amount, "percent": percent, "number": number, "millis": millis}).Parse(source))}
@@ -86,7 +86,7 @@ type view struct {
 	Script  template.JS
 }
 
-// Serve answers with the page; errors are the caller's to tell.
+// Serve responds with the page, or returns an error and writes nothing.
 func (p *Page) Serve(w http.ResponseWriter, r *http.Request) error {
 	status := order.Status(r.FormValue("status"))
 	if status != "" && !status.Valid() {
@@ -112,11 +112,11 @@ func (p *Page) Serve(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Security-Policy", p.policy)
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
-	_, _ = b.WriteTo(w) // the reader has gone: nobody to tell
+	_, _ = b.WriteTo(w) // an error means that the client has gone
 	return nil
 }
 
-// amount writes an amount in minor units as people read it: yen have no decimals, dinars have three.
+// amount formats an amount in minor units with the decimals of its currency: yen have none, dinars three.
 func amount(minor int64, code string) (string, error) {
 	a, err := currency.NewAmountFromInt64(minor, code)
 	if err != nil {

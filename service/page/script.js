@@ -1,4 +1,4 @@
-// Shows times in the reader's zone and looks for news every few seconds, while somebody looks.
+// Shows times in the local time zone, and refreshes the page every few seconds while it is visible.
 'use strict';
 function localTimes() {
   for (const t of document.querySelectorAll('time')) t.textContent = new Date(t.dateTime).toLocaleString();

@@ -29,10 +29,10 @@ const (
 	idleConns        = 32
 	idleTimeout      = 90 * time.Second
 	maxAnswer        = 64 << 10
-	firstPause       = 50 * time.Millisecond // before the first repetition; doubles, with jitter
-	budgetRatio      = 0.1                   // repetitions per call, in the long run
-	budgetReserve    = 10                    // repetitions that are always possible after quiet times
-	breakerFailures  = 5                     // in a row, until the provider is left alone
+	firstPause       = 50 * time.Millisecond // before the first retry; doubles, with jitter
+	budgetRatio      = 0.1                   // retries per call, in the long run
+	budgetReserve    = 10                    // retries that are possible after a quiet time
+	breakerFailures  = 5                     // consecutive, until the breaker opens
 	breakerOpen      = 10 * time.Second
 	breakerTrialCall = 1
 )
@@ -44,7 +44,7 @@ type Options struct {
 	Timeout time.Duration
 	Retries int
 	Traces  *telemetry.Traces                // every call is a span
-	Breaker func(state string, all []string) // told the state of the circuit breaker, one of all
+	Breaker func(state string, all []string) // receives the state of the circuit breaker, one of all
 }
 
 // Client charges through a provider's HTTP interface:
@@ -58,7 +58,7 @@ type Client struct {
 	budget  budget
 }
 
-// NewClient returns a client; Close it.
+// NewClient returns a client. Call Close when done.
 func NewClient(o Options) *Client {
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -73,14 +73,14 @@ func NewClient(o Options) *Client {
 	report := func(state gobreaker.State) { o.Breaker(state.String(), breakerStates) }
 	report(gobreaker.StateClosed)
 	return &Client{options: o, tracer: o.Traces.Tracer("gitlab.com/slipway-ci/slipway/service/payments"), budget: budget{tokens: budgetReserve},
-		// A redirected POST would become a GET: a redirect is an answer like any other.
+		// A redirected POST would become a GET, so redirects are not followed.
 		http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		breaker: gobreaker.NewCircuitBreaker[string](gobreaker.Settings{
 			Name: "payments", MaxRequests: breakerTrialCall, Timeout: breakerOpen,
 			ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
 			OnStateChange: func(_ string, _, to gobreaker.State) { report(to) },
-			// Only what another call may cure is the provider's failure: 5xx, 429, no answer. It works when it declines or
-			// rejects, and it is not to blame when our client has gone.
+			// Only temporary failures count: 5xx, 429 and no response. A provider that declines or rejects works, and a request
+			// that our client cancelled says nothing about it.
 			IsSuccessful: func(err error) bool {
 				var temporary *temporaryError
 				return !errors.As(err, &temporary) || errors.Is(err, context.Canceled)
@@ -91,13 +91,13 @@ func NewClient(o Options) *Client {
 // breakerStates are the states of the circuit breaker.
 var breakerStates = []string{gobreaker.StateClosed.String(), gobreaker.StateHalfOpen.String(), gobreaker.StateOpen.String()}
 
-// State returns the state of the circuit breaker: closed when all is well.
+// State returns the state of the circuit breaker: closed, half-open or open.
 func (c *Client) State() string { return c.breaker.State().String() }
 
 // Close ends idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Charge implements [order.Payments]. It repeats calls that failed, as the key allows, within the budget.
+// Charge implements [order.Payments]. It retries failed calls, which the key makes safe, within the budget.
 func (c *Client) Charge(ctx context.Context, charge order.Charge) (string, error) {
 	c.budget.earn()
 	pause := firstPause
@@ -118,7 +118,7 @@ func (c *Client) Charge(ctx context.Context, charge order.Charge) (string, error
 	}
 }
 
-// temporaryError is a failure after which another call may succeed.
+// temporaryError is a failure that a retry may cure.
 type temporaryError struct{ error }
 
 func (e *temporaryError) Unwrap() error { return e.error }
@@ -171,7 +171,7 @@ func (c *Client) call(ctx context.Context, charge order.Charge) (_ string, err e
 	return accepted.ID, nil
 }
 
-// outcome returns what the status of an answer means; nil for an accepted charge.
+// outcome returns the error that the status of a response means; nil for an accepted charge.
 func outcome(response *http.Response) error {
 	err := fmt.Errorf("the payment provider answers %s", response.Status)
 	switch status := response.StatusCode; {
@@ -182,12 +182,12 @@ func outcome(response *http.Response) error {
 	case status >= http.StatusInternalServerError, status == http.StatusTooManyRequests:
 		return &temporaryError{err}
 	case status == http.StatusConflict, status == http.StatusRequestTimeout, status == http.StatusTooEarly, status < http.StatusMultipleChoices:
-		return err // a charge with this key may be under way: the outcome is not known yet
+		return err // a charge with this key may be in progress: the outcome is unknown
 	}
 	return fmt.Errorf("%w: %w", order.ErrRejected, err)
 }
 
-// begin begins the span of a call and passes it on with the request.
+// begin starts the span of a call and injects it into the request.
 func (c *Client) begin(r *http.Request) (context.Context, trace.Span) {
 	ctx, span := c.tracer.Start(r.Context(), r.Method, trace.WithSpanKind(trace.SpanKindClient))
 	c.options.Traces.Propagator.Inject(ctx, propagation.HeaderCarrier(r.Header))
@@ -202,7 +202,7 @@ func (c *Client) begin(r *http.Request) (context.Context, trace.Span) {
 	return ctx, span
 }
 
-// end ends the span of a call that was answered with a status, 0 for none.
+// end ends the span of a call with the status of its response, 0 for none.
 func end(span trace.Span, status int, err error) {
 	defer span.End()
 	if !span.IsRecording() {
@@ -221,7 +221,7 @@ func end(span trace.Span, status int, err error) {
 	}
 }
 
-// budget bounds repetitions to a share of the calls: when everything fails, repeating everything makes it worse.
+// budget limits retries to a share of the calls, so that retries do not multiply the load of a failing provider.
 type budget struct {
 	mu     sync.Mutex
 	tokens float64

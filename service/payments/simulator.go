@@ -1,4 +1,4 @@
-// Package payments reaches the payment provider: a client for a real one, and a simulator for when there is none.
+// Package payments implements order.Payments: a client of a payment provider, and a simulator.
 package payments
 
 import (
@@ -9,11 +9,10 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/order"
 )
 
-// SimulatorLimit is the amount, in minor units, above which the simulator declines: a card has a limit, too.
+// SimulatorLimit is the amount, in minor units, above which the simulator declines.
 const SimulatorLimit = 1_000_000_00
 
-// Simulator is a payment provider that moves no money. It answers the same key with the same payment, without
-// remembering anything: the payment's name is derived from the key.
+// Simulator is a payment provider that moves no money. The same key yields the same payment, whose id is derived from it.
 type Simulator struct{}
 
 // Charge implements [order.Payments].

@@ -1,4 +1,4 @@
-// Package postgres keeps orders in PostgreSQL, for services of more than one instance.
+// Package postgres stores orders in PostgreSQL.
 package postgres
 
 import (
@@ -34,12 +34,12 @@ var migrations embed.FS
 // Store is an [order.Store] in a PostgreSQL database.
 type Store struct {
 	pool  *pgxpool.Pool
-	probe *pgxpool.Pool // one connection for Ping alone, which must not wait for others
-	lists chan struct{} // a place for each list that may run; lists must leave connections for the rest
+	probe *pgxpool.Pool // a connection for Ping, which must not wait for others
+	lists chan struct{} // limits concurrent lists, so that they leave connections for other calls
 }
 
 // Open prepares a pool of at most maxConns connections to the database that url names, and one for Ping. It does not
-// connect yet: a database that is away for a moment must not keep the service from starting. Queries become spans of traces.
+// connect yet, so that the service can start while the database is unavailable. Queries become spans of traces.
 func Open(ctx context.Context, url string, maxConns int, traces trace.TracerProvider) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -62,14 +62,14 @@ func Open(ctx context.Context, url string, maxConns int, traces trace.TracerProv
 	return s, nil
 }
 
-// Close waits for what is under way and closes the connections.
+// Close waits for running calls and closes the connections.
 func (s *Store) Close() error {
 	s.pool.Close()
 	s.probe.Close()
 	return nil
 }
 
-// provide calls use with the migrations; instances that start together wait for each other on an advisory lock.
+// provide calls use with the migrations; concurrent instances wait for each other on an advisory lock.
 func (s *Store) provide(use func(*goose.Provider) error) error {
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -109,21 +109,21 @@ func (s *Store) Migrated(ctx context.Context) (done bool, err error) {
 	return done, err
 }
 
-// Ping reports whether the database answers and has the schema.
+// Ping returns an error unless the database responds and has the schema.
 func (s *Store) Ping(ctx context.Context) (err error) {
 	defer classify(&err)
 	_, err = s.probe.Exec(ctx, "SELECT 1 FROM orders LIMIT 1")
 	return err
 }
 
-// Pool returns how the connections are used.
+// Pool returns the usage of the connections.
 func (s *Store) Pool() telemetry.Pool {
 	stat := s.pool.Stat()
 	return telemetry.Pool{InUse: int(stat.AcquiredConns()), Idle: int(stat.IdleConns()), Max: int(stat.MaxConns()),
 		Waits: stat.EmptyAcquireCount(), Waited: stat.EmptyAcquireWaitTime()}
 }
 
-// classify wraps failures that may be over soon in [order.ErrUnavailable]: the server cannot be reached, ends or starts.
+// classify wraps temporary failures in [order.ErrUnavailable]: the server is unreachable, stopping or starting.
 func classify(err *error) {
 	if *err == nil || errors.Is(*err, context.Canceled) || errors.Is(*err, context.DeadlineExceeded) {
 		return
@@ -167,7 +167,8 @@ func (s *Store) Create(ctx context.Context, o order.Order, key order.Key) (store
 	return stored, replayed, err
 }
 
-// claim takes the key for o, or finds what it was taken for. The insert waits for a transaction that is taking the key.
+// claim stores the key for o, or returns the order that it was stored for. The insert waits for a transaction that is storing the
+// same key.
 func claim(ctx context.Context, tx pgx.Tx, o order.Order, key order.Key) (earlier order.Order, replayed bool, err error) {
 	tag, err := tx.Exec(ctx, `INSERT INTO idempotency_keys (client, key, fingerprint, placed, created_at)
 		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, key.Client, key.Value, key.Fingerprint, o, o.CreatedAt)

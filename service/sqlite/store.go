@@ -1,4 +1,4 @@
-// Package sqlite keeps orders in a file: the default, which needs no server.
+// Package sqlite stores orders in an SQLite file, the default.
 package sqlite
 
 import (
@@ -39,12 +39,12 @@ const (
 )
 
 // Store is an [order.Store] in one file. SQLite has one writer at a time: writes share one connection, so that they
-// queue here, where a context can end the waiting, instead of failing as "database is locked".
+// queue, cancellable by a context, instead of failing with "database is locked".
 type Store struct {
 	path        string
 	write, read *sql.DB
-	probe       *sql.DB     // for Ping alone, which must not wait for others
-	full        atomic.Bool // the last write found no space
+	probe       *sql.DB     // for Ping, which must not wait for others
+	full        atomic.Bool // the last write failed for lack of space
 }
 
 // Open opens the file at path, or creates it; its folder must exist and be writable. Queries become spans of traces.
@@ -75,7 +75,7 @@ func Open(ctx context.Context, path string, traces trace.TracerProvider) (*Store
 	return s, nil
 }
 
-// checkFolder explains what SQLite would only call "unable to open database file".
+// checkFolder returns a better error than SQLite's "unable to open database file".
 func checkFolder(path string) error {
 	folder := filepath.Dir(path)
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
@@ -89,7 +89,7 @@ func checkFolder(path string) error {
 	return nil
 }
 
-// open returns connections to the file that begin with this pragma.
+// open returns connections to the file with this pragma set.
 func open(path, pragma string, traces trace.TracerProvider) (*sql.DB, error) {
 	query := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "cache_size(-2000)", pragma}}
 	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}
@@ -102,12 +102,12 @@ func open(path, pragma string, traces trace.TracerProvider) (*sql.DB, error) {
 	return db, nil
 }
 
-// withinTrace leaves queries without a request, as those of probes, out of traces.
+// withinTrace excludes queries outside of requests, as those of probes, from traces.
 func withinTrace(ctx context.Context, _ otelsql.Method, _ string, _ []driver.NamedValue) bool {
 	return trace.SpanFromContext(ctx).IsRecording()
 }
 
-// Close waits for what is under way and closes the file.
+// Close waits for running calls and closes the file.
 func (s *Store) Close() error {
 	var errs []error
 	for _, db := range []*sql.DB{s.probe, s.read, s.write} {
@@ -182,7 +182,7 @@ func (s *Store) Migrated(ctx context.Context) (bool, error) {
 	return !pending, err
 }
 
-// Ping reports whether the file can be read and, when the last write found no space, whether there is some again.
+// Ping returns an error unless the file can be read and, if the last write failed for lack of space, written again.
 func (s *Store) Ping(ctx context.Context) (err error) {
 	defer s.classify(&err)
 	if s.full.Load() {
@@ -195,14 +195,14 @@ func (s *Store) Ping(ctx context.Context) (err error) {
 	return err
 }
 
-// Pool returns how the connections are used.
+// Pool returns the usage of the connections.
 func (s *Store) Pool() telemetry.Pool {
 	w, r := s.write.Stats(), s.read.Stats()
 	return telemetry.Pool{InUse: w.InUse + r.InUse, Idle: w.Idle + r.Idle, Max: w.MaxOpenConnections + r.MaxOpenConnections,
 		Waits: w.WaitCount + r.WaitCount, Waited: w.WaitDuration + r.WaitDuration}
 }
 
-// classify wraps failures that may be over soon in [order.ErrUnavailable].
+// classify wraps temporary failures in [order.ErrUnavailable].
 func (s *Store) classify(err *error) {
 	var failure *sqlite.Error
 	if !errors.As(*err, &failure) {
@@ -246,7 +246,7 @@ func (s *Store) Create(ctx context.Context, o order.Order, key order.Key) (store
 	return o, false, tx.Commit()
 }
 
-// claim takes the key for o, or finds what it was taken for.
+// claim stores the key for o, or returns the order that it was stored for.
 func claim(ctx context.Context, tx *sql.Tx, o order.Order, key order.Key) (earlier order.Order, replayed bool, err error) {
 	placed, err := json.Marshal(o)
 	if err != nil {
@@ -311,7 +311,7 @@ func (s *Store) List(ctx context.Context, q order.Query) (orders []order.Order, 
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close() //nolint:errcheck // rows.Err reports errors
 	for rows.Next() {
 		o, err := scan(rows)
 		if err != nil {

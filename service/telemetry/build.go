@@ -1,4 +1,4 @@
-// Package telemetry tells what the service does: logs, metrics and traces.
+// Package telemetry provides logs, metrics and traces.
 package telemetry
 
 import (
@@ -6,14 +6,14 @@ import (
 	"runtime/debug"
 )
 
-// Build says which program this is.
+// Build identifies the program.
 type Build struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit"`
 	Go      string `json:"go"`
 }
 
-// NewBuild completes what the linker was told (-ldflags -X) with what the compiler recorded.
+// NewBuild returns the version and commit set by the linker (-ldflags -X), or else those that the compiler recorded.
 func NewBuild(version, commit string) Build {
 	b := Build{Version: version, Commit: commit, Go: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()

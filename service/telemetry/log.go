@@ -31,10 +31,10 @@ func NewLogger(w io.Writer, level zap.AtomicLevel, format string) (log *zap.Logg
 	return zap.New(core, zap.AddStacktrace(zapcore.DPanicLevel)), buffer.Stop
 }
 
-// onlyWriter hides that a file can be synced: what is written to standard output is the reader's, and pipes refuse it.
+// onlyWriter hides Sync, which fails for pipes.
 type onlyWriter struct{ io.Writer }
 
-// promptCore writes what went wrong at once: the process may be dying.
+// promptCore flushes records of warn and above at once, since the process may be about to exit.
 type promptCore struct {
 	zapcore.Core
 	buffer *zapcore.BufferedWriteSyncer

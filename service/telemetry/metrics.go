@@ -13,14 +13,14 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/order"
 )
 
-// Bounds of the native histograms that stand beside the classic ones.
+// Limits of the native histograms.
 const (
 	nativeFactor     = 1.1
 	nativeBuckets    = 100
 	nativeResetAfter = time.Hour
 )
 
-// Metrics is everything that is counted, in a registry of its own.
+// Metrics are the metrics of the service, in their own registry.
 type Metrics struct {
 	registry   *prometheus.Registry
 	requests   *prometheus.CounterVec
@@ -67,7 +67,7 @@ func NewMetrics(build Build) *Metrics {
 	m.registry.MustRegister(m.requests, m.durations, m.refused, m.orders, m.charges, m.breaker, m.keys, m.reconciled, m.unsettled, m.queries,
 		m.spansLost, m.reloads, m.reloadedAt, m.reloadOK, m.restart, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	// Series that exist from the start, so that rates begin at zero and not at the first event.
+	// Series exist from the start, so that rates include the first event.
 	for _, s := range order.Statuses {
 		m.orders.WithLabelValues(string(s))
 	}
@@ -99,7 +99,7 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, Registry: m.registry})
 }
 
-// Gauge adds a gauge that is read when it is asked for.
+// Gauge adds a gauge whose value is read at each scrape.
 func (m *Metrics) Gauge(name, help string, read func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
 }
@@ -132,7 +132,7 @@ func (m *Metrics) Reconciled(settled, failed int) {
 	m.unsettled.Set(float64(failed))
 }
 
-// Breaker records the state of the payment provider's circuit breaker, one of all.
+// Breaker sets the state of the payment provider's circuit breaker, one of all.
 func (m *Metrics) Breaker(state string, all []string) {
 	for _, s := range all {
 		value := 0.

@@ -9,7 +9,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Samples of the metrics are kept for the last minute, for people who look at the page and have no dashboard.
+// The metrics of the last minute are sampled for the page, which needs no dashboard.
 const (
 	// SampleEvery is how often [Metrics.Sample] wants to be called.
 	SampleEvery = 5 * time.Second
@@ -17,7 +17,7 @@ const (
 	samplesKept = int(recentTime/SampleEvery) + 1
 )
 
-// Recent is what happened in the last minute.
+// Recent summarizes the last minute.
 type Recent struct {
 	Requests float64 // per minute
 	Orders   float64 // per minute
@@ -39,7 +39,7 @@ type recent struct {
 	samples []sample
 }
 
-// Sample remembers the counters as they are now.
+// Sample records the current values of the counters.
 func (m *Metrics) Sample(now time.Time) {
 	s := sample{at: now}
 	for _, metric := range collect(m.requests) {
@@ -69,7 +69,7 @@ func (m *Metrics) Sample(now time.Time) {
 	}
 }
 
-// Recent returns what happened between the oldest and the newest sample.
+// Recent returns the difference between the oldest and the newest sample.
 func (m *Metrics) Recent() Recent {
 	m.recent.mu.Lock()
 	defer m.recent.mu.Unlock()
@@ -91,7 +91,7 @@ func (m *Metrics) Recent() Recent {
 	return r
 }
 
-// quantile estimates a quantile as Prometheus does: evenly spread within the bucket.
+// quantile estimates a quantile as Prometheus does, by linear interpolation within the bucket.
 func quantile(q float64, bounds, counts []float64, total float64) time.Duration {
 	rank, lower, below := q*total, 0., 0.
 	for i, bound := range bounds {

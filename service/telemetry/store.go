@@ -10,11 +10,11 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/order"
 )
 
-// Pool is how the connections of a store are used.
+// Pool is the usage of a store's connections.
 type Pool struct {
 	InUse, Idle, Max int
-	Waits            int64         // how often a call waited for a connection
-	Waited           time.Duration // for how long in all
+	Waits            int64         // calls that waited for a connection
+	Waited           time.Duration // total time
 }
 
 // AddPool adds the metrics of a store's connections.
@@ -44,7 +44,7 @@ func (c poolCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(poolWaited, prometheus.CounterValue, p.Waited.Seconds())
 }
 
-// Store returns the store with its calls measured.
+// Store returns next with the duration of its calls measured.
 func (m *Metrics) Store(next order.Store) order.Store { return &measuredStore{next, m.queries} }
 
 type measuredStore struct {

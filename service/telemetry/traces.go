@@ -18,7 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// TraceOptions configures tracing. What is empty comes from the standard variables (OTEL_*), which the SDK reads.
+// TraceOptions configures tracing. Empty options fall back to the standard variables (OTEL_*), which the SDK reads.
 type TraceOptions struct {
 	Endpoint string  // of the collector, as http://collector:4318
 	Protocol string  // "http/protobuf" or "grpc"
@@ -27,21 +27,21 @@ type TraceOptions struct {
 	Failed   func(spans int, err error) // called when spans could not be sent
 }
 
-// Traces makes spans.
+// Traces creates and exports spans.
 type Traces struct {
 	trace.TracerProvider
 	Propagator propagation.TextMapPropagator
-	Shutdown   func(context.Context) error // sends what is left
+	Shutdown   func(context.Context) error // exports the remaining spans
 }
 
-// NoTraces records nothing and passes nothing on.
+// NoTraces records and propagates nothing.
 func NoTraces() *Traces {
 	return &Traces{TracerProvider: noop.NewTracerProvider(), Propagator: propagation.NewCompositeTextMapPropagator(),
 		Shutdown: func(context.Context) error { return nil }}
 }
 
-// NewTraces returns traces that are sent to a collector; without an endpoint, or with OTEL_SDK_DISABLED=true or
-// OTEL_TRACES_EXPORTER=none, nothing is recorded.
+// NewTraces returns traces that are exported to a collector, or [NoTraces] without an endpoint, with OTEL_SDK_DISABLED=true or
+// with OTEL_TRACES_EXPORTER=none.
 func NewTraces(ctx context.Context, o TraceOptions) (*Traces, error) {
 	endpoint := cmp.Or(o.Endpoint, os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
 	if endpoint == "" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
@@ -80,10 +80,10 @@ func newExporter(ctx context.Context, o TraceOptions) (sdktrace.SpanExporter, er
 		}
 		return otlptracegrpc.New(ctx, options...)
 	}
-	return nil, fmt.Errorf("the protocol %q is not known: want http/protobuf or grpc", protocol)
+	return nil, fmt.Errorf("unknown protocol %q: want http/protobuf or grpc", protocol)
 }
 
-// reportingExporter tells the service, instead of the SDK's global error handler, what could not be sent.
+// reportingExporter reports failed exports to the service instead of the SDK's global error handler.
 type reportingExporter struct {
 	sdktrace.SpanExporter
 	failed func(spans int, err error)
