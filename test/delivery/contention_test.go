@@ -15,8 +15,7 @@ func TestTwoPipelines(t *testing.T) {
 	older := f.build(t, "Older")
 	f.deploy(t, older, true)
 	first, second := f.build(t, "First"), f.build(t, "Second")
-	// slipway itself keeps two jobs of one resource group apart, and so does GitLab within a project; two projects, or two GitLabs, meet in
-	// the cluster.
+	// GitLab keeps two jobs of one resource group apart within a project; two projects, or two GitLabs, meet in the cluster.
 	other := &fixture{dir: t.TempDir(), variables: f.variables}
 	command(t, "", "git", "clone", "--quiet", f.clone(), other.clone())
 	command(t, other.clone(), "git", "remote", "remove", "origin")
@@ -28,10 +27,7 @@ func TestTwoPipelines(t *testing.T) {
 	}
 	results := make(chan result, 2)
 	run := func(f *fixture, v version) {
-		c := f.job(t.Context(), "deploy-staging", v)
-		// Locks of resource groups are in the cache.
-		c.Env = append(c.Environ(), "XDG_CACHE_HOME="+filepath.Join(f.dir, "cache"))
-		out, err := c.CombinedOutput()
+		out, err := f.job(t.Context(), "deploy-staging", v).CombinedOutput()
 		results <- result{v, string(out), err == nil}
 	}
 	go run(f, first)
