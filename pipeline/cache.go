@@ -18,11 +18,11 @@ type cache struct {
 	expressions    memo[string, expressionResult]
 	globs          memo[string, glob.Pattern]
 	regexes        memo[string, regexResult]
-	// repositories are other projects by "path@ref". They are asked for once: a plan is of one moment.
+	// repositories are other projects by "path@ref". Each is resolved once, so that a plan is of one moment.
 	repositories memo[string, repositoryResult]
 }
 
-// A documentKey tells texts apart by where they lie in memory: a repository reads each file once.
+// A documentKey identifies a text by its address in memory: a repository reads each file once.
 type documentKey struct {
 	file string
 	text *byte
@@ -37,14 +37,14 @@ func newDocumentKey(file string, content []byte) documentKey {
 	return key
 }
 
-// A loadedKey is a file with the node that gives its inputs, nil if there are none. The node is the same for every event,
+// A loadedKey is a file with the node of its inputs, nil if there are none. The node is the same for every event,
 // since it is part of a file that was loaded before.
 type loadedKey struct {
 	documentKey
 	given *yamltree.Node
 }
 
-// A parsedFile is parsed when somebody asks first, while others wait.
+// A parsedFile is parsed at the first use, for which others wait.
 type parsedFile struct {
 	written   func() yamltree.Written
 	documents func() ([]*yamltree.Node, error)
@@ -98,7 +98,7 @@ func (c *cache) regex(text string) (*regexp.Regexp, error) {
 	return r.regex, r.err
 }
 
-// A memo gives one value per key; where several compute one at once, the first that is ready stays.
+// A memo keeps one value per key. If several goroutines compute it, the first result stays.
 type memo[K comparable, V any] struct {
 	mu     sync.Mutex
 	values map[K]V

@@ -65,7 +65,7 @@ func cut(message string) string {
 	return strings.ToValidUTF8(message[:maxMessage], "") + "..."
 }
 
-// mapping reports whether n is a mapping, and complains if not.
+// mapping reports whether n is a mapping, and reports it if not.
 func (c *checker) mapping(p *keyPath, n *node) bool {
 	if n.Is(yamltree.Mapping) {
 		return true
@@ -74,7 +74,7 @@ func (c *checker) mapping(p *keyPath, n *node) bool {
 	return false
 }
 
-// firstWrong finds the item of a list that is no string; n itself if there is none.
+// firstWrong returns the first item of a list that is not a string; n itself if there is none.
 func firstWrong(n *node) *node {
 	if !n.Is(yamltree.Sequence) {
 		return n
@@ -98,7 +98,7 @@ func describeItems(n *node) string {
 	return yamltree.Describe(n)
 }
 
-// allowedKeys complains of the keys of a mapping that mean nothing.
+// allowedKeys reports the unknown keys of a mapping.
 func (c *checker) allowedKeys(p *keyPath, n *node, allowed ...string) bool {
 	if !n.Is(yamltree.Mapping) {
 		return true
@@ -131,7 +131,7 @@ func misspelt(n *node, words ...string) (key, word string) {
 	return "", ""
 }
 
-// exclusive complains if more than one of the keys is there.
+// exclusive reports keys that cannot be used together.
 func (c *checker) exclusive(p *keyPath, n *node, keys ...string) {
 	var present []string
 	for _, k := range keys {
@@ -144,7 +144,7 @@ func (c *checker) exclusive(p *keyPath, n *node, keys ...string) {
 	}
 }
 
-// requiredKeys complains of keys that are missing.
+// requiredKeys reports keys that are missing.
 func (c *checker) requiredKeys(p *keyPath, n *node, keys ...string) bool {
 	ok := true
 	for _, k := range keys {
@@ -209,7 +209,7 @@ func (c *checker) requiredString(p *keyPath, n *node, key string) {
 	}
 }
 
-// text wants a string of at least one character and at most limit, if the key is there. It complains of the mapping, as
+// text wants a string of at least one character and at most limit, if the key is there. It reports the mapping, as
 // GitLab does where a JSON schema decides.
 func (c *checker) text(p *keyPath, n *node, key string, limit int) {
 	v := n.Get(key)

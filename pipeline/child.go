@@ -33,7 +33,7 @@ func (t *TriggerSpec) set(child *Plan, err error) {
 	}
 }
 
-// errSkipped is no statement on what GitLab would do: the configuration, or a part of it, was skipped.
+// errSkipped is the error of a configuration that was skipped, as a whole or in part; it says nothing about GitLab.
 var errSkipped = errors.New("its configuration is not available here")
 
 // An ArtifactReader returns a file among the artifacts of a job.

@@ -122,7 +122,7 @@ func (c *compiler) compile(f *file, inputs map[string]any) *node {
 	return c.merge(tree, f)
 }
 
-// merge includes, extends and resolves references in the tree of a file. It gives nil if there are errors.
+// merge includes, extends and resolves references in the tree of a file. It returns nil if there are errors.
 func (c *compiler) merge(tree *node, f *file) *node {
 	for _, resolve := range []func(*node) *node{
 		func(n *node) *node { return c.include(n, f) },
@@ -195,7 +195,7 @@ func (c *compiler) load(f *file, given *node) *node {
 	return tree
 }
 
-// interpolated parses a file and puts the inputs in. It gives nil if there are errors.
+// interpolated parses a file and puts the inputs in. It returns nil if there are errors.
 func (c *compiler) interpolated(f *file, given *node) *node {
 	documents, err := c.cache.parse(f.name, f.content)
 	if err != nil {
@@ -226,7 +226,7 @@ func (c *compiler) interpolated(f *file, given *node) *node {
 	return tree
 }
 
-// splitHeader tells the header from the configuration: a file has a header if it has two documents and the first has
+// splitHeader separates the header from the configuration: a file has a header if it has two documents and the first has
 // the key spec. Of several documents without it, GitLab reads the first.
 func splitHeader(documents []*node) (header, content *node) {
 	switch {

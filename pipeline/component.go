@@ -92,7 +92,7 @@ func (c *compiler) openComponent(n *node) *file {
 	project, name := path.Split(full)
 	project = strings.TrimSuffix(project, "/")
 	if project == "" || name == "" {
-		c.fail(includePath, n, form, "%s is no component", yamltree.Shorten(address))
+		c.fail(includePath, n, form, "%s is not a component address", yamltree.Shorten(address))
 		return nil
 	}
 	ref, release, err := c.componentRef(project, version)

@@ -11,9 +11,9 @@
 //
 //   - each file is read as YAML 1.1, and its inputs are put in;
 //   - files that it includes are merged under it;
-//   - `extends` and `!reference` are resolved: this is what [Project.Config] gives;
+//   - `extends` and `!reference` are resolved: this is the result of [Project.Config];
 //   - the keywords are validated, parallel jobs are made, needs and stages are checked;
-//   - `workflow:rules`, then the rules of each job, decide for the event: this is what [Project.Plan] gives.
+//   - `workflow:rules`, then the rules of each job, decide for the event: this is the result of [Project.Plan].
 //
 // A commit message that skips the pipeline comes before all of them. What is wrong is an [Errors], in the order in which
 // GitLab would report it; where files of other projects are not at hand, [Options.SkipMissing] compiles the rest.

@@ -15,7 +15,7 @@ type facts struct {
 // An answer reports whether another compilation gets the same answer to a question that was asked about the event.
 type answer func(*compiler) bool
 
-// ask records a question that was answered; nobody records on nil.
+// ask records a question that was answered. Nothing is recorded on nil.
 func (f *facts) ask(a answer) {
 	if f != nil {
 		f.answers = append(f.answers, a)

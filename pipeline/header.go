@@ -23,7 +23,7 @@ var (
 	componentWords = [componentWordsCount]string{"name", "sha", "version", "reference"}
 )
 
-// spec validates a header and gives the declared inputs and the wanted facts of the component.
+// spec validates a header and returns the declared inputs and the facts of the component that it asks for.
 func (c *compiler) spec(f *file, header *node) (inputs *node, component []string, ok bool) {
 	before := len(c.errors)
 	p := &keyPath{key: "spec"}
@@ -136,7 +136,7 @@ func (c *compiler) validateInputs(p *keyPath, inputs *node) {
 	for _, pair := range inputs.Pairs {
 		q := p.child(pair.Key.Text)
 		if !isAlphanumeric(pair.Key) {
-			c.fail(q, pair.Key, "put it in quotes", "%s is no name of an input", yamltree.Describe(pair.Key))
+			c.fail(q, pair.Key, "put it in quotes", "%s is not a valid name of an input", yamltree.Describe(pair.Key))
 		}
 		if !pair.Value.IsNull() {
 			c.validateInput(q, pair.Value, "rules")

@@ -10,7 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// inputs checks the values given to a file against its header and gives what blocks can ask for; nil if there are errors.
+// inputs checks the values given to a file against its header and returns the values that blocks can use; nil if there are errors.
 func (c *compiler) inputs(f *file, header, given *node) *node {
 	if !given.IsNull() && given.Kind != yamltree.Mapping {
 		c.fail(&keyPath{key: "inputs"}, given, "", "inputs should be a hash, not %s", yamltree.Describe(given))
@@ -112,7 +112,7 @@ func (in declaredInput) required() bool {
 		!slices.ContainsFunc(in.spec.Get("rules").Flatten(), func(r *node) bool { return r.Has("default") })
 }
 
-// value validates the default and the given value and gives the one that counts.
+// value validates the default and the given value and returns the one that applies.
 func (in declaredInput) value() *node {
 	hasRules := in.spec.Is(yamltree.Mapping) && in.spec.Has("rules")
 	given := in.given

@@ -26,7 +26,7 @@ type includedFile struct {
 	local      string // the path in the repository, of local files
 }
 
-// include merges the files that a configuration includes under it. It gives nil if there are errors.
+// include merges the files that a configuration includes under it. It returns nil if there are errors.
 func (c *compiler) include(tree *node, f *file) *node {
 	list := includeList(tree.Get("include"))
 	if len(list) == 0 {
@@ -83,7 +83,7 @@ type inclusion struct {
 	*file
 	entry  *node
 	inputs *node
-	// errors say why the file could not be had, which is told when it is its turn; file is nil then.
+	// errors are why the file is unavailable, which are reported in its turn; file is nil then.
 	errors Errors
 }
 
@@ -228,7 +228,7 @@ func (c *compiler) expandLocationVariables(location *node) *node {
 	return yamltree.NewMapping(pairs, location.Position)
 }
 
-// oneKind complains unless a location is of exactly one kind.
+// oneKind reports whether a location is of exactly one kind, and an error if not.
 func (c *compiler) oneKind(location *node, header bool) bool {
 	kinds := []string{"local", "file", "remote", "template", "artifact", "component"}
 	if header {

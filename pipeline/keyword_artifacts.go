@@ -130,13 +130,13 @@ func (c *checker) coverageReport(p *keyPath, n *node) any {
 	}
 	c.allowedKeys(p, n, "coverage_format", "path")
 	if v := n.Get("coverage_format"); !v.Is(yamltree.String) || v.Text != "cobertura" && v.Text != "jacoco" {
-		c.fail(p.child("coverage_format"), orElse(v, n), "one of cobertura, jacoco", "%s is no format", yamltree.Describe(v))
+		c.fail(p.child("coverage_format"), orElse(v, n), "one of cobertura, jacoco", "%s is not a valid format", yamltree.Describe(v))
 	}
 	c.requiredString(p, n, "path")
 	return storedKeys(n)
 }
 
-// orElse returns the place to complain of: a value or, if it is missing, what should hold it.
+// orElse returns the node at which an error is reported: a value or, if it is missing, its parent.
 func orElse(n, parent *node) *node {
 	if n == nil {
 		return parent

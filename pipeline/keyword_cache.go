@@ -51,7 +51,7 @@ func (c *checker) oneCache(p *keyPath, n *node) Cache {
 	c.allowedKeys(p, n, "key", "untracked", "paths", "when", "policy", "unprotect", "fallback_keys")
 	if v := n.Get("policy"); !v.IsBlank() {
 		if v.Kind != yamltree.String || !cachePolicy().MatchString(v.Text) {
-			c.fail(p.child("policy"), v, "one of pull-push, pull, push, or a variable", "%s is no policy", yamltree.Describe(v))
+			c.fail(p.child("policy"), v, "one of pull-push, pull, push, or a variable", "%s is not a valid policy", yamltree.Describe(v))
 		}
 		cache.Policy = v.Text
 	}

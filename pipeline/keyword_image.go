@@ -93,7 +93,7 @@ func (c *checker) executorOptions(p *keyPath, n *node) {
 func (c *checker) pullPolicy(p *keyPath, n *node) []string {
 	list := stringList(n)
 	if !isStringOrStrings(n) || len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(pullPolicies, s) }) {
-		c.fail(p, n, "one or more of "+join(pullPolicies), "%s is no pull policy", yamltree.Describe(n))
+		c.fail(p, n, "one or more of "+join(pullPolicies), "%s is not a valid pull policy", yamltree.Describe(n))
 		return nil
 	}
 	return list

@@ -102,7 +102,7 @@ func (c *checker) need(p *keyPath, n *node, list *needList) {
 		c.requiredString(p, n, "pipeline")
 		list.bridges++
 	default:
-		c.fail(p, n, "write a job's name or a hash with job", "%s is no need", yamltree.Describe(n))
+		c.fail(p, n, "write a job's name or a hash with job", "%s is not a valid need", yamltree.Describe(n))
 	}
 }
 

@@ -77,7 +77,7 @@ func (c *checker) policyVariables(p *keyPath, n *node, pol *policy) {
 		}
 		e, err := c.cache.expression(item.Text)
 		if err != nil {
-			c.fail(p.child("variables"), item, "", "%q is no valid condition: %v", yamltree.Shorten(item.Text), err)
+			c.fail(p.child("variables"), item, "", "%q is not a valid condition: %v", yamltree.Shorten(item.Text), err)
 			continue
 		}
 		pol.variables = append(pol.variables, e)

@@ -86,7 +86,7 @@ func (c *checker) matrix(p *keyPath, n *node) [][]axis {
 func (c *checker) axis(p *keyPath, pair yamltree.Pair) axis {
 	a := axis{name: pair.Key.Text}
 	if !isAlphanumeric(pair.Key) {
-		c.fail(p, pair.Key, "", "%s is no name of a variable", yamltree.Describe(pair.Key))
+		c.fail(p, pair.Key, "", "%s is not a valid name of a variable", yamltree.Describe(pair.Key))
 	}
 	values := []*node{pair.Value}
 	if pair.Value.Kind == yamltree.Sequence {

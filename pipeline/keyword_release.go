@@ -38,11 +38,11 @@ func (c *checker) release(p *keyPath, n *node) any {
 	c.optionalStringOrStrings(p, n, "milestones")
 	if v := n.Get("released_at"); !v.IsNull() {
 		if _, err := parseDate(v.RubyText()); err != nil {
-			c.fail(p.child("released_at"), v, "write for example 2026-01-31T08:00:00Z", "%s is no date", yamltree.Describe(v))
+			c.fail(p.child("released_at"), v, "write for example 2026-01-31T08:00:00Z", "%s is not a valid date", yamltree.Describe(v))
 		}
 	}
 	if v := n.Get("ref"); !v.IsNull() && (!isString(v) || !isRef(v.Text)) {
-		c.fail(p.child("ref"), v, "", "%s is no ref", yamltree.Describe(v))
+		c.fail(p.child("ref"), v, "", "%s is not a valid ref", yamltree.Describe(v))
 	}
 	if v := n.Get("assets"); !v.IsNull() {
 		c.releaseAssets(p.child("assets"), v)

@@ -47,7 +47,7 @@ func (c *checker) retry(p *keyPath, n *node) *Retry {
 		r.When = stringList(n.Get("when"))
 		for _, reason := range r.When {
 			if !slices.Contains(retryReasons, reason) {
-				c.fail(p.child("when"), n.Get("when"), c.similar(reason, retryReasons), "%q is no reason for a retry", reason)
+				c.fail(p.child("when"), n.Get("when"), c.similar(reason, retryReasons), "%q is not a valid reason for a retry", reason)
 			}
 		}
 	}

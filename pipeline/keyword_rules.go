@@ -151,7 +151,7 @@ func (c *checker) condition(p *keyPath, n *node) *expression.Expression {
 	}
 	e, err := c.cache.expression(n.Text)
 	if err != nil {
-		c.fail(p.child("if"), n, "", "%q is no valid condition: %v", yamltree.Shorten(n.Text), err)
+		c.fail(p.child("if"), n, "", "%q is not a valid condition: %v", yamltree.Shorten(n.Text), err)
 		return nil
 	}
 	return e

@@ -25,7 +25,7 @@ func (c *checker) run(p *keyPath, n *node) any {
 
 func (c *checker) step(p *keyPath, n *node) {
 	if name := n.Get("name"); !isString(name) || !functionName().MatchString(name.Text) {
-		c.fail(p, orElse(name, n), "give the step a name of letters, digits and _", "%s is no name of a step", yamltree.Describe(name))
+		c.fail(p, orElse(name, n), "give the step a name of letters, digits and _", "%s is not a valid name of a step", yamltree.Describe(name))
 	}
 	kinds := 0
 	for _, kind := range []string{"step", "func", "script"} {
@@ -61,7 +61,7 @@ func (c *checker) functionNames(p *keyPath, n *node) bool {
 	}
 	for _, pair := range n.Pairs {
 		if !functionName().MatchString(pair.Key.Text) {
-			c.fail(p, pair.Key, "use letters, digits and _", "%q is no name", yamltree.Shorten(pair.Key.Text))
+			c.fail(p, pair.Key, "use letters, digits and _", "%q is not a valid name", yamltree.Shorten(pair.Key.Text))
 		}
 	}
 	return true
@@ -81,7 +81,7 @@ func (c *checker) functionReference(p *keyPath, n *node) {
 		return
 	}
 	if !isMapping(n) || len(n.Pairs) != 1 || !n.Has("git") && !n.Has("oci") {
-		c.fail(p, n, "write a string, or a hash with git or oci", "%s is no reference to a function", yamltree.Describe(n))
+		c.fail(p, n, "write a string, or a hash with git or oci", "%s is not a valid reference to a function", yamltree.Describe(n))
 		return
 	}
 	place, required, keys := n.Get("git"), []string{"url", "rev"}, []string{"url", "rev", "dir", "file"}

@@ -8,7 +8,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// The providers of secrets and what they are told: https://docs.gitlab.com/ci/yaml/#secrets
+// The providers of secrets and their keys: https://docs.gitlab.com/ci/yaml/#secrets
 var (
 	secretProviders = []string{"vault", "azure_key_vault", "gcp_secret_manager", "akeyless", "gitlab_secrets_manager", "aws_secrets_manager"}
 	secretKeys      = append([]string{"file", "token"}, secretProviders...)
@@ -63,7 +63,7 @@ func (c *checker) secret(p *keyPath, n *node) any {
 	return stored
 }
 
-// providerSecret validates what one provider is told of a secret.
+// providerSecret validates the keys of one provider.
 func (c *checker) providerSecret(p *keyPath, n *node, provider string) any {
 	short := provider == "vault" || provider == "aws_secrets_manager"
 	switch {
@@ -91,7 +91,7 @@ func (c *checker) providerSecret(p *keyPath, n *node, provider string) any {
 	case "gitlab_secrets_manager":
 		c.strings(p, n, []string{"name", "source"}, "name")
 		if v := n.Get("source"); isString(v) && !secretSource().MatchString(v.Text) {
-			c.fail(p.child("source"), v, "write project, or group/ and the path of a group", "%q is no source", yamltree.Shorten(v.Text))
+			c.fail(p.child("source"), v, "write project, or group/ and the path of a group", "%q is not a valid source", yamltree.Shorten(v.Text))
 		}
 	case "gcp_secret_manager":
 		c.allowedKeys(p, n, "name", "version")
@@ -155,7 +155,7 @@ func (c *checker) shortSecret(p *keyPath, n *node, provider string) any {
 func (c *checker) identity(p *keyPath, n *node) string {
 	const known = "google_cloud"
 	if !n.Is(yamltree.String) || n.Text != known {
-		c.fail(p, n, "write "+known, "%s is no identity that GitLab knows", yamltree.Describe(n))
+		c.fail(p, n, "write "+known, "%s is not an identity that GitLab supports", yamltree.Describe(n))
 	}
 	return n.RubyText()
 }

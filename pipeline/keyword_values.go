@@ -44,7 +44,7 @@ func (c *checker) coverage(p *keyPath, n *node) string {
 	_, isPattern, err := expression.Pattern(n.Text)
 	switch {
 	case !isPattern:
-		c.fail(p, n, form, "%q is no pattern between slashes", yamltree.Shorten(n.Text))
+		c.fail(p, n, form, "%q is not a pattern between slashes", yamltree.Shorten(n.Text))
 		return ""
 	case err != nil:
 		c.fail(p, n, form, "the pattern is not RE2 syntax: %v", err)
@@ -198,7 +198,7 @@ func (c *checker) inheritFilter(p *keyPath, n *node, allowed []string) inheritFi
 		names := n.Strings()
 		for _, name := range names {
 			if allowed != nil && !slices.Contains(allowed, name) {
-				c.fail(p, n, "allowed are "+join(allowed), "%q is no default", name)
+				c.fail(p, n, "allowed are "+join(allowed), "%q is not a keyword of default", name)
 			}
 		}
 		return inheritFilter{named: true, names: names}

@@ -13,7 +13,7 @@ var (
 	noData     []string
 )
 
-// variables validates the keyword `variables` and gives them in their order.
+// variables validates the keyword `variables` and returns them in order.
 func (c *checker) variables(p *keyPath, n *node, data []string) []Variable {
 	if !c.mapping(p, n) {
 		return nil
@@ -31,7 +31,7 @@ func (c *checker) variable(p *keyPath, pair yamltree.Pair, data []string) (Varia
 	v := Variable{Key: pair.Key.Text}
 	n := pair.Value
 	if !isAlphanumeric(pair.Key) {
-		c.fail(p, pair.Key, "put it in quotes", "%s is no name of a variable", yamltree.Describe(pair.Key))
+		c.fail(p, pair.Key, "put it in quotes", "%s is not a valid name of a variable", yamltree.Describe(pair.Key))
 		return v, false
 	}
 	switch {

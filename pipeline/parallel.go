@@ -126,7 +126,7 @@ func (c *checker) matrixText(j *jobSpec, n needSpec, text string) string {
 				return v.Value
 			}
 		}
-		c.fail(jobsPath.child(j.BaseName).child("needs"), n.node, "", "%s is no variable of the matrix of %s", name, j.BaseName)
+		c.fail(jobsPath.child(j.BaseName).child("needs"), n.node, "", "%s is not a variable of the matrix of %s", name, j.BaseName)
 		return block
 	})
 }

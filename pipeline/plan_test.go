@@ -92,7 +92,7 @@ e: {script: [x]}
 		"a": {Rule: 1, Text: "rules[1] matched: if $CI_COMMIT_BRANCH, when manual"},
 		"b": {Rule: -1, Text: "none of 1 rules matched"},
 		"c": {Rule: 0, Text: "rules[0] matched: when never"},
-		"d": {Rule: -1, Text: "left out by only"},
+		"d": {Rule: -1, Text: "excluded by only"},
 		"e": {Rule: -1, Text: "no rules keep it out"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -6,14 +6,14 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/concurrent"
 )
 
-// An Outcome is what an event leads to: a Plan, or the error that [Project.Plan] gives.
+// An Outcome is the result of an event: a Plan, or the error of [Project.Plan].
 type Outcome struct {
 	Event Event
 	Plan  *Plan
 	Err   error
 }
 
-// PlanAll compiles the configuration for each event, several at once, and gives the outcomes in the order of the events.
+// PlanAll compiles the configuration for each event, in parallel, and returns the outcomes in the order of the events.
 // After ctx has ended, the remaining outcomes have its error.
 func (p *Project) PlanAll(ctx context.Context, events []Event) []Outcome {
 	outcomes := make([]Outcome, len(events))

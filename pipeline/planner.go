@@ -11,7 +11,7 @@ import (
 
 // Plan compiles the configuration for an event: which jobs GitLab would create, with everything decided.
 // Errors are [Errors]: those of the configuration, and those that only this event has ([Error.Create]). Plans of one project
-// share lists of variables, scripts and so on: nobody may change them in place.
+// share lists of variables, scripts and so on, which must not be changed in place.
 func (p *Project) Plan(ctx context.Context, event Event) (*Plan, error) {
 	if mark := event.skipMark(); mark != "" {
 		return p.skippedPlan(event, mark), nil
@@ -295,12 +295,12 @@ func (p *planner) decideByPolicy(d *decision) {
 	j := d.spec
 	switch {
 	case j.only != nil && !p.matchPolicy(d, j.only, allHold):
-		d.text = "left out by only"
+		d.text = "excluded by only"
 		if j.only == &defaultOnly {
 			d.text = "a job without rules is only for branches and tags"
 		}
 	case j.except != nil && p.matchPolicy(d, j.except, anyHolds):
-		d.text = "left out by except"
+		d.text = "excluded by except"
 	default:
 		d.included = true
 		d.text = "no rules keep it out"

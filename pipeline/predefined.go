@@ -18,7 +18,7 @@ const (
 	beforeSHA = "1b2c3d4e5f60718293a4b5c6d7e8f90123456789"
 	// gitlabVersion is the version whose behaviour the package has.
 	gitlabVersion = "18.11.0"
-	// createdAt stands for the time of the pipeline and of the commit, so that equal input gives an equal plan.
+	// createdAt stands for the time of the pipeline and of the commit, so that equal input makes an equal plan.
 	createdAt = "2026-01-01T00:00:00Z"
 )
 

@@ -81,7 +81,7 @@ func Load(files fs.FS, options Options) (*Project, error) {
 
 // Source returns the text of one of the project's files and its YAML documents as they are written: what the compiled
 // configuration no longer shows. Comments may be left out, as may the tags of plain values, which [yaml.Node.ShortTag]
-// gives. The nodes belong to the project; nobody may change them. The error says that there is no such file, or where it is
+// gives. The nodes belong to the project and must not be changed. The error says that there is no such file, or where it is
 // no YAML.
 func (p *Project) Source(name string) (text []byte, documents []*yaml.Node, err error) {
 	text, err = p.own.read(name)

@@ -19,7 +19,7 @@ func (c *compiler) openRemote(location *node) *file {
 	}
 	u, err := url.Parse(n.Text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		c.fail(includePath, n, "write an https URL", "%q is no URL of a file", yamltree.Shorten(n.Text))
+		c.fail(includePath, n, "write an https URL", "%q is not the URL of a file", yamltree.Shorten(n.Text))
 		return nil
 	}
 	if _, ok := c.yamlPath(yamltree.NewString(u.Path, n.Position)); !ok {

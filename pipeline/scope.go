@@ -32,7 +32,7 @@ func newVariableSet(lists ...[]Variable) *variableSet {
 	return s
 }
 
-// setOf makes a set of a list in which every name is there once, and which nobody will change.
+// setOf makes a set of a list in which every name is there once, and which is not changed.
 func setOf(list []Variable) *variableSet {
 	s := &variableSet{list: list}
 	if len(list) >= indexFrom {
@@ -91,7 +91,7 @@ type scope struct {
 	visiting map[string]bool
 	// tooBig names a variable that grows beyond all bounds when it is expanded.
 	tooBig string
-	// facts records which variables are looked up; nil if nobody asks.
+	// facts records which variables are looked up, unless it is nil.
 	facts *facts
 }
 

@@ -53,7 +53,7 @@ func (c *checker) specification(config *configuration) *specification {
 	return s
 }
 
-// splitJobs tells the jobs from the global keywords. A default or a workflow that looks like a job is one.
+// splitJobs separates the jobs from the global keywords. A default or a workflow that looks like a job is one.
 func splitJobs(tree *node) (jobs []yamltree.Pair, rest *node) {
 	var global []yamltree.Pair
 	for _, pair := range tree.Pairs {
@@ -68,7 +68,7 @@ func splitJobs(tree *node) (jobs []yamltree.Pair, rest *node) {
 	return jobs, yamltree.NewMapping(global, tree.Position)
 }
 
-// misnamedJobs complains of jobs that are called like a keyword, which GitLab takes them for.
+// misnamedJobs reports jobs that have the name of a global keyword, which GitLab takes them for.
 func (c *checker) misnamedJobs(global *node) {
 	for _, pair := range global.Pairs {
 		name, script := pair.Key.Text, pair.Value.Get("script")

@@ -79,7 +79,7 @@ func TestSyntaxErrors(t *testing.T) {
 		},
 		"command with a colon": {
 			"build:\n  script:\n    - make\n    - echo \"a: 'b'\"\n    - echo \"c\"\n",
-			".gitlab-ci.yml:4:19: yaml: this block goes on with something that is no key of it (put a command with `: ` in quotes as a whole",
+			".gitlab-ci.yml:4:19: yaml: this block goes on with something that is not a key of it (put a command with `: ` in quotes as a whole",
 		},
 		"items in brackets": {
 			"spec:\n  inputs:\n    jobs: {default: x}\n---\nbuild:\n  script: [\"make\", $[[ inputs.jobs ]]]\n",

@@ -10,7 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
-// A completion gives the words that a shell offers.
+// A completion returns the words that a shell offers.
 type completion = func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective)
 
 func completeEvents(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -66,7 +66,7 @@ func (f *projectFlags) event(ctx context.Context, r eventRequest) (pipeline.Even
 	return event, nil
 }
 
-// isProtected reports whether GitLab protects the branch in a project whose settings nobody has changed: the default branch.
+// isProtected reports whether GitLab protects the branch in a project with default settings: the default branch.
 func isProtected(event pipeline.Event, defaultBranch string) bool {
 	return event.MergeRequestInfo == nil && event.Tag == "" && event.Branch == defaultBranch
 }

@@ -80,7 +80,7 @@ allow_failure:exit_codes: [3]).`,
 					_ = scan.fail(cmd, name, err)
 				default:
 					invalid = true
-					fmt.Fprintf(cmd.ErrOrStderr(), "slipway: %s: %v\nA report that cannot be used is no proof, so the gate is red: %s#reports\n", name, err, page)
+					fmt.Fprintf(cmd.ErrOrStderr(), "slipway: %s: %v\nA report that cannot be used proves nothing, so the gate fails: %s#reports\n", name, err, page)
 				}
 			}
 			decision := verdict.Decide(read, policy)

@@ -91,7 +91,7 @@ func (f *includeFlags) resolver() (resolver.Chain, error) {
 		return f.chain, nil //nolint:nilerr // without a cache folder there is no network either; folders work
 	}
 	cache = filepath.Join(cache, "slipway", "includes")
-	// Without an origin nobody knows which server is meant.
+	// Without an origin the server is unknown.
 	if server := cmp.Or(f.fetch, f.where.projects); server != "" {
 		f.chain = append(f.chain, &resolver.Git{BaseURL: server, Cache: cache, Offline: f.offline, Warn: f.warn})
 	}

@@ -34,7 +34,7 @@ type playFlags struct {
 
 func (f *playFlags) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.IntVarP(&f.jobs, "jobs", "j", 0, "`NUMBER` of jobs that run at once (default: the number of CPUs)")
+	flags.IntVarP(&f.jobs, "jobs", "j", 0, "`NUMBER` of jobs that run in parallel (default: the number of CPUs)")
 	flags.DurationVar(&f.timeout, "timeout", time.Hour, "time limit of jobs without one")
 	flags.StringVar(&f.format, "format", "text", "`NAME` of the output: text, or json, a line for each thing that happens")
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "`DIR` for tools, caches and checkouts (default: slipway in the user's cache folder)")

@@ -176,5 +176,5 @@ func printBack(w io.Writer, s *rollout.Service, f *rollout.Failure) {
 		fmt.Fprintf(w, "The version before it serves again in %s: release %d, %s\n", s.Namespace, f.Back.Number, f.Back.Version)
 		return
 	}
-	fmt.Fprintln(w, "There is no good version to go back to.")
+	fmt.Fprintln(w, "There is no earlier version that worked.")
 }

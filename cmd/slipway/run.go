@@ -78,12 +78,12 @@ could not run.`,
 	command.ValidArgsFunction = completeJobs(&project)
 	_ = command.RegisterFlagCompletionFunc("approve", completeJobs(&project))
 	flags.BoolVar(&options.WholeHistory, "whole-history", false, "give jobs all commits, branches and tags, whatever GIT_DEPTH says")
-	flags.BoolVar(&options.NoDelay, "no-delay", false, "start delayed jobs at once")
+	flags.BoolVar(&options.NoDelay, "no-delay", false, "start delayed jobs immediately")
 	flags.IntVar(&options.Keep, "keep", 10, "`NUMBER` of runs that stay in .slipway/runs")
 	return command
 }
 
-// planOfEvent compiles the project for the event of the flags. A pipeline that GitLab would not create is no error: it is said, and
+// planOfEvent compiles the project for the event of the flags. A pipeline that GitLab would not create is not an error: it is printed, and
 // there is no plan.
 func planOfEvent(cmd *cobra.Command, project *projectFlags, event *eventFlags, options *runner.Options) (*pipeline.Plan, error) {
 	ctx := cmd.Context()

@@ -25,7 +25,7 @@ const sourceAnnotation = "slipway_source"
 // notSettings are flags that have no default from elsewhere.
 var notSettings = []string{"help", "version", "directory"}
 
-// applySettings finds the project and gives the flags that were not set their values: those of variables SLIPWAY_*, then those of
+// applySettings finds the project and sets the flags that are not given: those of variables SLIPWAY_*, then those of
 // .slipway.yml.
 func applySettings(cmd *cobra.Command) error {
 	root, err := applyProject(cmd)

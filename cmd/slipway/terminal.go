@@ -10,7 +10,7 @@ import (
 )
 
 // palette colours what a person sees: w is a terminal that can. NO_COLOR turns colours off (see no-color.org), FORCE_COLOR turns
-// them on for what is no terminal.
+// them on for what is not a terminal.
 func palette(w io.Writer) render.Palette {
 	if os.Getenv("NO_COLOR") == "" && os.Getenv("FORCE_COLOR") != "" && os.Getenv("FORCE_COLOR") != "0" {
 		return render.NewPalette(true)

@@ -72,7 +72,7 @@ func EventLabel(event pipeline.Event) string {
 	}
 }
 
-// NotCreated says in words why there is no pipeline.
+// NotCreated describes a reason why there is no pipeline.
 func NotCreated(reason string) string {
 	switch reason {
 	case "workflow":

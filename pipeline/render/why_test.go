@@ -59,7 +59,7 @@ func TestWhy(t *testing.T) {
                  $TOKEN is "[MASKED]"
 `},
 		{"except", "old", pipeline.Event{Source: pipeline.Push, Branch: "main"}, `old is not part of: push on main
-  because   left out by except
+  because   excluded by except
   decided   .gitlab-ci.yml:10
   defined   .gitlab-ci.yml:10
   except    yes  [main]  .gitlab-ci.yml:10

@@ -56,7 +56,7 @@ var operators = []struct {
 	{"(", opOpen}, {")", opClose},
 }
 
-// A written pattern: its last character is no backslash, and inside a slash has one before it.
+// A written pattern: its last character is not a backslash, and slashes inside it are escaped.
 var writtenPattern = lazyregexp.New(`^/(?:[^/]|\\/)+[^\\]/[ismU]*`)
 
 var writtenInput = lazyregexp.New(`^\$\[\[\s*inputs\.([\w-]+)\s*\]\]`)
@@ -151,11 +151,11 @@ func unknown(s string) string {
 		word := s[:n]
 		switch {
 		case strings.EqualFold(word, "and"):
-			return "and is no operator (write &&)"
+			return "and is not an operator (write &&)"
 		case strings.EqualFold(word, "or"):
-			return "or is no operator (write ||)"
+			return "or is not an operator (write ||)"
 		case strings.EqualFold(word, "not"):
-			return "not is no operator (write !)"
+			return "not is not an operator (write !)"
 		}
 		return fmt.Sprintf("%q is neither a $VARIABLE nor a string in quotes", word)
 	}

@@ -139,7 +139,7 @@ func (c Context) access(path string) (*yamltree.Node, error) {
 		v = v.Get(key)
 		for _, i := range indices {
 			if !v.Is(yamltree.Sequence) {
-				return nil, fmt.Errorf("%s is no array", key)
+				return nil, fmt.Errorf("%s is not an array", key)
 			}
 			if i >= len(v.Items) {
 				return nil, fmt.Errorf("%s has %d items, there is no [%d]", key, len(v.Items), i)
@@ -156,7 +156,7 @@ func splitIndices(segment string) (key string, indices []int, err error) {
 	if !indexed {
 		return segment, nil, nil
 	}
-	wrong := fmt.Errorf("%s is no valid index: write name[0]", segment)
+	wrong := fmt.Errorf("%s is not a valid index: write name[0]", segment)
 	if key == "" || strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
 		return "", nil, wrong
 	}

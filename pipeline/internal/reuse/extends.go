@@ -102,7 +102,7 @@ func (e *extender) extend(name string, ancestors []string) (value *yamltree.Node
 		case !ok:
 			return nil, 0, fail(e.similar(parent), "there is no job %q", yamltree.Shorten(strings.TrimSuffix(parent, "\x00")))
 		case entry.Kind != yamltree.Mapping:
-			return nil, 0, fail("", "%q is no job but %s", parent, yamltree.Describe(entry))
+			return nil, 0, fail("", "%q is not a job but %s", parent, yamltree.Describe(entry))
 		}
 	}
 	if len(ancestors) > maxExtends {

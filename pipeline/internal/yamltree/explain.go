@@ -168,8 +168,8 @@ func explainToken(e *SyntaxError, _ []byte) bool {
 		{"did not find expected ',' or ']'", "a list in [ ] is not closed, or a comma is missing", "quote items with [ ] { } or `: ` in them"},
 		{"did not find expected ',' or '}'", "a hash in { } is not closed, or a comma is missing", "quote values with [ ] { } or `: ` in them"},
 		{"did not find expected node content", "a value is missing", "close the brackets that are open, or write the value"},
-		{"did not find expected key", "this block goes on with something that is no key of it", "put a command with `: ` in quotes as a whole, close quotes, compare the indentation of the lines"},
-		{"did not find expected '-' indicator", "this list goes on with something that is no item", "begin each item with `- `, in the same column"},
+		{"did not find expected key", "this block goes on with something that is not a key of it", "put a command with `: ` in quotes as a whole, close quotes, compare the indentation of the lines"},
+		{"did not find expected '-' indicator", "this list goes on with something that is not an item", "begin each item with `- `, in the same column"},
 	} {
 		if e.Message == known.parser {
 			e.Message, e.Hint = known.message, known.hint

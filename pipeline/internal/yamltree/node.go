@@ -34,10 +34,10 @@ type Position struct {
 	Line, Column int
 }
 
-// A Node is one value. Nodes are shared between trees (by aliases and merges), so nobody may change one.
+// A Node is one value. Nodes are shared between trees (by aliases and merges), so they must not be changed.
 type Node struct {
 	Kind Kind
-	// Text is the text of a scalar as Ruby's to_s gives it: "true", "16" for 0x10, "" for null.
+	// Text is the text of a scalar as Ruby's to_s writes it: "true", "16" for 0x10, "" for null.
 	Text string
 	// Items are the elements of a sequence.
 	Items []*Node
@@ -149,7 +149,7 @@ func isWhite(s string) bool {
 	return true
 }
 
-// Get returns the value of a mapping's key; nil if n is no mapping or has no such key.
+// Get returns the value of a mapping's key; nil if n is not a mapping or has no such key.
 func (n *Node) Get(key string) *Node {
 	if i := n.find(key); i >= 0 {
 		return n.Pairs[i].Value
@@ -210,7 +210,7 @@ func (n *Node) Strings() []string {
 	return texts
 }
 
-// Flatten returns the items of nested sequences in one list; a value that is no sequence is a list of one.
+// Flatten returns the items of nested sequences in one list; a value that is not a sequence is a list of one.
 func (n *Node) Flatten() []*Node {
 	if n == nil {
 		return nil

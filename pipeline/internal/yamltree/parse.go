@@ -181,7 +181,7 @@ func convertDocument(file string, document *yaml.Node) (*Node, error) {
 		return nil, err
 	}
 	if n.Size() > MaxSize {
-		return nil, &SyntaxError{Position: n.Position, Message: fmt.Sprintf("the file is too big: more than %d values, aliases counted as what they stand for", MaxSize)}
+		return nil, &SyntaxError{Position: n.Position, Message: fmt.Sprintf("the file is too big: more than %d values, counting the values of aliases", MaxSize)}
 	}
 	return n, nil
 }

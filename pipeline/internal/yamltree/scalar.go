@@ -205,7 +205,7 @@ func allDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// sexagesimal reads "1:30" or "1:30:00" as Psych does, which gives both parts of "1:30" the weights of "1:30:00".
+// sexagesimal reads "1:30" or "1:30:00" as Psych does, which counts both parts of "1:30" the weights of "1:30:00".
 func sexagesimal(s string) (string, bool) {
 	body := strings.TrimLeft(s, "+-")
 	if len(s)-len(body) > 1 {

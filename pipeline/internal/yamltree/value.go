@@ -174,7 +174,7 @@ func Equal(a, b *Node) bool {
 	return a.Text == b.Text
 }
 
-// RubyText is what Ruby's to_s gives for a value that is put into a longer string: text for scalars, a literal for lists.
+// RubyText is the result of Ruby's to_s for a value that is put into a longer string: text for scalars, a literal for lists.
 func (n *Node) RubyText() string {
 	if n == nil {
 		return ""
