@@ -159,7 +159,7 @@ func (c *checker) requiredKeys(p *keyPath, n *node, keys ...string) bool {
 // The checks below take a key of a mapping; a null or missing value passes, as GitLab's allow_nil.
 
 func (c *checker) optionalString(p *keyPath, n *node, key string) bool {
-	return c.optional(p, n, key, func(v *node) bool { return v.Kind == yamltree.String }, "a string", "put it in quotes")
+	return c.optional(p, n, key, isString, "a string", "put it in quotes")
 }
 
 func (c *checker) optionalBool(p *keyPath, n *node, key string) bool {
@@ -190,7 +190,7 @@ func (c *checker) optional(p *keyPath, n *node, key string, ok func(*node) bool,
 // optionalOneOf wants a string of a list.
 func (c *checker) optionalOneOf(p *keyPath, n *node, key string, values ...string) bool {
 	v := n.Get(key)
-	if v.IsNull() || v.Kind == yamltree.String && slices.Contains(values, v.Text) {
+	if v.IsNull() || isString(v) && slices.Contains(values, v.Text) {
 		return true
 	}
 	c.fail(p.child(key), v, "one of "+strings.Join(values, ", "), "%s is not a value of %s", yamltree.Describe(v), key)
@@ -260,6 +260,10 @@ func isNestedList(n *node, levels int, ok func(*node) bool) bool {
 	return true
 }
 
-func isString(n *node) bool  { return n.Is(yamltree.String) }
+func isString(n *node) bool { return n.Is(yamltree.String) && !n.Symbol }
+
+// isText accepts what GitLab's older checks take for a string: Ruby's symbols, too.
+func isText(n *node) bool { return n.Is(yamltree.String) }
+
 func isMapping(n *node) bool { return n.Is(yamltree.Mapping) }
 func isInteger(n *node) bool { return n.Is(yamltree.Int) }

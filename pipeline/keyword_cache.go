@@ -115,7 +115,7 @@ func (c *checker) keyFiles(p *keyPath, n *node, key string) []string {
 }
 
 func (c *checker) keyText(p *keyPath, n *node) {
-	if !isString(n) {
+	if !isText(n) {
 		c.fail(p, n, "put it in quotes", "should be a string, not %s", yamltree.Describe(n))
 		return
 	}

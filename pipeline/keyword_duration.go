@@ -20,7 +20,7 @@ var limitNames = map[time.Duration]string{maxDelay: "a week", maxTimeout: "a mon
 // duration validates a duration, at most limit, which is one of limitNames or zero for none.
 func (c *checker) duration(p *keyPath, n *node, limit time.Duration) time.Duration {
 	const form = "write for example 30 minutes, 2h or 1 week"
-	if !n.Is(yamltree.String) {
+	if !isString(n) {
 		c.fail(p, n, form, "should be a duration, not %s", yamltree.Describe(n))
 		return 0
 	}

@@ -34,7 +34,7 @@ func (c *checker) services(p *keyPath, n *node) []Image {
 // imageable validates what images and services have in common; more are the keys that only services have.
 func (c *checker) imageable(p *keyPath, n *node, more ...string) *Image {
 	switch {
-	case n.Is(yamltree.String):
+	case isString(n):
 		if n.IsBlank() {
 			c.fail(p.child("name"), n, "", "the name of the image is empty")
 		}

@@ -77,7 +77,7 @@ func (c *checker) needs(p *keyPath, n *node, kind needKind) needList {
 
 func (c *checker) need(p *keyPath, n *node, list *needList) {
 	switch {
-	case n.Is(yamltree.String):
+	case isString(n):
 		if n.IsBlank() {
 			c.fail(p, n, "", "the name of a needed job is empty")
 		}

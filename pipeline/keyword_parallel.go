@@ -105,7 +105,7 @@ func (c *checker) axis(p *keyPath, pair yamltree.Pair) axis {
 	return a
 }
 
-func isAlphanumeric(n *node) bool { return isString(n) || isInteger(n) }
+func isAlphanumeric(n *node) bool { return isText(n) || isInteger(n) }
 
 // An instance is one of the jobs that `parallel` makes.
 type instance struct {

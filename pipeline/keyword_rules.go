@@ -145,7 +145,7 @@ func (c *checker) condition(p *keyPath, n *node) *expression.Expression {
 	if n.IsNull() {
 		return nil
 	}
-	if n.Kind != yamltree.String {
+	if !isString(n) {
 		c.fail(p.child("if"), n, "put it in quotes", "a condition should be a string, not %s", yamltree.Describe(n))
 		return nil
 	}

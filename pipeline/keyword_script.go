@@ -4,7 +4,7 @@ import "gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 
 // commands validates a script: a string, or a list of strings that may be nested.
 func (c *checker) commands(p *keyPath, n *node) []string {
-	if !isString(n) && !isNestedList(n, maxNesting, isString) {
+	if !isText(n) && !isNestedList(n, maxNesting, isText) {
 		c.fail(p, firstWrong(n), "put commands with a colon in quotes",
 			"should be a string or an array of strings nested up to %d levels, not %s", maxNesting, yamltree.Describe(firstWrong(n)))
 		return nil

@@ -15,7 +15,7 @@ var includeKeys = []string{"local", "file", "remote", "project", "ref", "integri
 // trigger validates the keyword `trigger`.
 func (c *checker) trigger(p *keyPath, n *node) *TriggerSpec {
 	switch {
-	case n.Is(yamltree.String):
+	case isString(n):
 		if n.IsBlank() {
 			c.fail(p, n, "", "the project is missing")
 		}

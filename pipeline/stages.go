@@ -37,14 +37,15 @@ func injectPreAndPost(tree *node) *node {
 
 // stages returns the names of the stages in their order, each once.
 func (c *checker) stages(p *keyPath, n *node) []string {
-	if !isNestedList(n, maxNesting, isString) {
+	if !isNestedList(n, maxNesting, isText) {
 		c.fail(p, firstWrong(n), "", "should be an array of names, not %s", describeItems(n))
 		return nil
 	}
 	var names []string
 	seen := make(map[string]bool)
 	for _, s := range n.Flatten() {
-		if !seen[s.Text] {
+		// No job is in a stage whose name is a symbol: the name that a job gives is a string.
+		if !seen[s.Text] && !s.Symbol {
 			seen[s.Text] = true
 			names = append(names, s.Text)
 		}

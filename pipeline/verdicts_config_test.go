@@ -202,3 +202,17 @@ func TestVerdictsOnKeys(t *testing.T) {
 		{"a token without a value", `unit: {script: [x], id_tokens: {TOKEN: null}}`, "jobs:unit:id_tokens:TOKEN"},
 	})
 }
+
+// GitLab's YAML parser makes symbols of words after a colon. Its older checks take them for strings, the others do not.
+func TestVerdictsOnSymbols(t *testing.T) {
+	testVerdicts(t, []verdictTest{
+		{"a stage", "stages: [build]\nunit:\n  stage: :build\n  script: [x]\n", "jobs:unit:stage"},
+		{"a name in stages is that of no job", "stages:\n  - :build\nunit: {stage: build, script: [x]}\n", "jobs:unit:stage"},
+		{"a command", "unit:\n  script:\n    - :x\n", unitSays("x")},
+		{"an image", "unit:\n  image: :x\n  script: [x]\n", "jobs:unit:image"},
+		{"when", "unit:\n  when: :always\n  script: [x]\n", "jobs:unit:when"},
+		{"a timeout", "unit:\n  timeout: :1h\n  script: [x]\n", "jobs:unit:timeout"},
+		{"a condition", "unit:\n  rules:\n    - if: :x\n  script: [x]\n", "jobs:unit:rules:if"},
+		{"a name in quotes is none", "unit: {image: \":x\", script: [x]}\n", `[{"image":":x","name":"unit","script":["x"],"stage":"test"}]`},
+	})
+}

@@ -20,6 +20,9 @@ func Describe(n *Node) string {
 	case Reference:
 		return "a !reference"
 	case String:
+		if n.Symbol {
+			return fmt.Sprintf("the symbol :%s", Shorten(n.Text))
+		}
 		return fmt.Sprintf("the string %q", Shorten(n.Text))
 	}
 	return fmt.Sprintf("the %s %s", n.Kind, Shorten(n.Text))

@@ -39,6 +39,8 @@ type Node struct {
 	Kind Kind
 	// Text is the text of a scalar as Ruby's to_s writes it: "true", "16" for 0x10, "" for null.
 	Text string
+	// Symbol reports that a string is one of Ruby's symbols, ":name": GitLab takes it for a string in some places only.
+	Symbol bool
 	// Items are the elements of a sequence.
 	Items []*Node
 	// Pairs are the entries of a mapping in their order; keys are unique by their text.

@@ -274,7 +274,9 @@ func (c *converter) convertScalar(n *yaml.Node) (*Node, error) {
 	if err != nil {
 		return nil, c.fail(n, "%v", err)
 	}
-	return NewScalar(kind, text, c.position(n)), nil
+	scalar := NewScalar(kind, text, c.position(n))
+	scalar.Symbol = n.Style&quoted == 0 && explicitTag(n) == "" && kind == String && n.Value == ":"+text
+	return scalar, nil
 }
 
 // explicitTag returns the tag that is written at a node, in its short form; empty if there is none.

@@ -142,7 +142,7 @@ func unpackBase64(s string) string {
 	return string(text)
 }
 
-// symbol reads ":name", a Ruby symbol, which everywhere in a configuration behaves like the string "name".
+// symbol reads ":name", a Ruby symbol; see [Node.Symbol].
 func symbol(s string) (Kind, string, error) {
 	name := s[1:]
 	if name == "" {
