@@ -59,7 +59,7 @@ func (a *attempt) keepArtifacts(ctx context.Context, spec *pipeline.Artifacts) e
 	a.warnOfGit(entries, "kept")
 	if len(entries) == 0 {
 		if len(spec.Paths) > 0 || spec.Untracked {
-			a.logf("Artifacts: there are no files to keep")
+			a.logf("WARNING: Artifacts: there are no files to keep")
 		}
 		return nil
 	}
@@ -82,9 +82,12 @@ func (a *attempt) warnOfGit(entries []string, verb string) {
 // GitLab takes reports also from failed jobs.
 func (a *attempt) keepReports(spec *pipeline.Artifacts) (kinds []string, dotenv []pipeline.Variable, err error) {
 	for _, kind := range slices.Sorted(maps.Keys(spec.Reports)) {
-		files := slices.DeleteFunc(a.find(a.env.expandAll(spec.ReportPaths(kind))), a.isFolder)
+		files := a.find(a.env.expandAll(spec.ReportPaths(kind)))
 		if len(files) == 0 {
 			continue
+		}
+		if i := slices.IndexFunc(files, a.isNoFile); i >= 0 {
+			return kinds, nil, fmt.Errorf("report %s: %s is no regular file", kind, files[i])
 		}
 		if kind == "dotenv" {
 			if dotenv, err = a.readDotenv(files); err != nil {
@@ -99,9 +102,10 @@ func (a *attempt) keepReports(spec *pipeline.Artifacts) (kinds []string, dotenv 
 	return kinds, dotenv, nil
 }
 
-func (a *attempt) isFolder(entry string) bool {
+// isNoFile reports whether an entry is a folder or a link, which GitLab's runner uploads as no report.
+func (a *attempt) isNoFile(entry string) bool {
 	info, err := os.Lstat(filepath.Join(a.build.project, entry))
-	return err == nil && info.IsDir()
+	return err == nil && !info.Mode().IsRegular()
 }
 
 // readDotenv reads the files of a dotenv report.
@@ -207,16 +211,14 @@ func (a *attempt) reachable(relative string) bool {
 
 // inside makes a pattern relative to the checkout.
 func (a *attempt) inside(pattern string) (relative string, ok bool) {
-	relative = path.Clean(filepath.ToSlash(pattern))
-	if path.IsAbs(relative) {
-		if relative == a.build.project {
-			return ".", true
-		}
-		if relative, ok = strings.CutPrefix(relative, a.build.project+"/"); !ok {
-			return "", false
-		}
+	absolute := path.Clean(filepath.ToSlash(pattern))
+	if !path.IsAbs(absolute) {
+		absolute = path.Join(a.build.project, absolute)
 	}
-	return relative, relative != ".." && !strings.HasPrefix(relative, "../")
+	if absolute == a.build.project {
+		return ".", true
+	}
+	return strings.CutPrefix(absolute, a.build.project+"/")
 }
 
 // collect puts entries of the checkout into a folder, and lists the folders among them beside it. It returns the number of files. Links are
@@ -276,7 +278,11 @@ func (a *attempt) fetchArtifacts() error {
 		}
 		a.logf("Artifacts: from %s", source.Name)
 		if err := placeArtifacts(folder, a.build.project); err != nil {
-			return fmt.Errorf("artifacts of %s: %w", source.Name, err)
+			err = fmt.Errorf("artifacts of %s: %w", source.Name, err)
+			if isMachineError(err) {
+				return err
+			}
+			return &jobError{1, err}
 		}
 	}
 	return nil

@@ -83,7 +83,8 @@ func (a *attempt) folder(name string) string {
 
 // logf writes a line of this program into the job's log.
 func (a *attempt) logf(format string, args ...any) {
-	a.out.line(fmt.Sprintf("[slipway] "+format+"\n", args...))
+	text := strings.TrimSuffix(fmt.Sprintf(format, args...), "\n")
+	a.out.line("[slipway] " + strings.ReplaceAll(text, "\n", "\n[slipway]   ") + "\n")
 }
 
 // execute runs the job. It returns when everything that the job started is gone.
@@ -263,6 +264,7 @@ func (a *attempt) prepare(ctx context.Context) error {
 	if err := a.env.writeFiles(); err != nil {
 		return err
 	}
+	a.warnOfSettings()
 	for _, note := range a.node.unsupported() {
 		a.logf("%s", note)
 	}
@@ -326,7 +328,10 @@ func (a *attempt) afterScript(ctx context.Context, script outcome) outcome {
 	failed := outcome{status: Failed, failure: ScriptFailure, exitCode: code}
 	switch {
 	case errors.Is(context.Cause(ctx), errJobTimeout):
-		failed.failure, failed.err = JobTimeout, errors.New("after_script took too long and was stopped")
+		failed.err = errors.New("after_script took too long and was ended")
+		if !a.ignoresAfterScript() {
+			a.logf("WARNING: %v", failed.err)
+		}
 	case err != nil:
 		failed.failure, failed.err = SystemFailure, fmt.Errorf("after_script: %w", err)
 	case code != 0:
@@ -334,11 +339,17 @@ func (a *attempt) afterScript(ctx context.Context, script outcome) outcome {
 	default:
 		return outcome{}
 	}
-	if ignore, err := strconv.ParseBool(a.env.variables["AFTER_SCRIPT_IGNORE_ERRORS"]); err == nil && !ignore {
+	if !a.ignoresAfterScript() {
 		return failed
 	}
 	a.logf("WARNING: %v; the job's result stays", failed.err)
 	return outcome{}
+}
+
+// ignoresAfterScript reports whether a failure of after_script leaves the job's result alone.
+func (a *attempt) ignoresAfterScript() bool {
+	ignore, err := strconv.ParseBool(a.env.variables["AFTER_SCRIPT_IGNORE_ERRORS"])
+	return err != nil || ignore
 }
 
 // shell runs commands in a shell with the job's variables and those in more, and returns the exit code.

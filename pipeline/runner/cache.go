@@ -133,8 +133,12 @@ func (a *attempt) restoreCaches(ctx context.Context) error {
 		}
 		// The key is computed once: the script may change the files that it is made of.
 		a.keys = append(a.keys, keys[0])
-		if a.env.expand(c.Policy) == "push" {
+		switch policy := a.env.expand(c.Policy); policy {
+		case "push":
 			continue
+		case "", "pull", "pull-push":
+		default:
+			return fmt.Errorf("cache %s: the policy is %q, which is none of pull, push and pull-push", keys[0], policy)
 		}
 		if err := a.restoreCache(ctx, keys); err != nil {
 			return fmt.Errorf("cache %s: %w", keys[0], err)

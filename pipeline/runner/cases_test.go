@@ -25,6 +25,12 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 )
 
+// caseTimeout is for all jobs of a case, on a machine that has other things to do.
+const caseTimeout = 20 * time.Minute
+
+// variationsFolder has cases of the kinds of those in testdata/runner; see TestRecordVariations.
+var variationsFolder = filepath.Join("testdata", "variations")
+
 // What a case keeps of a job's output.
 const (
 	maxCaseLines  = 120
@@ -34,13 +40,17 @@ const (
 // TestRunnerCases runs the jobs of every case with the shell executor and compares them with what GitLab's own runner did.
 // RUNNER_CASES_DIR names another folder of cases.
 func TestRunnerCases(t *testing.T) {
-	dir := os.Getenv("RUNNER_CASES_DIR")
-	if dir == "" {
-		dir = filepath.Join("testdata", "runner")
+	dirs := []string{filepath.Join("testdata", "runner"), variationsFolder}
+	if dir := os.Getenv("RUNNER_CASES_DIR"); dir != "" {
+		dirs = []string{dir}
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases in %s (%v)", dir, err)
+	var files []string
+	for _, dir := range dirs {
+		found, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no cases in %s (%v)", dir, err)
+		}
+		files = append(files, found...)
 	}
 	var mu sync.Mutex
 	var total, agree int
@@ -50,7 +60,7 @@ func TestRunnerCases(t *testing.T) {
 			t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 				t.Parallel()
 				c := readRunnerCase(t, file)
-				got := c.run(t)
+				got := c.run(t, "")
 				mu.Lock()
 				defer mu.Unlock()
 				for _, want := range c.jobs {
@@ -196,10 +206,10 @@ func readJobRecords(t *testing.T, text string) []jobRecord {
 	return jobs
 }
 
-// run runs the case's pipeline and records what its jobs did.
-func (c *runnerCase) run(t *testing.T) map[string]jobRecord {
+// run runs the case's pipeline and records what its jobs did: here, or with a gitlab-runner.
+func (c *runnerCase) run(t *testing.T, gitlabRunner string) map[string]jobRecord {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
 	defer cancel()
 	home, dir, cache, temp := filepath.Join(t.TempDir(), "home"), t.TempDir(), t.TempDir(), t.TempDir()
 	if err := os.Mkdir(home, 0o700); err != nil {
@@ -229,7 +239,8 @@ func (c *runnerCase) run(t *testing.T) map[string]jobRecord {
 	}
 	result, err := Run(ctx, plan, Options{
 		Dir: dir, CacheDir: cache, TempDir: temp, Executor: "shell", Deploy: true, Supervisor: []string{self, "supervise"}, Jobs: 1, Observe: observe, Grace: 5 * time.Second,
-		User: User{Login: "ann", Name: "Ann", Email: "ann@example.com"},
+		GitLabRunner: gitlabRunner,
+		User:         User{Login: "ann", Name: "Ann", Email: "ann@example.com"},
 		Env: []string{
 			"HOME=" + home, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "LOGNAME=root", "USER=root", "SHELL=/bin/bash",
 		},
@@ -303,6 +314,11 @@ func recordOf(t *testing.T, result Result, state JobState, job *pipeline.Job, na
 	log, err := os.ReadFile(filepath.Join(folder, logFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
+	}
+	if strings.Contains(string(log), "section_start:") && strings.Contains(string(log), "gitlab-runner") {
+		record.readTrace(string(log), names)
+		record.files, record.reports = listArtifacts(t, folder, names), listReports(t, folder, job)
+		return record
 	}
 	section := &record.script
 	for line := range strings.Lines(string(log)) {
@@ -418,7 +434,7 @@ func hash(content []byte) string {
 type pathNames struct{ cache, temp string }
 
 func (n pathNames) replace(text string) string {
-	root := regexp.QuoteMeta(n.cache) + `/projects/[^/\s]+/builds/[^/\s]+`
+	root := regexp.QuoteMeta(n.cache) + `/projects/[^/\s]+/(gitlab-runner/\d+/builds/[^/\s]+/\d+|builds/[^/\s]+)`
 	text = regexp.MustCompile(root+`/acme/app`).ReplaceAllString(text, "BUILDS/acme/app")
 	text = regexp.MustCompile(`(`+regexp.QuoteMeta(n.cache)+`|`+regexp.QuoteMeta(n.temp)+`)[^\s'":]*`).ReplaceAllString(text, "PATH")
 	return text
@@ -426,7 +442,7 @@ func (n pathNames) replace(text string) string {
 
 var (
 	controlSequence = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
-	lineNumber      = regexp.MustCompile(`\bline \d+:`)
+	lineNumber      = regexp.MustCompile(`\bline \d+:(?: +\d+ )?`)
 	commitName      = regexp.MustCompile(`\b[0-9a-f]{40}\b|(detached at |SHORT_SHA=|-g)[0-9a-f]{7,8}\b`)
 	remoteURL       = regexp.MustCompile(`http://X/[^/]+/acme/app.git|https://X/acme/app.git`)
 	sectionTime     = regexp.MustCompile(`(section_(?:start|end)):\d+:`)

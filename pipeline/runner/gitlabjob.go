@@ -255,23 +255,25 @@ func (k *keptUploads) keep(u coordinator.Upload) error {
 	if kind == "cobertura" || kind == "jacoco" {
 		kind = coverageReport
 	}
-	folder := filepath.Join(k.folder(reportsFolder), kind)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	content := []byte(nil)
-	var err error
-	if u.Format == "gzip" {
-		content, err = unpackReport(u.Path, folder)
-	} else {
-		content, err = os.ReadFile(u.Path)
-		err = errors.Join(err, os.WriteFile(filepath.Join(folder, filepath.Base(u.Name)), content, 0o600))
-	}
+	files, err := readReport(u)
 	if err != nil {
 		return err
 	}
 	if kind == "dotenv" {
-		if k.dotenv, err = parseDotenv("the report dotenv", content); err != nil {
+		if err := k.readDotenvReport(files); err != nil {
+			return err
+		}
+	}
+	folder := filepath.Join(k.folder(reportsFolder), kind)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	for i, file := range files {
+		path := filepath.Join(folder, file.name)
+		if _, err := os.Lstat(path); err == nil {
+			path = filepath.Join(folder, strconv.Itoa(i+1)+"-"+file.name)
+		}
+		if err := os.WriteFile(path, file.content, 0o600); err != nil {
 			return err
 		}
 	}
@@ -279,9 +281,30 @@ func (k *keptUploads) keep(u coordinator.Upload) error {
 	return nil
 }
 
-// unpackReport puts the files of a report, which are compressed one after the other, into a folder, and returns them as one text.
-func unpackReport(file, folder string) ([]byte, error) {
-	packed, err := os.Open(file)
+func (k *keptUploads) readDotenvReport(files []uploadedFile) error {
+	for _, file := range files {
+		variables, err := parseDotenv(file.name, file.content)
+		if err != nil {
+			return err
+		}
+		k.dotenv = append(k.dotenv, variables...)
+	}
+	return nil
+}
+
+// An uploadedFile is one file of a report.
+type uploadedFile struct {
+	name    string
+	content []byte
+}
+
+// readReport reads the files of a report: one as it is, or several that are compressed one after the other.
+func readReport(u coordinator.Upload) ([]uploadedFile, error) {
+	if u.Format != "gzip" {
+		content, err := os.ReadFile(u.Path)
+		return []uploadedFile{{filepath.Base(u.Name), content}}, err
+	}
+	packed, err := os.Open(u.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -291,24 +314,17 @@ func unpackReport(file, folder string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []byte
-	for number := 1; ; number++ {
+	var files []uploadedFile
+	for {
 		reader.Multistream(false)
 		content, err := io.ReadAll(reader)
 		if err != nil {
 			return nil, err
 		}
-		name := orElse(filepath.Base(reader.Name), "report")
-		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil {
-			name = strconv.Itoa(number) + "-" + name
-		}
-		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
-			return nil, err
-		}
-		all = append(all, content...)
+		files = append(files, uploadedFile{orElse(filepath.Base(reader.Name), "report"), content})
 		if err := reader.Reset(members); err != nil {
 			if errors.Is(err, io.EOF) {
-				return all, nil
+				return files, nil
 			}
 			return nil, err
 		}

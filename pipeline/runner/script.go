@@ -33,6 +33,7 @@ func shellScript(commands []string, o scriptOptions) string {
 	number := 0
 	for _, c := range commands {
 		if strings.TrimSpace(c) == "" {
+			b.WriteString("echo\n")
 			continue
 		}
 		if o.sections && strings.Contains(strings.TrimSpace(c), "\n") {

@@ -28,9 +28,6 @@ func (a *attempt) getSources(ctx context.Context) error {
 	case "none", "empty":
 		a.logf("No sources (GIT_STRATEGY: %s)", strategy)
 		return nil
-	case "", "fetch", "clone":
-	default:
-		a.logf("WARNING: GIT_STRATEGY is %q, which is none of clone, fetch, none and empty: fetching", strategy)
 	}
 	sources := a.run.definition.Sources
 	changed := ""
@@ -39,9 +36,18 @@ func (a *attempt) getSources(ctx context.Context) error {
 	}
 	a.logf("Checking out %s%s", sources.Commit[:8], changed)
 	if err := sources.Checkout(ctx, a.build.project, a.checkoutOptions()); err != nil {
-		return err
+		return gitFailure(err)
 	}
 	return a.submodules(ctx)
+}
+
+// gitFailure makes the failure of a git command one of the job, as it is for GitLab's runner, unless the machine is at fault.
+func gitFailure(err error) error {
+	failed, isExit := errors.AsType[*exec.ExitError](err)
+	if !isExit || isMachineError(err) {
+		return err
+	}
+	return &jobError{failed.ExitCode(), err}
 }
 
 // checkPath fails a job whose PATH has no commands: GitLab's runner needs them before the script.
@@ -103,7 +109,7 @@ func (a *attempt) submodules(ctx context.Context) error {
 	if depth, err := strconv.Atoi(variables["GIT_SUBMODULE_DEPTH"]); err == nil && depth > 0 {
 		update.Depth = depth
 	}
-	return update.Update(ctx, a.build.project)
+	return gitFailure(update.Update(ctx, a.build.project))
 }
 
 // predefinedValue is a variable as GitLab sets it, whatever the job's configuration makes of it.

@@ -95,7 +95,7 @@ func TestAfterScript(t *testing.T) {
 		{"sees failure", "false", "echo status $CI_JOB_STATUS", Failed, []string{"status failed"}},
 		{"is another shell", "x=1; cd /", `echo "[$x] $(pwd)" | grep '^\[\] .*app$'`, Success, []string{"!WARNING"}},
 		{"does not change success", "true", "exit 9", Success, []string{"[slipway] WARNING: after_script failed with exit code 9; the job's result stays"}},
-		{"ends in time", "true", "sleep 100", Success, []string{"[slipway] WARNING: after_script took too long and was stopped; the job's result stays"}},
+		{"ends in time", "true", "sleep 100", Success, []string{"[slipway] WARNING: after_script took too long and was ended; the job's result stays"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

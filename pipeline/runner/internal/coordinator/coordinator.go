@@ -354,8 +354,11 @@ func upload(j *job, w http.ResponseWriter, r *http.Request) {
 		}
 		query := r.URL.Query()
 		u := Upload{Type: query.Get("artifact_type"), Format: query.Get("artifact_format"), Name: part.FileName()}
-		if u.Path, err = keep(j.Uploads, part); err != nil {
-			j.fail(err)
+		body := &errorReader{Reader: part}
+		if u.Path, err = keep(j.Uploads, body); err != nil {
+			if body.err == nil {
+				j.fail(err)
+			}
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
@@ -372,6 +375,20 @@ func upload(j *job, w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusCreated)
 		return
 	}
+}
+
+// An errorReader keeps the error of reading, so that a runner that breaks an upload off is told from a full disk.
+type errorReader struct {
+	io.Reader
+	err error
+}
+
+func (r *errorReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		r.err = err
+	}
+	return n, err
 }
 
 func keep(folder string, content io.Reader) (string, error) {
