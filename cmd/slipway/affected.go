@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"path"
 	"slices"
@@ -60,9 +59,7 @@ printed if nothing is affected.
 				result = result.In(path.Clean(module))
 			}
 			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(newAffectedJSON(set.Base, result))
+				return writeJSON(cmd.OutOrStdout(), newAffectedJSON(set.Base, result))
 			}
 			for _, line := range affectedLines(result, kind) {
 				fmt.Fprintln(cmd.OutOrStdout(), line)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -56,10 +55,7 @@ Paths in the file are relative to its folder. Defaults are shown only with --all
 				settings = slices.DeleteFunc(settings, func(s settingJSON) bool { return s.Source == "default" })
 			}
 			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetEscapeHTML(false)
-				e.SetIndent("", "  ")
-				return e.Encode(append([]settingJSON{}, settings...))
+				return writeJSON(cmd.OutOrStdout(), append([]settingJSON{}, settings...))
 			}
 			return writeSettings(cmd.OutOrStdout(), settings, len(args) == 0)
 		},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -119,10 +118,7 @@ func (f *projectFlags) at(ctx context.Context, ref string) (project *pipeline.Pr
 
 func writeDiffs(w io.Writer, diffs []plandiff.Diff, format string) error {
 	if format == "json" {
-		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return e.Encode(diffs)
+		return writeJSON(w, diffs)
 	}
 	return plandiff.Text(w, diffs, palette(w))
 }

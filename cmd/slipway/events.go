@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -21,9 +20,7 @@ func newEventsCommand() *cobra.Command {
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format.value == "json" {
-				encoder := json.NewEncoder(cmd.OutOrStdout())
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(pipeline.StandardEvents())
+				return writeJSON(cmd.OutOrStdout(), pipeline.StandardEvents())
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			width := 0

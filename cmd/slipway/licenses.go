@@ -17,6 +17,7 @@ import (
 func newLicensesCommand() *cobra.Command {
 	var allow, except []string
 	var table, page string
+	output := newFormat("text", "json")
 	command := &cobra.Command{
 		Use:   "licenses --allow NAMES [PACKAGE...]",
 		Short: "Compare the licences of the modules that are built in with a list",
@@ -46,22 +47,15 @@ know the packages.`,
 				}
 			}
 			out := cmd.OutOrStdout()
-			red := 0
-			for _, m := range modules {
-				state := "ok"
-				switch {
-				case m.Allowed(allow):
-				case licenses.Excepted(m.Path, except):
-					state = "excepted"
-				default:
-					state = "NOT ALLOWED"
-					red++
+			verdicts, red := judge(modules, allow, except)
+			if output.value == "json" {
+				if err := writeJSON(out, verdicts); err != nil || red == 0 {
+					return err
 				}
-				names := strings.Join(m.Licenses, ", ")
-				if names == "" {
-					names = "none that is recognized"
-				}
-				fmt.Fprintf(out, "%-11s  %s %s: %s\n", state, m.Path, m.Version, names)
+				return exitError(1)
+			}
+			for _, v := range verdicts {
+				fmt.Fprintln(out, v)
 			}
 			if red == 0 {
 				return nil
@@ -74,12 +68,51 @@ know the packages.`,
 			return exitError(1)
 		},
 	}
+	output.bind(command)
 	flags := command.Flags()
 	flags.StringSliceVar(&allow, "allow", nil, "SPDX `NAMES` of the allowed licences, separated by commas")
 	flags.StringSliceVar(&except, "except", nil, "`MODULES` that may have any licence or none, separated by commas; PATH/... are all below PATH")
 	flags.StringVar(&table, "csv", "", "write module, version, licences and licence files to `FILE`")
 	flags.StringVar(&page, "docs", "", "the `URL` of the page that messages link to (default: stages/licenses.md of \"slipway docs\")")
 	return command
+}
+
+// A licenseVerdict is what the list says about a module.
+type licenseVerdict struct {
+	Module   string   `json:"module"`
+	Version  string   `json:"version"`
+	Licenses []string `json:"licenses"`
+	Files    []string `json:"files"`
+	// State is "allowed", "excepted" or "not_allowed".
+	State string `json:"state"`
+}
+
+// String returns the line of a verdict in the text output.
+func (v licenseVerdict) String() string {
+	names := strings.Join(v.Licenses, ", ")
+	if names == "" {
+		names = "none that is recognized"
+	}
+	state := map[string]string{"allowed": "ok", "excepted": "excepted", "not_allowed": "NOT ALLOWED"}[v.State]
+	return fmt.Sprintf("%-11s  %s %s: %s", state, v.Module, v.Version, names)
+}
+
+// judge compares modules with the list, and counts those that are not allowed.
+func judge(modules []licenses.Module, allow, except []string) (verdicts []licenseVerdict, red int) {
+	verdicts = []licenseVerdict{}
+	for _, m := range modules {
+		v := licenseVerdict{Module: m.Path, Version: m.Version, Licenses: m.Licenses, Files: m.Files, State: "not_allowed"}
+		switch {
+		case m.Allowed(allow):
+			v.State = "allowed"
+		case licenses.Excepted(m.Path, except):
+			v.State = "excepted"
+		default:
+			red++
+		}
+		verdicts = append(verdicts, v)
+	}
+	return verdicts, red
 }
 
 func writeLicenses(w io.Writer, modules []licenses.Module) error {

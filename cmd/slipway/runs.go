@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -32,9 +31,7 @@ when it began, how long it took, what ran, and the jobs that did not pass.`,
 			switch format {
 			case "text":
 			case "json":
-				encoder := json.NewEncoder(out)
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(append([]runner.Past{}, runs...))
+				return writeJSON(out, append([]runner.Past{}, runs...))
 			default:
 				return fmt.Errorf("--format %q: want text or json", format)
 			}

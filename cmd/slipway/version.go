@@ -10,16 +10,23 @@ import (
 
 // newVersionCommand is `slipway version`.
 func newVersionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version",
-		Example: `  slipway version`,
-		Args:    noArguments,
+	output := newFormat("text", "json")
+	command := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Example: `  slipway version
+  slipway version --format json`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output.value == "json" {
+				return writeJSON(cmd.OutOrStdout(), map[string]string{"version": version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
+			}
 			_, err := fmt.Fprint(cmd.OutOrStdout(), versionText())
 			return err
 		},
 	}
+	output.bind(command)
+	return command
 }
 
 // versionText is what `slipway version` and `slipway --version` print.
