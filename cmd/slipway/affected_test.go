@@ -35,10 +35,12 @@ func TestAffected(t *testing.T) {
 		"packages": "example.com/m/a example.com/m/b example.com/m/cmd/c", "tests": "example.com/m/b", "commands": "example.com/m/cmd/c",
 		"modules": ".", "dirs": "./a ./b ./cmd/c",
 	} {
-		code, output := slipway(t, "affected", "--root", dir, "--base", "HEAD", "--print", print)
-		if got := strings.Join(strings.Fields(output), " "); code != 0 || got != want {
-			t.Errorf("%s: exit code %d, %s, want %s", print, code, got, want)
-		}
+		t.Run(print, func(t *testing.T) {
+			code, output := slipway(t, "affected", "--root", dir, "--base", "HEAD", "--print", print)
+			if got := strings.Join(strings.Fields(output), " "); code != 0 || got != want {
+				t.Errorf("%s: exit code %d, %s, want %s", print, code, got, want)
+			}
+		})
 	}
 	code, output := slipway(t, "affected", "--root", dir, "--base", "HEAD", "--json")
 	var got affectedJSON

@@ -29,8 +29,10 @@ func TestBenchgate(t *testing.T) {
 		code int
 		want string
 	}{{same, 0, "p="}, {slow, 1, "How to accept"}, {few, 2, "-count 10"}, {"nowhere", 2, "nowhere"}} {
-		if code, output := slipway(t, "benchgate", old, test.now); code != test.code || !strings.Contains(output, test.want) {
-			t.Errorf("%s: exit code %d, want %d and %q:\n%s", test.now, code, test.code, test.want, output)
-		}
+		t.Run(test.now, func(t *testing.T) {
+			if code, output := slipway(t, "benchgate", old, test.now); code != test.code || !strings.Contains(output, test.want) {
+				t.Errorf("%s: exit code %d, want %d and %q:\n%s", test.now, code, test.code, test.want, output)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,15 +29,17 @@ func TestOneEventForAllCommands(t *testing.T) {
 		{[]string{"run", "--no-input"}, true},
 		{[]string{"run", "--no-input", "--committed"}, false},
 	} {
-		code, stdout, stderr := command(t, append(c.args, "-C", dir)...)
-		// The matrix has a row for each job that is there.
-		if code != 0 || !strings.Contains(stdout, "src") {
-			t.Errorf("%v: %d\n%s%s", c.args, code, stdout, stderr)
-		}
-		shown, _, _ := strings.Cut(stdout, "left out")
-		if got := strings.Contains(shown, "readme"); got != c.both {
-			t.Errorf("%v: readme is there: %t\n%s%s", c.args, got, stdout, stderr)
-		}
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			code, stdout, stderr := command(t, append(c.args, "-C", dir)...)
+			// The matrix has a row for each job that is there.
+			if code != 0 || !strings.Contains(stdout, "src") {
+				t.Errorf("%v: %d\n%s%s", c.args, code, stdout, stderr)
+			}
+			shown, _, _ := strings.Cut(stdout, "left out")
+			if got := strings.Contains(shown, "readme"); got != c.both {
+				t.Errorf("%v: readme is there: %t\n%s%s", c.args, got, stdout, stderr)
+			}
+		})
 	}
 	if code, _, stderr := command(t, "plan", "--committed", "--config", "new.yml", "-C", dir); code != 2 || !strings.Contains(stderr, "no new.yml") {
 		t.Errorf("the configuration is not committed: %d %s", code, stderr)

@@ -87,14 +87,16 @@ func TestCompletion(t *testing.T) {
 		"run --executor ": "auto shell docker podman",
 		"diff ":           "main topic v1.0.0",
 	} {
-		words := strings.Split(line, " ")
-		name, last := words[0], len(words)-1
-		args := slices.Concat([]string{"__completeNoDesc", name, "-C", dir}, words[1:last], []string{words[last]})
-		code, stdout, stderr := command(t, args...)
-		got, _, _ := strings.Cut(stdout, ":")
-		if got = strings.Join(strings.Fields(got), " "); code != 0 || got != want {
-			t.Errorf("%q: %d, %q, want %q\n%s", line, code, got, want, stderr)
-		}
+		t.Run(line, func(t *testing.T) {
+			words := strings.Split(line, " ")
+			name, last := words[0], len(words)-1
+			args := slices.Concat([]string{"__completeNoDesc", name, "-C", dir}, words[1:last], []string{words[last]})
+			code, stdout, stderr := command(t, args...)
+			got, _, _ := strings.Cut(stdout, ":")
+			if got = strings.Join(strings.Fields(got), " "); code != 0 || got != want {
+				t.Errorf("%q: %d, %q, want %q\n%s", line, code, got, want, stderr)
+			}
+		})
 	}
 }
 

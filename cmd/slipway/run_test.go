@@ -244,11 +244,13 @@ func TestConfirmOn(t *testing.T) {
 		answer string
 		want   bool
 	}{{"y\n", true}, {"Yes\n", true}, {"n\n", false}, {"\n", false}, {"", false}} {
-		var out bytes.Buffer
-		got, err := confirmOn(strings.NewReader(tt.answer), &out)(context.Background(), runner.JobState{Confirmation: "Roll out?"})
-		if got != tt.want || err != nil || out.String() != "Roll out? [y/N] " {
-			t.Errorf("%q: %v, %v, %q", tt.answer, got, err, out.String())
-		}
+		t.Run(tt.answer, func(t *testing.T) {
+			var out bytes.Buffer
+			got, err := confirmOn(strings.NewReader(tt.answer), &out)(context.Background(), runner.JobState{Confirmation: "Roll out?"})
+			if got != tt.want || err != nil || out.String() != "Roll out? [y/N] " {
+				t.Errorf("%q: %v, %v, %q", tt.answer, got, err, out.String())
+			}
+		})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -69,16 +69,18 @@ func TestSettingsAreChecked(t *testing.T) {
 		"lint:\n  strict: perhaps\n": ".slipway.yml:2: strict:",
 		"run: {executr: x}\n":        `no flag or command "executr"; did you mean "executor"?`,
 	} {
-		dir := t.TempDir()
-		fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("a: {script: [x]}\n"))
-		fill(t, filepath.Join(dir, ".slipway.yml"), []byte(text))
-		name := "plan"
-		if strings.HasPrefix(text, "lint") {
-			name = "lint"
-		}
-		if code, _, stderr := command(t, name, "-C", dir); code != 2 || !strings.Contains(stderr, want) {
-			t.Errorf("%q: %d %s", text, code, stderr)
-		}
+		t.Run(text, func(t *testing.T) {
+			dir := t.TempDir()
+			fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("a: {script: [x]}\n"))
+			fill(t, filepath.Join(dir, ".slipway.yml"), []byte(text))
+			name := "plan"
+			if strings.HasPrefix(text, "lint") {
+				name = "lint"
+			}
+			if code, _, stderr := command(t, name, "-C", dir); code != 2 || !strings.Contains(stderr, want) {
+				t.Errorf("%q: %d %s", text, code, stderr)
+			}
+		})
 	}
 	dir := t.TempDir()
 	fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte("a: {script: [x], image: b}\n"))
@@ -106,9 +108,11 @@ func TestProjectFolder(t *testing.T) {
 		{"services/api", false, ""}, {"services/api", true, "services/api"},
 		{"nested/x", false, "nested/x"},
 	} {
-		if got := projectFolder(filepath.Join(dir, c.dir), ".gitlab-ci.yml", c.named); got != filepath.Join(dir, c.want) {
-			t.Errorf("%+v: %s", c, got)
-		}
+		t.Run(c.dir, func(t *testing.T) {
+			if got := projectFolder(filepath.Join(dir, c.dir), ".gitlab-ci.yml", c.named); got != filepath.Join(dir, c.want) {
+				t.Errorf("%+v: %s", c, got)
+			}
+		})
 	}
 }
 
@@ -117,9 +121,11 @@ func TestTyposAndVersion(t *testing.T) {
 	for line, want := range map[string]string{
 		"plam": `did you mean "plan"?`, "plan --brnch x": "did you mean --branch?", "plan --event pusch": `did you mean "push"?`,
 	} {
-		if code, _, stderr := command(t, strings.Fields(line)...); code != 2 || !strings.Contains(stderr, want) {
-			t.Errorf("%s: %d %s", line, code, stderr)
-		}
+		t.Run(line, func(t *testing.T) {
+			if code, _, stderr := command(t, strings.Fields(line)...); code != 2 || !strings.Contains(stderr, want) {
+				t.Errorf("%s: %d %s", line, code, stderr)
+			}
+		})
 	}
 	if code, stdout, _ := command(t, "--version"); code != 0 || !strings.HasPrefix(stdout, "slipway ") {
 		t.Error(stdout)

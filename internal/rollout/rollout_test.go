@@ -42,9 +42,11 @@ func TestParse(t *testing.T) {
 		"two workloads":                      "kind: Deployment\nmetadata: {name: orders}\n---\nkind: Rollout\nmetadata: {name: orders}\n",
 		"manifests:":                         "kind: [\n",
 	} {
-		if _, err := parse([]byte(text), "orders"); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%v, want %q", err, name)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, err := parse([]byte(text), "orders"); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%v, want %q", err, name)
+			}
+		})
 	}
 }
 

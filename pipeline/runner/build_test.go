@@ -10,8 +10,10 @@ func TestWorkshopHasAPlainName(t *testing.T) {
 	for project, want := range map[string]string{
 		"/home/me/app": "app", "/home/me/My App_2.0": "My-App_2.0", "/home/me/größe 'x' $y": "gr--e--x---y",
 	} {
-		if got := filepath.Base(openWorkshop("/cache", project).dir); got != want+"-"+shortHash(project) {
-			t.Errorf("%s works in %s", project, got)
-		}
+		t.Run(project, func(t *testing.T) {
+			if got := filepath.Base(openWorkshop("/cache", project).dir); got != want+"-"+shortHash(project) {
+				t.Errorf("%s works in %s", project, got)
+			}
+		})
 	}
 }

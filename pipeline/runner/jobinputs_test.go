@@ -30,11 +30,13 @@ func TestJobInputs(t *testing.T) {
 		{"digest", "latest", `the input digest should match ^(sha256:[0-9a-f]+)?$, not "latest"`},
 		{"mode", "medium", `the input mode should be one of fast, slow, not "medium"`},
 	} {
-		o := p.options
-		o.Inputs = map[string]string{c.name: c.value}
-		if _, err := Resume(t.Context(), 0, "roll back", o); err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s=%s: %v, want %q", c.name, c.value, err, c.says)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			o := p.options
+			o.Inputs = map[string]string{c.name: c.value}
+			if _, err := Resume(t.Context(), 0, "roll back", o); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s=%s: %v, want %q", c.name, c.value, err, c.says)
+			}
+		})
 	}
 	o := p.options
 	o.Inputs = map[string]string{"digest": "sha256:1f"}
@@ -64,8 +66,10 @@ func TestUnknownExpression(t *testing.T) {
 	in := withInputs(pipeline.Input{Name: "a", Type: "string", Default: "x"})
 	r := p.run(job("function", "echo ${{ job.inputs.a + 1 }}", in), job("missing", "echo ${{ job.inputs.b }}", in))
 	for name, says := range map[string]string{"function": "only ${{ job.inputs.NAME }} is", "missing": "the job has no input b"} {
-		if s := state(r, name); s.Status != Failed || !strings.Contains(s.Error, says) {
-			t.Errorf("%s is %s: %s, want %q", name, s.Status, s.Error, says)
-		}
+		t.Run(name, func(t *testing.T) {
+			if s := state(r, name); s.Status != Failed || !strings.Contains(s.Error, says) {
+				t.Errorf("%s is %s: %s, want %q", name, s.Status, s.Error, says)
+			}
+		})
 	}
 }

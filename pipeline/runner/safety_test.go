@@ -135,15 +135,17 @@ func TestDeploymentsWaitForAPerson(t *testing.T) {
 		"approved":  func(o *Options) { o.Approve = []string{"deploy"} },
 		"confirmed": func(o *Options) { o.Confirm = func(context.Context, JobState) (bool, error) { return true, nil } },
 	} {
-		options := p.options
-		change(&options)
-		r, err := Run(context.Background(), plan(), options)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Status != RunSuccess {
-			t.Errorf("%s: %s", name, r.Status)
-		}
+		t.Run(name, func(t *testing.T) {
+			options := p.options
+			change(&options)
+			r, err := Run(context.Background(), plan(), options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Status != RunSuccess {
+				t.Errorf("%s: %s", name, r.Status)
+			}
+		})
 	}
 }
 
@@ -174,10 +176,12 @@ cleanup: {stage: last, script: [echo cleanup], when: on_failure}
 	p.want(r, RunFailed, "build: success", "review: failed", "slug: success", "unset: failed (allowed)", "manual: failed (allowed)",
 		"long: failed (allowed)", "next: skipped", "cleanup: success")
 	for name, environment := range map[string]string{"review": "review/feat/#12", "unset": "review/", "manual": "review/"} {
-		s := state(r, name)
-		if s.Failure != EnvironmentFailure || s.Attempts != 0 || !strings.Contains(s.Error, strconv.Quote(environment)) || s.Environment != nil {
-			t.Errorf("%s: %+v", name, s)
-		}
+		t.Run(name, func(t *testing.T) {
+			s := state(r, name)
+			if s.Failure != EnvironmentFailure || s.Attempts != 0 || !strings.Contains(s.Error, strconv.Quote(environment)) || s.Environment != nil {
+				t.Errorf("%s: %+v", name, s)
+			}
+		})
 	}
 }
 

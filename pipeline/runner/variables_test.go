@@ -114,17 +114,19 @@ func TestTokensAreMasked(t *testing.T) {
 		{"/path?private_token=abcdef123&X-AMZ-Signature=deadbeef next", "/path?private_token=[MASKED]&X-AMZ-Signature=[MASKED] next"},
 		{"private_token=not-in-a-url", "private_token=not-in-a-url"},
 	} {
-		for size := 1; size <= len(tt.text); size++ {
-			var out bytes.Buffer
-			m := newMaskingWriter(&out, nil)
-			for part := range slices.Chunk([]byte(tt.text), size) {
-				_, _ = m.Write(part)
+		t.Run(tt.text, func(t *testing.T) {
+			for size := 1; size <= len(tt.text); size++ {
+				var out bytes.Buffer
+				m := newMaskingWriter(&out, nil)
+				for part := range slices.Chunk([]byte(tt.text), size) {
+					_, _ = m.Write(part)
+				}
+				_ = m.Flush()
+				if out.String() != tt.want {
+					t.Errorf("in pieces of %d: got %q, want %q", size, out.String(), tt.want)
+				}
 			}
-			_ = m.Flush()
-			if out.String() != tt.want {
-				t.Errorf("in pieces of %d: got %q, want %q", size, out.String(), tt.want)
-			}
-		}
+		})
 	}
 }
 
@@ -284,9 +286,11 @@ func TestUntrackedRepositories(t *testing.T) {
 	r := p.run(job("j", "[ ! -e clone ] && [ ! -e sub/empty ] && [ ! -e vendored ] && cat sub/new"))
 	p.wantLog(r, "j", "untracked")
 	for nested, want := range map[string]bool{"clone": true, "sub/empty": true, "vendored": false} {
-		if got := p.said(Note, nested+" is a repository of its own"); got != want {
-			t.Errorf("a note on %s: %t, want %t", nested, got, want)
-		}
+		t.Run(nested, func(t *testing.T) {
+			if got := p.said(Note, nested+" is a repository of its own"); got != want {
+				t.Errorf("a note on %s: %t, want %t", nested, got, want)
+			}
+		})
 	}
 	if status := p.git("status", "--porcelain"); status != "?? clone/\n?? sub/" {
 		t.Errorf("the project's index has changed: %s", status)

@@ -16,8 +16,10 @@ func TestAliases(t *testing.T) {
 		{"registry.example.com:5000/group/db@sha256:0a", "", []string{"registry.example.com-group-db", "registry.example.com__group__db"}},
 		{"redis", "cache, store", []string{"cache", "redis", "store"}},
 	} {
-		if diff := cmp.Diff(tt.want, aliases(tt.name, tt.given)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, aliases(tt.name, tt.given)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+			}
+		})
 	}
 }
