@@ -48,7 +48,7 @@ func (c *checker) expandParallel(jobs []*jobSpec) []*jobSpec {
 		for _, i := range instances[j.Name] {
 			one := *j
 			one.Name, one.matrix = i.name, i.variables
-			one.Job.Parallel, one.Instance = i.total, i.number
+			one.Parallel, one.Instance = i.total, i.number
 			one.Variables = mergeVariables(j.Variables, i.variables)
 			add(c.normalize(&one, instances))
 			dependencies += len(one.needs.jobs) + len(one.Dependencies)

@@ -23,7 +23,7 @@ type client struct {
 }
 
 // call sends a request and returns the answer with its body read.
-func (c client) call(method, path, token, contentType string, header map[string]string, body io.Reader) (*http.Response, []byte) {
+func (c client) call(method, path, token, contentType string, header map[string]string, body io.Reader) (*reply, []byte) {
 	c.t.Helper()
 	request, err := http.NewRequestWithContext(c.t.Context(), method, c.url+"/api/v4/"+path, body)
 	if err != nil {
@@ -43,10 +43,17 @@ func (c client) call(method, path, token, contentType string, header map[string]
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return answer, content
+	return &reply{answer.StatusCode, answer.Header, method + " " + path}, content
 }
 
-func (c client) json(method, path, token string, body any) (*http.Response, []byte) {
+// A reply is a response whose body has been read.
+type reply struct {
+	status  int
+	Header  http.Header
+	request string
+}
+
+func (c client) json(method, path, token string, body any) (*reply, []byte) {
 	c.t.Helper()
 	content, err := json.Marshal(body)
 	if err != nil {
@@ -55,10 +62,10 @@ func (c client) json(method, path, token string, body any) (*http.Response, []by
 	return c.call(method, path, token, "application/json", nil, bytes.NewReader(content))
 }
 
-func (c client) wantStatus(answer *http.Response, status int) {
+func (c client) wantStatus(answer *reply, status int) {
 	c.t.Helper()
-	if answer.StatusCode != status {
-		c.t.Errorf("%s %s: %s, want %d", answer.Request.Method, answer.Request.URL.Path, answer.Status, status)
+	if answer.status != status {
+		c.t.Errorf("%s: %d, want %d", answer.request, answer.status, status)
 	}
 }
 
@@ -74,13 +81,13 @@ func (c client) take(runner string) Payload {
 	return p
 }
 
-func (c client) trace(p Payload, contentRange, text string) *http.Response {
+func (c client) trace(p Payload, contentRange, text string) *reply {
 	c.t.Helper()
 	answer, _ := c.call(http.MethodPatch, "jobs/7/trace?debug_trace=false", p.Token, "text/plain", map[string]string{"Content-Range": contentRange}, strings.NewReader(text))
 	return answer
 }
 
-func (c client) upload(p Payload, query, name, content string) *http.Response {
+func (c client) upload(p Payload, query, name, content string) *reply {
 	c.t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
