@@ -118,18 +118,13 @@ func (p *Platform) installRollouts(ctx context.Context, dir string) error {
 	}
 	defer client.Close()
 	const rbac = "rbac.authorization.k8s.io"
-	for _, o := range []located{
+	return applyAll(ctx, client, []located{
 		{"/api/v1/namespaces/argo-rollouts", kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": "argo-rollouts"}}},
 		{"/apis/" + rbac + "/v1/clusterrolebindings/argo-rollouts", kube.Object{
 			"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": kube.Object{"name": "argo-rollouts"},
 			"roleRef":  kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": "argo-rollouts"},
 			"subjects": []kube.Object{{"apiGroup": rbac, "kind": "User", "name": "slipway:rollouts"}}}},
-	} {
-		if err := client.Apply(ctx, o.path, o.object); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 // startPrometheus runs Debian's Prometheus inside of the cluster's network, and the part that tells it which pods there are. Argo
@@ -190,12 +185,7 @@ func (p *Platform) provisionMonitoring(ctx context.Context) error {
 			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta(kube.Object{"kubernetes.io/service-name": "prometheus"}),
 			"addressType": "IPv4", "ports": []kube.Object{{"name": "http", "port": port, "protocol": "TCP"}},
 			"endpoints": []kube.Object{{"addresses": []string{cluster.NodeAddress}}}}})
-	for _, o := range objects {
-		if err := client.Apply(ctx, o.path, o.object); err != nil {
-			return err
-		}
-	}
-	return nil
+	return applyAll(ctx, client, objects)
 }
 
 // startAlertmanager runs Debian's Alertmanager on the host's loopback, so that it reaches receivers there.

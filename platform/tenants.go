@@ -34,10 +34,8 @@ func (p *Platform) provision(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		for _, o := range tenantObjects(t, url) {
-			if err := client.Apply(ctx, o.path, o.object); err != nil {
-				return false, fmt.Errorf("tenant %s: %w", t.Namespace, err)
-			}
+		if err := applyAll(ctx, client, tenantObjects(t, url)); err != nil {
+			return false, fmt.Errorf("tenant %s: %w", t.Namespace, err)
 		}
 	}
 	for _, t := range p.Config.Tenants {
@@ -111,6 +109,16 @@ type reader struct {
 type located struct {
 	path   string
 	object kube.Object
+}
+
+// applyAll applies objects, in order.
+func applyAll(ctx context.Context, client *kube.Client, objects []located) error {
+	for _, o := range objects {
+		if err := client.Apply(ctx, o.path, o.object); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func tenantObjects(t Tenant, databaseURL string) []located {
