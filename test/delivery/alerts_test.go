@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // TestAlerts is proof 10: a version with errors and slow answers sets off the alerts of k8s/cluster/monitoring, the receiver is told by
@@ -82,7 +84,7 @@ func (f *fixture) monitor(t *testing.T, receiver string) {
 		_ = os.Remove(filepath.Join(folder, "rules", "orders.yml"))
 		write(t, filepath.Join(folder, "alertmanager.yml"), string(before))
 	})
-	command(t, f.clone(), "platform", "up")
+	outside.Command(t, f.clone(), "platform", "up")
 }
 
 // A receiver remembers what Alertmanager told it.

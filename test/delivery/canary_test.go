@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // canaryRequests per second and pod are enough for one pod to be judged, and little enough for a machine that also runs all of them.
@@ -30,7 +32,7 @@ func TestCanary(t *testing.T) {
 	f.edit(t, "k8s/overlays/staging/kustomization.yaml", "count: 2", fmt.Sprintf("count: %d", replicas))
 	good := f.build(t, "Begin as a Rollout")
 	f.deploy(t, good, true)
-	if out := kubectl(t, "--namespace", staging, "get", "deployments", "--output", "name"); strings.Contains(out, "orders") {
+	if out := outside.Kubectl(t, "--namespace", staging, "get", "deployments", "--output", "name"); strings.Contains(out, "orders") {
 		t.Errorf("the Deployment is still there beside the Rollout: %s", out)
 	}
 
@@ -40,7 +42,7 @@ func TestCanary(t *testing.T) {
 		start := time.Now()
 		seen := f.under(t, canaryRate, func() { out = f.deploy(t, next, true) })
 		figure(t, "3 a good canary", "%d replicas: promoted after %.0f s in 5, 25, 50, 100 %%, %d analyses; %d requests, %d failed", replicas, time.Since(start).Seconds(), strings.Count(out, ": Successful\n"), seen.Requests, seen.Failed)
-		if got := serving(t, staging); got != next.commit {
+		if got := outside.ServedCommit(t, staging); got != next.commit {
 			t.Errorf("staging serves %s, want %s", got, next.commit)
 		}
 		good = next
@@ -69,7 +71,7 @@ func TestCanary(t *testing.T) {
 			if share > 1.6/float64(replicas) {
 				t.Errorf("%.1f %% of the requests reached the canary", 100*share)
 			}
-			if got := serving(t, staging); got != good.commit {
+			if got := outside.ServedCommit(t, staging); got != good.commit {
 				t.Errorf("staging serves %s, want %s", got, good.commit)
 			}
 		})
@@ -81,7 +83,7 @@ func TestCanary(t *testing.T) {
 		if !strings.Contains(out, "too few requests reached the canary to judge it") {
 			t.Errorf("the log does not say why:\n%s", out)
 		}
-		if got := serving(t, staging); got != good.commit {
+		if got := outside.ServedCommit(t, staging); got != good.commit {
 			t.Errorf("staging serves %s, want %s", got, good.commit)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/test/load"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // TestChaos is proof 5: the job is killed in mid-rollout and run again, the API server and PostgreSQL are killed, and a pod: it
@@ -30,7 +31,7 @@ func TestChaos(t *testing.T) {
 			Acknowledged: func(location string) { mu.Lock(); orders = append(orders, location); mu.Unlock() }})
 	}()
 
-	command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", next.commit)
+	outside.Command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", next.commit)
 	start := time.Now()
 	killed := f.job(t.Context(), "deploy-staging", next)
 	killed.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -38,7 +39,7 @@ func TestChaos(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, 2*time.Minute, "the rollout has begun", func() bool {
-		return kubectl(t, "--namespace", staging, "get", "configmaps", "--selector", "slipway.dev/releases=orders,slipway.dev/state=rolling", "--output", "name") != ""
+		return outside.Kubectl(t, "--namespace", staging, "get", "configmaps", "--selector", "slipway.dev/releases=orders,slipway.dev/state=rolling", "--output", "name") != ""
 	})
 	if err := syscall.Kill(-killed.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -55,9 +56,9 @@ func TestChaos(t *testing.T) {
 	for _, part := range []string{"kube-apiserver", "postgres"} {
 		time.Sleep(5 * time.Second)
 		kill(t, part)
-		command(t, f.clone(), "platform", "up")
+		outside.Command(t, f.clone(), "platform", "up")
 	}
-	kubectl(t, "--namespace", staging, "delete", "pod", "--selector", "app.kubernetes.io/name=orders", "--field-selector", "status.phase=Running", "--grace-period=0", "--force", "--wait=false")
+	outside.Kubectl(t, "--namespace", staging, "delete", "pod", "--selector", "app.kubernetes.io/name=orders", "--field-selector", "status.phase=Running", "--grace-period=0", "--force", "--wait=false")
 	if err := <-again; err != nil {
 		t.Fatalf("the second run of the job: %v\n%s", err, out)
 	}
@@ -66,7 +67,7 @@ func TestChaos(t *testing.T) {
 	stop()
 	seen := <-report
 
-	if got := serving(t, staging); got != next.commit {
+	if got := outside.ServedCommit(t, staging); got != next.commit {
 		t.Errorf("staging serves %s, want %s", got, next.commit)
 	}
 	lost := 0

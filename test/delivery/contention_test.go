@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // TestTwoPipelines is proof 9: of two deployments at once one wins and the other says so; an older commit does not replace a newer one.
@@ -17,9 +19,9 @@ func TestTwoPipelines(t *testing.T) {
 	first, second := f.build(t, "First"), f.build(t, "Second")
 	// GitLab keeps two jobs of one resource group apart within a project; two projects, or two GitLabs, meet in the cluster.
 	other := &fixture{dir: t.TempDir(), variables: f.variables}
-	command(t, "", "git", "clone", "--quiet", f.clone(), other.clone())
-	command(t, other.clone(), "git", "remote", "remove", "origin")
-	command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", first.commit)
+	outside.Command(t, "", "git", "clone", "--quiet", f.clone(), other.clone())
+	outside.Command(t, other.clone(), "git", "remote", "remove", "origin")
+	outside.Command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", first.commit)
 	type result struct {
 		v     version
 		out   string
@@ -47,11 +49,11 @@ func TestTwoPipelines(t *testing.T) {
 	if winner == nil {
 		t.Fatal("none has deployed")
 	}
-	if got := serving(t, staging); got != winner.v.commit {
+	if got := outside.ServedCommit(t, staging); got != winner.v.commit {
 		t.Errorf("staging serves %s, want the winner's %s", got, winner.v.commit)
 	}
 	out := f.deploy(t, older, false)
-	if !strings.Contains(out, "does not contain commit "+winner.v.commit[:8]) || serving(t, staging) != winner.v.commit {
+	if !strings.Contains(out, "does not contain commit "+winner.v.commit[:8]) || outside.ServedCommit(t, staging) != winner.v.commit {
 		t.Errorf("the older one was not refused, or not with the reason:\n%s", out)
 	}
 	figure(t, "9 two pipelines, and an older one", "one deployed, the other was refused and named it; the older commit was refused")
@@ -74,7 +76,7 @@ func TestOtherDigest(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), "Staging of this pipeline did not run "+other.digest) {
 		t.Errorf("%v, want a refusal:\n%s", err, out)
 	}
-	if got := serving(t, production); got != v.commit {
+	if got := outside.ServedCommit(t, production); got != v.commit {
 		t.Errorf("production serves %s, want %s", got, v.commit)
 	}
 	figure(t, "9 a digest that staging did not run", "refused by production")
@@ -83,12 +85,12 @@ func TestOtherDigest(t *testing.T) {
 // TestPolicies is proof 7: pods that break the admission policies are refused on the cluster, with the reason.
 func TestPolicies(t *testing.T) {
 	f := setup(t)
-	command(t, f.clone(), "platform", "kubectl", "apply", "--kustomize", "k8s/cluster/admission")
-	kubectl(t, "create", "namespace", "guarded")
-	kubectl(t, "label", "namespace", "guarded", "slipway.dev/admission=enforce")
+	outside.Command(t, f.clone(), "platform", "kubectl", "apply", "--kustomize", "k8s/cluster/admission")
+	outside.Kubectl(t, "create", "namespace", "guarded")
+	outside.Kubectl(t, "label", "namespace", "guarded", "slipway.dev/admission=enforce")
 	t.Cleanup(func() {
-		kubectl(t, "delete", "namespace", "guarded", "--wait=false")
-		command(t, f.clone(), "platform", "kubectl", "delete", "--kustomize", "k8s/cluster/admission")
+		outside.Kubectl(t, "delete", "namespace", "guarded", "--wait=false")
+		outside.Command(t, f.clone(), "platform", "kubectl", "delete", "--kustomize", "k8s/cluster/admission")
 	})
 	digest := "registry.gitlab.com/slipway-ci/slipway@sha256:" + strings.Repeat("a", 64)
 	attempts := []struct{ name, image, user, reason string }{

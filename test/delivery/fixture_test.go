@@ -7,8 +7,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,6 +22,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"gitlab.com/slipway-ci/slipway/test/load"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 const (
@@ -97,15 +96,15 @@ func setup(t *testing.T) *fixture {
 			t.Fatal(err)
 		}
 		shared = fixture{dir: dir, variables: filepath.Join(dir, "variables.yml")}
-		environment := command(t, "", "platform", "env")
+		environment := outside.Command(t, "", "platform", "env")
 		write(t, shared.variables, environment)
 		shared.registry, shared.ingress = variable(t, environment, "CI_REGISTRY"), "http://"+variable(t, environment, "INGRESS_ADDRESS")
 		shared.prometheus = "http://127.0.0.1:" + os.Getenv("SLIPWAY_PROMETHEUS_PORT")
 		shared.alertmanager = "http://127.0.0.1:" + os.Getenv("SLIPWAY_ALERTMANAGER_PORT")
-		repository := command(t, "", "git", "rev-parse", "--show-toplevel")
-		command(t, "", "git", "clone", "--quiet", repository, shared.clone())
-		command(t, shared.clone(), "git", "checkout", "--quiet", "-B", "main")
-		command(t, shared.clone(), "git", "remote", "remove", "origin")
+		repository := outside.Command(t, "", "git", "rev-parse", "--show-toplevel")
+		outside.Command(t, "", "git", "clone", "--quiet", repository, shared.clone())
+		outside.Command(t, shared.clone(), "git", "checkout", "--quiet", "-B", "main")
+		outside.Command(t, shared.clone(), "git", "remote", "remove", "origin")
 		shared.configure(t, "")
 		// All requests come from one client, and PostgreSQL has 100 connections for all pods together.
 		base := shared.read(t, "k8s/base/deployment.yaml")
@@ -148,9 +147,9 @@ func (f *fixture) write(t *testing.T, path, text string) {
 // commit commits everything, also if nothing has changed, and returns the commit.
 func (f *fixture) commit(t *testing.T, message string) string {
 	t.Helper()
-	command(t, f.clone(), "git", "add", "--all")
-	command(t, f.clone(), "git", "-c", "user.name=Delivery", "-c", "user.email=delivery@example.com", "commit", "--quiet", "--allow-empty", "-m", message)
-	return command(t, f.clone(), "git", "rev-parse", "HEAD")
+	outside.Command(t, f.clone(), "git", "add", "--all")
+	outside.Command(t, f.clone(), "git", "-c", "user.name=Delivery", "-c", "user.email=delivery@example.com", "commit", "--quiet", "--allow-empty", "-m", message)
+	return outside.Command(t, f.clone(), "git", "rev-parse", "HEAD")
 }
 
 // edit replaces the one place of a file that holds old, until the proof has ended.
@@ -190,7 +189,7 @@ func (f *fixture) build(t *testing.T, message string) version {
 
 func (f *fixture) crane(t *testing.T, args ...string) string {
 	t.Helper()
-	return command(t, f.clone(), "go", append([]string{"tool", "-modfile=tools/go.mod", "crane"}, args...)...)
+	return outside.Command(t, f.clone(), "go", append([]string{"tool", "-modfile=tools/go.mod", "crane"}, args...)...)
 }
 
 // pack writes the layer: the program, and the folder that it works in.
@@ -233,8 +232,8 @@ var cleaned sync.Once
 func clean(t *testing.T) {
 	t.Helper()
 	for _, namespace := range []string{staging, production} {
-		kubectl(t, "--namespace", namespace, "delete", "configmap,lease,deployment,rollouts.argoproj.io", "--selector", "app.kubernetes.io/name=orders")
-		kubectl(t, "--namespace", namespace, "delete", "configmap,lease", "--selector", "app.kubernetes.io/instance=orders")
+		outside.Kubectl(t, "--namespace", namespace, "delete", "configmap,lease,deployment,rollouts.argoproj.io", "--selector", "app.kubernetes.io/name=orders")
+		outside.Kubectl(t, "--namespace", namespace, "delete", "configmap,lease", "--selector", "app.kubernetes.io/instance=orders")
 	}
 }
 
@@ -242,7 +241,7 @@ func clean(t *testing.T) {
 func (f *fixture) deploy(t *testing.T, v version, green bool, variables ...string) string {
 	t.Helper()
 	cleaned.Do(func() { clean(t) })
-	command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", v.commit)
+	outside.Command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", v.commit)
 	out, err := f.job(t.Context(), "deploy-staging", v, variables...).CombinedOutput()
 	if (err == nil) != green {
 		t.Fatalf("deploy-staging: %v\n%s", err, out)
@@ -262,23 +261,6 @@ func setting(t *testing.T, name string, standard, least int) int {
 		t.Fatalf("%s is %q, want a number from %d", name, text, least)
 	}
 	return n
-}
-
-// kubectl runs a command as the cluster's administrator.
-func kubectl(t *testing.T, args ...string) string {
-	t.Helper()
-	return command(t, "", "platform", append([]string{"kubectl"}, args...)...)
-}
-
-// serving is the commit that a namespace's Service names.
-func serving(t *testing.T, namespace string) string {
-	t.Helper()
-	var v struct{ Commit string }
-	answer := kubectl(t, "get", "--raw", "/api/v1/namespaces/"+namespace+"/services/orders:admin/proxy/version")
-	if err := json.Unmarshal([]byte(answer), &v); err != nil {
-		t.Fatalf("/version answers %q: %v", answer, err)
-	}
-	return v.Commit
 }
 
 // under sends requests to staging while the work is done.
@@ -332,22 +314,6 @@ func write(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// command runs a program and returns its output, trimmed.
-func command(t *testing.T, dir, name string, args ...string) string {
-	t.Helper()
-	c := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...) // cleanups run commands, too
-	c.Dir = dir
-	out, err := c.Output()
-	if err != nil {
-		exit, _ := errors.AsType[*exec.ExitError](err)
-		if exit == nil {
-			exit = new(exec.ExitError)
-		}
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, exit.Stderr)
-	}
-	return strings.TrimSpace(string(out))
 }
 
 // eventually repeats a check until it holds, or fails the proof.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // TestNetworkPolicy is proof 8: a foreign pod reaches the public port, and neither the admin port nor the database. The pods that try
@@ -17,8 +19,8 @@ func TestNetworkPolicy(t *testing.T) {
 	f := setup(t)
 	image := f.build(t, "Serve").image()
 	for _, namespace := range []string{"proof", "foreign"} {
-		kubectl(t, "create", "namespace", namespace)
-		t.Cleanup(func() { command(t, "", "platform", "kubectl", "delete", "namespace", namespace, "--wait=false") })
+		outside.Kubectl(t, "create", "namespace", namespace)
+		t.Cleanup(func() { outside.Kubectl(t, "delete", "namespace", namespace, "--wait=false") })
 	}
 	f.applyPolicies(t, "proof")
 
@@ -44,10 +46,10 @@ func TestNetworkPolicy(t *testing.T) {
 	}
 	for _, a := range attempts {
 		eventually(t, 2*time.Minute, a.name+" has given up", func() bool {
-			return kubectl(t, "--namespace", a.namespace, "get", "pod", a.name, "--output", "jsonpath={.status.phase}") == "Failed"
+			return outside.Kubectl(t, "--namespace", a.namespace, "get", "pod", a.name, "--output", "jsonpath={.status.phase}") == "Failed"
 		})
 		// The last attempt counts: a pod that was made this moment is in no policy yet.
-		log := kubectl(t, "--namespace", a.namespace, "logs", a.name, "--tail", "1")
+		log := outside.Kubectl(t, "--namespace", a.namespace, "logs", a.name, "--tail", "1")
 		if reached := !strings.Contains(log, "no route to host"); reached != a.reached {
 			t.Errorf("%s: reached is %v, want %v:\n%s", a.name, reached, a.reached, log)
 		}
@@ -66,7 +68,7 @@ func (f *fixture) applyPolicies(t *testing.T, namespace string) {
 	f.write(t, filepath.Join(dir, "kustomization.yaml"), "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: "+namespace+
 		"\nresources: [../base]\ncomponents: [../components/postgres]\n")
 	var policies []string
-	for document := range strings.SplitSeq(command(t, f.clone(), "platform", "kubectl", "kustomize", dir), "\n---\n") {
+	for document := range strings.SplitSeq(outside.Command(t, f.clone(), "platform", "kubectl", "kustomize", dir), "\n---\n") {
 		if strings.Contains(document, "kind: NetworkPolicy") {
 			policies = append(policies, document)
 		}
@@ -76,7 +78,7 @@ func (f *fixture) applyPolicies(t *testing.T, namespace string) {
 	}
 	file := filepath.Join(t.TempDir(), "policies.yaml")
 	write(t, file, strings.Join(policies, "\n---\n"))
-	kubectl(t, "apply", "--filename", file)
+	outside.Kubectl(t, "apply", "--filename", file)
 }
 
 // run starts a pod.
@@ -97,15 +99,15 @@ func run(t *testing.T, namespace, name, label, image string, args []string, env 
 	}
 	file := filepath.Join(t.TempDir(), "pod.json")
 	write(t, file, string(text))
-	kubectl(t, "--namespace", namespace, "apply", "--filename", file)
+	outside.Kubectl(t, "--namespace", namespace, "apply", "--filename", file)
 }
 
 // address waits until a pod serves, and returns where.
 func address(t *testing.T, namespace, name string) string {
 	t.Helper()
 	eventually(t, 2*time.Minute, name+" serves", func() bool {
-		return strings.Contains(kubectl(t, "--namespace", namespace, "get", "pod", name, "--output", "jsonpath={.status.phase}"), "Running") &&
-			strings.Contains(kubectl(t, "--namespace", namespace, "logs", name), "serving")
+		return strings.Contains(outside.Kubectl(t, "--namespace", namespace, "get", "pod", name, "--output", "jsonpath={.status.phase}"), "Running") &&
+			strings.Contains(outside.Kubectl(t, "--namespace", namespace, "logs", name), "serving")
 	})
-	return fmt.Sprint(kubectl(t, "--namespace", namespace, "get", "pod", name, "--output", "jsonpath={.status.podIP}"))
+	return fmt.Sprint(outside.Kubectl(t, "--namespace", namespace, "get", "pod", name, "--output", "jsonpath={.status.podIP}"))
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // TestRolling is proof 1: users notice nothing of a rolling update.
@@ -25,7 +27,7 @@ func TestRolling(t *testing.T) {
 	if seen.Failed > 0 {
 		t.Errorf("users noticed: %s", seen)
 	}
-	if got := serving(t, staging); got != next.commit {
+	if got := outside.ServedCommit(t, staging); got != next.commit {
 		t.Errorf("staging serves %s, want %s", got, next.commit)
 	}
 }
@@ -54,7 +56,7 @@ func TestNeverReady(t *testing.T) {
 			t.Errorf("the log does not say %q:\n%s", text, out)
 		}
 	}
-	if got := serving(t, staging); got != good.commit {
+	if got := outside.ServedCommit(t, staging); got != good.commit {
 		t.Errorf("staging serves %s, want %s", got, good.commit)
 	}
 }
@@ -72,15 +74,15 @@ func TestRollback(t *testing.T) {
 	start := time.Now()
 	f.rollback(t, versions[0].digest)
 	took := time.Since(start)
-	image := kubectl(t, "--namespace", production, "get", "deployment/orders", "--output", "jsonpath={.spec.template.spec.containers[0].image}")
+	image := outside.Image(t, production)
 	figure(t, "6 rollback to the version before last", "digest %s, %.1f s", map[bool]string{true: "right", false: "WRONG"}[image == versions[0].image()], took.Seconds())
-	if image != versions[0].image() || serving(t, production) != versions[0].commit {
-		t.Errorf("production runs %s at %s, want %s", image, serving(t, production), versions[0].image())
+	if image != versions[0].image() || outside.ServedCommit(t, production) != versions[0].commit {
+		t.Errorf("production runs %s at %s, want %s", image, outside.ServedCommit(t, production), versions[0].image())
 	}
 	// What was withdrawn is not lost: it can be asked for, and then the one before it is known again.
 	f.rollback(t, versions[2].digest)
 	f.rollback(t, "")
-	if got := serving(t, production); got != versions[0].commit {
+	if got := outside.ServedCommit(t, production); got != versions[0].commit {
 		t.Errorf("production serves %s, want %s: the second version was withdrawn", got, versions[0].commit)
 	}
 }

@@ -6,8 +6,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -18,6 +16,7 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/test/load"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 const (
@@ -39,26 +38,26 @@ func TestDelivery(t *testing.T) {
 	if os.Getenv("SLIPWAY_E2E") == "" {
 		t.Skip("needs the platform and a delivered service: make e2e")
 	}
-	repository := command(t, "", "git", "rev-parse", "--show-toplevel")
+	repository := outside.Command(t, "", "git", "rev-parse", "--show-toplevel")
 
 	t.Run("production serves the commit that was approved", func(t *testing.T) {
-		head := command(t, repository, "git", "rev-parse", "HEAD")
-		if version := deployedCommit(t, "orders-production"); version != head {
+		head := outside.Command(t, repository, "git", "rev-parse", "HEAD")
+		if version := outside.ServedCommit(t, "orders-production"); version != head {
 			t.Errorf("production serves commit %s, want %s", version, head)
 		}
-		if staged, live := image(t, "orders-staging"), image(t, "orders-production"); staged != live || !strings.Contains(live, "@sha256:") {
+		if staged, live := outside.Image(t, "orders-staging"), outside.Image(t, "orders-production"); staged != live || !strings.Contains(live, "@sha256:") {
 			t.Errorf("production runs %q, staging tested %q: they must be one digest", live, staged)
 		}
 		placeAndReadOrder(t, production)
 	})
 
 	clone := filepath.Join(t.TempDir(), "slipway")
-	command(t, "", "git", "clone", "--quiet", repository, clone)
+	outside.Command(t, "", "git", "clone", "--quiet", repository, clone)
 	commit(t, clone, ".gitlab-ci.yml", deliveryOnly)
 
 	t.Run("a new commit reaches staging without a failed request", func(t *testing.T) {
 		commit(t, clone, "service/cmd/orders/rehearsal.go", "package main\n\n// Rehearsal of a rollout.\n")
-		before := image(t, "orders-staging")
+		before := outside.Image(t, "orders-staging")
 
 		ctx, stop := context.WithCancel(t.Context())
 		report := make(chan load.Report)
@@ -72,10 +71,10 @@ func TestDelivery(t *testing.T) {
 		if err != nil {
 			t.Fatalf("the pipeline of a good commit failed: %v\n%s", err, output)
 		}
-		if after := image(t, "orders-staging"); after == before {
+		if after := outside.Image(t, "orders-staging"); after == before {
 			t.Errorf("staging still runs %s", after)
 		}
-		if version, head := deployedCommit(t, "orders-staging"), command(t, clone, "git", "rev-parse", "HEAD"); version != head {
+		if version, head := outside.ServedCommit(t, "orders-staging"), outside.Command(t, clone, "git", "rev-parse", "HEAD"); version != head {
 			t.Errorf("staging serves commit %s, want %s", version, head)
 		}
 		if seen.Requests < 100 || seen.Failed > 0 {
@@ -84,7 +83,7 @@ func TestDelivery(t *testing.T) {
 	})
 
 	t.Run("a commit that breaks readyz is red and leaves the old version serving", func(t *testing.T) {
-		before, served := image(t, "orders-staging"), deployedCommit(t, "orders-staging")
+		before, served := outside.Image(t, "orders-staging"), outside.ServedCommit(t, "orders-staging")
 		replace(t, clone, "service/admin/admin.go", `"GET /readyz"`, `"GET /broken"`)
 		replace(t, clone, "k8s/base/deployment.yaml", "progressDeadlineSeconds: 120", "progressDeadlineSeconds: 15")
 		ctx, stop := context.WithCancel(t.Context())
@@ -102,10 +101,10 @@ func TestDelivery(t *testing.T) {
 		if !strings.Contains(output, "version before it serves again") {
 			t.Errorf("the log does not say that the old version serves again:\n%s", output)
 		}
-		if after := image(t, "orders-staging"); after != before {
+		if after := outside.Image(t, "orders-staging"); after != before {
 			t.Errorf("staging runs %s, want the last good %s", after, before)
 		}
-		if version := deployedCommit(t, "orders-staging"); version != served {
+		if version := outside.ServedCommit(t, "orders-staging"); version != served {
 			t.Errorf("staging serves commit %s, want the last good %s", version, served)
 		}
 		if seen.Failed > 0 {
@@ -122,24 +121,6 @@ func deployToStaging(t *testing.T, clone string) (string, error) {
 	run.Dir = clone
 	output, err := run.CombinedOutput()
 	return string(output), err
-}
-
-// deployedCommit asks the version of a namespace's Service, through the API server.
-func deployedCommit(t *testing.T, namespace string) string {
-	t.Helper()
-	var version struct{ Commit string }
-	answer := command(t, "", "platform", "kubectl", "get", "--raw", "/api/v1/namespaces/"+namespace+"/services/orders:admin/proxy/version")
-	if err := json.Unmarshal([]byte(answer), &version); err != nil {
-		t.Fatalf("/version answers %q: %v", answer, err)
-	}
-	return version.Commit
-}
-
-// image is the image of a namespace's Deployment.
-func image(t *testing.T, namespace string) string {
-	t.Helper()
-	return command(t, "", "platform", "kubectl", "--namespace", namespace, "get", "deployment/orders",
-		"-o", "jsonpath={.spec.template.spec.containers[0].image}")
 }
 
 // placeAndReadOrder is what a user does: over the ingress, with nothing but HTTP.
@@ -184,8 +165,8 @@ func commit(t *testing.T, clone, path, content string) {
 	if err := os.WriteFile(filepath.Join(clone, path), []byte(content), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	command(t, clone, "git", "add", path)
-	command(t, clone, "git", "-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@example.com", "commit", "--quiet", "-m", "Rehearse "+path)
+	outside.Command(t, clone, "git", "add", path)
+	outside.Command(t, clone, "git", "-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@example.com", "commit", "--quiet", "-m", "Rehearse "+path)
 }
 
 // replace changes the one place in a file of the clone that holds old, and commits it.
@@ -199,23 +180,4 @@ func replace(t *testing.T, clone, path, old, new string) {
 		t.Fatalf("%s does not have %q once: the rehearsal must follow the code", path, old)
 	}
 	commit(t, clone, path, strings.Replace(string(content), old, new, 1))
-}
-
-// command runs a program and gives its output, trimmed.
-func command(t *testing.T, dir, name string, args ...string) string {
-	t.Helper()
-	c := exec.CommandContext(t.Context(), name, args...)
-	c.Dir = dir
-	output, err := c.Output()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, stderrOf(err))
-	}
-	return strings.TrimSpace(string(output))
-}
-
-func stderrOf(err error) []byte {
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return exit.Stderr
-	}
-	return nil
 }
