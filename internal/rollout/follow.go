@@ -99,13 +99,13 @@ type deployment struct {
 	Metadata meta
 	Spec     struct{ Replicas int }
 	Status   struct {
-		ObservedGeneration                                          int64
-		Replicas, UpdatedReplicas, ReadyReplicas, AvailableReplicas int
-		Conditions                                                  []condition
+		ObservedGeneration                           int64
+		Replicas, UpdatedReplicas, AvailableReplicas int
+		Conditions                                   []condition
 	}
 }
 
-type condition struct{ Type, Status, Reason, Message string }
+type condition struct{ Type, Reason, Message string }
 
 func (d deployment) progress() progress {
 	st, want := d.Status, d.Spec.Replicas
@@ -153,9 +153,8 @@ type analysisRun struct {
 	Status   struct {
 		Phase, Message string
 		MetricResults  []struct {
-			Name, Phase, Message string
-			Count                int
-			Measurements         []struct{ Phase, Value, Message string }
+			Name         string
+			Measurements []struct{ Phase, Value, Message string }
 		}
 	}
 }
@@ -170,11 +169,7 @@ func (r argoRollout) progress(runs []analysisRun) progress {
 		promotable: st.CurrentPodHash != st.StableRS && st.StableRS != "" && !st.PromoteFull && !st.Abort,
 	}
 	for _, run := range runs {
-		owned := slices.ContainsFunc(run.Metadata.OwnerReferences, func(o struct {
-			UID string `json:"uid"`
-		}) bool {
-			return o.UID == r.Metadata.UID
-		})
+		owned := slices.ContainsFunc(run.Metadata.OwnerReferences, func(o owner) bool { return o.UID == r.Metadata.UID })
 		// An analysis of an earlier attempt says nothing about this one.
 		if owned && run.Metadata.Annotations[revisionAnnotation] == r.Metadata.Annotations[revisionAnnotation] {
 			p.lines = append(p.lines, run.lines()...)

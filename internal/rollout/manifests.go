@@ -46,65 +46,56 @@ func (m manifests) strategy() string {
 // parse finds the workload among the objects. Secrets are applied, but not recorded: withoutSecrets leaves them out.
 func parse(text []byte, name string) (manifests, error) {
 	m := manifests{text: text}
-	err := eachObject(text, func(o object) error {
-		if k := kind(o.Kind); o.Metadata.Name == name && (k == kindDeployment || k == kindRollout) {
-			if m.kind != "" {
-				return fmt.Errorf("the manifests have two workloads %s", name)
-			}
-			m.kind = k
-			var pairs []string
-			for _, key := range slices.Sorted(maps.Keys(o.Spec.Selector.MatchLabels)) {
-				pairs = append(pairs, key+"="+o.Spec.Selector.MatchLabels[key])
-			}
-			m.selector = strings.Join(pairs, ",")
+	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		var o object
+		if err := d.Decode(&o); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return m, fmt.Errorf("manifests: %w", err)
 		}
-		return nil
-	})
-	if err == nil && m.kind == "" {
-		err = fmt.Errorf("the manifests have neither a Deployment nor a Rollout %s", name)
+		k := kind(o.Kind)
+		if k != kindDeployment && k != kindRollout {
+			continue
+		}
+		var spec workloadSpec
+		if err := o.Spec.Decode(&spec); err != nil {
+			return m, fmt.Errorf("manifests: %s %s: %w", o.Kind, o.Metadata.Name, err)
+		}
+		if o.Metadata.Name != name {
+			continue
+		}
+		if m.kind != "" {
+			return m, fmt.Errorf("the manifests have two workloads %s", name)
+		}
+		m.kind, m.selector = k, spec.selector()
 	}
-	return m, err
+	if m.kind == "" {
+		return m, fmt.Errorf("the manifests have neither a Deployment nor a Rollout %s", name)
+	}
+	return m, nil
 }
 
-// An object is what is read of a manifest.
+// An object is what is read of a manifest; kinds differ in the form of their spec.
 type object struct {
 	Kind     string
 	Metadata struct{ Name string }
-	Spec     struct {
-		Selector struct {
-			MatchLabels map[string]string `yaml:"matchLabels"`
-		}
+	Spec     yaml.Node
+}
+
+// A workloadSpec is what is read of a Deployment's or a Rollout's.
+type workloadSpec struct {
+	Selector struct {
+		MatchLabels map[string]string `yaml:"matchLabels"`
 	}
 }
 
-func eachObject(text []byte, visit func(object) error) error {
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	for {
-		var node yaml.Node
-		if err := d.Decode(&node); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("manifests: %w", err)
-		}
-		var o struct {
-			Kind     string
-			Metadata struct{ Name string }
-			Spec     yaml.Node
-		}
-		if err := node.Decode(&o); err != nil {
-			return fmt.Errorf("manifests: %w", err)
-		}
-		read := object{Kind: o.Kind, Metadata: o.Metadata}
-		if k := kind(o.Kind); k == kindDeployment || k == kindRollout {
-			// Other kinds have other selectors.
-			if err := o.Spec.Decode(&read.Spec); err != nil {
-				return fmt.Errorf("manifests: %s %s: %w", o.Kind, o.Metadata.Name, err)
-			}
-		}
-		if err := visit(read); err != nil {
-			return err
-		}
+// selector is the spec's as kubectl writes it.
+func (s workloadSpec) selector() string {
+	var pairs []string
+	for _, key := range slices.Sorted(maps.Keys(s.Selector.MatchLabels)) {
+		pairs = append(pairs, key+"="+s.Selector.MatchLabels[key])
 	}
+	return strings.Join(pairs, ",")
 }
 
 // withoutSecrets is what may be recorded. Documents are told apart as kustomize writes them: by lines of "---".

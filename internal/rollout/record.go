@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -47,10 +46,14 @@ type Release struct {
 
 // The labels and annotations of the record.
 const (
-	releaseLabel  = "slipway.dev/releases"
-	stateLabel    = "slipway.dev/state"
-	instanceLabel = "app.kubernetes.io/instance"
-	manifestsKey  = "manifests.yaml"
+	releaseLabel      = "slipway.dev/releases"
+	stateLabel        = "slipway.dev/state"
+	instanceLabel     = "app.kubernetes.io/instance"
+	commitAnnotation  = "slipway.dev/commit"
+	imageAnnotation   = "slipway.dev/image"
+	byAnnotation      = "slipway.dev/by"
+	startedAnnotation = "slipway.dev/started"
+	manifestsKey      = "manifests.yaml"
 )
 
 func (s *Service) recordName(number int) string { return s.Name + "-release-" + strconv.Itoa(number) }
@@ -70,9 +73,11 @@ type meta struct {
 	ResourceVersion string            `json:"resourceVersion,omitempty"`
 	Labels          map[string]string `json:"labels,omitempty"`
 	Annotations     map[string]string `json:"annotations,omitempty"`
-	OwnerReferences []struct {
-		UID string `json:"uid"`
-	} `json:"ownerReferences,omitempty"`
+	OwnerReferences []owner           `json:"ownerReferences,omitempty"`
+}
+
+type owner struct {
+	UID string `json:"uid"`
 }
 
 // record writes a release.
@@ -82,8 +87,8 @@ func (s *Service) record(ctx context.Context, r Release) error {
 		Metadata: meta{
 			Name:   s.recordName(r.Number),
 			Labels: map[string]string{releaseLabel: s.Name, stateLabel: string(r.State), instanceLabel: s.Name},
-			Annotations: map[string]string{"slipway.dev/commit": r.Commit, "slipway.dev/image": r.Image, "slipway.dev/by": r.By,
-				"slipway.dev/started": r.Started.Format(time.RFC3339)},
+			Annotations: map[string]string{commitAnnotation: r.Commit, imageAnnotation: r.Image, byAnnotation: r.By,
+				startedAnnotation: r.Started.Format(time.RFC3339)},
 		},
 		Data: map[string]string{manifestsKey: string(withoutSecrets(r.manifests.text))},
 	})
@@ -104,7 +109,7 @@ func (s *Service) releases(ctx context.Context) ([]Release, error) {
 		return nil, err
 	}
 	var list struct{ Items []configMap }
-	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&list); err != nil {
+	if err := json.Unmarshal(out, &list); err != nil {
 		return nil, fmt.Errorf("the record: %w", err)
 	}
 	var releases []Release
@@ -118,9 +123,9 @@ func (s *Service) releases(ctx context.Context) ([]Release, error) {
 			return nil, fmt.Errorf("the record's %s: %w", c.Metadata.Name, err)
 		}
 		a := c.Metadata.Annotations
-		started, _ := time.Parse(time.RFC3339, a["slipway.dev/started"])
+		started, _ := time.Parse(time.RFC3339, a[startedAnnotation])
 		releases = append(releases, Release{Number: number, State: State(c.Metadata.Labels[stateLabel]), Started: started, manifests: m,
-			Version: Version{Image: a["slipway.dev/image"], Commit: a["slipway.dev/commit"], By: a["slipway.dev/by"]}})
+			Version: Version{Image: a[imageAnnotation], Commit: a[commitAnnotation], By: a[byAnnotation]}})
 	}
 	slices.SortFunc(releases, func(a, b Release) int { return cmp.Compare(a.Number, b.Number) })
 	return releases, nil

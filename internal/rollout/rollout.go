@@ -217,7 +217,7 @@ func (s *Service) markGood(ctx context.Context, r Release) error {
 		return err
 	}
 	return s.run(ctx, "annotate", "--overwrite", r.manifests.kind.resource()+"/"+s.Name, fmt.Sprintf("slipway.dev/release=%d", r.Number),
-		"slipway.dev/commit="+r.Commit, "slipway.dev/image="+r.Image, "slipway.dev/by="+r.By)
+		commitAnnotation+"="+r.Commit, imageAnnotation+"="+r.Image, byAnnotation+"="+r.By)
 }
 
 func describe(r *Release) string {
