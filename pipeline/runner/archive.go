@@ -76,45 +76,44 @@ func addToArchive(archive *zip.Writer, file, name string, mode fs.FileMode) erro
 	return err
 }
 
-// readArchive puts an archive that a runner has uploaded into a job's folder, and returns the number of its files.
-func readArchive(file, job string) (files int, err error) {
+// readArchive puts an archive that a runner has uploaded into a job's folder.
+func readArchive(file, job string) error {
 	archive, err := zip.OpenReader(file)
 	if err != nil {
-		return 0, fmt.Errorf("the archive of the artifacts: %w", err)
+		return fmt.Errorf("the archive of the artifacts: %w", err)
 	}
 	defer archive.Close()
 	folder := filepath.Join(job, artifactsFolder)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return 0, err
+		return err
 	}
 	// Names and links in the archive cannot lead out of the root.
 	root, err := os.OpenRoot(folder)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer root.Close()
 	modes := map[string]fs.FileMode{}
 	for _, f := range archive.File {
 		name := strings.TrimSuffix(f.Name, "/")
 		if !filepath.IsLocal(filepath.FromSlash(name)) {
-			return files, fmt.Errorf("the archive of the artifacts has a file %q, which is outside of its folder", f.Name)
+			return fmt.Errorf("the archive of the artifacts has a file %q, which is outside of its folder", f.Name)
 		}
 		if f.Mode().IsDir() {
 			modes[name] = f.Mode().Perm()
 			if err := root.MkdirAll(name, 0o700); err != nil {
-				return files, err
+				return err
 			}
 			continue
 		}
 		if err := extract(root, name, f); err != nil {
-			return files, err
+			return err
 		}
-		files++
 	}
 	if len(modes) == 0 {
-		return files, nil
+		return nil
 	}
-	return files, writeJSON(filepath.Join(job, foldersFile), modes)
+	return writeJSON(filepath.Join(job, foldersFile), modes)
 }
 
 // extract makes one file or link of an archive.

@@ -536,6 +536,6 @@ func (a *attempt) deployment(own []pipeline.Variable) *Deployment {
 		variables[v.Key] = v.Value
 	}
 	return &Deployment{
-		Name: expand(spec.Name, variables), URL: strings.TrimSpace(expand(spec.URL, variables)), Action: orElse(spec.Action, "start"), OnStop: spec.OnStop,
+		Name: expand(spec.Name, variables), URL: strings.TrimSpace(expand(spec.URL, variables)), Action: cmp.Or(spec.Action, "start"), OnStop: spec.OnStop,
 	}
 }

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -37,7 +38,7 @@ func (e cacheEntry) lock(ctx context.Context, exclusive bool) (*filelock.Lock, e
 
 // cacheKeys returns the key of a cache and the ones to fall back to, expanded.
 func (a *attempt) cacheKeys(ctx context.Context, c pipeline.Cache) ([]string, error) {
-	c.Key = orElse(a.env.expand(c.Key), "default")
+	c.Key = cmp.Or(a.env.expand(c.Key), "default")
 	keys, err := a.sentCacheKeys(ctx, c, keySources{os.DirFS(a.build.project), a.build.project, "HEAD"})
 	if err != nil {
 		return nil, err
@@ -61,13 +62,13 @@ type keySources struct {
 // sentCacheKeys returns the key of a cache and the ones to fall back to, as GitLab sends them to its runner. Protected refs have
 // caches of their own, so that unprotected ones cannot poison them.
 func (a *attempt) sentCacheKeys(ctx context.Context, c pipeline.Cache, sources keySources) ([]string, error) {
-	key := orElse(c.Key, "default")
+	key := cmp.Or(c.Key, "default")
 	if len(c.KeyFiles)+len(c.KeyFilesCommits) > 0 {
 		digest, err := a.keyDigest(ctx, c, sources)
 		if err != nil {
 			return nil, err
 		}
-		key = orElse(digest, "default")
+		key = cmp.Or(digest, "default")
 		if c.KeyPrefix != "" {
 			key = c.KeyPrefix + "-" + key
 		}

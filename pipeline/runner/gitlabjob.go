@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -109,7 +110,7 @@ func (a *attempt) gitInfo(commit string) coordinator.GitInfo {
 	case event.MergeRequestInfo != nil:
 		info.Ref = event.MergeRequestInfo.SourceBranch
 	default:
-		info.Ref = orElse(event.Branch, a.predefinedValue("CI_DEFAULT_BRANCH"))
+		info.Ref = cmp.Or(event.Branch, a.predefinedValue("CI_DEFAULT_BRANCH"))
 		if info.Depth > 0 {
 			info.Refspecs = append(info.Refspecs, "+"+ref+":refs/remotes/origin/"+info.Ref)
 		}
@@ -172,7 +173,7 @@ func (a *attempt) sentCaches(ctx context.Context, commit string) ([]coordinator.
 			return nil, fmt.Errorf("cache: %w", err)
 		}
 		caches = append(caches, coordinator.Cache{
-			Key: keys[0], FallbackKeys: keys[1:], Untracked: c.Untracked, Policy: orElse(c.Policy, "pull-push"), Paths: c.Paths, When: orElse(c.When, "on_success"),
+			Key: keys[0], FallbackKeys: keys[1:], Untracked: c.Untracked, Policy: cmp.Or(c.Policy, "pull-push"), Paths: c.Paths, When: cmp.Or(c.When, "on_success"),
 		})
 	}
 	return caches, nil
@@ -181,7 +182,7 @@ func (a *attempt) sentCaches(ctx context.Context, commit string) ([]coordinator.
 // A reportFile is how GitLab lets its runner upload a kind of report.
 type reportFile struct{ name, format string }
 
-// reportFiles are the kinds of reports that are one file as it is; the others are compressed.
+// rawReports are the file names of the kinds of reports that are one file as it is; the others are compressed.
 // https://gitlab.com/gitlab-org/gitlab/-/blob/master/lib/gitlab/ci/reports lists them.
 var rawReports = map[string]string{
 	"codequality": "gl-code-quality-report.json", "sast": "gl-sast-report.json", "secret_detection": "gl-secret-detection-report.json",
@@ -248,8 +249,7 @@ type keptUploads struct {
 // keep takes an upload. Its errors are those for which GitLab refuses one.
 func (k *keptUploads) keep(u coordinator.Upload) error {
 	if u.Type == "" || u.Type == "archive" {
-		_, err := readArchive(u.Path, k.run.folder(k.node.state.Slug))
-		return err
+		return readArchive(u.Path, k.run.folder(k.node.state.Slug))
 	}
 	kind := u.Type
 	if kind == "cobertura" || kind == "jacoco" {
@@ -321,7 +321,7 @@ func readReport(u coordinator.Upload) ([]uploadedFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, uploadedFile{orElse(filepath.Base(reader.Name), "report"), content})
+		files = append(files, uploadedFile{cmp.Or(filepath.Base(reader.Name), "report"), content})
 		if err := reader.Reset(members); err != nil {
 			if errors.Is(err, io.EOF) {
 				return files, nil

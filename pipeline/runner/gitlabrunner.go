@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,7 @@ func (r *run) startGitLabRunner(ctx context.Context) (_ *gitlabRunner, err error
 		}
 	}
 	g.coordinator, err = coordinator.New(coordinator.Config{
-		Repository: r.definition.Sources.Dir, GitEnv: r.machine, ProjectPath: orElse(r.graph.predefined("CI_PROJECT_PATH"), "project"),
+		Repository: r.definition.Sources.Dir, GitEnv: r.machine, ProjectPath: cmp.Or(r.graph.predefined("CI_PROJECT_PATH"), "project"),
 	})
 	if err != nil {
 		return nil, err
@@ -160,8 +161,8 @@ func (g *gitlabRunner) configuration() []byte {
 // dockerConfiguration is the section of the docker executor. Its containers reach the coordinator on the network of this machine.
 func (g *gitlabRunner) dockerConfiguration(b *bytes.Buffer) {
 	c := g.run.options.Containers
-	fmt.Fprintf(b, "[runners.docker]\nimage = %q\nprivileged = %t\nnetwork_mode = %q\n", orElse(c.Image, "alpine"), c.Privileged, orElse(c.Network, "host"))
-	fmt.Fprintf(b, "pull_policy = [%q]\n", orElse(c.PullPolicy, "if-not-present"))
+	fmt.Fprintf(b, "[runners.docker]\nimage = %q\nprivileged = %t\nnetwork_mode = %q\n", cmp.Or(c.Image, "alpine"), c.Privileged, cmp.Or(c.Network, "host"))
+	fmt.Fprintf(b, "pull_policy = [%q]\n", cmp.Or(c.PullPolicy, "if-not-present"))
 	fmt.Fprintf(b, "volumes = [%q", "/cache")
 	for _, volume := range c.Volumes {
 		fmt.Fprintf(b, ", %q", volume)

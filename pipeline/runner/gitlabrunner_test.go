@@ -3,6 +3,7 @@ package runner
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -35,7 +36,7 @@ func gitlabRunners(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	runners := map[string]string{"stand-in": standIn}
-	path, err := exec.LookPath(orElse(os.Getenv("GITLAB_RUNNER"), "gitlab-runner"))
+	path, err := exec.LookPath(cmp.Or(os.Getenv("GITLAB_RUNNER"), "gitlab-runner"))
 	switch {
 	case err == nil:
 		runners["gitlab-runner"] = path

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -22,11 +23,11 @@ func TestRecordVariations(t *testing.T) {
 	if !*recordVariations {
 		t.Skip("it writes to testdata: -record")
 	}
-	path, err := exec.LookPath(orElse(os.Getenv("GITLAB_RUNNER"), "gitlab-runner"))
+	path, err := exec.LookPath(cmp.Or(os.Getenv("GITLAB_RUNNER"), "gitlab-runner"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(variationsFolder, orElse(os.Getenv("RECORD_ONLY"), "*")+".txtar"))
+	files, err := filepath.Glob(filepath.Join(variationsFolder, cmp.Or(os.Getenv("RECORD_ONLY"), "*")+".txtar"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -436,7 +437,7 @@ func (r *run) title() string { return r.definition.title(len(r.nodes)) }
 
 func (d definition) title(jobs int) string {
 	e := d.Plan.Event
-	ref := orElse(e.Branch, e.Tag)
+	ref := cmp.Or(e.Branch, e.Tag)
 	if e.MergeRequestInfo != nil {
 		ref = e.MergeRequestInfo.SourceBranch
 	}

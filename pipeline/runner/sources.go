@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,7 @@ func (a *attempt) checkoutOptions() snapshot.CheckoutOptions {
 		Pipeline: a.pipelineID, Depth: defaultDepth, Env: a.run.machine, Tag: event.Tag, URL: a.predefinedValue("CI_PROJECT_URL"),
 	}
 	if event.Tag == "" && event.MergeRequestInfo == nil {
-		o.Branch = orElse(event.Branch, a.predefinedValue("CI_DEFAULT_BRANCH"))
+		o.Branch = cmp.Or(event.Branch, a.predefinedValue("CI_DEFAULT_BRANCH"))
 	}
 	if o.URL != "" {
 		o.URL += ".git"

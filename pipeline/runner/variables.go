@@ -210,10 +210,3 @@ func (a *attempt) gitlabPredefined() []pipeline.Variable {
 	}
 	return variables
 }
-
-func orElse(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
-}
