@@ -7,7 +7,9 @@ import (
 	"reflect"
 	"sync"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/interpolation"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/parsed"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/reuse"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -35,7 +37,7 @@ func (p *Project) compiler(ctx context.Context, event Event) *compiler {
 	base := predefined(p.options, event)
 	settings := newVariableSet(visibleVariables(p.options.Variables, "", event.RefProtected), event.Variables)
 	c := &compiler{
-		checker: checker{cache: &p.cache, hints: p.options.Hints},
+		checker: newChecker(&p.cache.parsed),
 		ctx:     ctx,
 		project: p,
 		event:   event,
@@ -63,7 +65,7 @@ type configuration struct {
 // configuration returns the merged configuration, nil if there are errors.
 func (c *compiler) configuration() *configuration {
 	c.project.ReadAhead()
-	if kept, ok := c.cache.configurations.find(c); ok {
+	if kept, ok := c.project.cache.configurations.find(c); ok {
 		return kept
 	}
 	var kept *configuration
@@ -75,16 +77,19 @@ func (c *compiler) configuration() *configuration {
 		own, name := c.project.own, c.project.options.ConfigPath
 		content, err := own.read(name)
 		if err != nil {
-			c.fail(&keyPath{key: "include"}, &node{Position: yamltree.Position{File: name}}, "", "cannot be read: %v", err)
+			c.Fail(check.NewPath("include"), &node{Position: yamltree.Position{File: name}}, "", "cannot be read: %v", err)
 			return
 		}
 		kept = c.merged(c.compile(&file{name: name, content: content, repository: own}, c.event.Inputs))
 	})
 	if kept != nil {
-		c.cache.configurations.put(kept, f)
+		c.project.cache.configurations.put(kept, f)
 	}
 	return kept
 }
+
+// errors returns the problems that were found.
+func (c *compiler) errors() Errors { return errorsOf(c.Problems, c.project.options.Hints) }
 
 // merged returns the configuration whose tree was merged; nil if there is none.
 func (c *compiler) merged(tree *node) *configuration {
@@ -94,9 +99,9 @@ func (c *compiler) merged(tree *node) *configuration {
 	config := c.result
 	config.tree = tree
 	config.specification = sync.OnceValues(func() (*specification, Errors) {
-		check := &checker{cache: c.cache}
-		s := check.specification(&config)
-		return s, check.errors
+		checker := newChecker(c.Parsed)
+		s := checker.specification(&config)
+		return s, errorsOf(checker.Problems, nil)
 	})
 	return &config
 }
@@ -107,12 +112,12 @@ const maxPipelineInputs = 20
 // compile makes the configuration of a file, with the values of its inputs.
 func (c *compiler) compile(f *file, inputs map[string]any) *node {
 	if len(inputs) > maxPipelineInputs {
-		c.fail(&keyPath{key: "inputs"}, nil, "", "%d inputs are given, GitLab takes at most %d", len(inputs), maxPipelineInputs)
+		c.Fail(check.NewPath("inputs"), nil, "", "%d inputs are given, GitLab takes at most %d", len(inputs), maxPipelineInputs)
 		return nil
 	}
 	given, err := yamltree.FromAny(inputs, yamltree.Position{})
 	if err != nil {
-		c.fail(&keyPath{key: "inputs"}, nil, "", "%v", err)
+		c.Fail(check.NewPath("inputs"), nil, "", "%v", err)
 		return nil
 	}
 	tree := c.load(f, given)
@@ -142,20 +147,14 @@ func (c *compiler) merge(tree *node, f *file) *node {
 }
 
 // reporting makes a step of the compilation that reports the problems of another; there is no tree if it has any.
-func (c *compiler) reporting(step func(*node) (*node, []reuse.Problem)) func(*node) *node {
+func (c *compiler) reporting(step func(*node) (*node, []check.Problem)) func(*node) *node {
 	return func(tree *node) *node {
 		out, problems := step(tree)
-		c.report(problems...)
+		c.Problems = append(c.Problems, problems...)
 		if len(problems) > 0 {
 			return nil
 		}
 		return out
-	}
-}
-
-func (c *checker) report(problems ...reuse.Problem) {
-	for _, p := range problems {
-		c.errors = append(c.errors, &Error{Position: at(p.At), Path: p.Path, Message: cut(p.Message), Hint: cut(p.Hint)})
 	}
 }
 
@@ -172,7 +171,7 @@ type file struct {
 
 // load returns the tree of a file with the inputs put in, nil if there are errors.
 func (c *compiler) load(f *file, given *node) *node {
-	key := loadedKey{documentKey: newDocumentKey(f.name, f.content)}
+	key := loadedKey{file: parsed.KeyOf(f.name, f.content)}
 	if !given.IsBlank() {
 		key.given = given
 	}
@@ -181,15 +180,15 @@ func (c *compiler) load(f *file, given *node) *node {
 	if f.component != nil || key.given != nil && key.given.Position.File == "" {
 		return c.interpolated(f, given)
 	}
-	kept := c.cache.loaded.get(key, func() *variants[*node] { return new(variants[*node]) })
+	kept := c.project.cache.loaded.Get(key, func() *variants[*node] { return new(variants[*node]) })
 	if tree, ok := kept.find(c); ok {
 		return tree
 	}
 	var tree *node
-	before, included := len(c.errors), len(c.result.includes)
+	before, included := len(c.Problems), len(c.result.includes)
 	depends := c.record(func() { tree = c.interpolated(f, given) })
 	// Files of `spec:include` count as included each time.
-	if len(c.errors) == before && len(c.result.includes) == included {
+	if len(c.Problems) == before && len(c.result.includes) == included {
 		kept.put(tree, depends)
 	}
 	return tree
@@ -197,7 +196,7 @@ func (c *compiler) load(f *file, given *node) *node {
 
 // interpolated parses a file and puts the inputs in. It returns nil if there are errors.
 func (c *compiler) interpolated(f *file, given *node) *node {
-	documents, err := c.cache.parse(f.name, f.content)
+	documents, err := c.Parsed.Documents(f.name, f.content)
 	if err != nil {
 		c.syntaxError(f, err)
 		return nil
@@ -208,10 +207,10 @@ func (c *compiler) interpolated(f *file, given *node) *node {
 			return content
 		}
 		if !given.Is(yamltree.Mapping) {
-			c.fail(&keyPath{key: "inputs"}, given, "", "inputs should be a hash, not %s", yamltree.Describe(given))
+			c.Fail(check.NewPath("inputs"), given, "", "inputs should be a hash, not %s", yamltree.Describe(given))
 			return nil
 		}
-		c.fail(&keyPath{key: "inputs"}, given, "declare them in a spec header that ends with ---",
+		c.Fail(check.NewPath("inputs"), given, "declare them in a spec header that ends with ---",
 			"%s takes no inputs", f.name)
 		return nil
 	}
@@ -221,7 +220,7 @@ func (c *compiler) interpolated(f *file, given *node) *node {
 	}
 	tree, wrong := interpolation.Apply(content, interpolation.Context{Values: values, Variable: c.expandable})
 	for _, e := range wrong {
-		c.errors = append(c.errors, &Error{Position: Position(e.Position), Path: "interpolation", Message: cut(e.Message)})
+		c.Problems = append(c.Problems, check.Problem{Position: e.Position, Path: "interpolation", Message: check.Cut(e.Message)})
 	}
 	return tree
 }
@@ -246,11 +245,11 @@ func (c *compiler) expandable(name string) (value string, masked, ok bool) {
 
 // syntaxError reports why a file is not YAML.
 func (c *compiler) syntaxError(f *file, err error) {
-	e := &Error{Position: Position{File: f.name}, Path: "yaml", Message: err.Error()}
+	e := check.Problem{Position: yamltree.Position{File: f.name}, Path: "yaml", Message: err.Error()}
 	var syntax *yamltree.SyntaxError
 	if errors.As(err, &syntax) {
 		explained := yamltree.Explain(*syntax, f.content)
-		e.Position, e.Message, e.Hint = Position(explained.Position), explained.Message, explained.Hint
+		e.Position, e.Message, e.Hint = explained.Position, explained.Message, explained.Hint
 	}
-	c.errors = append(c.errors, e)
+	c.Problems = append(c.Problems, e)
 }

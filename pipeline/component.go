@@ -33,7 +33,7 @@ func (p *Project) repository(ctx context.Context, project, ref string, event Eve
 	if p.options.Resolver == nil {
 		return nil, errNoResolver
 	}
-	r := p.cache.repositories.get(project+"@"+ref, func() repositoryResult {
+	r := p.cache.repositories.Get(project+"@"+ref, func() repositoryResult {
 		r := p.resolve(ctx, project, ref)
 		// GitLab ignores case in paths of projects; what is called by a path here may not.
 		if lower := strings.ToLower(project); lower != project && errors.Is(r.err, fs.ErrNotExist) {
@@ -76,7 +76,7 @@ func (c *compiler) openComponent(n *node) *file {
 	const form = "write $CI_SERVER_FQDN/project/name@version"
 	address, version, ok := strings.Cut(n.RubyText(), "@")
 	if !ok || version == "" {
-		c.fail(includePath, n, form, "the component %s has no version", yamltree.Shorten(address))
+		c.Fail(includePath, n, form, "the component %s has no version", yamltree.Shorten(address))
 		return nil
 	}
 	full, ok := strings.CutPrefix(address, c.project.options.Host+"/")
@@ -86,19 +86,19 @@ func (c *compiler) openComponent(n *node) *file {
 			c.result.incomplete = true
 			return nil
 		}
-		c.failCode(ForeignComponent, includePath, n, "%s", message)
+		c.FailCode(string(ForeignComponent), includePath, n, "%s", message)
 		return nil
 	}
 	project, name := path.Split(full)
 	project = strings.TrimSuffix(project, "/")
 	if project == "" || name == "" {
-		c.fail(includePath, n, form, "%s is not a component address", yamltree.Shorten(address))
+		c.Fail(includePath, n, form, "%s is not a component address", yamltree.Shorten(address))
 		return nil
 	}
 	ref, release, err := c.componentRef(project, version)
 	switch {
 	case errors.Is(err, errNoVersion):
-		c.fail(includePath, n, "", "the component %s has no version %s: %v", full, version, err)
+		c.Fail(includePath, n, "", "the component %s has no version %s: %v", full, version, err)
 		return nil
 	case err != nil:
 		c.missingInclude(ProjectUnavailable, n, "the project "+project, err)
@@ -119,7 +119,7 @@ func (c *compiler) openComponent(n *node) *file {
 			return nil
 		}
 	}
-	c.fail(includePath, n, "", "%s has no component %s: neither templates/%s.yml nor templates/%s/template.yml", project, name, name, name)
+	c.Fail(includePath, n, "", "%s has no component %s: neither templates/%s.yml nor templates/%s/template.yml", project, name, name, name)
 	return nil
 }
 

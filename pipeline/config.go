@@ -37,7 +37,7 @@ func (p *Project) Config(ctx context.Context, event Event) (*Config, error) {
 	c := p.compiler(ctx, event)
 	merged := c.configuration()
 	if merged == nil {
-		return nil, c.errors
+		return nil, c.errors()
 	}
 	files := []string{p.options.ConfigPath}
 	seen := map[string]bool{p.options.ConfigPath: true}

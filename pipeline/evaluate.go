@@ -141,7 +141,7 @@ func (e *evaluator) anyMatch(globs, paths []string) bool {
 		return true
 	}
 	for _, g := range globs {
-		pattern := e.project.cache.glob(g)
+		pattern := e.project.cache.parsed.Glob(g)
 		for _, p := range paths {
 			if pattern.Match(p) {
 				return true
@@ -199,12 +199,12 @@ func (c *compiler) includeRules(entry *node, f *file) bool {
 	if n.IsNull() {
 		return true
 	}
-	before := len(c.errors)
+	before := len(c.Problems)
 	rules := c.rules(includePath, n, includeRules)
-	for _, err := range c.errors[before:] {
-		err.Path = includePath.String()
+	for i := range c.Problems[before:] {
+		c.Problems[before+i].Path = includePath.String()
 	}
-	if len(c.errors) > before {
+	if len(c.Problems) > before {
 		return false
 	}
 	e := c.evaluator(f.repository)
@@ -212,7 +212,7 @@ func (c *compiler) includeRules(entry *node, f *file) bool {
 	e.facts.ask(func(o *compiler) bool { return slices.Equal(o.event.Variables, e.event.Variables) }) // they decide what is masked
 	i, checks, err := e.match("include:rules", rules, c.scope)
 	if err != nil {
-		c.fail(includePath, n, "", "%v", err)
+		c.Fail(includePath, n, "", "%v", err)
 		return false
 	}
 	d := Decision{Rule: i, Text: fmt.Sprintf("none of %d include:rules matched", len(rules)), Position: at(entry), Checks: checks}

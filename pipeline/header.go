@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -25,28 +26,28 @@ var (
 
 // spec validates a header and returns the declared inputs and the facts of the component that it asks for.
 func (c *compiler) spec(f *file, header *node) (inputs *node, component []string, ok bool) {
-	before := len(c.errors)
-	p := &keyPath{key: "spec"}
-	c.allowedKeys(p, header, "spec")
+	before := len(c.Problems)
+	p := check.NewPath("spec")
+	c.AllowedKeys(p, header, "spec")
 	spec := header.Get("spec")
 	if spec.IsNull() {
 		spec = yamltree.NewMapping(nil, header.Position)
 	}
-	if !c.mapping(p, spec) {
+	if !c.Mapping(p, spec) {
 		return nil, nil, false
 	}
-	c.allowedKeys(p, spec, "inputs", "include", "component", "description")
-	if c.optionalString(p, spec, "description") && utf8.RuneCountInString(spec.Get("description").RubyText()) > maxSpecDescription {
-		c.fail(p.child("description"), spec.Get("description"), "", "longer than %d characters", maxSpecDescription)
+	c.AllowedKeys(p, spec, "inputs", "include", "component", "description")
+	if c.OptionalString(p, spec, "description") && utf8.RuneCountInString(spec.Get("description").RubyText()) > maxSpecDescription {
+		c.Fail(p.Child("description"), spec.Get("description"), "", "longer than %d characters", maxSpecDescription)
 	}
 	inputs = c.declaredInputs(f, p, spec)
 	if words := spec.Get("component"); !words.IsNull() {
-		if !isStrings(words) || slices.ContainsFunc(words.Strings(), func(w string) bool { return !slices.Contains(componentWords[:], w) }) {
-			c.fail(p.child("component"), words, "", "should be an array of %s", strings.Join(componentWords[:], ", "))
+		if !check.IsStrings(words) || slices.ContainsFunc(words.Strings(), func(w string) bool { return !slices.Contains(componentWords[:], w) }) {
+			c.Fail(p.Child("component"), words, "", "should be an array of %s", strings.Join(componentWords[:], ", "))
 		}
-		component = stringList(words)
+		component = check.StringList(words)
 	}
-	return inputs, component, len(c.errors) == before
+	return inputs, component, len(c.Problems) == before
 }
 
 func (c *compiler) declaredInputs(f *file, p *keyPath, spec *node) *node {
@@ -54,10 +55,10 @@ func (c *compiler) declaredInputs(f *file, p *keyPath, spec *node) *node {
 	if inputs.IsNull() {
 		inputs = yamltree.NewMapping(nil, spec.Position)
 	}
-	if !c.mapping(p.child("inputs"), inputs) {
+	if !c.Mapping(p.Child("inputs"), inputs) {
 		return inputs
 	}
-	c.validateInputs(p.child("inputs"), inputs)
+	c.validateInputs(p.Child("inputs"), inputs)
 	if !spec.Get("include").IsNull() {
 		return c.includeInputs(f, p, spec, inputs)
 	}
@@ -66,9 +67,9 @@ func (c *compiler) declaredInputs(f *file, p *keyPath, spec *node) *node {
 
 // includeInputs adds the inputs of the files of `spec:include`; the same name in two places is an error.
 func (c *compiler) includeInputs(f *file, p *keyPath, spec, inputs *node) *node {
-	p = p.child("include")
+	p = p.Child("include")
 	if f.component != nil {
-		c.fail(p, spec.Get("include"), "", "a component cannot use spec:include")
+		c.Fail(p, spec.Get("include"), "", "a component cannot use spec:include")
 		return inputs
 	}
 	if !c.headerInclude(p, spec.Get("include")) {
@@ -77,7 +78,7 @@ func (c *compiler) includeInputs(f *file, p *keyPath, spec, inputs *node) *node 
 	all := yamltree.NewMapping(nil, spec.Position)
 	for _, included := range c.includedFiles(spec.Get("include"), f, true) {
 		if included.file == nil {
-			c.errors = append(c.errors, included.errors...)
+			c.Problems = append(c.Problems, included.problems...)
 			return inputs
 		}
 		tree := c.loadHeaderFile(p, included.file)
@@ -92,12 +93,12 @@ func (c *compiler) includeInputs(f *file, p *keyPath, spec, inputs *node) *node 
 // headerInclude checks the entries of `spec:include`, which have fewer keys than those of `include`.
 func (c *compiler) headerInclude(p *keyPath, n *node) bool {
 	if !n.Is(yamltree.Sequence) && !n.Is(yamltree.String) {
-		c.fail(p, n, "write a list", "should be an array or a string, not %s", yamltree.Describe(n))
+		c.Fail(p, n, "write a list", "should be an array or a string, not %s", yamltree.Describe(n))
 		return false
 	}
 	ok := true
 	for _, entry := range n.Flatten() {
-		ok = c.allowedKeys(p, entry, headerIncludeKeys...) && ok
+		ok = c.AllowedKeys(p, entry, headerIncludeKeys...) && ok
 	}
 	return ok
 }
@@ -108,20 +109,20 @@ func (c *compiler) mergeInputs(p *keyPath, a, b *node) *node {
 	}
 	for _, pair := range b.Pairs {
 		if a.Has(pair.Key.Text) {
-			c.fail(p, pair.Key, "declare it once", "the input %s is declared twice", pair.Key.Text)
+			c.Fail(p, pair.Key, "declare it once", "the input %s is declared twice", pair.Key.Text)
 		}
 	}
 	return yamltree.Merge(a, b)
 }
 
 func (c *compiler) loadHeaderFile(p *keyPath, included *file) *node {
-	documents, err := c.cache.parse(included.name, included.content)
+	documents, err := c.Parsed.Documents(included.name, included.content)
 	if err != nil {
 		c.syntaxError(included, err)
 		return nil
 	}
 	_, tree := splitHeader(documents)
-	if !c.allowedKeys(p, tree, "inputs") {
+	if !c.AllowedKeys(p, tree, "inputs") {
 		return nil
 	}
 	if inputs := tree.Get("inputs"); inputs.Is(yamltree.Mapping) {
@@ -134,9 +135,9 @@ func (c *compiler) loadHeaderFile(p *keyPath, included *file) *node {
 // an input has no value.
 func (c *compiler) validateInputs(p *keyPath, inputs *node) {
 	for _, pair := range inputs.Pairs {
-		q := p.child(pair.Key.Text)
+		q := p.Child(pair.Key.Text)
 		if !isAlphanumeric(pair.Key) {
-			c.fail(q, pair.Key, "put it in quotes", "%s is not a valid name of an input", yamltree.Describe(pair.Key))
+			c.Fail(q, pair.Key, "put it in quotes", "%s is not a valid name of an input", yamltree.Describe(pair.Key))
 		}
 		if !pair.Value.IsNull() {
 			c.validateInput(q, pair.Value, "rules")
@@ -147,27 +148,27 @@ func (c *compiler) validateInputs(p *keyPath, inputs *node) {
 // validateInput checks an input of `spec:inputs` or, without rules, of a job.
 func (c *checker) validateInput(p *keyPath, n *node, more ...string) {
 	if !n.Is(yamltree.Mapping) {
-		c.mapping(p, n)
+		c.Mapping(p, n)
 		return
 	}
-	c.optional(p, n, "description", func(v *node) bool { return isString(v) || isInteger(v) }, "a string", "")
-	c.optionalString(p, n, "regex")
-	c.optionalOneOf(p, n, "type", inputTypes...)
-	if c.optional(p, n, "options", func(v *node) bool { return v.Kind == yamltree.Sequence }, "an array", "") {
+	c.Optional(p, n, "description", func(v *node) bool { return check.IsString(v) || check.IsInteger(v) }, "a string", "")
+	c.OptionalString(p, n, "regex")
+	c.OptionalOneOf(p, n, "type", inputTypes...)
+	if c.Optional(p, n, "options", func(v *node) bool { return v.Kind == yamltree.Sequence }, "an array", "") {
 		options := n.Get("options")
 		if options.Is(yamltree.Sequence) {
 			if len(options.Items) > maxInputOptions {
-				c.fail(p, options, "", "more than %d options", maxInputOptions)
+				c.Fail(p, options, "", "more than %d options", maxInputOptions)
 			}
 			if slices.ContainsFunc(options.Items, (*node).IsNull) {
-				c.fail(p, options, "", "an option is null")
+				c.Fail(p, options, "", "an option is null")
 			}
 		}
 	}
-	c.allowedKeys(p, n, append([]string{"default", "description", "options", "regex", "type"}, more...)...)
+	c.AllowedKeys(p, n, append([]string{"default", "description", "options", "regex", "type"}, more...)...)
 	if slices.Contains(more, "rules") {
-		c.exclusive(p, n, "rules", "options")
-		c.exclusive(p, n, "rules", "default")
+		c.Exclusive(p, n, "rules", "options")
+		c.Exclusive(p, n, "rules", "default")
 		if rules := n.Get("rules"); !rules.IsNull() {
 			c.validateSpecRules(p, rules)
 		}
@@ -176,27 +177,27 @@ func (c *checker) validateInput(p *keyPath, n *node, more ...string) {
 
 func (c *checker) validateSpecRules(p *keyPath, rules *node) {
 	if !rules.Is(yamltree.Sequence) {
-		c.fail(p, rules, "", "rules should be an array of rules, not %s", yamltree.Describe(rules))
+		c.Fail(p, rules, "", "rules should be an array of rules, not %s", yamltree.Describe(rules))
 		return
 	}
-	p = (&keyPath{key: "inputs"}).child(p.key) // GitLab says of its rules that the input is wrong
+	p = (check.NewPath("inputs")).Child(p.Key()) // GitLab says of its rules that the input is wrong
 	for _, rule := range rules.Items {
 		if !rule.Is(yamltree.Mapping) || len(rule.Pairs) == 0 {
-			c.fail(p, rule, "", "a rule should be a hash, not %s", yamltree.Describe(rule))
+			c.Fail(p, rule, "", "a rule should be a hash, not %s", yamltree.Describe(rule))
 			continue
 		}
-		c.allowedKeys(p, rule, "if", "options", "default")
-		c.condition(p, rule.Get("if"))
+		c.AllowedKeys(p, rule, "if", "options", "default")
+		c.Condition(p, rule.Get("if"))
 		options, hasDefault := rule.Get("options"), rule.Has("default")
 		switch {
 		case !options.IsNull() && options.Kind != yamltree.Sequence:
-			c.fail(p, options, "", "options should be an array, not %s", yamltree.Describe(options))
+			c.Fail(p, options, "", "options should be an array, not %s", yamltree.Describe(options))
 		case options != nil && len(options.Items) > maxInputOptions:
-			c.fail(p, options, "", "more than %d options", maxInputOptions)
+			c.Fail(p, options, "", "more than %d options", maxInputOptions)
 		case !hasDefault:
-			c.fail(p, rule, "add default", "a rule of an input needs options and a default")
+			c.Fail(p, rule, "add default", "a rule of an input needs options and a default")
 		case !options.IsBlank() && !slices.ContainsFunc(options.Items, func(o *node) bool { return yamltree.Equal(o, rule.Get("default")) }):
-			c.fail(p, rule.Get("default"), "add it to the options", "the default is none of the options")
+			c.Fail(p, rule.Get("default"), "add it to the options", "the default is none of the options")
 		}
 	}
 }

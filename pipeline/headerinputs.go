@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/internal/spelling"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -13,17 +14,17 @@ import (
 // inputs checks the values given to a file against its header and returns the values that blocks can use; nil if there are errors.
 func (c *compiler) inputs(f *file, header, given *node) *node {
 	if !given.IsNull() && given.Kind != yamltree.Mapping {
-		c.fail(&keyPath{key: "inputs"}, given, "", "inputs should be a hash, not %s", yamltree.Describe(given))
+		c.Fail(check.NewPath("inputs"), given, "", "inputs should be a hash, not %s", yamltree.Describe(given))
 		return nil
 	}
 	declared, wanted, ok := c.spec(f, header)
 	if !ok {
 		return nil
 	}
-	before := len(c.errors)
+	before := len(c.Problems)
 	c.unknownInputs(f, declared, given)
 	values := c.inputValues(declared, given)
-	if len(c.errors) > before {
+	if len(c.Problems) > before {
 		return nil
 	}
 	root := header.Position
@@ -62,7 +63,7 @@ func (c *compiler) unknownInputs(f *file, declared, given *node) {
 		} else if len(names) > 0 {
 			hint = "it has " + strings.Join(names, ", ")
 		}
-		c.fail((&keyPath{key: "inputs"}).child(name), pair.Key, hint, "%s has no input %q", f.name, name)
+		c.Fail((check.NewPath("inputs")).Child(name), pair.Key, hint, "%s has no input %q", f.name, name)
 	}
 }
 
@@ -70,10 +71,10 @@ func (c *compiler) inputValues(declared, given *node) *node {
 	values := make([]yamltree.Pair, 0, len(declared.Pairs))
 	for _, pair := range declared.Pairs {
 		in := declaredInput{checker: &c.checker, name: pair.Key.Text, spec: pair.Value, given: given.Get(pair.Key.Text), others: given,
-			path: (&keyPath{key: "inputs"}).child(pair.Key.Text)}
+			path: (check.NewPath("inputs")).Child(pair.Key.Text)}
 		in.resolved = yamltree.NewMapping(slices.Clip(values), pair.Key.Position)
 		if t := pair.Value.Get("type"); t != nil && t.IsNull() {
-			c.fail(in.path, t, "one of "+strings.Join(inputTypes, ", ")+"; or remove it", "the input %s has an empty type", in.name)
+			c.Fail(in.path, t, "one of "+strings.Join(inputTypes, ", ")+"; or remove it", "the input %s has an empty type", in.name)
 			continue
 		}
 		v := in.value()
@@ -123,10 +124,10 @@ func (in declaredInput) value() *node {
 	required := in.required()
 	if required && given.IsNull() {
 		if place := in.others; !place.IsNull() && place.Position.File != "" {
-			in.fail(in.path, place, "add it to the inputs of the include", "the input %s has no default and is not given", in.name)
+			in.Fail(in.path, place, "add it to the inputs of the include", "the input %s has no default and is not given", in.name)
 			return nil
 		}
-		in.failCode(InputRequired, in.path, in.spec, "the input %s has no default and is not given", in.name)
+		in.FailCode(string(InputRequired), in.path, in.spec, "the input %s has no default and is not given", in.name)
 		return nil
 	}
 	fallback := in.spec.Get("default")
@@ -151,7 +152,7 @@ func (in declaredInput) matchingRule() *node {
 		if condition.IsNull() {
 			return rule
 		}
-		e, err := in.cache.expression(condition.Text)
+		e, err := in.Parsed.Expression(condition.Text)
 		if err == nil && e.True(expression.Scope{Input: in.inputValue}) {
 			return rule
 		}
@@ -202,7 +203,7 @@ func (in declaredInput) position(n *node) yamltree.Position {
 func (in declaredInput) validate(v, rule *node, whose string) {
 	kind := in.kind()
 	if !hasType(v, kind) {
-		in.fail(in.path, v, "", "%sthe input %s should be %s, not %s", whose, in.name, aType(kind), yamltree.Describe(v))
+		in.Fail(in.path, v, "", "%sthe input %s should be %s, not %s", whose, in.name, aType(kind), yamltree.Describe(v))
 	}
 	in.validateOptions(v, rule, whose)
 	regex := in.spec.Get("regex")
@@ -210,20 +211,20 @@ func (in declaredInput) validate(v, rule *node, whose string) {
 		return
 	}
 	if kind != "string" {
-		in.fail(in.path, regex, "", "only inputs of the type string can have a regex")
+		in.Fail(in.path, regex, "", "only inputs of the type string can have a regex")
 		return
 	}
 	if regex.IsNull() {
-		in.fail(in.path, regex, "write a regex, or remove the key", "the regex of the input %s is empty", in.name)
+		in.Fail(in.path, regex, "write a regex, or remove the key", "the regex of the input %s is empty", in.name)
 		return
 	}
-	re, err := in.cache.regex(regex.RubyText())
+	re, err := in.Parsed.Regex(regex.RubyText())
 	if err != nil {
-		in.fail(in.path, regex, "write it without slashes, in RE2 syntax", "the regex is not valid: %v", err)
+		in.Fail(in.path, regex, "write it without slashes, in RE2 syntax", "the regex is not valid: %v", err)
 		return
 	}
 	if !re.MatchString(v.Text) {
-		in.fail(in.path, v, "", "%sthe input %s is %q, which does not match %s", whose, in.name, yamltree.Shorten(v.Text), regex.Text)
+		in.Fail(in.path, v, "", "%sthe input %s is %q, which does not match %s", whose, in.name, yamltree.Shorten(v.Text), regex.Text)
 	}
 }
 
@@ -256,7 +257,7 @@ func (in declaredInput) validateOptions(v, rule *node, whose string) {
 	}
 	kind := in.kind()
 	if kind != "string" && kind != "number" {
-		in.fail(in.path, options, "", "only inputs of the types string and number can have options")
+		in.Fail(in.path, options, "", "only inputs of the types string and number can have options")
 		return
 	}
 	allowed := slices.ContainsFunc(options.Items, func(o *node) bool {
@@ -270,6 +271,6 @@ func (in declaredInput) validateOptions(v, rule *node, whose string) {
 		for i, o := range options.Items {
 			texts[i] = o.RubyText()
 		}
-		in.fail(in.path, v, "one of "+strings.Join(texts, ", "), "%sthe input %s cannot be %s", whose, in.name, yamltree.Describe(v))
+		in.Fail(in.path, v, "one of "+strings.Join(texts, ", "), "%sthe input %s cannot be %s", whose, in.name, yamltree.Describe(v))
 	}
 }

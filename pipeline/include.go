@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/reuse"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -17,7 +18,7 @@ import (
 // maxIncludes is GitLab's limit of included files, nested ones and repetitions counted.
 const maxIncludes = 150
 
-var includePath = &keyPath{key: "include"}
+var includePath = check.NewPath("include")
 
 // An includedFile is one file that was taken in.
 type includedFile struct {
@@ -32,15 +33,15 @@ func (c *compiler) include(tree *node, f *file) *node {
 	if len(list) == 0 {
 		return tree
 	}
-	before := len(c.errors)
+	before := len(c.Problems)
 	merged := yamltree.NewMapping(nil, tree.Position)
 	files := c.includedFiles(yamltree.NewSequence(list, tree.Position), f, false)
-	if len(files) == 0 && len(c.errors) == before {
+	if len(files) == 0 && len(c.Problems) == before {
 		return tree // as it is, so a file that only includes what its rules leave out is not empty
 	}
 	for _, included := range files {
 		if included.file == nil {
-			c.errors = append(c.errors, included.errors...)
+			c.Problems = append(c.Problems, included.problems...)
 			continue
 		}
 		content := c.load(included.file, included.inputs)
@@ -52,15 +53,15 @@ func (c *compiler) include(tree *node, f *file) *node {
 			continue
 		}
 		if len(content.Pairs) == 0 && !c.result.incomplete {
-			c.fail(includePath, included.entry, "", "%s has no content", included.name)
+			c.Fail(includePath, included.entry, "", "%s has no content", included.name)
 		}
 		merged = yamltree.Merge(merged, content)
 		if merged.Size() > reuse.MaxSize {
-			c.report(reuse.TooBig("include", included.entry))
+			c.Problems = append(c.Problems, reuse.TooBig("include", included.entry))
 			break
 		}
 	}
-	if len(c.errors) > before {
+	if len(c.Problems) > before {
 		return nil
 	}
 	return yamltree.Without(yamltree.Merge(merged, tree), "include")
@@ -83,8 +84,8 @@ type inclusion struct {
 	*file
 	entry  *node
 	inputs *node
-	// errors are why the file is unavailable, which are reported in its turn; file is nil then.
-	errors Errors
+	// problems are why the file is unavailable, which are reported in its turn; file is nil then.
+	problems []check.Problem
 }
 
 // includedFiles finds the files of the entries of an include; those of a header may not be components or templates.
@@ -95,24 +96,24 @@ func (c *compiler) includedFiles(entries *node, f *file, header bool) []inclusio
 			if len(c.result.includes) >= maxIncludes {
 				if !c.tooMany {
 					c.tooMany = true
-					c.fail(includePath, entry, "look for files that include each other", "more than %d included files", maxIncludes)
+					c.Fail(includePath, entry, "look for files that include each other", "more than %d included files", maxIncludes)
 				}
 				return files
 			}
 			included := includedFile{}
-			before := len(c.errors)
+			before := len(c.Problems)
 			opened := c.open(location, f, &included)
 			if opened != nil {
 				included.name = opened.name
 			}
 			c.result.includes = append(c.result.includes, included)
 			if opened != nil && len(bytes.TrimSpace(opened.content)) == 0 {
-				c.fail(includePath, entry, "", "the included file %s is empty", opened.name)
+				c.Fail(includePath, entry, "", "the included file %s is empty", opened.name)
 				opened = nil
 			}
 			if opened == nil {
-				files = append(files, inclusion{errors: slices.Clone(c.errors[before:])})
-				c.errors = c.errors[:before]
+				files = append(files, inclusion{problems: slices.Clone(c.Problems[before:])})
+				c.Problems = c.Problems[:before]
 				continue
 			}
 			inputs := location.Get("inputs")
@@ -139,7 +140,7 @@ func (c *compiler) locations(entry *node, f *file, header bool) []*node {
 		location = yamltree.NewMapping([]yamltree.Pair{{Key: yamltree.NewString(key, entry.Position), Value: text}}, entry.Position)
 	case yamltree.Mapping:
 	default:
-		c.fail(includePath, entry, "write a path, or a hash with local, project, remote, template or component",
+		c.Fail(includePath, entry, "write a path, or a hash with local, project, remote, template or component",
 			"an entry should be a string or a hash, not %s", yamltree.Describe(entry))
 		return nil
 	}
@@ -177,7 +178,7 @@ func (c *compiler) expandLocation(location *node, f *file) []*node {
 	}
 	paths, err := f.repository.paths()
 	if err != nil {
-		c.fail(includePath, local, "", "the files of the repository cannot be listed: %v", err)
+		c.Fail(includePath, local, "", "the files of the repository cannot be listed: %v", err)
 		return nil
 	}
 	matches := wildcard(local.Text)
@@ -248,11 +249,11 @@ func (c *compiler) oneKind(location *node, header bool) bool {
 	case len(present) == 1:
 		return true
 	case len(present) > 1:
-		c.fail(includePath, location, "make an entry of each", "%s cannot be used in one entry", strings.Join(present, " and "))
+		c.Fail(includePath, location, "make an entry of each", "%s cannot be used in one entry", strings.Join(present, " and "))
 	case !location.Get("project").IsBlank():
-		c.fail(includePath, location, "add file", "the project's file is missing")
+		c.Fail(includePath, location, "add file", "the project's file is missing")
 	default:
-		c.fail(includePath, location, "", "an entry needs one of local, project, remote, template and component")
+		c.Fail(includePath, location, "", "an entry needs one of local, project, remote, template and component")
 	}
 	return false
 }
@@ -273,7 +274,7 @@ func (c *compiler) open(location *node, f *file, included *includedFile) *file {
 	case c.artifacts != nil:
 		return c.openArtifact(location)
 	}
-	c.fail(includePath, location, "use it in trigger:include", "an artifact can be included by a child pipeline only")
+	c.Fail(includePath, location, "use it in trigger:include", "an artifact can be included by a child pipeline only")
 	return nil
 }
 
@@ -282,7 +283,7 @@ func (c *compiler) openArtifact(location *node) *file {
 	artifact, job := location.Get("artifact").RubyText(), location.Get("job").RubyText()
 	content, err := c.artifacts(job, artifact)
 	if err != nil {
-		c.fail(includePath, location, "", "%v", err)
+		c.Fail(includePath, location, "", "%v", err)
 		return nil
 	}
 	return &file{name: job + ":" + artifact, content: content, repository: c.project.own}
@@ -291,12 +292,12 @@ func (c *compiler) openArtifact(location *node) *file {
 // yamlPath returns the path of a location, without the leading slashes that mean the repository's root.
 func (c *compiler) yamlPath(n *node) (string, bool) {
 	if !n.Is(yamltree.String) {
-		c.fail(includePath, n, "put it in quotes", "a path should be a string, not %s", yamltree.Describe(n))
+		c.Fail(includePath, n, "put it in quotes", "a path should be a string, not %s", yamltree.Describe(n))
 		return "", false
 	}
 	name := strings.TrimLeft(n.Text, "/")
 	if ext := strings.ToLower(path.Ext(name)); ext != ".yml" && ext != ".yaml" || len(path.Base(name)) == len(ext) {
-		c.fail(includePath, n, "", "the name of an included file ends in .yml or .yaml, %q does not", yamltree.Shorten(n.Text))
+		c.Fail(includePath, n, "", "the name of an included file ends in .yml or .yaml, %q does not", yamltree.Shorten(n.Text))
 		return "", false
 	}
 	return name, true
@@ -309,7 +310,7 @@ func (c *compiler) openLocal(n *node, f *file, included *includedFile) *file {
 	}
 	r := f.repository
 	if r == nil {
-		c.fail(includePath, n, "", "%s belongs to no project, so it cannot include the local file %s", f.name, name)
+		c.Fail(includePath, n, "", "%s belongs to no project, so it cannot include the local file %s", f.name, name)
 		return nil
 	}
 	included.repository, included.local = r, name
@@ -323,10 +324,10 @@ func (c *compiler) openLocal(n *node, f *file, included *includedFile) *file {
 
 func (c *compiler) unreadable(n *node, name string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
-		c.fail(includePath, n, "paths begin at the root of the repository", "there is no file %s", name)
+		c.Fail(includePath, n, "paths begin at the root of the repository", "there is no file %s", name)
 		return
 	}
-	c.fail(includePath, n, "", "%s is unavailable: %v", name, err)
+	c.Fail(includePath, n, "", "%s is unavailable: %v", name, err)
 }
 
 func (c *compiler) openProject(location *node) *file {
@@ -341,7 +342,7 @@ func (c *compiler) openProject(location *node) *file {
 	}
 	ref := location.Get("ref")
 	if ref.Is(yamltree.String) && ref.Text == "" {
-		c.fail(includePath, ref, "set its variable, or remove ref to use the default branch", "ref is empty")
+		c.Fail(includePath, ref, "set its variable, or remove ref to use the default branch", "ref is empty")
 		return nil
 	}
 	r := c.repository(projectNode, projectNode.RubyText(), ref.RubyText())

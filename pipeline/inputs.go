@@ -104,10 +104,10 @@ func (p *Project) Inputs(ctx context.Context, event Event) ([]Input, error) {
 	}
 	c := p.compiler(ctx, event)
 	f := &file{name: name, content: content, repository: p.own}
-	documents, err := c.cache.parse(name, content)
+	documents, err := c.Parsed.Documents(name, content)
 	if err != nil {
 		c.syntaxError(f, err)
-		return nil, c.errors
+		return nil, c.errors()
 	}
 	header, _ := splitHeader(documents)
 	if header == nil {
@@ -115,7 +115,7 @@ func (p *Project) Inputs(ctx context.Context, event Event) ([]Input, error) {
 	}
 	declared, _, ok := c.spec(f, header)
 	if !ok {
-		return nil, c.errors
+		return nil, c.errors()
 	}
 	inputs := make([]Input, len(declared.Pairs))
 	for i, pair := range declared.Pairs {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -65,12 +66,12 @@ func (c *checker) job(p *keyPath, key, n *node, kind jobKind, defaults *defaultS
 	j := &jobSpec{kind: kind, node: n, key: key, defaults: defaults}
 	j.Name, j.BaseName, j.Stage, j.Source = key.Text, key.Text, defaultStage, at(key)
 	c.jobName(p, key)
-	c.exclusive(p, n, "script", "trigger")
-	c.exclusive(p, n, "run", "trigger")
+	c.Exclusive(p, n, "script", "trigger")
+	c.Exclusive(p, n, "run", "trigger")
 	c.notWithRules(p, n)
 	place := kind.place()
 	c.checkKeywords(p, j, func(k *keyword) checkFunc { return k.shape })
-	c.allowedKeys(p, n, keywordNames[place]...)
+	c.AllowedKeys(p, n, keywordNames[place]...)
 	c.checkKeywords(p, j, func(k *keyword) checkFunc { return k.check })
 	c.composed(p, j)
 	c.readValues(p, n, j, place)
@@ -92,14 +93,14 @@ func (c *checker) checkKeywords(p *keyPath, j *jobSpec, check func(*keyword) che
 }
 
 func (c *checker) rulesShape(p *keyPath, j *jobSpec) {
-	if v := j.node.Get("rules"); !v.IsNull() && !isNestedList(v, maxNesting, isMapping) {
-		c.fail(p.child("rules"), v, "write a list of hashes", "should be an array of rules nested up to %d levels, not %s", maxNesting, describeRules(v))
+	if v := j.node.Get("rules"); !v.IsNull() && !check.IsNestedList(v, maxNesting, check.IsMapping) {
+		c.Fail(p.Child("rules"), v, "write a list of hashes", "should be an array of rules nested up to %d levels, not %s", maxNesting, describeRules(v))
 	}
 }
 
 func (c *checker) jobRules(p *keyPath, n *node, j *jobSpec) {
 	j.hasRules = true
-	if isNestedList(n, maxNesting, isMapping) {
+	if check.IsNestedList(n, maxNesting, check.IsMapping) {
 		j.rules = c.rules(p, n, jobRules)
 	}
 }
@@ -109,7 +110,7 @@ func describeRules(n *node) string {
 		return yamltree.Describe(n)
 	}
 	for _, item := range n.Flatten() {
-		if !isMapping(item) {
+		if !check.IsMapping(item) {
 			return "a list with " + yamltree.Describe(item)
 		}
 	}
@@ -119,11 +120,11 @@ func describeRules(n *node) string {
 func (c *checker) jobName(p *keyPath, key *node) {
 	switch {
 	case key.Kind != yamltree.String:
-		c.fail(p.child("name"), key, "put it in quotes", "the name of a job should be a string, not %s", yamltree.Describe(key))
+		c.Fail(p.Child("name"), key, "put it in quotes", "the name of a job should be a string, not %s", yamltree.Describe(key))
 	case key.IsBlank():
-		c.fail(p.child("name"), key, "", "the name of a job is empty")
+		c.Fail(p.Child("name"), key, "", "the name of a job is empty")
 	case len([]rune(key.Text)) > maxJobName:
-		c.fail(p.child("name"), key, "", "the name is longer than %d characters", maxJobName)
+		c.Fail(p.Child("name"), key, "", "the name is longer than %d characters", maxJobName)
 	}
 }
 
@@ -133,47 +134,47 @@ func (c *checker) notWithRules(p *keyPath, n *node) {
 	}
 	for _, k := range []string{"only", "except", "start_in"} {
 		if !n.Get(k).IsNull() {
-			c.fail(p, n.Key(k), "move it into the rules", "%s cannot be used with rules", k)
+			c.Fail(p, n.Key(k), "move it into the rules", "%s cannot be used with rules", k)
 		}
 	}
 }
 
 func (c *checker) scriptGiven(p *keyPath, j *jobSpec) {
-	c.exclusive(p, j.node, "script", "run")
+	c.Exclusive(p, j.node, "script", "run")
 	if n := j.node.Get("script"); !j.node.Has("run") && n.IsBlank() {
-		c.fail(p.child("script"), orElse(n, j.node), "write the commands", "script is empty")
+		c.Fail(p.Child("script"), check.OrElse(n, j.node), "write the commands", "script is empty")
 	}
 }
 
 func (c *checker) dependencyNames(p *keyPath, j *jobSpec) {
-	c.optionalStrings(p, j.node, "dependencies")
+	c.OptionalStrings(p, j.node, "dependencies")
 }
 
 func (c *checker) runSteps(p *keyPath, j *jobSpec) {
 	if v := j.node.Get("run"); !v.IsNull() {
-		j.Run = c.run(p.child("run"), v)
+		j.Run = c.run(p.Child("run"), v)
 	}
 }
 
 // composed runs the checks that GitLab reports before those of values, although they depend on values.
 func (c *checker) composed(p *keyPath, j *jobSpec) {
 	n := j.node
-	quiet := &checker{cache: c.cache}
+	quiet := newChecker(c.Parsed)
 	if v := n.Get("needs"); !v.IsNull() {
-		j.needs = quiet.needs(p.child("needs"), v, bridgeNeeds)
+		j.needs = quiet.needs(p.Child("needs"), v, bridgeNeeds)
 		// A job that mirrors another pipeline waits for the earlier stages.
 		j.hasNeeds = j.needs.bridges == 0 || len(j.needs.jobs) > 0
 	}
 	if j.kind == bridgeJob {
 		switch {
 		case n.Get("trigger").IsNull() && j.needs.bridges == 0:
-			c.fail(p, j.key, "add script, or trigger", "neither script nor trigger says what the job does")
+			c.Fail(p, j.key, "add script, or trigger", "neither script nor trigger says what the job does")
 		case j.needs.bridges > 1:
-			c.fail(p, n.Key("needs"), "", "more than one pipeline is needed")
+			c.Fail(p, n.Key("needs"), "", "more than one pipeline is needed")
 		}
 		return
 	}
-	j.Dependencies = stringList(n.Get("dependencies"))
+	j.Dependencies = check.StringList(n.Get("dependencies"))
 	if v := n.Get("dependencies"); v.Is(yamltree.Sequence) && j.Dependencies == nil {
 		j.Dependencies = []string{}
 	}
@@ -181,25 +182,25 @@ func (c *checker) composed(p *keyPath, j *jobSpec) {
 		return
 	}
 	if len(j.needs.jobs) == 0 {
-		c.fail(p.child("needs"), n.Get("needs"), "", "dependencies must be of the same pipeline")
+		c.Fail(p.Child("needs"), n.Get("needs"), "", "dependencies must be of the same pipeline")
 		return
 	}
 	for _, d := range j.Dependencies {
 		if !slices.ContainsFunc(j.needs.jobs, func(s needSpec) bool { return s.Job == d }) {
-			c.fail(p.child("dependencies"), n.Get("dependencies"), "add it to needs", "%s is none of the needs", d)
+			c.Fail(p.Child("dependencies"), n.Get("dependencies"), "add it to needs", "%s is none of the needs", d)
 		}
 	}
 }
 
 func (c *checker) publishOfPages(p *keyPath, j *jobSpec) {
 	if v := j.node.Get("publish"); !v.IsBlank() && !isPages(j.Name, j.node.Get("pages")) {
-		c.fail(p.child("publish"), v, "add pages: true", "publish is for Pages jobs")
+		c.Fail(p.Child("publish"), v, "add pages: true", "publish is for Pages jobs")
 	}
 }
 
 func (c *checker) publish(p *keyPath, n *node, _ *jobSpec) {
-	if !isString(n) {
-		c.fail(p, n, "", "should be a string, not %s", yamltree.Describe(n))
+	if !check.IsString(n) {
+		c.Fail(p, n, "", "should be a string, not %s", yamltree.Describe(n))
 	}
 }
 
@@ -215,10 +216,10 @@ func (j *jobSpec) publishPages() {
 		return
 	}
 	folder := "public"
-	if v := j.node.Get("publish"); isString(v) {
+	if v := j.node.Get("publish"); check.IsString(v) {
 		folder = v.Text
 	}
-	if v := pages.Get("publish"); isString(v) {
+	if v := pages.Get("publish"); check.IsString(v) {
 		folder = v.Text
 	}
 	j.Artifacts = j.Artifacts.publish(folder)
@@ -228,19 +229,19 @@ func (j *jobSpec) publishPages() {
 const maxJobInputs = 50
 
 func (c *checker) jobInputs(p *keyPath, n *node, j *jobSpec) {
-	if !c.mapping(p, n) {
+	if !c.Mapping(p, n) {
 		return
 	}
 	if len(n.Pairs) > maxJobInputs {
-		c.fail(p, n, "", "more than %d inputs", maxJobInputs)
+		c.Fail(p, n, "", "more than %d inputs", maxJobInputs)
 	}
 	for _, pair := range n.Pairs {
-		q, before := p.child(pair.Key.Text), len(c.errors)
+		q, before := p.Child(pair.Key.Text), len(c.Problems)
 		c.validateInput(q, pair.Value)
-		if isMapping(pair.Value) && pair.Value.Get("default").IsNull() {
-			c.fail(q, pair.Value, "add default", "an input of a job needs a default")
+		if check.IsMapping(pair.Value) && pair.Value.Get("default").IsNull() {
+			c.Fail(q, pair.Value, "add default", "an input of a job needs a default")
 		}
-		if len(c.errors) == before {
+		if len(c.Problems) == before {
 			in := declaredInput{checker: c, name: pair.Key.Text, path: q, spec: pair.Value}
 			in.value()
 			j.Inputs = append(j.Inputs, in.input(pair.Key))

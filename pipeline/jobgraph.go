@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"gitlab.com/slipway-ci/slipway/internal/spelling"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -27,39 +28,39 @@ func (c *checker) validateGraph(s *specification, unordered []string) {
 		g.jobs[j.Name] = j
 		g.names = append(g.names, j.Name)
 	}
-	before := len(c.errors)
+	before := len(c.Problems)
 	for _, j := range s.jobs {
 		g.job(j, s.stages)
 	}
-	if len(c.errors) == before {
+	if len(c.Problems) == before {
 		g.cycle()
 	}
 }
 
 func (g *graphChecker) job(j *jobSpec, stages []string) {
-	p := jobsPath.child(j.BaseName)
+	p := jobsPath.Child(j.BaseName)
 	if _, ok := g.stages[j.Stage]; !ok {
 		message := "there is no stage %q"
 		if j.node.Get("stage").IsNull() {
 			message = "a job without a stage is in %q, which stages does not have"
 		}
-		g.fail(p.child("stage"), orElse(j.node.Get("stage"), j.key), "stages has "+join(stages), message, j.Stage)
+		g.Fail(p.Child("stage"), check.OrElse(j.node.Get("stage"), j.key), "stages has "+join(stages), message, j.Stage)
 	}
 	for _, d := range j.Dependencies {
-		g.dependency(p.child("dependencies"), j, j.node.Get("dependencies"), d, false)
+		g.dependency(p.Child("dependencies"), j, j.node.Get("dependencies"), d, false)
 	}
-	g.needs(p.child("needs"), j, j.needs.jobs)
+	g.needs(p.Child("needs"), j, j.needs.jobs)
 	for _, r := range j.rules {
-		g.needs(p.child("needs"), j, r.needs)
+		g.needs(p.Child("needs"), j, r.needs)
 	}
 	for _, job := range j.Trigger.ArtifactJobs() {
 		g.dependency(p, j, j.node.Get("trigger"), job, false)
 	}
 	if j.Environment != nil && j.Environment.OnStop != "" {
-		g.onStop(p.child("environment").child("on_stop"), j)
+		g.onStop(p.Child("environment").Child("on_stop"), j)
 	}
-	if isMapping(j.node.Get("pages")) && j.node.Has("publish") && j.node.Get("pages").Has("publish") {
-		g.fail(p.child("publish"), j.node.Get("publish"), "keep pages:publish", "publish is given twice")
+	if check.IsMapping(j.node.Get("pages")) && j.node.Has("publish") && j.node.Get("pages").Has("publish") {
+		g.Fail(p.Child("publish"), j.node.Get("publish"), "keep pages:publish", "publish is given twice")
 	}
 }
 
@@ -67,11 +68,11 @@ func (g *graphChecker) needs(p *keyPath, j *jobSpec, needs []needSpec) {
 	seen := make(map[string]bool, len(needs))
 	for _, n := range needs {
 		if len([]rune(n.Job)) > maxJobName && g.jobs[n.Job] != nil {
-			g.fail(p, n.node, "", "the name of the needed job is longer than %d characters: %s", maxJobName, yamltree.Shorten(n.Job))
+			g.Fail(p, n.node, "", "the name of the needed job is longer than %d characters: %s", maxJobName, yamltree.Shorten(n.Job))
 		}
 		g.dependency(p, j, n.node, n.Job, n.Optional)
 		if seen[n.Job] {
-			g.fail(p, n.node, "list it once", "%s is needed twice", n.Job)
+			g.Fail(p, n.node, "list it once", "%s is needed twice", n.Job)
 		}
 		seen[n.Job] = true
 	}
@@ -84,7 +85,7 @@ func (g *graphChecker) dependency(p *keyPath, j *jobSpec, at *node, name string,
 		if optional {
 			return
 		}
-		g.fail(p, at, g.similar(name), "there is no job %q", yamltree.Shorten(name))
+		g.Fail(p, at, g.similar(name), "there is no job %q", yamltree.Shorten(name))
 		return
 	}
 	mine, known := g.stages[j.Stage]
@@ -93,7 +94,7 @@ func (g *graphChecker) dependency(p *keyPath, j *jobSpec, at *node, name string,
 		return
 	}
 	if !theirsKnown || known && theirs > mine {
-		g.fail(p, at, "", "%s is in the stage %s, which comes after %s", name, other.Stage, j.Stage)
+		g.Fail(p, at, "", "%s is in the stage %s, which comes after %s", name, other.Stage, j.Stage)
 	}
 }
 
@@ -115,13 +116,13 @@ func (g *graphChecker) onStop(p *keyPath, j *jobSpec) {
 	stop, ok := g.jobs[name]
 	switch {
 	case !ok:
-		g.fail(p, at, "", "there is no job %q", yamltree.Shorten(name))
+		g.Fail(p, at, "", "there is no job %q", yamltree.Shorten(name))
 	case stop.Environment == nil:
-		g.fail(p, at, "add environment to "+name, "the job %s has no environment", name)
+		g.Fail(p, at, "add environment to "+name, "the job %s has no environment", name)
 	case stop.Environment.Name != j.Environment.Name:
-		g.fail(p, at, "write the same name", "the job %s has another environment: %s", name, stop.Environment.Name)
+		g.Fail(p, at, "write the same name", "the job %s has another environment: %s", name, stop.Environment.Name)
 	case stop.Environment.Action != "stop":
-		g.fail(p, at, "add action: stop to the environment of "+name, "the job %s does not stop the environment", name)
+		g.Fail(p, at, "add action: stop to the environment of "+name, "the job %s does not stop the environment", name)
 	}
 }
 
@@ -141,7 +142,7 @@ func (g *graphChecker) cycle() {
 	})
 	if cycle != nil {
 		first := g.jobs[cycle[0]]
-		g.fail(&keyPath{key: "needs"}, first.node.Get("needs"), "", "jobs need each other: %s",
+		g.Fail(check.NewPath("needs"), first.node.Get("needs"), "", "jobs need each other: %s",
 			join(slices.Concat(cycle, cycle[:1])))
 	}
 }

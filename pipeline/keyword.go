@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -235,19 +236,19 @@ type defaultSection struct {
 // defaults validates `default` and the keywords at the top that mean the same; one in both places is an error. The result has
 // the values of all that are given.
 func (c *checker) defaults(tree *node) *defaultSection {
-	p := &keyPath{key: "default"}
+	p := check.NewPath("default")
 	n := tree.Get("default")
 	if n.IsNull() {
 		n = yamltree.NewMapping(nil, tree.Position)
 	}
 	d := &defaultSection{jobSpec: jobSpec{node: n}, keys: keywordNames[inDefault]}
-	if !c.mapping(p, n) {
+	if !c.Mapping(p, n) {
 		return d
 	}
-	c.allowedKeys(p, n, d.keys...)
+	c.AllowedKeys(p, n, d.keys...)
 	for _, key := range keywordNames[atTop] {
 		if !tree.Get(key).IsNull() && !n.Get(key).IsNull() {
-			c.fail(&keyPath{key: key}, tree.Key(key), "keep the one in default", "%s is given at the top and in default", key)
+			c.Fail(check.NewPath(key), tree.Key(key), "keep the one in default", "%s is given at the top and in default", key)
 		}
 	}
 	c.readValues(p, n, &d.jobSpec, inDefault)
@@ -269,7 +270,7 @@ func (c *checker) readValues(p *keyPath, n *node, j *jobSpec, place places) {
 			continue
 		}
 		if v := n.Get(k.name); !v.IsNull() {
-			k.value.read(c, p.child(k.name), v, j)
+			k.value.read(c, p.Child(k.name), v, j)
 		}
 	}
 }
@@ -278,12 +279,12 @@ func text(_ *checker, _ *keyPath, n *node) string { return n.RubyText() }
 
 // optionalString checks a key of a job that is a string, if it is given.
 func optionalString(key string) checkFunc {
-	return func(c *checker, p *keyPath, j *jobSpec) { c.optionalString(p, j.node, key) }
+	return func(c *checker, p *keyPath, j *jobSpec) { c.OptionalString(p, j.node, key) }
 }
 
 // notWithRun checks that a key is not used together with `run`.
 func notWithRun(key string) checkFunc {
-	return func(c *checker, p *keyPath, j *jobSpec) { c.exclusive(p, j.node, key, "run") }
+	return func(c *checker, p *keyPath, j *jobSpec) { c.Exclusive(p, j.node, key, "run") }
 }
 
 func storedWhen(j *Job) any {

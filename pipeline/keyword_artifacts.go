@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -27,37 +28,37 @@ var exposeAs = lazyregexp.New(`^\w[-\w ]*$`)
 
 // artifacts validates the keyword `artifacts`.
 func (c *checker) artifacts(p *keyPath, n *node) *Artifacts {
-	if !c.mapping(p, n) {
+	if !c.Mapping(p, n) {
 		return nil
 	}
-	c.allowedKeys(p, n, artifactKeys...)
+	c.AllowedKeys(p, n, artifactKeys...)
 	exposed := !n.Get("expose_as").IsNull()
 	if exposed && n.Get("paths").IsBlank() {
-		c.fail(p.child("paths"), n.Get("expose_as"), "add paths", "expose_as needs paths")
+		c.Fail(p.Child("paths"), n.Get("expose_as"), "add paths", "expose_as needs paths")
 	}
-	c.exclusive(p, n, "access", "public")
-	c.optionalString(p, n, "name")
-	c.optionalBool(p, n, "public")
-	c.optionalBool(p, n, "untracked")
-	if c.optionalStrings(p, n, "paths") && exposed &&
+	c.Exclusive(p, n, "access", "public")
+	c.OptionalString(p, n, "name")
+	c.OptionalBool(p, n, "public")
+	c.OptionalBool(p, n, "untracked")
+	if c.OptionalStrings(p, n, "paths") && exposed &&
 		slices.ContainsFunc(n.Get("paths").Strings(), func(s string) bool { return strings.Contains(s, "*") }) {
-		c.fail(p.child("paths"), n.Get("paths"), "write the paths out", "paths with expose_as cannot contain *")
+		c.Fail(p.Child("paths"), n.Get("paths"), "write the paths out", "paths with expose_as cannot contain *")
 	}
-	if exposed && c.optionalString(p, n, "expose_as") {
+	if exposed && c.OptionalString(p, n, "expose_as") {
 		text := n.Get("expose_as").Text
 		if len(text) > maxExposeAs || !exposeAs().MatchString(text) {
-			c.fail(p.child("expose_as"), n.Get("expose_as"), "", "should be at most %d letters, digits, -, _ and spaces", maxExposeAs)
+			c.Fail(p.Child("expose_as"), n.Get("expose_as"), "", "should be at most %d letters, digits, -, _ and spaces", maxExposeAs)
 		}
 	}
-	c.optionalStrings(p, n, "exclude")
-	c.optional(p, n, "reports", isMapping, "a hash", "")
-	c.optionalOneOf(p, n, "when", "on_success", "on_failure", "always")
+	c.OptionalStrings(p, n, "exclude")
+	c.Optional(p, n, "reports", check.IsMapping, "a hash", "")
+	c.OptionalOneOf(p, n, "when", "on_success", "on_failure", "always")
 	if v := n.Get("expire_in"); !v.IsNull() {
-		c.expiry(p.child("expire_in"), v)
+		c.expiry(p.Child("expire_in"), v)
 	}
-	c.optionalOneOf(p, n, "access", artifactAccess...)
+	c.OptionalOneOf(p, n, "access", artifactAccess...)
 	a := &Artifacts{
-		Paths: stringList(n.Get("paths")), Exclude: stringList(n.Get("exclude")), Untracked: n.Get("untracked").True(),
+		Paths: check.StringList(n.Get("paths")), Exclude: check.StringList(n.Get("exclude")), Untracked: n.Get("untracked").True(),
 		ExpireIn: n.Get("expire_in").RubyText(), ExposeAs: n.Get("expose_as").RubyText(), Name: n.Get("name").RubyText(),
 		When: n.Get("when").RubyText(), Access: n.Get("access").RubyText(),
 	}
@@ -66,7 +67,7 @@ func (c *checker) artifacts(p *keyPath, n *node) *Artifacts {
 		a.Public = &public
 	}
 	if v := n.Get("reports"); v.Is(yamltree.Mapping) {
-		a.Reports = c.reports(p.child("reports"), v)
+		a.Reports = c.reports(p.Child("reports"), v)
 	}
 	a.Stored = storedKeys(n)
 	if a.Reports != nil {
@@ -97,7 +98,7 @@ func (c *checker) expiry(p *keyPath, n *node) {
 }
 
 func (c *checker) reports(p *keyPath, n *node) map[string]any {
-	c.allowedKeys(p, n, reportKinds...)
+	c.AllowedKeys(p, n, reportKinds...)
 	stored := make(map[string]any, len(n.Pairs))
 	for _, pair := range n.Pairs {
 		kind, v := pair.Key.Text, pair.Value
@@ -105,16 +106,16 @@ func (c *checker) reports(p *keyPath, n *node) map[string]any {
 			continue
 		}
 		if kind == "coverage_report" {
-			stored[kind] = c.coverageReport(p.child(kind), v)
+			stored[kind] = c.coverageReport(p.Child(kind), v)
 			continue
 		}
 		// GitLab does not look at what codequality is.
-		if slices.Contains(reportKinds, kind) && kind != "codequality" && !isStringOrStrings(v) {
-			c.fail(p.child(kind), v, "", "should be a path or an array of paths, not %s", yamltree.Describe(v))
+		if slices.Contains(reportKinds, kind) && kind != "codequality" && !check.IsStringOrStrings(v) {
+			c.Fail(p.Child(kind), v, "", "should be a path or an array of paths, not %s", yamltree.Describe(v))
 		}
 		switch {
-		case isStringOrStrings(v):
-			stored[kind] = anys(stringList(v))
+		case check.IsStringOrStrings(v):
+			stored[kind] = anys(check.StringList(v))
 		case v.Kind == yamltree.Mapping:
 			stored[kind] = v.Any()
 		default:
@@ -125,23 +126,15 @@ func (c *checker) reports(p *keyPath, n *node) map[string]any {
 }
 
 func (c *checker) coverageReport(p *keyPath, n *node) any {
-	if !c.mapping(p, n) {
+	if !c.Mapping(p, n) {
 		return nil
 	}
-	c.allowedKeys(p, n, "coverage_format", "path")
+	c.AllowedKeys(p, n, "coverage_format", "path")
 	if v := n.Get("coverage_format"); !v.Is(yamltree.String) || v.Text != "cobertura" && v.Text != "jacoco" {
-		c.fail(p.child("coverage_format"), orElse(v, n), "one of cobertura, jacoco", "%s is not a valid format", yamltree.Describe(v))
+		c.Fail(p.Child("coverage_format"), check.OrElse(v, n), "one of cobertura, jacoco", "%s is not a valid format", yamltree.Describe(v))
 	}
-	c.requiredString(p, n, "path")
+	c.RequiredString(p, n, "path")
 	return storedKeys(n)
-}
-
-// orElse returns the node at which an error is reported: a value or, if it is missing, its parent.
-func orElse(n, parent *node) *node {
-	if n == nil {
-		return parent
-	}
-	return n
 }
 
 // publish adds the folder of a Pages site to the paths, where it is not among them.

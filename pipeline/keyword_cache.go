@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -29,10 +30,10 @@ func (c *checker) caches(p *keyPath, n *node) []Cache {
 	case n.Is(yamltree.Mapping):
 		return []Cache{c.oneCache(p, n)}
 	case !n.Is(yamltree.Sequence):
-		c.fail(p, n, "", "should be a hash or an array of hashes, not %s", yamltree.Describe(n))
+		c.Fail(p, n, "", "should be a hash or an array of hashes, not %s", yamltree.Describe(n))
 		return nil
 	case len(n.Items) > maxCaches:
-		c.fail(p, n, "", "more than %d caches", maxCaches)
+		c.Fail(p, n, "", "more than %d caches", maxCaches)
 	}
 	list := make([]Cache, 0, len(n.Items))
 	for _, item := range n.Flatten() {
@@ -45,35 +46,35 @@ func (c *checker) caches(p *keyPath, n *node) []Cache {
 
 func (c *checker) oneCache(p *keyPath, n *node) Cache {
 	cache := Cache{Key: defaultCacheKey, When: string(OnSuccess), Policy: defaultCachePolicy}
-	if !c.mapping(p, n) {
+	if !c.Mapping(p, n) {
 		return cache
 	}
-	c.allowedKeys(p, n, "key", "untracked", "paths", "when", "policy", "unprotect", "fallback_keys")
+	c.AllowedKeys(p, n, "key", "untracked", "paths", "when", "policy", "unprotect", "fallback_keys")
 	if v := n.Get("policy"); !v.IsBlank() {
 		if v.Kind != yamltree.String || !cachePolicy().MatchString(v.Text) {
-			c.fail(p.child("policy"), v, "one of pull-push, pull, push, or a variable", "%s is not a valid policy", yamltree.Describe(v))
+			c.Fail(p.Child("policy"), v, "one of pull-push, pull, push, or a variable", "%s is not a valid policy", yamltree.Describe(v))
 		}
 		cache.Policy = v.Text
 	}
-	if c.optionalOneOf(p, n, "when", "on_success", "on_failure", "always") && !n.Get("when").IsNull() {
+	if c.OptionalOneOf(p, n, "when", "on_success", "on_failure", "always") && !n.Get("when").IsNull() {
 		cache.When = n.Get("when").Text
 	}
 	fallback := n.Get("fallback_keys")
 	if fallback.Is(yamltree.Sequence) && len(fallback.Items) > maxFallbackKeys {
-		c.fail(p.child("fallback_keys"), fallback, "", "more than %d fallback keys", maxFallbackKeys)
+		c.Fail(p.Child("fallback_keys"), fallback, "", "more than %d fallback keys", maxFallbackKeys)
 	}
 	if v := n.Get("key"); !v.IsNull() {
-		c.cacheKey(p.child("key"), v, &cache)
+		c.cacheKey(p.Child("key"), v, &cache)
 	}
-	c.optionalBool(p, n, "unprotect")
-	c.optionalBool(p, n, "untracked")
-	c.optionalStrings(p, n, "paths")
-	c.optionalStrings(p, n, "fallback_keys")
+	c.OptionalBool(p, n, "unprotect")
+	c.OptionalBool(p, n, "untracked")
+	c.OptionalStrings(p, n, "paths")
+	c.OptionalStrings(p, n, "fallback_keys")
 	cache.Unprotect = n.Get("unprotect").True()
 	cache.Untracked = n.Get("untracked").True()
 	cache.UntrackedSet = !n.Get("untracked").IsNull()
-	cache.Paths = stringList(n.Get("paths"))
-	cache.FallbackKeys = stringList(fallback)
+	cache.Paths = check.StringList(n.Get("paths"))
+	cache.FallbackKeys = check.StringList(fallback)
 	return cache
 }
 
@@ -84,18 +85,18 @@ func (c *checker) cacheKey(p *keyPath, n *node, cache *Cache) {
 		cache.Key = n.Text
 	case yamltree.Mapping:
 		cache.Key = ""
-		c.allowedKeys(p, n, "files", "files_commits", "prefix")
+		c.AllowedKeys(p, n, "files", "files_commits", "prefix")
 		if n.Has("files") == n.Has("files_commits") {
-			c.fail(p, n, "", "needs exactly one of files and files_commits")
+			c.Fail(p, n, "", "needs exactly one of files and files_commits")
 		}
 		cache.KeyFiles = c.keyFiles(p, n, "files")
 		cache.KeyFilesCommits = c.keyFiles(p, n, "files_commits")
 		if v := n.Get("prefix"); !v.IsNull() {
-			c.keyText(p.child("prefix"), v)
+			c.keyText(p.Child("prefix"), v)
 			cache.KeyPrefix = v.RubyText()
 		}
 	default:
-		c.fail(p, n, "put it in quotes", "should be a string or a hash, not %s", yamltree.Describe(n))
+		c.Fail(p, n, "put it in quotes", "should be a string or a hash, not %s", yamltree.Describe(n))
 	}
 }
 
@@ -104,10 +105,10 @@ func (c *checker) keyFiles(p *keyPath, n *node, key string) []string {
 	if v.IsNull() {
 		return nil
 	}
-	if !isStrings(v) || len(v.Items) == 0 || len(v.Items) > maxKeyFiles {
-		c.fail(p.child(key), v, "", "should be an array of one or %d paths", maxKeyFiles)
+	if !check.IsStrings(v) || len(v.Items) == 0 || len(v.Items) > maxKeyFiles {
+		c.Fail(p.Child(key), v, "", "should be an array of one or %d paths", maxKeyFiles)
 	}
-	files := stringList(v)
+	files := check.StringList(v)
 	for i, file := range files {
 		files[i] = strings.TrimLeft(file, "/")
 	}
@@ -115,8 +116,8 @@ func (c *checker) keyFiles(p *keyPath, n *node, key string) []string {
 }
 
 func (c *checker) keyText(p *keyPath, n *node) {
-	if !isText(n) {
-		c.fail(p, n, "put it in quotes", "should be a string, not %s", yamltree.Describe(n))
+	if !check.IsText(n) {
+		c.Fail(p, n, "put it in quotes", "should be a string, not %s", yamltree.Describe(n))
 		return
 	}
 	text, err := url.QueryUnescape(n.Text)
@@ -125,9 +126,9 @@ func (c *checker) keyText(p *keyPath, n *node) {
 	}
 	switch {
 	case strings.Contains(text, "/"):
-		c.fail(p, n, "use another character", "a key cannot contain a slash")
+		c.Fail(p, n, "use another character", "a key cannot contain a slash")
 	case text == ".", text == "..":
-		c.fail(p, n, "", "a key cannot be %q", text)
+		c.Fail(p, n, "", "a key cannot be %q", text)
 	}
 }
 

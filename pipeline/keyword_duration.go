@@ -3,6 +3,7 @@ package pipeline
 import (
 	"time"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/duration"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -20,16 +21,16 @@ var limitNames = map[time.Duration]string{maxDelay: "a week", maxTimeout: "a mon
 // duration validates a duration, at most limit, which is one of limitNames or zero for none.
 func (c *checker) duration(p *keyPath, n *node, limit time.Duration) time.Duration {
 	const form = "write for example 30 minutes, 2h or 1 week"
-	if !isString(n) {
-		c.fail(p, n, form, "should be a duration, not %s", yamltree.Describe(n))
+	if !check.IsString(n) {
+		c.Fail(p, n, form, "should be a duration, not %s", yamltree.Describe(n))
 		return 0
 	}
 	d, err := duration.Parse(n.Text)
 	switch {
 	case err != nil:
-		c.fail(p, n, form, "%q is not a valid duration: %v", yamltree.Shorten(n.Text), err)
+		c.Fail(p, n, form, "%q is not a valid duration: %v", yamltree.Shorten(n.Text), err)
 	case limit > 0 && d > limit:
-		c.fail(p, n, "", "should not be more than %s", limitNames[limit])
+		c.Fail(p, n, "", "should not be more than %s", limitNames[limit])
 	}
 	return d
 }
@@ -38,7 +39,7 @@ func (c *checker) duration(p *keyPath, n *node, limit time.Duration) time.Durati
 func (c *checker) startIn(p *keyPath, parent *node) time.Duration {
 	n := parent.Get("start_in")
 	if n.IsBlank() {
-		c.fail(p, parent, "add for example start_in: 30 minutes", "start_in is missing")
+		c.Fail(p, parent, "add for example start_in: 30 minutes", "start_in is missing")
 		return 0
 	}
 	return c.duration(p, n, maxDelay)

@@ -4,6 +4,7 @@ import (
 	"unicode/utf8"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -23,8 +24,8 @@ func (e *Environment) HasValidName() bool {
 
 // environment validates the keyword `environment`.
 func (c *checker) environment(p *keyPath, n *node) *Environment {
-	if !isString(n) && !isMapping(n) {
-		c.fail(p, n, "", "should be a string or a hash with name, not %s", yamltree.Describe(n))
+	if !check.IsString(n) && !check.IsMapping(n) {
+		c.Fail(p, n, "", "should be a string or a hash with name, not %s", yamltree.Describe(n))
 		return nil
 	}
 	name := n
@@ -33,24 +34,24 @@ func (c *checker) environment(p *keyPath, n *node) *Environment {
 	}
 	switch {
 	case name.IsBlank():
-		c.fail(p.child("name"), orElse(name, n), "", "the name is missing")
-	case !isString(name) || !environmentName().MatchString(name.Text):
-		c.fail(p.child("name"), name, "", "can have letters, digits, spaces and - _ / $ { } . only, and no / at its ends")
+		c.Fail(p.Child("name"), check.OrElse(name, n), "", "the name is missing")
+	case !check.IsString(name) || !environmentName().MatchString(name.Text):
+		c.Fail(p.Child("name"), name, "", "can have letters, digits, spaces and - _ / $ { } . only, and no / at its ends")
 	}
 	if n.Kind == yamltree.String {
 		return &Environment{Name: n.Text}
 	}
-	c.allowedKeys(p, n, "name", "url", "action", "on_stop", "auto_stop_in", "kubernetes", "deployment_tier")
-	if c.optionalString(p, n, "url") && len([]rune(n.Get("url").RubyText())) > maxEnvironmentURL {
-		c.fail(p.child("url"), n.Get("url"), "", "longer than %d characters", maxEnvironmentURL)
+	c.AllowedKeys(p, n, "name", "url", "action", "on_stop", "auto_stop_in", "kubernetes", "deployment_tier")
+	if c.OptionalString(p, n, "url") && len([]rune(n.Get("url").RubyText())) > maxEnvironmentURL {
+		c.Fail(p.Child("url"), n.Get("url"), "", "longer than %d characters", maxEnvironmentURL)
 	}
-	c.optionalOneOf(p, n, "action", "start", "stop", "prepare", "verify", "access")
-	c.optionalString(p, n, "deployment_tier")
-	c.optionalString(p, n, "on_stop")
-	c.optional(p, n, "kubernetes", isMapping, "a hash", "")
-	c.optionalString(p, n, "auto_stop_in")
+	c.OptionalOneOf(p, n, "action", "start", "stop", "prepare", "verify", "access")
+	c.OptionalString(p, n, "deployment_tier")
+	c.OptionalString(p, n, "on_stop")
+	c.Optional(p, n, "kubernetes", check.IsMapping, "a hash", "")
+	c.OptionalString(p, n, "auto_stop_in")
 	if v := n.Get("kubernetes"); v.Is(yamltree.Mapping) {
-		c.kubernetes(p.child("kubernetes"), v)
+		c.kubernetes(p.Child("kubernetes"), v)
 	}
 	return &Environment{
 		Name: name.RubyText(), URL: n.Get("url").RubyText(), OnStop: n.Get("on_stop").RubyText(), Action: n.Get("action").RubyText(),
@@ -61,27 +62,27 @@ func (c *checker) environment(p *keyPath, n *node) *Environment {
 
 func (c *checker) kubernetes(p *keyPath, n *node) {
 	if len(n.Pairs) == 0 {
-		c.fail(p, n, "", "is empty")
+		c.Fail(p, n, "", "is empty")
 	}
-	c.allowedKeys(p, n, "namespace", "agent", "flux_resource_path", "managed_resources", "dashboard")
-	c.optionalString(p, n, "namespace")
+	c.AllowedKeys(p, n, "namespace", "agent", "flux_resource_path", "managed_resources", "dashboard")
+	c.OptionalString(p, n, "namespace")
 	flux, dashboard := n.Get("flux_resource_path"), n.Get("dashboard")
 	if !flux.IsBlank() && n.Get("namespace").IsBlank() {
-		c.fail(p.child("namespace"), flux, "", "flux_resource_path needs namespace")
+		c.Fail(p.Child("namespace"), flux, "", "flux_resource_path needs namespace")
 	}
-	c.optionalString(p, n, "agent")
+	c.OptionalString(p, n, "agent")
 	managed := n.Get("managed_resources").Get("enabled").True()
 	if (!flux.IsBlank() || !dashboard.IsBlank() || managed) && n.Get("agent").IsBlank() {
-		c.fail(p.child("agent"), n, "", "the agent is missing")
+		c.Fail(p.Child("agent"), n, "", "the agent is missing")
 	}
-	c.optionalString(p, n, "flux_resource_path")
-	if v := n.Get("managed_resources"); !v.IsNull() && c.mapping(p.child("managed_resources"), v) {
-		c.allowedKeys(p.child("managed_resources"), v, "enabled")
+	c.OptionalString(p, n, "flux_resource_path")
+	if v := n.Get("managed_resources"); !v.IsNull() && c.Mapping(p.Child("managed_resources"), v) {
+		c.AllowedKeys(p.Child("managed_resources"), v, "enabled")
 		if enabled := v.Get("enabled"); enabled != nil && enabled.Kind != yamltree.Bool {
-			c.fail(p.child("managed_resources"), enabled, "without quotes", "enabled should be true or false, not %s", yamltree.Describe(enabled))
+			c.Fail(p.Child("managed_resources"), enabled, "without quotes", "enabled should be true or false, not %s", yamltree.Describe(enabled))
 		}
 	}
-	if !dashboard.IsBlank() && c.mapping(p.child("dashboard"), dashboard) {
+	if !dashboard.IsBlank() && c.Mapping(p.Child("dashboard"), dashboard) {
 		c.dashboard(p, n, dashboard)
 	}
 }
@@ -93,14 +94,14 @@ const (
 )
 
 func (c *checker) dashboard(p *keyPath, n, dashboard *node) {
-	own := p.child("dashboard")
-	c.allowedKeys(own, dashboard, "namespace", "flux_resource_path")
-	c.requiredKeys(own, dashboard, "namespace")
-	c.text(own, dashboard, "namespace", maxNamespace)
-	c.text(own, dashboard, "flux_resource_path", maxFluxResourcePath)
+	own := p.Child("dashboard")
+	c.AllowedKeys(own, dashboard, "namespace", "flux_resource_path")
+	c.RequiredKeys(own, dashboard, "namespace")
+	c.Text(own, dashboard, "namespace", maxNamespace)
+	c.Text(own, dashboard, "flux_resource_path", maxFluxResourcePath)
 	for _, key := range []string{"namespace", "flux_resource_path"} {
 		if !n.Get(key).IsBlank() && !dashboard.Get(key).IsBlank() {
-			c.fail(p.child(key), n.Get(key), "remove it here", "is set in dashboard too")
+			c.Fail(p.Child(key), n.Get(key), "remove it here", "is set in dashboard too")
 		}
 	}
 }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"slices"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -16,7 +17,7 @@ func (c *checker) image(p *keyPath, n *node) *Image {
 // services validates the keyword `services`.
 func (c *checker) services(p *keyPath, n *node) []Image {
 	if !n.Is(yamltree.Sequence) {
-		c.fail(p, n, "write a list", "should be an array, not %s", yamltree.Describe(n))
+		c.Fail(p, n, "write a list", "should be an array, not %s", yamltree.Describe(n))
 		return nil
 	}
 	list := make([]Image, 0, len(n.Items))
@@ -34,37 +35,37 @@ func (c *checker) services(p *keyPath, n *node) []Image {
 // imageable validates what images and services have in common; more are the keys that only services have.
 func (c *checker) imageable(p *keyPath, n *node, more ...string) *Image {
 	switch {
-	case isString(n):
+	case check.IsString(n):
 		if n.IsBlank() {
-			c.fail(p.child("name"), n, "", "the name of the image is empty")
+			c.Fail(p.Child("name"), n, "", "the name of the image is empty")
 		}
 		return &Image{Name: n.Text}
 	case !n.Is(yamltree.Mapping):
-		c.fail(p, n, "", "should be a string or a hash with name, not %s", yamltree.Describe(n))
+		c.Fail(p, n, "", "should be a string or a hash with name, not %s", yamltree.Describe(n))
 		return nil
 	}
 	if n.Has("ports") {
-		c.fail(p, n.Key("ports"), "", "ports are only for the Web IDE's terminal")
+		c.Fail(p, n.Key("ports"), "", "ports are only for the Web IDE's terminal")
 	}
-	c.requiredString(p, n, "name")
-	c.optionalStrings(p, n, "entrypoint")
+	c.RequiredString(p, n, "name")
+	c.OptionalStrings(p, n, "entrypoint")
 	c.executorOptions(p, n)
-	c.allowedKeys(p, n, append([]string{"docker", "kubernetes", "name", "entrypoint", "ports", "pull_policy"}, more...)...)
-	image := &Image{Name: n.Get("name").RubyText(), Entrypoint: stringList(n.Get("entrypoint")),
+	c.AllowedKeys(p, n, append([]string{"docker", "kubernetes", "name", "entrypoint", "ports", "pull_policy"}, more...)...)
+	image := &Image{Name: n.Get("name").RubyText(), Entrypoint: check.StringList(n.Get("entrypoint")),
 		Docker: n.Get("docker").Any(), Kubernetes: n.Get("kubernetes").Any()}
 	if len(more) > 0 {
-		c.optionalString(p, n, "alias")
+		c.OptionalString(p, n, "alias")
 	}
 	if v := n.Get("pull_policy"); !v.IsNull() {
-		image.PullPolicy = c.pullPolicy(p.child("pull_policy"), v)
+		image.PullPolicy = c.pullPolicy(p.Child("pull_policy"), v)
 	}
 	if len(more) > 0 {
 		image.Alias = n.Get("alias").RubyText()
 		if v := n.Get("variables"); !v.IsNull() {
-			image.Variables = c.variables(p.child("variables"), v, noData)
+			image.Variables = c.variables(p.Child("variables"), v, noData)
 		}
 		if v := n.Get("command"); !v.IsNull() {
-			image.Command = c.commands(p.child("command"), v)
+			image.Command = c.commands(p.Child("command"), v)
 		}
 	}
 	return image
@@ -77,23 +78,23 @@ const (
 )
 
 func (c *checker) executorOptions(p *keyPath, n *node) {
-	if v := n.Get("docker"); !v.IsNull() && c.mapping(p, v) {
-		c.allowedKeys(p, v, "platform", "user")
-		c.text(p, v, "platform", maxPlatform)
-		c.text(p, v, "user", maxUser)
+	if v := n.Get("docker"); !v.IsNull() && c.Mapping(p, v) {
+		c.AllowedKeys(p, v, "platform", "user")
+		c.Text(p, v, "platform", maxPlatform)
+		c.Text(p, v, "user", maxUser)
 	}
-	if v := n.Get("kubernetes"); !v.IsNull() && c.mapping(p, v) {
-		c.allowedKeys(p, v, "user")
+	if v := n.Get("kubernetes"); !v.IsNull() && c.Mapping(p, v) {
+		c.AllowedKeys(p, v, "user")
 		if !v.Get("user").Is(yamltree.Int) {
-			c.text(p, v, "user", maxUser)
+			c.Text(p, v, "user", maxUser)
 		}
 	}
 }
 
 func (c *checker) pullPolicy(p *keyPath, n *node) []string {
-	list := stringList(n)
-	if !isStringOrStrings(n) || len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(pullPolicies, s) }) {
-		c.fail(p, n, "one or more of "+join(pullPolicies), "%s is not a valid pull policy", yamltree.Describe(n))
+	list := check.StringList(n)
+	if !check.IsStringOrStrings(n) || len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(pullPolicies, s) }) {
+		c.Fail(p, n, "one or more of "+join(pullPolicies), "%s is not a valid pull policy", yamltree.Describe(n))
 		return nil
 	}
 	return list

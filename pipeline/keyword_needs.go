@@ -3,6 +3,7 @@ package pipeline
 import (
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -49,11 +50,11 @@ func (c *checker) jobNeeds(p *keyPath, n *node, j *jobSpec) {
 func (c *checker) needs(p *keyPath, n *node, kind needKind) needList {
 	var list needList
 	if n.Kind != yamltree.Mapping && n.Kind != yamltree.Sequence {
-		c.fail(p, n, "write a list", "should be an array or a hash, not %s", yamltree.Describe(n))
+		c.Fail(p, n, "write a list", "should be an array or a hash, not %s", yamltree.Describe(n))
 		return list
 	}
 	if n.Kind == yamltree.Mapping && len(n.Pairs) == 0 {
-		c.fail(p, n, "", "is an empty hash")
+		c.Fail(p, n, "", "is an empty hash")
 	}
 	for _, item := range n.Flatten() {
 		if !item.IsNull() { // an empty item is left out
@@ -61,7 +62,7 @@ func (c *checker) needs(p *keyPath, n *node, kind needKind) needList {
 		}
 	}
 	if len(list.foreign) > 0 && kind != jobNeeds || list.bridges > 0 && kind != bridgeNeeds {
-		c.fail(p, n, "", "a job of another pipeline, or a pipeline, cannot be needed here")
+		c.Fail(p, n, "", "a job of another pipeline, or a pipeline, cannot be needed here")
 	}
 	pipelines := 0
 	for _, f := range list.foreign {
@@ -70,51 +71,51 @@ func (c *checker) needs(p *keyPath, n *node, kind needKind) needList {
 		}
 	}
 	if pipelines > maxPipelineNeeds || len(list.foreign)-pipelines > maxPipelineNeeds {
-		c.fail(p, n, "", "more than %d jobs of other pipelines", maxPipelineNeeds)
+		c.Fail(p, n, "", "more than %d jobs of other pipelines", maxPipelineNeeds)
 	}
 	return list
 }
 
 func (c *checker) need(p *keyPath, n *node, list *needList) {
 	switch {
-	case isString(n):
+	case check.IsString(n):
 		if n.IsBlank() {
-			c.fail(p, n, "", "the name of a needed job is empty")
+			c.Fail(p, n, "", "the name of a needed job is empty")
 		}
 		list.jobs = append(list.jobs, needSpec{Need: Need{Job: n.Text, Artifacts: true}, node: n})
 	case n.Has("project"), n.Has("ref"):
-		c.allowedKeys(p, n, "project", "ref", "job", "artifacts")
+		c.AllowedKeys(p, n, "project", "ref", "job", "artifacts")
 		for _, key := range []string{"project", "ref", "job"} {
-			c.requiredString(p, n, key)
+			c.RequiredString(p, n, key)
 		}
-		c.optionalBool(p, n, "artifacts")
+		c.OptionalBool(p, n, "artifacts")
 		list.foreign = append(list.foreign, foreignNeed(n))
 	case n.Has("job") && n.Has("pipeline"):
-		c.allowedKeys(p, n, "pipeline", "job", "artifacts")
-		c.requiredString(p, n, "pipeline")
-		c.requiredString(p, n, "job")
-		c.optionalBool(p, n, "artifacts")
+		c.AllowedKeys(p, n, "pipeline", "job", "artifacts")
+		c.RequiredString(p, n, "pipeline")
+		c.RequiredString(p, n, "job")
+		c.OptionalBool(p, n, "artifacts")
 		list.foreign = append(list.foreign, foreignNeed(n))
 	case n.Has("job"):
 		list.jobs = append(list.jobs, c.jobNeed(p, n))
 	case n.Has("pipeline"):
-		c.allowedKeys(p, n, "pipeline")
-		c.requiredString(p, n, "pipeline")
+		c.AllowedKeys(p, n, "pipeline")
+		c.RequiredString(p, n, "pipeline")
 		list.bridges++
 	default:
-		c.fail(p, n, "write a job's name or a hash with job", "%s is not a valid need", yamltree.Describe(n))
+		c.Fail(p, n, "write a job's name or a hash with job", "%s is not a valid need", yamltree.Describe(n))
 	}
 }
 
 func (c *checker) jobNeed(p *keyPath, n *node) needSpec {
-	c.allowedKeys(p, n, "job", "artifacts", "optional", "parallel")
-	c.requiredString(p, n, "job")
-	c.optionalBool(p, n, "artifacts")
-	c.optionalBool(p, n, "optional")
+	c.AllowedKeys(p, n, "job", "artifacts", "optional", "parallel")
+	c.RequiredString(p, n, "job")
+	c.OptionalBool(p, n, "artifacts")
+	c.OptionalBool(p, n, "optional")
 	s := needSpec{Need: Need{Job: n.Get("job").RubyText(), Artifacts: wantsArtifacts(n), Optional: n.Get("optional").True()}, node: n}
 	switch v := n.Get("parallel"); {
 	case !v.IsNull():
-		s.matrix = c.parallel(p.child("parallel"), v, false)
+		s.matrix = c.parallel(p.Child("parallel"), v, false)
 	case v != nil:
 		s.matrix = &parallel{} // none of the jobs of a matrix
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -33,36 +34,36 @@ func (c *checker) only(p *keyPath, n *node, j *jobSpec) {
 func (c *checker) except(p *keyPath, n *node, j *jobSpec) { j.except = c.policy(p, n) }
 
 func (c *checker) policy(p *keyPath, n *node) *policy {
-	pol := &policy{has: make(map[string]bool), keyword: p.key, summary: inline(n), node: n}
+	pol := &policy{has: make(map[string]bool), keyword: p.Key(), summary: inline(n), node: n}
 	switch n.Kind {
 	case yamltree.Sequence:
 		c.refs(p, n)
 		pol.refs, pol.has["refs"] = n.Strings(), true
 	case yamltree.Mapping:
 		if len(n.Pairs) == 0 {
-			c.fail(p, n, "", "is empty")
+			c.Fail(p, n, "", "is empty")
 			return pol
 		}
-		c.allowedKeys(p, n, "refs", "kubernetes", "variables", "changes")
+		c.AllowedKeys(p, n, "refs", "kubernetes", "variables", "changes")
 		// A key without a value asks for what never holds.
 		for _, key := range []string{"refs", "variables", "changes"} {
 			pol.has[key] = n.Has(key)
 		}
 		c.policyVariables(p, n.Get("variables"), pol)
 		if v := n.Get("refs"); !v.IsNull() {
-			c.refs(p.child("refs"), v)
+			c.refs(p.Child("refs"), v)
 			pol.refs = v.Strings()
 		}
 		if v := n.Get("kubernetes"); !v.IsNull() {
-			c.optionalOneOf(p, n, "kubernetes", "active")
+			c.OptionalOneOf(p, n, "kubernetes", "active")
 			pol.kubernetes, pol.has["kubernetes"] = true, true
 		}
-		c.optionalStrings(p, n, "variables")
-		if c.optionalStrings(p, n, "changes") && !n.Get("changes").IsNull() {
+		c.OptionalStrings(p, n, "variables")
+		if c.OptionalStrings(p, n, "changes") && !n.Get("changes").IsNull() {
 			pol.changes = n.Get("changes").Strings()
 		}
 	default:
-		c.fail(p, n, "", "should be an array of refs or a hash, not %s", yamltree.Describe(n))
+		c.Fail(p, n, "", "should be an array of refs or a hash, not %s", yamltree.Describe(n))
 	}
 	return pol
 }
@@ -75,9 +76,9 @@ func (c *checker) policyVariables(p *keyPath, n *node, pol *policy) {
 		if item.Kind != yamltree.String {
 			continue
 		}
-		e, err := c.cache.expression(item.Text)
+		e, err := c.Parsed.Expression(item.Text)
 		if err != nil {
-			c.fail(p.child("variables"), item, "", "%q is not a valid condition: %v", yamltree.Shorten(item.Text), err)
+			c.Fail(p.Child("variables"), item, "", "%q is not a valid condition: %v", yamltree.Shorten(item.Text), err)
 			continue
 		}
 		pol.variables = append(pol.variables, e)
@@ -85,13 +86,13 @@ func (c *checker) policyVariables(p *keyPath, n *node, pol *policy) {
 }
 
 func (c *checker) refs(p *keyPath, n *node) {
-	if !isStrings(n) {
-		c.fail(p, firstWrong(n), "", "should be an array of refs, not %s", describeItems(n))
+	if !check.IsStrings(n) {
+		c.Fail(p, check.FirstWrong(n), "", "should be an array of refs, not %s", check.DescribeItems(n))
 		return
 	}
 	for _, item := range n.Items {
 		if _, isPattern, err := expression.Pattern(item.Text); isPattern && err != nil {
-			c.fail(p, item, "", "the pattern is not RE2 syntax: %v", err)
+			c.Fail(p, item, "", "the pattern is not RE2 syntax: %v", err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -32,20 +33,20 @@ func (c *checker) parallel(p *keyPath, n *node, numeric bool) *parallel {
 	case yamltree.Int, yamltree.Float:
 		count, ok := n.Integer()
 		if !ok || count < 1 || count > maxParallel {
-			c.fail(p, n, "", "should be a number from 1 to %d, not %s", maxParallel, n.Text)
+			c.Fail(p, n, "", "should be a number from 1 to %d, not %s", maxParallel, n.Text)
 		}
 		if !numeric {
-			c.fail(p, n, "", "should be a hash with matrix, not a number")
+			c.Fail(p, n, "", "should be a hash with matrix, not a number")
 		}
 		return &parallel{number: count}
 	case yamltree.Mapping:
-		c.allowedKeys(p, n, "matrix")
-		if c.requiredKeys(p, n, "matrix") {
-			return &parallel{matrix: c.matrix(p.child("matrix"), n.Get("matrix"))}
+		c.AllowedKeys(p, n, "matrix")
+		if c.RequiredKeys(p, n, "matrix") {
+			return &parallel{matrix: c.matrix(p.Child("matrix"), n.Get("matrix"))}
 		}
 		return nil
 	}
-	c.fail(p, n, "", "should be a number or a hash with matrix, not %s", yamltree.Describe(n))
+	c.Fail(p, n, "", "should be a number or a hash with matrix, not %s", yamltree.Describe(n))
 	return nil
 }
 
@@ -54,18 +55,18 @@ func (c *checker) matrix(p *keyPath, n *node) [][]axis {
 		return nil // GitLab makes no job of it
 	}
 	if n.Kind != yamltree.Sequence {
-		c.fail(p, n, "", "should be an array of hashes, not %s", yamltree.Describe(n))
+		c.Fail(p, n, "", "should be an array of hashes, not %s", yamltree.Describe(n))
 		return nil
 	}
 	matrix := make([][]axis, 0, len(n.Items))
 	total := 0
 	for _, item := range n.Items {
 		if item.Kind != yamltree.Mapping {
-			c.fail(p, item, "", "an entry should be a hash of variables, not %s", yamltree.Describe(item))
+			c.Fail(p, item, "", "an entry should be a hash of variables, not %s", yamltree.Describe(item))
 			continue
 		}
 		if len(item.Pairs) == 0 {
-			c.fail(p, item, "", "an entry needs a variable or more")
+			c.Fail(p, item, "", "an entry needs a variable or more")
 		}
 		axes, jobs := make([]axis, 0, len(item.Pairs)), 1
 		for _, pair := range item.Pairs {
@@ -77,7 +78,7 @@ func (c *checker) matrix(p *keyPath, n *node) [][]axis {
 		total = min(total+jobs, maxParallel+1)
 	}
 	if total > maxParallel {
-		c.fail(p, n, "", "makes more than %d jobs", maxParallel)
+		c.Fail(p, n, "", "makes more than %d jobs", maxParallel)
 		return nil
 	}
 	return matrix
@@ -86,26 +87,26 @@ func (c *checker) matrix(p *keyPath, n *node) [][]axis {
 func (c *checker) axis(p *keyPath, pair yamltree.Pair) axis {
 	a := axis{name: pair.Key.Text}
 	if !isAlphanumeric(pair.Key) {
-		c.fail(p, pair.Key, "", "%s is not a valid name of a variable", yamltree.Describe(pair.Key))
+		c.Fail(p, pair.Key, "", "%s is not a valid name of a variable", yamltree.Describe(pair.Key))
 	}
 	values := []*node{pair.Value}
 	if pair.Value.Kind == yamltree.Sequence {
 		values = pair.Value.Items
 	}
 	if pair.Value.IsBlank() {
-		c.fail(p, pair.Value, "", "%s has no values", a.name)
+		c.Fail(p, pair.Value, "", "%s has no values", a.name)
 		return a
 	}
 	for _, v := range values {
 		if !isAlphanumeric(v) {
-			c.fail(p, v, "put it in quotes", "a value of %s should be a string or an integer, not %s", a.name, yamltree.Describe(v))
+			c.Fail(p, v, "put it in quotes", "a value of %s should be a string or an integer, not %s", a.name, yamltree.Describe(v))
 		}
 		a.values = append(a.values, v.RubyText())
 	}
 	return a
 }
 
-func isAlphanumeric(n *node) bool { return isText(n) || isInteger(n) }
+func isAlphanumeric(n *node) bool { return check.IsText(n) || check.IsInteger(n) }
 
 // An instance is one of the jobs that `parallel` makes.
 type instance struct {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -28,24 +29,24 @@ func isRef(name string) bool {
 
 // release validates the keyword `release`.
 func (c *checker) release(p *keyPath, n *node) any {
-	if !c.mapping(p, n) {
+	if !c.Mapping(p, n) {
 		return nil
 	}
-	c.allowedKeys(p, n, releaseKeys...)
-	c.requiredString(p, n, "tag_name")
-	c.requiredString(p, n, "description")
-	c.optionalString(p, n, "tag_message")
-	c.optionalStringOrStrings(p, n, "milestones")
+	c.AllowedKeys(p, n, releaseKeys...)
+	c.RequiredString(p, n, "tag_name")
+	c.RequiredString(p, n, "description")
+	c.OptionalString(p, n, "tag_message")
+	c.OptionalStringOrStrings(p, n, "milestones")
 	if v := n.Get("released_at"); !v.IsNull() {
 		if _, err := parseDate(v.RubyText()); err != nil {
-			c.fail(p.child("released_at"), v, "write for example 2026-01-31T08:00:00Z", "%s is not a valid date", yamltree.Describe(v))
+			c.Fail(p.Child("released_at"), v, "write for example 2026-01-31T08:00:00Z", "%s is not a valid date", yamltree.Describe(v))
 		}
 	}
-	if v := n.Get("ref"); !v.IsNull() && (!isString(v) || !isRef(v.Text)) {
-		c.fail(p.child("ref"), v, "", "%s is not a valid ref", yamltree.Describe(v))
+	if v := n.Get("ref"); !v.IsNull() && (!check.IsString(v) || !isRef(v.Text)) {
+		c.Fail(p.Child("ref"), v, "", "%s is not a valid ref", yamltree.Describe(v))
 	}
 	if v := n.Get("assets"); !v.IsNull() {
-		c.releaseAssets(p.child("assets"), v)
+		c.releaseAssets(p.Child("assets"), v)
 	}
 	return storedKeys(n)
 }
@@ -61,18 +62,18 @@ func parseDate(s string) (t time.Time, err error) {
 }
 
 func (c *checker) releaseAssets(p *keyPath, n *node) {
-	if !c.mapping(p, n) {
+	if !c.Mapping(p, n) {
 		return
 	}
-	c.allowedKeys(p, n, "links")
-	p = p.child("links")
+	c.AllowedKeys(p, n, "links")
+	p = p.Child("links")
 	links := n.Get("links")
 	if links.IsBlank() || !links.Is(yamltree.Sequence) {
-		c.fail(p, orElse(links, n), "", "should be an array of links, not %s", yamltree.Describe(links))
+		c.Fail(p, check.OrElse(links, n), "", "should be an array of links, not %s", yamltree.Describe(links))
 		return
 	}
 	// What is in a link, GitLab finds out when it makes the release.
 	for _, link := range links.Items {
-		c.mapping(p, link)
+		c.Mapping(p, link)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"gitlab.com/slipway-ci/slipway/internal/spelling"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -35,19 +36,19 @@ func (c *checker) retry(p *keyPath, n *node) *Retry {
 		return &Retry{Max: c.retryMax(p, n)}
 	case yamltree.Mapping:
 	default:
-		c.fail(p, n, "", "should be a number or a hash, not %s", yamltree.Describe(n))
+		c.Fail(p, n, "", "should be a number or a hash, not %s", yamltree.Describe(n))
 		return nil
 	}
 	r := &Retry{NoMax: true}
-	c.allowedKeys(p, n, "max", "when", "exit_codes")
+	c.AllowedKeys(p, n, "max", "when", "exit_codes")
 	if v := n.Get("max"); !v.IsNull() {
-		r.Max, r.NoMax = c.retryMax(p.child("max"), v), false
+		r.Max, r.NoMax = c.retryMax(p.Child("max"), v), false
 	}
-	if c.optionalStringOrStrings(p, n, "when") {
-		r.When = stringList(n.Get("when"))
+	if c.OptionalStringOrStrings(p, n, "when") {
+		r.When = check.StringList(n.Get("when"))
 		for _, reason := range r.When {
 			if !slices.Contains(retryReasons, reason) {
-				c.fail(p.child("when"), n.Get("when"), c.similar(reason, retryReasons), "%q is not a valid reason for a retry", reason)
+				c.Fail(p.Child("when"), n.Get("when"), c.similar(reason, retryReasons), "%q is not a valid reason for a retry", reason)
 			}
 		}
 	}
@@ -64,12 +65,12 @@ func (c *checker) similar(word string, words []string) string {
 
 func (c *checker) retryMax(p *keyPath, n *node) int {
 	count, ok := n.Integer()
-	if isString(n) { // GitLab takes a number in quotes for max
+	if check.IsString(n) { // GitLab takes a number in quotes for max
 		number, err := strconv.Atoi(n.Text)
 		count, ok = number, err == nil
 	}
 	if !ok || count < 0 || count > maxRetries {
-		c.fail(p, n, "", "should be a number from 0 to %d, not %s", maxRetries, yamltree.Describe(n))
+		c.Fail(p, n, "", "should be a number from 0 to %d, not %s", maxRetries, yamltree.Describe(n))
 		return 0
 	}
 	return count
@@ -89,7 +90,7 @@ func (c *checker) exitCodes(p *keyPath, n *node) []int {
 	for _, item := range items {
 		code, ok := item.Integer()
 		if !ok {
-			c.fail(p.child("exit_codes"), item, "", "should be numbers, not %s", yamltree.Describe(item))
+			c.Fail(p.Child("exit_codes"), item, "", "should be numbers, not %s", yamltree.Describe(item))
 			return nil
 		}
 		codes = append(codes, code)

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"slices"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -71,7 +72,7 @@ var (
 // rules validates a list of rules, which may be nested.
 func (c *checker) rules(p *keyPath, n *node, kind ruleKind) []rule {
 	if !n.Is(yamltree.Sequence) || len(n.Items) == 0 {
-		c.fail(p, n, "write a list of rules", "should be an array of rules, not %s", describeEmpty(n))
+		c.Fail(p, n, "write a list of rules", "should be an array of rules, not %s", describeEmpty(n))
 		return nil
 	}
 	items := n.Flatten()
@@ -92,43 +93,43 @@ func describeEmpty(n *node) string {
 func (c *checker) rule(p *keyPath, n *node, kind ruleKind) rule {
 	r := rule{node: n, summary: ruleSummary(n)}
 	if !n.Is(yamltree.Mapping) || len(n.Pairs) == 0 {
-		c.fail(p, n, "write if, changes, exists or when", "a rule should be a hash with keys, not %s", describeEmptyHash(n))
+		c.Fail(p, n, "write if, changes, exists or when", "a rule should be a hash with keys, not %s", describeEmptyHash(n))
 		return r
 	}
 	r.when = When(n.Get("when").RubyText())
 	r.startIn = n.Get("start_in").RubyText()
 	if r.when == Delayed {
-		c.startIn(p.child("start_in"), n)
+		c.startIn(p.Child("start_in"), n)
 	} else if n.Has("start_in") {
-		c.fail(p, n.Key("start_in"), "add when: delayed", "start_in is for rules with when: delayed")
+		c.Fail(p, n.Key("start_in"), "add when: delayed", "start_in is for rules with when: delayed")
 	}
-	r.condition = c.condition(p, n.Get("if"))
-	if c.optionalBool(p, n, "allow_failure") && n.Get("allow_failure").Is(yamltree.Bool) {
+	r.condition = c.Condition(p, n.Get("if"))
+	if c.OptionalBool(p, n, "allow_failure") && n.Get("allow_failure").Is(yamltree.Bool) {
 		b := n.Get("allow_failure").True()
 		r.allowFailure = &b
 	}
-	if c.optionalBool(p, n, "interruptible") && n.Get("interruptible").Is(yamltree.Bool) {
+	if c.OptionalBool(p, n, "interruptible") && n.Get("interruptible").Is(yamltree.Bool) {
 		b := n.Get("interruptible").True()
 		r.interruptible = &b
 	}
 	if w := n.Get("when"); !w.IsNull() && !slices.Contains(kind.when, w.RubyText()) {
-		c.fail(p.child("when"), w, "one of "+join(kind.when), "%s is not a value of when", yamltree.Describe(w))
+		c.Fail(p.Child("when"), w, "one of "+join(kind.when), "%s is not a value of when", yamltree.Describe(w))
 	}
-	c.allowedKeys(p, n, kind.keys...)
+	c.AllowedKeys(p, n, kind.keys...)
 	if v := n.Get("changes"); !v.IsNull() {
-		r.changes = c.changes(p.child("changes"), v)
+		r.changes = c.changes(p.Child("changes"), v)
 	}
 	if v := n.Get("exists"); !v.IsNull() {
-		r.exists = c.exists(p.child("exists"), v, kind.manyPaths)
+		r.exists = c.exists(p.Child("exists"), v, kind.manyPaths)
 	}
 	if v := n.Get("variables"); !v.IsNull() {
-		r.variables = c.variables(p.child("variables"), v, noData)
+		r.variables = c.variables(p.Child("variables"), v, noData)
 	}
 	if v := n.Get("needs"); !v.IsNull() {
-		r.needs = c.needs(p.child("needs"), v, ruleNeeds).jobs
+		r.needs = c.needs(p.Child("needs"), v, ruleNeeds).jobs
 	}
 	if v := n.Get("auto_cancel"); !v.IsNull() {
-		r.autoCancel = c.autoCancel(p.child("auto_cancel"), v)
+		r.autoCancel = c.autoCancel(p.Child("auto_cancel"), v)
 	}
 	return r
 }
@@ -140,47 +141,30 @@ func describeEmptyHash(n *node) string {
 	return yamltree.Describe(n)
 }
 
-// condition parses an `if`; nil if there is none.
-func (c *checker) condition(p *keyPath, n *node) *expression.Expression {
-	if n.IsNull() {
-		return nil
-	}
-	if !isString(n) {
-		c.fail(p.child("if"), n, "put it in quotes", "a condition should be a string, not %s", yamltree.Describe(n))
-		return nil
-	}
-	e, err := c.cache.expression(n.Text)
-	if err != nil {
-		c.fail(p.child("if"), n, "", "%q is not a valid condition: %v", yamltree.Shorten(n.Text), err)
-		return nil
-	}
-	return e
-}
-
 func (c *checker) changes(p *keyPath, n *node) *changes {
 	switch n.Kind {
 	case yamltree.Sequence:
 		c.pathList(p, n)
 		return &changes{paths: n.Strings()}
 	case yamltree.Mapping:
-		c.allowedKeys(p, n, "paths", "compare_to")
-		if c.requiredKeys(p, n, "paths") {
-			c.pathList(p.child("paths"), n.Get("paths"))
+		c.AllowedKeys(p, n, "paths", "compare_to")
+		if c.RequiredKeys(p, n, "paths") {
+			c.pathList(p.Child("paths"), n.Get("paths"))
 		}
-		c.optionalString(p, n, "compare_to")
+		c.OptionalString(p, n, "compare_to")
 		ref := n.Get("compare_to")
-		return &changes{paths: stringList(n.Get("paths")), compareTo: ref.RubyText(), hasCompareTo: !ref.IsNull()}
+		return &changes{paths: check.StringList(n.Get("paths")), compareTo: ref.RubyText(), hasCompareTo: !ref.IsNull()}
 	}
-	c.fail(p, n, "write a list", "should be an array of paths or a hash, not %s", yamltree.Describe(n))
+	c.Fail(p, n, "write a list", "should be an array of paths or a hash, not %s", yamltree.Describe(n))
 	return nil
 }
 
 func (c *checker) pathList(p *keyPath, n *node) {
 	switch {
-	case !isStrings(n):
-		c.fail(p, firstWrong(n), "", "should be an array of strings, not %s", describeItems(n))
+	case !check.IsStrings(n):
+		c.Fail(p, check.FirstWrong(n), "", "should be an array of strings, not %s", check.DescribeItems(n))
 	case len(n.Items) > maxPaths:
-		c.fail(p, n, "", "more than %d paths", maxPaths)
+		c.Fail(p, n, "", "more than %d paths", maxPaths)
 	}
 }
 
@@ -191,23 +175,23 @@ func (c *checker) exists(p *keyPath, n *node, manyPaths bool) *exists {
 	case n.Kind == yamltree.String:
 		return &exists{paths: []string{n.Text}}
 	case n.Kind == yamltree.Sequence:
-		if !manyPaths || !isStrings(n) {
+		if !manyPaths || !check.IsStrings(n) {
 			c.pathList(p, n)
 		}
 		return &exists{paths: n.Strings()}
 	case n.Kind == yamltree.Mapping:
-		c.allowedKeys(p, n, "paths", "project", "ref")
-		c.requiredKeys(p, n, "paths")
+		c.AllowedKeys(p, n, "paths", "project", "ref")
+		c.RequiredKeys(p, n, "paths")
 		if !n.Get("ref").IsNull() {
-			c.requiredKeys(p, n, "project")
+			c.RequiredKeys(p, n, "project")
 		}
 		if v := n.Get("paths"); !v.IsNull() {
-			c.pathList(p.child("paths"), v)
+			c.pathList(p.Child("paths"), v)
 		}
-		c.optionalString(p, n, "project")
-		c.optionalString(p, n, "ref")
-		return &exists{paths: stringList(n.Get("paths")), project: n.Get("project").RubyText(), ref: n.Get("ref").RubyText()}
+		c.OptionalString(p, n, "project")
+		c.OptionalString(p, n, "ref")
+		return &exists{paths: check.StringList(n.Get("paths")), project: n.Get("project").RubyText(), ref: n.Get("ref").RubyText()}
 	}
-	c.fail(p, n, "", "should be an array of paths or a hash, not %s", yamltree.Describe(n))
+	c.Fail(p, n, "", "should be an array of paths or a hash, not %s", yamltree.Describe(n))
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -23,23 +24,23 @@ const vaultEngine = "kv-v2"
 
 // secrets validates the keyword `secrets` and writes short forms out.
 func (c *checker) secrets(p *keyPath, n *node) any {
-	if !c.mapping(p, n) {
+	if !c.Mapping(p, n) {
 		return nil
 	}
 	stored := make(map[string]any, len(n.Pairs))
 	for _, pair := range n.Pairs {
 		if !pair.Value.IsNull() {
-			stored[pair.Key.Text] = c.secret(p.child(pair.Key.Text), pair.Value)
+			stored[pair.Key.Text] = c.secret(p.Child(pair.Key.Text), pair.Value)
 		}
 	}
 	return stored
 }
 
 func (c *checker) secret(p *keyPath, n *node) any {
-	if !c.mapping(p, n) {
+	if !c.Mapping(p, n) {
 		return nil
 	}
-	c.allowedKeys(p, n, secretKeys...)
+	c.AllowedKeys(p, n, secretKeys...)
 	var given []string
 	for _, provider := range secretProviders {
 		if n.Has(provider) {
@@ -47,17 +48,17 @@ func (c *checker) secret(p *keyPath, n *node) any {
 		}
 	}
 	if len(given) != 1 {
-		c.fail(p, n, "", "needs exactly one of %s", join(secretProviders))
+		c.Fail(p, n, "", "needs exactly one of %s", join(secretProviders))
 	}
-	c.optionalString(p, n, "token")
+	c.OptionalString(p, n, "token")
 	if !n.Get("gcp_secret_manager").IsBlank() && n.Get("token").IsBlank() {
-		c.fail(p.child("token"), n, "name one of the id_tokens", "gcp_secret_manager needs a token")
+		c.Fail(p.Child("token"), n, "name one of the id_tokens", "gcp_secret_manager needs a token")
 	}
-	c.optionalBool(p, n, "file")
+	c.OptionalBool(p, n, "file")
 	stored := storedKeys(n)
 	for _, provider := range given {
 		if v := n.Get(provider); !v.IsNull() {
-			stored[provider] = c.providerSecret(p.child(provider), v, provider)
+			stored[provider] = c.providerSecret(p.Child(provider), v, provider)
 		}
 	}
 	return stored
@@ -67,21 +68,21 @@ func (c *checker) secret(p *keyPath, n *node) any {
 func (c *checker) providerSecret(p *keyPath, n *node, provider string) any {
 	short := provider == "vault" || provider == "aws_secrets_manager"
 	switch {
-	case short && isString(n):
+	case short && check.IsString(n):
 		return c.shortSecret(p, n, provider)
-	case short && !isMapping(n):
-		c.fail(p, n, "", "should be a string or a hash, not %s", yamltree.Describe(n))
+	case short && !check.IsMapping(n):
+		c.Fail(p, n, "", "should be a string or a hash, not %s", yamltree.Describe(n))
 		return nil
-	case !c.mapping(p, n):
+	case !c.Mapping(p, n):
 		return nil
 	}
 	stored := storedKeys(n)
 	switch provider {
 	case "vault":
-		c.allowedKeys(p, n, "engine", "path", "field")
-		c.requiredString(p, n, "path")
-		c.requiredString(p, n, "field")
-		c.vaultEngine(p.child("engine"), n, n.Get("engine"))
+		c.AllowedKeys(p, n, "engine", "path", "field")
+		c.RequiredString(p, n, "path")
+		c.RequiredString(p, n, "field")
+		c.vaultEngine(p.Child("engine"), n, n.Get("engine"))
 	case "aws_secrets_manager":
 		c.strings(p, n, awsSecretKeys, "secret_id")
 	case "azure_key_vault":
@@ -90,13 +91,13 @@ func (c *checker) providerSecret(p *keyPath, n *node, provider string) any {
 		c.strings(p, n, akeylessKeys)
 	case "gitlab_secrets_manager":
 		c.strings(p, n, []string{"name", "source"}, "name")
-		if v := n.Get("source"); isString(v) && !secretSource().MatchString(v.Text) {
-			c.fail(p.child("source"), v, "write project, or group/ and the path of a group", "%q is not a valid source", yamltree.Shorten(v.Text))
+		if v := n.Get("source"); check.IsString(v) && !secretSource().MatchString(v.Text) {
+			c.Fail(p.Child("source"), v, "write project, or group/ and the path of a group", "%q is not a valid source", yamltree.Shorten(v.Text))
 		}
 	case "gcp_secret_manager":
-		c.allowedKeys(p, n, "name", "version")
-		c.requiredString(p, n, "name")
-		c.optional(p, n, "version", isAlphanumeric, "a string or an integer", "put it in quotes")
+		c.AllowedKeys(p, n, "name", "version")
+		c.RequiredString(p, n, "name")
+		c.Optional(p, n, "version", isAlphanumeric, "a string or an integer", "put it in quotes")
 		stored["version"] = "latest"
 		if v := n.Get("version"); !v.IsNull() {
 			stored["version"] = v.RubyText()
@@ -107,12 +108,12 @@ func (c *checker) providerSecret(p *keyPath, n *node, provider string) any {
 
 // strings allows some keys with strings, of which some must be there.
 func (c *checker) strings(p *keyPath, n *node, keys []string, required ...string) {
-	c.allowedKeys(p, n, keys...)
+	c.AllowedKeys(p, n, keys...)
 	for _, key := range keys {
 		if slices.Contains(required, key) {
-			c.requiredString(p, n, key)
+			c.RequiredString(p, n, key)
 		} else {
-			c.optionalString(p, n, key)
+			c.OptionalString(p, n, key)
 		}
 	}
 }
@@ -120,8 +121,8 @@ func (c *checker) strings(p *keyPath, n *node, keys []string, required ...string
 func (c *checker) vaultEngine(p *keyPath, parent, n *node) {
 	switch {
 	case n.IsBlank():
-		c.fail(p, orElse(n, parent), "add name and path", "the engine is missing")
-	case c.mapping(p, n):
+		c.Fail(p, check.OrElse(n, parent), "add name and path", "the engine is missing")
+	case c.Mapping(p, n):
 		c.strings(p, n, []string{"name", "path"}, "name", "path")
 	}
 }
@@ -129,7 +130,7 @@ func (c *checker) vaultEngine(p *keyPath, parent, n *node) {
 // shortSecret writes "path/field@engine" of Vault and "id#field" of AWS out.
 func (c *checker) shortSecret(p *keyPath, n *node, provider string) any {
 	if n.IsBlank() {
-		c.fail(p, n, "", "the secret is missing")
+		c.Fail(p, n, "", "the secret is missing")
 		return nil
 	}
 	if provider == "vault" {
@@ -142,7 +143,7 @@ func (c *checker) shortSecret(p *keyPath, n *node, provider string) any {
 	}
 	id, field, hasField := strings.Cut(n.Text, "#")
 	if strings.Contains(field, "#") {
-		c.fail(p, n, "write id#field", "has more than one #")
+		c.Fail(p, n, "write id#field", "has more than one #")
 	}
 	stored := map[string]any{"secret_id": id}
 	if hasField {
@@ -155,14 +156,14 @@ func (c *checker) shortSecret(p *keyPath, n *node, provider string) any {
 func (c *checker) identity(p *keyPath, n *node) string {
 	const known = "google_cloud"
 	if !n.Is(yamltree.String) || n.Text != known {
-		c.fail(p, n, "write "+known, "%s is not an identity that GitLab supports", yamltree.Describe(n))
+		c.Fail(p, n, "write "+known, "%s is not an identity that GitLab supports", yamltree.Describe(n))
 	}
 	return n.RubyText()
 }
 
 // dastConfiguration validates the keyword `dast_configuration`.
 func (c *checker) dastConfiguration(p *keyPath, n *node, _ *jobSpec) {
-	if c.mapping(p, n) {
+	if c.Mapping(p, n) {
 		c.strings(p, n, []string{"site_profile", "scanner_profile"})
 	}
 }

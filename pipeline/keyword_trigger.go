@@ -3,6 +3,7 @@ package pipeline
 import (
 	"slices"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -15,54 +16,54 @@ var includeKeys = []string{"local", "file", "remote", "project", "ref", "integri
 // trigger validates the keyword `trigger`.
 func (c *checker) trigger(p *keyPath, n *node) *TriggerSpec {
 	switch {
-	case isString(n):
+	case check.IsString(n):
 		if n.IsBlank() {
-			c.fail(p, n, "", "the project is missing")
+			c.Fail(p, n, "", "the project is missing")
 		}
 		return &TriggerSpec{Project: n.Text, Stored: map[string]any{"project": n.Text}}
 	case !n.Is(yamltree.Mapping):
-		c.fail(p, n, "", "should be a project or a hash, not %s", yamltree.Describe(n))
+		c.Fail(p, n, "", "should be a project or a hash, not %s", yamltree.Describe(n))
 		return nil
 	case len(n.Pairs) == 0:
-		c.fail(p, n, "write project or include", "is empty")
+		c.Fail(p, n, "write project or include", "is empty")
 		return nil
 	}
 	t := &TriggerSpec{Stored: storedKeys(n)}
 	if n.Has("include") {
-		c.allowedKeys(p, n, "strategy", "include", "forward")
+		c.AllowedKeys(p, n, "strategy", "include", "forward")
 		c.strategy(p, n)
-		c.triggerIncludes(p.child("include"), n.Get("include"))
+		c.triggerIncludes(p.Child("include"), n.Get("include"))
 		for _, entry := range includeEntries(n.Get("include")) {
 			t.Include = append(t.Include, entry.Any())
 		}
 	} else {
-		c.allowedKeys(p, n, "project", "branch", "strategy", "forward", "inputs")
-		c.requiredString(p, n, "project")
-		c.optionalString(p, n, "branch")
+		c.AllowedKeys(p, n, "project", "branch", "strategy", "forward", "inputs")
+		c.RequiredString(p, n, "project")
+		c.OptionalString(p, n, "branch")
 		c.strategy(p, n)
 	}
 	t.Project, t.Branch, t.Strategy = n.Get("project").RubyText(), n.Get("branch").RubyText(), n.Get("strategy").RubyText()
 	if v := n.Get("forward"); !v.IsNull() {
-		t.Forward = c.forward(p.child("forward"), v)
+		t.Forward = c.forward(p.Child("forward"), v)
 	}
-	if v := n.Get("inputs"); !v.IsNull() && c.mapping(p.child("inputs"), v) {
+	if v := n.Get("inputs"); !v.IsNull() && c.Mapping(p.Child("inputs"), v) {
 		t.Inputs, _ = v.Any().(map[string]any)
 	}
 	return t
 }
 
 func (c *checker) strategy(p *keyPath, n *node) {
-	c.optionalOneOf(p, n, "strategy", "depend", "mirror")
+	c.OptionalOneOf(p, n, "strategy", "depend", "mirror")
 }
 
 func (c *checker) forward(p *keyPath, n *node) map[string]bool {
-	if !c.mapping(p, n) {
+	if !c.Mapping(p, n) {
 		return nil
 	}
-	c.allowedKeys(p, n, "yaml_variables", "pipeline_variables")
+	c.AllowedKeys(p, n, "yaml_variables", "pipeline_variables")
 	forward := make(map[string]bool)
 	for _, key := range []string{"yaml_variables", "pipeline_variables"} {
-		if c.optionalBool(p, n, key) && !n.Get(key).IsNull() {
+		if c.OptionalBool(p, n, key) && !n.Get(key).IsNull() {
 			forward[key] = n.Get(key).True()
 		}
 	}
@@ -81,11 +82,11 @@ func (c *checker) triggerIncludes(p *keyPath, n *node) {
 	switch {
 	case n.IsNull():
 		return
-	case !isString(n) && !n.Is(yamltree.Sequence):
-		c.fail(p, n, "write a list", "should be a path or an array, not %s", yamltree.Describe(n))
+	case !check.IsString(n) && !n.Is(yamltree.Sequence):
+		c.Fail(p, n, "write a list", "should be a path or an array, not %s", yamltree.Describe(n))
 		return
 	case n.Kind == yamltree.Sequence && len(n.Items) > maxChildIncludes:
-		c.fail(p, n, "", "more than %d files", maxChildIncludes)
+		c.Fail(p, n, "", "more than %d files", maxChildIncludes)
 	}
 	for _, entry := range n.Flatten() {
 		c.includeEntry(p, entry)
@@ -95,24 +96,24 @@ func (c *checker) triggerIncludes(p *keyPath, n *node) {
 // includeEntry validates an entry of an include.
 func (c *checker) includeEntry(p *keyPath, n *node) {
 	switch {
-	case isString(n):
+	case check.IsString(n):
 		return
-	case !isMapping(n):
-		c.fail(p, n, "", "an entry should be a string or a hash, not %s", yamltree.Describe(n))
+	case !check.IsMapping(n):
+		c.Fail(p, n, "", "an entry should be a string or a hash, not %s", yamltree.Describe(n))
 		return
 	}
 	if !n.Get("project").IsBlank() && n.Get("file").IsBlank() {
-		c.fail(p, n, "add file", "the project's file is missing")
+		c.Fail(p, n, "add file", "the project's file is missing")
 	}
 	if !n.Get("integrity").IsNull() && n.Get("remote").IsBlank() {
-		c.fail(p, n, "", "integrity is for remote files")
+		c.Fail(p, n, "", "integrity is for remote files")
 	}
-	c.allowedKeys(p, n, includeKeys...)
+	c.AllowedKeys(p, n, includeKeys...)
 	if !n.Get("artifact").IsNull() && n.Get("job").IsBlank() {
-		c.fail(p, n, "add job", "the job that makes the artifact is missing")
+		c.Fail(p, n, "add job", "the job that makes the artifact is missing")
 	}
 	if v := n.Get("rules"); !v.IsNull() {
-		c.rules(p.child("rules"), v, includeRules)
+		c.rules(p.Child("rules"), v, includeRules)
 	}
 }
 

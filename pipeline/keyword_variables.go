@@ -3,6 +3,7 @@ package pipeline
 import (
 	"slices"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -15,12 +16,12 @@ var (
 
 // variables validates the keyword `variables` and returns them in order.
 func (c *checker) variables(p *keyPath, n *node, data []string) []Variable {
-	if !c.mapping(p, n) {
+	if !c.Mapping(p, n) {
 		return nil
 	}
 	list := make([]Variable, 0, len(n.Pairs))
 	for _, pair := range n.Pairs {
-		if v, ok := c.variable(p.child(pair.Key.Text), pair, data); ok {
+		if v, ok := c.variable(p.Child(pair.Key.Text), pair, data); ok {
 			list = append(list, v)
 		}
 	}
@@ -31,7 +32,7 @@ func (c *checker) variable(p *keyPath, pair yamltree.Pair, data []string) (Varia
 	v := Variable{Key: pair.Key.Text}
 	n := pair.Value
 	if !isAlphanumeric(pair.Key) {
-		c.fail(p, pair.Key, "put it in quotes", "%s is not a valid name of a variable", yamltree.Describe(pair.Key))
+		c.Fail(p, pair.Key, "put it in quotes", "%s is not a valid name of a variable", yamltree.Describe(pair.Key))
 		return v, false
 	}
 	switch {
@@ -41,33 +42,33 @@ func (c *checker) variable(p *keyPath, pair yamltree.Pair, data []string) (Varia
 	case n.IsNull(): // GitLab takes it for an empty hash
 		n = yamltree.NewMapping(nil, pair.Key.Position)
 	case n.Kind != yamltree.Mapping:
-		c.fail(p, n, "write a string", "the value of a variable should be a string, not %s", yamltree.Describe(n))
+		c.Fail(p, n, "write a string", "the value of a variable should be a string, not %s", yamltree.Describe(n))
 		return v, false
 	}
-	before := len(c.errors)
+	before := len(c.Problems)
 	value, expand, options := n.Get("value"), n.Get("expand"), n.Get("options")
 	if !value.IsNull() && !value.IsScalar() {
-		c.fail(p, value, "", "the value of a variable should be a string, not %s", yamltree.Describe(value))
+		c.Fail(p, value, "", "the value of a variable should be a string, not %s", yamltree.Describe(value))
 	}
 	if d := n.Get("description"); !d.IsNull() && !isAlphanumeric(d) {
-		c.fail(p, d, "", "a description should be a string, not %s", yamltree.Describe(d))
+		c.Fail(p, d, "", "a description should be a string, not %s", yamltree.Describe(d))
 	}
 	if !expand.IsNull() && expand.Kind != yamltree.Bool {
-		c.fail(p, expand, "write true or false without quotes", "expand should be true or false, not %s", yamltree.Describe(expand))
+		c.Fail(p, expand, "write true or false without quotes", "expand should be true or false, not %s", yamltree.Describe(expand))
 	}
-	if !options.IsNull() && !isStrings(options) {
-		c.fail(p, options, "", "options should be an array of strings, not %s", yamltree.Describe(options))
+	if !options.IsNull() && !check.IsStrings(options) {
+		c.Fail(p, options, "", "options should be an array of strings, not %s", yamltree.Describe(options))
 	}
 	if len(data) == 0 {
-		c.fail(p, n, "write its value only", "a variable of a rule or a service should be a string")
+		c.Fail(p, n, "write its value only", "a variable of a rule or a service should be a string")
 	} else {
-		c.allowedKeys(p, n, data...)
+		c.AllowedKeys(p, n, data...)
 	}
 	if options.Is(yamltree.Sequence) && len(options.Items) > 0 &&
 		!slices.ContainsFunc(options.Items, func(o *node) bool { return value.Is(yamltree.String) && o.Text == value.Text }) {
-		c.fail(p, options, "set value to one of them", "the value is none of the options")
+		c.Fail(p, options, "set value to one of them", "the value is none of the options")
 	}
 	v.Value = value.RubyText()
 	v.Raw = expand.Is(yamltree.Bool) && !expand.True()
-	return v, len(c.errors) == before
+	return v, len(c.Problems) == before
 }

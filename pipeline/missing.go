@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/reuse"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -29,13 +30,13 @@ func (c *compiler) missingInclude(code Code, n *node, name string, err error) {
 		c.unavailable = make(map[string]bool)
 	}
 	c.unavailable[message] = true
-	c.failCode(code, includePath, n, "%s", message)
+	c.FailCode(string(code), includePath, n, "%s", message)
 }
 
 // skipped asks whether something that is missing is skipped.
 func (c *compiler) skipped(code Code, p *keyPath, n *node, message string) bool {
 	skip := c.project.options.SkipMissing
-	return skip != nil && skip(&Error{Position: at(n), Path: p.String(), Code: code, Message: cut(message)})
+	return skip != nil && skip(&Error{Position: at(n), Path: p.String(), Code: code, Message: check.Cut(message)})
 }
 
 // skippedReference asks whether a reference to something that is missing is skipped.
@@ -62,7 +63,7 @@ func (c *compiler) pruneExtends(tree *node) *node {
 		extends := job.Get("extends")
 		var kept []*node
 		for _, name := range reuse.Parents(extends) {
-			if !tree.Has(name) && c.skippedReference(p.child("extends"), extends, "the job "+yamltree.Shorten(name)) {
+			if !tree.Has(name) && c.skippedReference(p.Child("extends"), extends, "the job "+yamltree.Shorten(name)) {
 				continue
 			}
 			kept = append(kept, yamltree.NewString(name, extends.Position))
@@ -92,9 +93,9 @@ func (c *compiler) withoutDangling(tree *node) *node {
 	var pairs []yamltree.Pair
 	for _, pair := range tree.Pairs {
 		name := pair.Key.Text
-		p, isJob := jobsPath.child(name), !slices.Contains(rootKeys, name)
+		p, isJob := jobsPath.Child(name), !slices.Contains(rootKeys, name)
 		if !isJob {
-			p = &keyPath{key: name}
+			p = check.NewPath(name)
 		}
 		value := c.pruneDangling(p, tree, pair.Value)
 		if value == nil && isJob && pair.Value.Is(yamltree.Mapping) && !strings.HasPrefix(name, ".") {
@@ -129,12 +130,12 @@ func (c *compiler) pruneDangling(p *keyPath, tree, n *node) *node {
 	case yamltree.Mapping:
 		pairs := make([]yamltree.Pair, 0, len(n.Pairs))
 		for _, pair := range n.Pairs {
-			if pair.Value = c.pruneDangling(p.child(pair.Key.Text), tree, pair.Value); pair.Value != nil {
+			if pair.Value = c.pruneDangling(p.Child(pair.Key.Text), tree, pair.Value); pair.Value != nil {
 				pairs = append(pairs, pair)
 			}
 		}
 		pruned := yamltree.NewMapping(pairs, n.Position)
-		if len(pairs) == 0 && len(n.Pairs) > 0 || n.Has("name") && !pruned.Has("name") && slices.Contains(namedKeys, p.key) {
+		if len(pairs) == 0 && len(n.Pairs) > 0 || n.Has("name") && !pruned.Has("name") && slices.Contains(namedKeys, p.Key()) {
 			return nil
 		}
 		return pruned
@@ -159,16 +160,16 @@ func dangles(tree, reference *node) bool {
 // pruneJobs removes jobs whose script is missing, then the names of jobs that are missing.
 func (c *compiler) pruneJobs(tree *node) *node {
 	tree = c.eachJob(tree, func(p *keyPath, job *node) *node {
-		if strings.HasPrefix(p.key, ".") || hasAction(job) || !c.skippedReference(p, job, "the script of the job "+yamltree.Shorten(p.key)) {
+		if strings.HasPrefix(p.Key(), ".") || hasAction(job) || !c.skippedReference(p, job, "the script of the job "+yamltree.Shorten(p.Key())) {
 			return job
 		}
 		return nil
 	})
 	return c.eachJob(tree, func(p *keyPath, job *node) *node {
-		job = c.pruneNames(p.child("needs"), tree, job, "needs")
-		job = c.pruneNames(p.child("dependencies"), tree, job, "dependencies")
-		job = c.pruneOnStop(p.child("environment").child("on_stop"), tree, job)
-		return c.pruneRules(p.child("rules").child("needs"), tree, job)
+		job = c.pruneNames(p.Child("needs"), tree, job, "needs")
+		job = c.pruneNames(p.Child("dependencies"), tree, job, "dependencies")
+		job = c.pruneOnStop(p.Child("environment").Child("on_stop"), tree, job)
+		return c.pruneRules(p.Child("rules").Child("needs"), tree, job)
 	})
 }
 
@@ -254,8 +255,8 @@ func (c *compiler) addStages(tree *node) *node {
 		} else if !stage.IsNull() {
 			return job
 		}
-		if !strings.HasPrefix(p.key, ".") && !slices.Contains(stages, name) &&
-			c.skippedReference(p.child("stage"), orElse(stage, job), "the place of the stage "+yamltree.Shorten(name)) {
+		if !strings.HasPrefix(p.Key(), ".") && !slices.Contains(stages, name) &&
+			c.skippedReference(p.Child("stage"), check.OrElse(stage, job), "the place of the stage "+yamltree.Shorten(name)) {
 			stages = append(stages, name)
 		}
 		return job
@@ -298,7 +299,7 @@ func (c *compiler) eachJob(tree *node, change func(p *keyPath, job *node) *node)
 	for _, pair := range tree.Pairs {
 		name := pair.Key.Text
 		if pair.Value.Is(yamltree.Mapping) && !slices.Contains(rootKeys, name) {
-			if pair.Value = change(jobsPath.child(name), pair.Value); pair.Value == nil {
+			if pair.Value = change(jobsPath.Child(name), pair.Value); pair.Value == nil {
 				continue
 			}
 		}

@@ -36,7 +36,7 @@ func (c *checker) expandParallel(jobs []*jobSpec) []*jobSpec {
 	dependencies := 0
 	for _, j := range jobs {
 		if len(out) > maxJobs || dependencies > maxDependencies {
-			c.fail(jobsPath.child(j.BaseName), j.key, "", "parallel makes more than %d jobs, or %d needs of them", maxJobs, maxDependencies)
+			c.Fail(jobsPath.Child(j.BaseName), j.key, "", "parallel makes more than %d jobs, or %d needs of them", maxJobs, maxDependencies)
 			return nil
 		}
 		if j.parallel == nil {
@@ -126,7 +126,7 @@ func (c *checker) matrixText(j *jobSpec, n needSpec, text string) string {
 				return v.Value
 			}
 		}
-		c.fail(jobsPath.child(j.BaseName).child("needs"), n.node, "", "%s is not a variable of the matrix of %s", name, j.BaseName)
+		c.Fail(jobsPath.Child(j.BaseName).Child("needs"), n.node, "", "%s is not a variable of the matrix of %s", name, j.BaseName)
 		return block
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -23,7 +24,7 @@ func (p *Project) Plan(ctx context.Context, event Event) (*Plan, error) {
 // plan decides on a configuration, nil if there were errors.
 func (c *compiler) plan(config *configuration) (*Plan, error) {
 	if config == nil {
-		return nil, c.errors
+		return nil, c.errors()
 	}
 	spec, errs := config.specification()
 	if spec == nil {
@@ -31,11 +32,12 @@ func (c *compiler) plan(config *configuration) (*Plan, error) {
 	}
 	pl := newPlanner(c, config, spec)
 	plan := pl.plan()
-	if len(pl.errors) > 0 {
-		for _, e := range pl.errors {
+	if len(pl.Problems) > 0 {
+		errs := errorsOf(pl.Problems, nil)
+		for _, e := range errs {
 			e.Create = true
 		}
-		return nil, pl.errors
+		return nil, errs
 	}
 	return plan, nil
 }
@@ -57,7 +59,7 @@ func newPlanner(c *compiler, config *configuration, spec *specification) *planne
 	base := newVariableSet(c.base.list, decisionVariables(c.event))
 	return &planner{
 		evaluator: c.evaluator(c.project.own),
-		checker:   checker{cache: c.cache},
+		checker:   newChecker(c.Parsed),
 		spec:      spec,
 		triggers:  make(map[*Job]*node),
 		includes:  config.decisions,
@@ -76,7 +78,7 @@ func (p *planner) plan() *Plan {
 		return plan
 	}
 	created := p.jobs(plan)
-	if len(p.errors) > 0 {
+	if len(p.Problems) > 0 {
 		return nil
 	}
 	ordinary := false
@@ -92,7 +94,7 @@ func (p *planner) plan() *Plan {
 		return plan
 	}
 	if len([]rune(plan.Name)) > maxPipelineName {
-		p.fail((&keyPath{key: "workflow"}).child("name"), p.spec.nameNode, "", "the name is longer than %d characters with its variables: %s",
+		p.Fail((check.NewPath("workflow")).Child("name"), p.spec.nameNode, "", "the name is longer than %d characters with its variables: %s",
 			maxPipelineName, yamltree.Shorten(plan.Name))
 		return nil
 	}
@@ -204,30 +206,30 @@ func (p *planner) jobs(plan *Plan) []*Job {
 
 // validate checks what can only be known of a job that is created: that its needs are too.
 func (p *planner) validate(d *decision, kept map[string]bool) {
-	path := jobsPath.child(d.spec.BaseName)
+	path := jobsPath.Child(d.spec.BaseName)
 	if d.err != nil {
-		p.fail(path.child("rules"), d.spec.node.Get("rules"), "", "%v", d.err)
+		p.Fail(path.Child("rules"), d.spec.node.Get("rules"), "", "%v", d.err)
 		return
 	}
 	if !d.included {
 		return
 	}
 	if n := len(d.spec.needs.jobs); n > maxNeeds {
-		p.fail(path.child("needs"), d.spec.node.Get("needs"), "", "%d needs, more than %d", n, maxNeeds)
+		p.Fail(path.Child("needs"), d.spec.node.Get("needs"), "", "%d needs, more than %d", n, maxNeeds)
 		return
 	}
 	for _, n := range d.spec.needs.jobs {
 		if !n.Optional && !kept[n.Job] {
-			p.fail(path.child("needs"), n.node, "give both jobs the same rules, or write optional: true",
+			p.Fail(path.Child("needs"), n.node, "give both jobs the same rules, or write optional: true",
 				"%s needs %s, which this pipeline does not have", d.spec.Name, n.Job)
 		}
 	}
 	if name := cmp.Or(d.tooBig, d.scope.tooBig, d.final.tooBig); name != "" {
-		p.fail(&keyPath{key: "variables"}, nil, "", "%s has more than %d bytes when it is expanded", name, maxExpanded)
+		p.Fail(check.NewPath("variables"), nil, "", "%s has more than %d bytes when it is expanded", name, maxExpanded)
 		return
 	}
 	if cycle := d.scope.cycle(); cycle != nil {
-		p.fail(&keyPath{key: "variables"}, nil, "", "variables use each other: %s", join(cycle))
+		p.Fail(check.NewPath("variables"), nil, "", "variables use each other: %s", join(cycle))
 	}
 }
 

@@ -88,6 +88,6 @@ func (p *Project) Source(name string) (text []byte, documents []*yaml.Node, err 
 	if err != nil {
 		return nil, nil, err
 	}
-	written := p.cache.file(name, text).written()
+	written := p.cache.parsed.Written(name, text)
 	return text, written.Documents, written.Err
 }

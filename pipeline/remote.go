@@ -14,12 +14,12 @@ import (
 func (c *compiler) openRemote(location *node) *file {
 	n := location.Get("remote")
 	if !n.Is(yamltree.String) {
-		c.fail(includePath, n, "", "a URL should be a string, not %s", yamltree.Describe(n))
+		c.Fail(includePath, n, "", "a URL should be a string, not %s", yamltree.Describe(n))
 		return nil
 	}
 	u, err := url.Parse(n.Text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		c.fail(includePath, n, "write an https URL", "%q is not the URL of a file", yamltree.Shorten(n.Text))
+		c.Fail(includePath, n, "write an https URL", "%q is not the URL of a file", yamltree.Shorten(n.Text))
 		return nil
 	}
 	if _, ok := c.yamlPath(yamltree.NewString(u.Path, n.Position)); !ok {
@@ -50,12 +50,12 @@ func (c *compiler) hasIntegrity(n *node, content []byte) bool {
 	encoded, ok := strings.CutPrefix(n.RubyText(), "sha256-")
 	want, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if !ok || err != nil {
-		c.fail(includePath, n, "write sha256- and the hash in base64", "the integrity %q is none", yamltree.Shorten(n.RubyText()))
+		c.Fail(includePath, n, "write sha256- and the hash in base64", "the integrity %q is none", yamltree.Shorten(n.RubyText()))
 		return false
 	}
 	sum := sha256.Sum256(content)
 	if subtle.ConstantTimeCompare(sum[:], want) != 1 {
-		c.fail(includePath, n, "review the file, then write the new hash",
+		c.Fail(includePath, n, "review the file, then write the new hash",
 			"the file has another content: its hash is sha256-%s", base64.StdEncoding.EncodeToString(sum[:]))
 		return false
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/memo"
 )
 
 // A repository is the tree of a project at one commit.
@@ -17,7 +19,7 @@ type repository struct {
 	label string
 
 	// contents are the files that were read, for the next event.
-	contents memo[string, readResult]
+	contents memo.Memo[string, readResult]
 
 	list func() ([]string, error)
 	once sync.Once
@@ -33,7 +35,7 @@ func (r *repository) read(name string) ([]byte, error) {
 	if !fs.ValidPath(name) {
 		return nil, fs.ErrNotExist
 	}
-	result := r.contents.get(name, func() (result readResult) {
+	result := r.contents.Get(name, func() (result readResult) {
 		result.content, result.err = fs.ReadFile(r.files, name)
 		return result
 	})

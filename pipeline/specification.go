@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"gitlab.com/slipway-ci/slipway/internal/spelling"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -24,7 +25,7 @@ const maxPipelineName = 255
 
 // specification validates the merged configuration; nil if there are errors.
 func (c *checker) specification(config *configuration) *specification {
-	tree, before := config.tree, len(c.errors)
+	tree, before := config.tree, len(c.Problems)
 	s := &specification{}
 	jobs, rest := splitJobs(tree)
 	c.misnamedJobs(rest)
@@ -35,19 +36,19 @@ func (c *checker) specification(config *configuration) *specification {
 		}
 	}
 	if v := rest.Get("variables"); !v.IsNull() {
-		s.variables = c.variables(&keyPath{key: "variables"}, v, globalData)
+		s.variables = c.variables(check.NewPath("variables"), v, globalData)
 	}
-	s.stages = c.stages(&keyPath{key: "stages"}, rest.Get("stages"))
+	s.stages = c.stages(check.NewPath("stages"), rest.Get("stages"))
 	c.workflow(rest.Get("workflow"), s)
 	c.jobs(config, jobs, defaults, s)
-	if len(c.errors) > before {
+	if len(c.Problems) > before {
 		return nil
 	}
 	s.jobs = c.expandParallel(s.jobs)
-	if len(c.errors) == before {
+	if len(c.Problems) == before {
 		c.validateGraph(s, config.unorderedStages)
 	}
-	if len(c.errors) > before {
+	if len(c.Problems) > before {
 		return nil
 	}
 	return s
@@ -76,35 +77,35 @@ func (c *checker) misnamedJobs(global *node) {
 		if script == nil || name == "variables" && script.Kind != yamltree.Sequence {
 			continue
 		}
-		c.fail(&keyPath{key: name}, pair.Key, name+" is a keyword of GitLab: a job must have another name", "a job cannot be called %s", name)
+		c.Fail(check.NewPath(name), pair.Key, name+" is a keyword of GitLab: a job must have another name", "a job cannot be called %s", name)
 	}
 }
 
 func (c *checker) workflow(n *node, s *specification) {
-	p := &keyPath{key: "workflow"}
-	if n.IsNull() || !c.mapping(p, n) {
+	p := check.NewPath("workflow")
+	if n.IsNull() || !c.Mapping(p, n) {
 		return
 	}
-	c.allowedKeys(p, n, "rules", "name", "auto_cancel")
+	c.AllowedKeys(p, n, "rules", "name", "auto_cancel")
 	if v := n.Get("name"); !v.IsNull() {
 		if len([]rune(v.RubyText())) > maxPipelineName {
-			c.fail(p.child("name"), v, "", "longer than %d characters", maxPipelineName)
+			c.Fail(p.Child("name"), v, "", "longer than %d characters", maxPipelineName)
 		}
 		s.name, s.nameNode = v.RubyText(), v
 	}
 	s.hasRules = n.Has("rules")
 	if v := n.Get("rules"); !v.IsNull() {
-		s.workflow = c.rules(p.child("rules"), v, workflowRules)
+		s.workflow = c.rules(p.Child("rules"), v, workflowRules)
 	}
 	if v := n.Get("auto_cancel"); !v.IsNull() {
-		s.autoCancel = c.autoCancel(p.child("auto_cancel"), v)
+		s.autoCancel = c.autoCancel(p.Child("auto_cancel"), v)
 	}
 }
 
-var jobsPath = &keyPath{key: "jobs"}
+var jobsPath = check.NewPath("jobs")
 
 func (c *checker) jobs(config *configuration, jobs []yamltree.Pair, defaults *defaultSection, s *specification) {
-	tree, visible, before := config.tree, false, len(c.errors)
+	tree, visible, before := config.tree, false, len(c.Problems)
 	for _, pair := range jobs {
 		name := pair.Key.Text
 		switch kindOf(name, pair.Value) {
@@ -115,20 +116,20 @@ func (c *checker) jobs(config *configuration, jobs []yamltree.Pair, defaults *de
 			} else if typo, meant := misspelt(pair.Value, "script", "trigger"); typo != "" {
 				hint = "did you mean " + meant + " instead of " + typo + "?"
 			}
-			c.fail(jobsPath.child(name), pair.Key, hint, "neither script nor trigger says what the job does")
+			c.Fail(jobsPath.Child(name), pair.Key, hint, "neither script nor trigger says what the job does")
 		case buildJob, bridgeJob:
 			visible = true
 		}
 	}
-	if !visible && !config.noJobs && len(c.errors) == before {
-		c.fail(jobsPath, tree, "add a job whose name does not begin with a dot", "there is no visible job")
+	if !visible && !config.noJobs && len(c.Problems) == before {
+		c.Fail(jobsPath, tree, "add a job whose name does not begin with a dot", "there is no visible job")
 	}
 	for _, pair := range jobs {
-		name, p := pair.Key.Text, jobsPath.child(cmp.Or(pair.Key.Text, "job")) // so GitLab calls a job without a name
+		name, p := pair.Key.Text, jobsPath.Child(cmp.Or(pair.Key.Text, "job")) // so GitLab calls a job without a name
 		switch kind := kindOf(name, pair.Value); kind {
 		case hiddenJob:
 			if pair.Value.IsBlank() {
-				c.fail(p, pair.Key, "remove it", "a hidden job is empty")
+				c.Fail(p, pair.Key, "remove it", "a hidden job is empty")
 			}
 		case buildJob, bridgeJob:
 			job := c.job(p, pair.Key, pair.Value, kind, defaults, s.hasRules)

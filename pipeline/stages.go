@@ -1,6 +1,9 @@
 package pipeline
 
-import "gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+import (
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
+)
 
 const (
 	preStage  = ".pre"
@@ -37,8 +40,8 @@ func injectPreAndPost(tree *node) *node {
 
 // stages returns the names of the stages in their order, each once.
 func (c *checker) stages(p *keyPath, n *node) []string {
-	if !isNestedList(n, maxNesting, isText) {
-		c.fail(p, firstWrong(n), "", "should be an array of names, not %s", describeItems(n))
+	if !check.IsNestedList(n, maxNesting, check.IsText) {
+		c.Fail(p, check.FirstWrong(n), "", "should be an array of names, not %s", check.DescribeItems(n))
 		return nil
 	}
 	var names []string

@@ -37,7 +37,7 @@ func (p *Project) localIncludes(name string) []string {
 	if err != nil {
 		return nil
 	}
-	documents, err := p.cache.parse(name, content)
+	documents, err := p.cache.parsed.Documents(name, content)
 	if err != nil {
 		return nil
 	}

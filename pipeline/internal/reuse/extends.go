@@ -3,28 +3,21 @@
 package reuse
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/internal/spelling"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
-
-// A Problem is what GitLab reports: the key path, the value, and a hint if there is one.
-type Problem struct {
-	Path          string
-	At            *yamltree.Node
-	Message, Hint string
-}
 
 // MaxSize is how many values a configuration may have once it is merged.
 const MaxSize = 1 << 20
 
 // TooBig is the problem of a configuration that a step makes bigger than [MaxSize].
-func TooBig(path string, at *yamltree.Node) Problem {
-	return Problem{Path: path, At: at, Message: fmt.Sprintf("the configuration is too big: more than %d values", MaxSize)}
+func TooBig(path string, at *yamltree.Node) check.Problem {
+	return check.New(path, at, "", "the configuration is too big: more than %d values", MaxSize)
 }
 
 // maxExtends is how many levels `extends` may go down from a job to a template that extends another one itself.
@@ -32,12 +25,12 @@ const maxExtends = 10
 
 // Extend merges the templates that entries name in `extends` under them. A template with a problem is reported once, however many
 // entries extend it. There is no result if there are problems.
-func Extend(tree *yamltree.Node) (*yamltree.Node, []Problem) {
+func Extend(tree *yamltree.Node) (*yamltree.Node, []check.Problem) {
 	e := extender{entries: make(map[string]*yamltree.Node, len(tree.Pairs)), results: make(map[string]extended)}
 	for _, p := range tree.Pairs {
 		e.entries[p.Key.Text] = p.Value
 	}
-	var problems []Problem
+	var problems []check.Problem
 	reported, size := make(map[*yamltree.Node]bool), 0
 	pairs := make([]yamltree.Pair, len(tree.Pairs))
 	for i, p := range tree.Pairs {
@@ -47,9 +40,9 @@ func Extend(tree *yamltree.Node) (*yamltree.Node, []Problem) {
 		}
 		value, _, wrong := e.extend(p.Key.Text, nil)
 		if wrong != nil {
-			if !reported[wrong.At] {
-				reported[wrong.At] = true
-				problems = append(problems, *wrong)
+			if !reported[wrong.at] {
+				reported[wrong.at] = true
+				problems = append(problems, wrong.Problem)
 			}
 			continue
 		}
@@ -79,15 +72,21 @@ type extended struct {
 	height int
 }
 
+// A problem is that of an `extends`, with its value.
+type problem struct {
+	check.Problem
+	at *yamltree.Node
+}
+
 // extend returns an entry with its templates merged; ancestors are the entries that extend it, from the outermost.
-func (e *extender) extend(name string, ancestors []string) (value *yamltree.Node, height int, wrong *Problem) {
+func (e *extender) extend(name string, ancestors []string) (value *yamltree.Node, height int, wrong *problem) {
 	value = e.entries[name]
 	if !IsExtended(value) {
 		return value, 0, nil
 	}
 	names := value.Get("extends")
-	fail := func(hint, format string, args ...any) *Problem {
-		return &Problem{Path: "jobs:" + name + ":extends", At: names, Message: fmt.Sprintf(format, args...), Hint: hint}
+	fail := func(hint, format string, args ...any) *problem {
+		return &problem{check.New("jobs:"+name+":extends", names, hint, format, args...), names}
 	}
 	if slices.Contains(ancestors, name) {
 		return nil, 0, fail("", "%s extends itself: %s", name, strings.Join(append(ancestors, name), " > "))

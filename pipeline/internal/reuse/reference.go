@@ -1,10 +1,10 @@
 package reuse
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -12,13 +12,13 @@ import (
 const maxReferences = 100
 
 // References puts in the place of each !reference [job, key] what it names.
-func References(tree *yamltree.Node) (*yamltree.Node, []Problem) {
+func References(tree *yamltree.Node) (*yamltree.Node, []check.Problem) {
 	r := referenceResolver{
 		root: tree, done: make(map[*yamltree.Node]*yamltree.Node), active: make(map[*yamltree.Node]bool), reported: make(map[*yamltree.Node]bool),
 	}
 	out := r.resolve(tree)
 	if len(r.problems) == 0 && out.Size() > MaxSize {
-		r.problems = []Problem{TooBig("reference", tree)}
+		r.problems = []check.Problem{TooBig("reference", tree)}
 	}
 	return out, r.problems
 }
@@ -30,7 +30,7 @@ type referenceResolver struct {
 	depth  int
 
 	reported map[*yamltree.Node]bool
-	problems []Problem
+	problems []check.Problem
 }
 
 func (r *referenceResolver) resolve(n *yamltree.Node) *yamltree.Node {
@@ -84,7 +84,7 @@ func (r *referenceResolver) reference(n *yamltree.Node) *yamltree.Node {
 	wrong := func(hint, format string, args ...any) *yamltree.Node {
 		if !r.reported[n] {
 			r.reported[n] = true
-			r.problems = append(r.problems, Problem{Path: "reference", At: n, Message: fmt.Sprintf(format, args...), Hint: hint})
+			r.problems = append(r.problems, check.New("reference", n, hint, format, args...))
 		}
 		return n
 	}

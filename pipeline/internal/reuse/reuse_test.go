@@ -3,6 +3,7 @@ package reuse_test
 import (
 	"testing"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/reuse"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -11,7 +12,7 @@ func TestReuse(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, config string
-		step         func(*yamltree.Node) (*yamltree.Node, []reuse.Problem)
+		step         func(*yamltree.Node) (*yamltree.Node, []check.Problem)
 		// want is a value of the job a, path the key path of the only problem.
 		key, want, path string
 	}{
