@@ -10,6 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/interpolation"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/parsed"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/repository"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/reuse"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
@@ -75,7 +76,7 @@ func (c *compiler) configuration() *configuration {
 			return len(inputs)+len(o.event.Inputs) == 0 || reflect.DeepEqual(o.event.Inputs, inputs)
 		})
 		own, name := c.project.own, c.project.options.ConfigPath
-		content, err := own.read(name)
+		content, err := own.Read(name)
 		if err != nil {
 			c.Fail(check.NewPath("include"), &node{Position: yamltree.Position{File: name}}, "", "cannot be read: %v", err)
 			return
@@ -164,7 +165,7 @@ type file struct {
 	name    string
 	content []byte
 	// repository is where `include:local` looks; nil for remote files and templates.
-	repository *repository
+	repository *repository.Repository
 	// component is what $[[ component.* ]] can ask for; nil outside of components.
 	component *node
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/mod/semver"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/repository"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -20,7 +21,7 @@ var (
 
 // repository returns a project at a ref. The project itself at the pipeline's commit, or at the branch or tag that the
 // pipeline is for, is what is here; a fork and a renamed clone thus behave as on GitLab.
-func (p *Project) repository(ctx context.Context, project, ref string, event Event) (*repository, error) {
+func (p *Project) repository(ctx context.Context, project, ref string, event Event) (*repository.Repository, error) {
 	if strings.EqualFold(project, p.options.Path) {
 		current := event.ref(p.options.DefaultBranch)
 		if ref == "" || ref == "HEAD" {
@@ -47,7 +48,7 @@ func (p *Project) repository(ctx context.Context, project, ref string, event Eve
 }
 
 // sameRepository is the answer to which repository a project at a ref is; nil if there is none.
-func sameRepository(project, ref string, known *repository) answer {
+func sameRepository(project, ref string, known *repository.Repository) answer {
 	return func(o *compiler) bool {
 		r, _ := o.project.repository(o.ctx, project, ref, o.event)
 		return r == known
@@ -63,11 +64,11 @@ func (p *Project) resolve(ctx context.Context, project, ref string) repositoryRe
 	if ref == "" {
 		label = project + ":"
 	}
-	return repositoryResult{repository: &repository{files: files, path: project, sha: sha, label: label}}
+	return repositoryResult{repository: repository.New(files, sha, label)}
 }
 
 type repositoryResult struct {
-	repository *repository
+	repository *repository.Repository
 	err        error
 }
 
@@ -109,13 +110,13 @@ func (c *compiler) openComponent(n *node) *file {
 		return nil
 	}
 	for _, candidate := range []string{"templates/" + name + ".yml", "templates/" + name + "/template.yml"} {
-		content, err := r.read(candidate)
+		content, err := r.Read(candidate)
 		if err == nil {
 			facts := componentFacts(n, name, version, release, c.sha(r))
-			return &file{name: r.label + candidate, content: content, repository: r, component: facts}
+			return &file{name: r.Label + candidate, content: content, repository: r, component: facts}
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			c.unreadable(n, r.label+candidate, err)
+			c.unreadable(n, r.Label+candidate, err)
 			return nil
 		}
 	}
@@ -123,13 +124,13 @@ func (c *compiler) openComponent(n *node) *file {
 	return nil
 }
 
-func (c *compiler) sha(r *repository) string {
-	if r.sha == "" {
+func (c *compiler) sha(r *repository.Repository) string {
+	if r.SHA == "" {
 		sha := c.event.sha()
 		c.scope.facts.ask(func(o *compiler) bool { return o.event.sha() == sha })
 		return sha
 	}
-	return r.sha
+	return r.SHA
 }
 
 func componentFacts(n *node, name, reference, version, sha string) *node {

@@ -9,6 +9,8 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/glob"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/repository"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/variable"
 )
 
 // maxComparisons is the number of patterns times paths from which GitLab takes `changes` and `exists` for true.
@@ -19,12 +21,12 @@ type evaluator struct {
 	ctx        context.Context
 	project    *Project
 	event      Event
-	repository *repository // where `exists` looks
+	repository *repository.Repository // where `exists` looks
 	mask       mask
 	facts      *facts // of the event that decisions depend on, if they are recorded
 }
 
-func (c *compiler) evaluator(r *repository) evaluator {
+func (c *compiler) evaluator(r *repository.Repository) evaluator {
 	return evaluator{
 		ctx: c.ctx, project: c.project, event: c.event, repository: r,
 		mask: newMask(c.project.options.Variables, c.event.Variables),
@@ -87,7 +89,7 @@ func (e *evaluator) modified() (paths []string, known bool) {
 func (e *evaluator) changed(ch *changes, s *view) (bool, error) {
 	paths, known := e.modified()
 	if ch.hasCompareTo {
-		ref := expandExisting(ch.compareTo, s.expandedValue)
+		ref := variable.ExpandKnown(ch.compareTo, s.expandedValue)
 		compared, ok := e.event.compareTo(ref)
 		e.facts.ask(func(o *compiler) bool {
 			others, same := o.event.compareTo(ref)
@@ -131,7 +133,7 @@ func (e Event) compareTo(ref string) (paths []string, ok bool) {
 func expandAll(globs []string, s *view) []string {
 	out := make([]string, len(globs))
 	for i, g := range globs {
-		out[i] = expandExisting(g, s.expandedValue)
+		out[i] = variable.ExpandKnown(g, s.expandedValue)
 	}
 	return out
 }
@@ -158,7 +160,7 @@ func (e *evaluator) exists(ex *exists, s *view) (bool, error) {
 			return false, nil
 		}
 		var err error
-		project, ref := expandExisting(ex.project, s.expandedValue), expandExisting(ex.ref, s.expandedValue)
+		project, ref := variable.ExpandKnown(ex.project, s.expandedValue), variable.ExpandKnown(ex.ref, s.expandedValue)
 		r, err = e.project.repository(e.ctx, project, ref, e.event)
 		e.facts.ask(sameRepository(project, ref, r))
 		if err != nil {
@@ -179,14 +181,14 @@ func (e *evaluator) exists(ex *exists, s *view) (bool, error) {
 			continue
 		}
 		folder, isFolder := strings.CutSuffix(g, "/")
-		if r.has(g) || isFolder && r.hasFolder(folder) {
+		if r.Has(g) || isFolder && r.HasFolder(folder) {
 			return true, nil
 		}
 	}
 	if len(patterns) == 0 {
 		return false, nil
 	}
-	paths, err := r.paths()
+	paths, err := r.Paths()
 	if err != nil {
 		return false, errors.Join(errors.New("rules:exists: the files cannot be listed"), err)
 	}

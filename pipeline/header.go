@@ -6,13 +6,13 @@ import (
 	"unicode/utf8"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/input"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
 // The header of a file: https://docs.gitlab.com/ci/yaml/#header-keywords
 
 const (
-	maxInputOptions     = 50
 	maxSpecDescription  = 256
 	componentWordsCount = 4
 )
@@ -20,9 +20,41 @@ const (
 var (
 	headerIncludeKeys = []string{"local", "file", "remote", "project", "ref", "integrity"}
 
-	inputTypes     = []string{"array", "boolean", "number", "string"}
 	componentWords = [componentWordsCount]string{"name", "sha", "version", "reference"}
 )
+
+// inputs checks the values given to a file against its header and returns the values that blocks can use; nil if there are errors.
+func (c *compiler) inputs(f *file, header, given *node) *node {
+	if !given.IsNull() && given.Kind != yamltree.Mapping {
+		c.Fail(check.NewPath("inputs"), given, "", "inputs should be a hash, not %s", yamltree.Describe(given))
+		return nil
+	}
+	declared, wanted, ok := c.spec(f, header)
+	if !ok {
+		return nil
+	}
+	before := len(c.Problems)
+	values := input.Values(&c.Checker, f.name, declared, given, string(InputRequired))
+	if len(c.Problems) > before {
+		return nil
+	}
+	root := header.Position
+	return yamltree.NewMapping([]yamltree.Pair{
+		{Key: yamltree.NewString("inputs", root), Value: values},
+		{Key: yamltree.NewString("component", root), Value: only(f.component, wanted, root)},
+	}, root)
+}
+
+// only returns the keys of a mapping that are wanted.
+func only(n *node, keys []string, at yamltree.Position) *node {
+	var pairs []yamltree.Pair
+	for _, k := range slices.Compact(slices.Sorted(slices.Values(keys))) {
+		if n.Has(k) {
+			pairs = append(pairs, yamltree.Pair{Key: yamltree.NewString(k, at), Value: n.Get(k)})
+		}
+	}
+	return yamltree.NewMapping(pairs, at)
+}
 
 // spec validates a header and returns the declared inputs and the facts of the component that it asks for.
 func (c *compiler) spec(f *file, header *node) (inputs *node, component []string, ok bool) {
@@ -58,7 +90,7 @@ func (c *compiler) declaredInputs(f *file, p *keyPath, spec *node) *node {
 	if !c.Mapping(p.Child("inputs"), inputs) {
 		return inputs
 	}
-	c.validateInputs(p.Child("inputs"), inputs)
+	input.ValidateAll(&c.Checker, p.Child("inputs"), inputs)
 	if !spec.Get("include").IsNull() {
 		return c.includeInputs(f, p, spec, inputs)
 	}
@@ -126,78 +158,7 @@ func (c *compiler) loadHeaderFile(p *keyPath, included *file) *node {
 		return nil
 	}
 	if inputs := tree.Get("inputs"); inputs.Is(yamltree.Mapping) {
-		c.validateInputs(p, inputs)
+		input.ValidateAll(&c.Checker, p, inputs)
 	}
 	return tree
-}
-
-// validateInputs checks what is said of each input. That a rule may ask for an input that is not declared is GitLab's: such
-// an input has no value.
-func (c *compiler) validateInputs(p *keyPath, inputs *node) {
-	for _, pair := range inputs.Pairs {
-		q := p.Child(pair.Key.Text)
-		if !isAlphanumeric(pair.Key) {
-			c.Fail(q, pair.Key, "put it in quotes", "%s is not a valid name of an input", yamltree.Describe(pair.Key))
-		}
-		if !pair.Value.IsNull() {
-			c.validateInput(q, pair.Value, "rules")
-		}
-	}
-}
-
-// validateInput checks an input of `spec:inputs` or, without rules, of a job.
-func (c *checker) validateInput(p *keyPath, n *node, more ...string) {
-	if !n.Is(yamltree.Mapping) {
-		c.Mapping(p, n)
-		return
-	}
-	c.Optional(p, n, "description", func(v *node) bool { return check.IsString(v) || check.IsInteger(v) }, "a string", "")
-	c.OptionalString(p, n, "regex")
-	c.OptionalOneOf(p, n, "type", inputTypes...)
-	if c.Optional(p, n, "options", func(v *node) bool { return v.Kind == yamltree.Sequence }, "an array", "") {
-		options := n.Get("options")
-		if options.Is(yamltree.Sequence) {
-			if len(options.Items) > maxInputOptions {
-				c.Fail(p, options, "", "more than %d options", maxInputOptions)
-			}
-			if slices.ContainsFunc(options.Items, (*node).IsNull) {
-				c.Fail(p, options, "", "an option is null")
-			}
-		}
-	}
-	c.AllowedKeys(p, n, append([]string{"default", "description", "options", "regex", "type"}, more...)...)
-	if slices.Contains(more, "rules") {
-		c.Exclusive(p, n, "rules", "options")
-		c.Exclusive(p, n, "rules", "default")
-		if rules := n.Get("rules"); !rules.IsNull() {
-			c.validateSpecRules(p, rules)
-		}
-	}
-}
-
-func (c *checker) validateSpecRules(p *keyPath, rules *node) {
-	if !rules.Is(yamltree.Sequence) {
-		c.Fail(p, rules, "", "rules should be an array of rules, not %s", yamltree.Describe(rules))
-		return
-	}
-	p = (check.NewPath("inputs")).Child(p.Key()) // GitLab says of its rules that the input is wrong
-	for _, rule := range rules.Items {
-		if !rule.Is(yamltree.Mapping) || len(rule.Pairs) == 0 {
-			c.Fail(p, rule, "", "a rule should be a hash, not %s", yamltree.Describe(rule))
-			continue
-		}
-		c.AllowedKeys(p, rule, "if", "options", "default")
-		c.Condition(p, rule.Get("if"))
-		options, hasDefault := rule.Get("options"), rule.Has("default")
-		switch {
-		case !options.IsNull() && options.Kind != yamltree.Sequence:
-			c.Fail(p, options, "", "options should be an array, not %s", yamltree.Describe(options))
-		case options != nil && len(options.Items) > maxInputOptions:
-			c.Fail(p, options, "", "more than %d options", maxInputOptions)
-		case !hasDefault:
-			c.Fail(p, rule, "add default", "a rule of an input needs options and a default")
-		case !options.IsBlank() && !slices.ContainsFunc(options.Items, func(o *node) bool { return yamltree.Equal(o, rule.Get("default")) }):
-			c.Fail(p, rule.Get("default"), "add it to the options", "the default is none of the options")
-		}
-	}
 }

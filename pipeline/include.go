@@ -11,7 +11,9 @@ import (
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/repository"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/reuse"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/variable"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -23,7 +25,7 @@ var includePath = check.NewPath("include")
 // An includedFile is one file that was taken in.
 type includedFile struct {
 	name       string // empty if it could not be read
-	repository *repository
+	repository *repository.Repository
 	local      string // the path in the repository, of local files
 }
 
@@ -132,7 +134,7 @@ func (c *compiler) locations(entry *node, f *file, header bool) []*node {
 	location := entry
 	switch entry.Kind {
 	case yamltree.String:
-		text := yamltree.NewString(expandVariables(entry.Text, c.scope.value), entry.Position)
+		text := yamltree.NewString(variable.Expand(entry.Text, c.scope.value), entry.Position)
 		key := "local"
 		if isURL(text.Text) {
 			key = "remote"
@@ -176,7 +178,7 @@ func (c *compiler) expandLocation(location *node, f *file) []*node {
 	if !local.Is(yamltree.String) || !strings.Contains(local.Text, "*") || f.repository == nil {
 		return []*node{location}
 	}
-	paths, err := f.repository.paths()
+	paths, err := f.repository.Paths()
 	if err != nil {
 		c.Fail(includePath, local, "", "the files of the repository cannot be listed: %v", err)
 		return nil
@@ -212,7 +214,7 @@ func (c *compiler) expandLocationVariables(location *node) *node {
 		if !n.Is(yamltree.String) {
 			return n
 		}
-		return yamltree.NewString(expandVariables(n.Text, c.scope.value), n.Position)
+		return yamltree.NewString(variable.Expand(n.Text, c.scope.value), n.Position)
 	}
 	pairs := make([]yamltree.Pair, len(location.Pairs))
 	for i, p := range location.Pairs {
@@ -314,12 +316,12 @@ func (c *compiler) openLocal(n *node, f *file, included *includedFile) *file {
 		return nil
 	}
 	included.repository, included.local = r, name
-	content, err := r.read(name)
+	content, err := r.Read(name)
 	if err != nil {
-		c.unreadable(n, r.label+name, err)
+		c.unreadable(n, r.Label+name, err)
 		return nil
 	}
-	return &file{name: r.label + name, content: content, repository: r, component: f.component}
+	return &file{name: r.Label + name, content: content, repository: r, component: f.component}
 }
 
 func (c *compiler) unreadable(n *node, name string, err error) {
@@ -349,16 +351,16 @@ func (c *compiler) openProject(location *node) *file {
 	if r == nil {
 		return nil
 	}
-	content, err := r.read(name)
+	content, err := r.Read(name)
 	if err != nil {
-		c.unreadable(n, r.label+name, err)
+		c.unreadable(n, r.Label+name, err)
 		return nil
 	}
-	return &file{name: r.label + name, content: content, repository: r}
+	return &file{name: r.Label + name, content: content, repository: r}
 }
 
 // repository finds another project at a ref, or this one if it is meant.
-func (c *compiler) repository(n *node, project, ref string) *repository {
+func (c *compiler) repository(n *node, project, ref string) *repository.Repository {
 	r, err := c.project.repository(c.ctx, project, ref, c.event)
 	c.scope.facts.ask(sameRepository(project, ref, r))
 	if err == nil {

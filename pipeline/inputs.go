@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/input"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -34,7 +35,7 @@ func (in Input) Parse(text string) (any, error) {
 	var value any = text
 	if in.Type != "string" {
 		if err := json.Unmarshal([]byte(text), &value); err != nil || !in.accepts(value) {
-			return nil, fmt.Errorf("the input %s should be %s, not %q", in.Name, aType(in.Type), text)
+			return nil, fmt.Errorf("the input %s should be %s, not %q", in.Name, input.WithArticle(in.Type), text)
 		}
 	}
 	if len(in.Options) > 0 && !slices.ContainsFunc(in.Options, func(o any) bool { return InputText(o) == InputText(value) }) {
@@ -82,13 +83,14 @@ func InputText(value any) string {
 	return string(text)
 }
 
-// input is what a declaration says, as plain data.
-func (in declaredInput) input(name *node) Input {
+// newInput returns a declaration as plain data.
+func newInput(name, spec *node) Input {
+	in := input.Declaration{Name: name.Text, Spec: spec}
 	i := Input{
-		Name: in.name, Type: in.kind(), Required: in.required(), Default: in.spec.Get("default").Any(),
-		Description: in.spec.Get("description").RubyText(), Regex: in.spec.Get("regex").RubyText(), Position: at(name),
+		Name: in.Name, Type: in.Type(), Required: in.Required(), Default: spec.Get("default").Any(),
+		Description: spec.Get("description").RubyText(), Regex: spec.Get("regex").RubyText(), Position: at(name),
 	}
-	if options := in.spec.Get("options"); options.Is(yamltree.Sequence) {
+	if options := spec.Get("options"); options.Is(yamltree.Sequence) {
 		i.Options, _ = options.Any().([]any)
 	}
 	return i
@@ -98,7 +100,7 @@ func (in declaredInput) input(name *node) Input {
 // which the paths in `spec:include` can have. Errors are [Errors].
 func (p *Project) Inputs(ctx context.Context, event Event) ([]Input, error) {
 	name := p.options.ConfigPath
-	content, err := p.own.read(name)
+	content, err := p.own.Read(name)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +121,7 @@ func (p *Project) Inputs(ctx context.Context, event Event) ([]Input, error) {
 	}
 	inputs := make([]Input, len(declared.Pairs))
 	for i, pair := range declared.Pairs {
-		inputs[i] = declaredInput{name: pair.Key.Text, spec: pair.Value}.input(pair.Key)
+		inputs[i] = newInput(pair.Key, pair.Value)
 	}
 	return inputs, nil
 }

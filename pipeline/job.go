@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/input"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -237,14 +238,13 @@ func (c *checker) jobInputs(p *keyPath, n *node, j *jobSpec) {
 	}
 	for _, pair := range n.Pairs {
 		q, before := p.Child(pair.Key.Text), len(c.Problems)
-		c.validateInput(q, pair.Value)
+		input.Validate(&c.Checker, q, pair.Value)
 		if check.IsMapping(pair.Value) && pair.Value.Get("default").IsNull() {
 			c.Fail(q, pair.Value, "add default", "an input of a job needs a default")
 		}
 		if len(c.Problems) == before {
-			in := declaredInput{checker: c, name: pair.Key.Text, path: q, spec: pair.Value}
-			in.value()
-			j.Inputs = append(j.Inputs, in.input(pair.Key))
+			input.ValidateDefault(&c.Checker, q, input.Declaration{Name: pair.Key.Text, Spec: pair.Value})
+			j.Inputs = append(j.Inputs, newInput(pair.Key, pair.Value))
 		}
 	}
 }

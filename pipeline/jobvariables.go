@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/variable"
 )
 
 // Environment returns the variables of a job as its shell sees them: all layers merged by GitLab's precedence (predefined <
@@ -84,7 +86,7 @@ func (s *jobScope) value(name string) (Variable, bool) {
 	strongest := len(definitions) - 1
 	winner := definitions[strongest]
 	i := slices.IndexFunc(definitions, func(v Variable) bool {
-		return !v.Raw && slices.Contains(usedVariables(v.Value), v.Key)
+		return !v.Raw && slices.Contains(variable.Names(v.Value), v.Key)
 	})
 	var own *string
 	if i >= 0 && len(definitions) > 1 {
@@ -104,7 +106,7 @@ func (s *jobScope) expand(v Variable, own *string) string {
 	if v.Raw {
 		return v.Value
 	}
-	return replaceVariables(v.Value, true, func(name, written string) string {
+	return variable.Replace(v.Value, true, func(name, written string) string {
 		if name == v.Key {
 			if own != nil {
 				return *own

@@ -86,7 +86,7 @@ func (c *checker) matrix(p *keyPath, n *node) [][]axis {
 
 func (c *checker) axis(p *keyPath, pair yamltree.Pair) axis {
 	a := axis{name: pair.Key.Text}
-	if !isAlphanumeric(pair.Key) {
+	if !check.IsTextOrInteger(pair.Key) {
 		c.Fail(p, pair.Key, "", "%s is not a valid name of a variable", yamltree.Describe(pair.Key))
 	}
 	values := []*node{pair.Value}
@@ -98,15 +98,13 @@ func (c *checker) axis(p *keyPath, pair yamltree.Pair) axis {
 		return a
 	}
 	for _, v := range values {
-		if !isAlphanumeric(v) {
+		if !check.IsTextOrInteger(v) {
 			c.Fail(p, v, "put it in quotes", "a value of %s should be a string or an integer, not %s", a.name, yamltree.Describe(v))
 		}
 		a.values = append(a.values, v.RubyText())
 	}
 	return a
 }
-
-func isAlphanumeric(n *node) bool { return check.IsText(n) || check.IsInteger(n) }
 
 // An instance is one of the jobs that `parallel` makes.
 type instance struct {

@@ -97,7 +97,7 @@ func (c *checker) providerSecret(p *keyPath, n *node, provider string) any {
 	case "gcp_secret_manager":
 		c.AllowedKeys(p, n, "name", "version")
 		c.RequiredString(p, n, "name")
-		c.Optional(p, n, "version", isAlphanumeric, "a string or an integer", "put it in quotes")
+		c.Optional(p, n, "version", check.IsTextOrInteger, "a string or an integer", "put it in quotes")
 		stored["version"] = "latest"
 		if v := n.Get("version"); !v.IsNull() {
 			stored["version"] = v.RubyText()

@@ -6,6 +6,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/expression"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/variable"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -144,7 +145,7 @@ func (c *checker) pages(p *keyPath, n *node) any {
 	}
 	c.AllowedKeys(p, n, "path_prefix", "expire_in", "publish")
 	c.OptionalString(p, n, "path_prefix")
-	if v := n.Get("expire_in"); !v.IsNull() && len(usedVariables(v.RubyText())) == 0 {
+	if v := n.Get("expire_in"); !v.IsNull() && len(variable.Names(v.RubyText())) == 0 {
 		c.expiry(p.Child("expire_in"), v)
 	}
 	c.OptionalString(p, n, "publish")

@@ -31,7 +31,7 @@ func (c *checker) variables(p *keyPath, n *node, data []string) []Variable {
 func (c *checker) variable(p *keyPath, pair yamltree.Pair, data []string) (Variable, bool) {
 	v := Variable{Key: pair.Key.Text}
 	n := pair.Value
-	if !isAlphanumeric(pair.Key) {
+	if !check.IsTextOrInteger(pair.Key) {
 		c.Fail(p, pair.Key, "put it in quotes", "%s is not a valid name of a variable", yamltree.Describe(pair.Key))
 		return v, false
 	}
@@ -50,7 +50,7 @@ func (c *checker) variable(p *keyPath, pair yamltree.Pair, data []string) (Varia
 	if !value.IsNull() && !value.IsScalar() {
 		c.Fail(p, value, "", "the value of a variable should be a string, not %s", yamltree.Describe(value))
 	}
-	if d := n.Get("description"); !d.IsNull() && !isAlphanumeric(d) {
+	if d := n.Get("description"); !d.IsNull() && !check.IsTextOrInteger(d) {
 		c.Fail(p, d, "", "a description should be a string, not %s", yamltree.Describe(d))
 	}
 	if !expand.IsNull() && expand.Kind != yamltree.Bool {

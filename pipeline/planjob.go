@@ -1,6 +1,9 @@
 package pipeline
 
-import "gitlab.com/slipway-ci/slipway/pipeline/internal/duration"
+import (
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/duration"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/variable"
+)
 
 // job completes the job of a decision: with what the rule says, and with what is expanded.
 func (p *planner) job(d *decision) *Job {
@@ -15,14 +18,14 @@ func (p *planner) job(d *decision) *Job {
 	}
 	job.Tags = nil
 	for _, tag := range s.Tags {
-		job.Tags = append(job.Tags, expandExisting(tag, d.scope.value))
+		job.Tags = append(job.Tags, variable.ExpandKnown(tag, d.scope.value))
 	}
-	job.ResourceGroup = expandVariables(s.ResourceGroup, d.final.expandedValue)
+	job.ResourceGroup = variable.Expand(s.ResourceGroup, d.final.expandedValue)
 	if s.Environment != nil {
 		e := *s.Environment
-		e.Name = expandVariables(e.Name, d.final.expandedValue)
+		e.Name = variable.Expand(e.Name, d.final.expandedValue)
 		// What is not known yet may come from a dotenv report.
-		e.URL = expandExisting(e.URL, d.final.expandedValue)
+		e.URL = variable.ExpandKnown(e.URL, d.final.expandedValue)
 		job.Environment = &e
 	}
 	return job

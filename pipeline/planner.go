@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/variable"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -147,7 +148,7 @@ func (p *planner) workflow(plan *Plan) bool {
 	}
 	if p.spec.name != "" {
 		s := newScope(p.base, setOf(p.root), p.settings(""))
-		plan.Name = strings.TrimSpace(expandVariables(strings.TrimSpace(p.spec.name), s.expandedValue))
+		plan.Name = strings.TrimSpace(variable.Expand(strings.TrimSpace(p.spec.name), s.expandedValue))
 	}
 	return true
 }
@@ -225,7 +226,7 @@ func (p *planner) validate(d *decision, kept map[string]bool) {
 		}
 	}
 	if name := cmp.Or(d.tooBig, d.scope.tooBig, d.final.tooBig); name != "" {
-		p.Fail(check.NewPath("variables"), nil, "", "%s has more than %d bytes when it is expanded", name, maxExpanded)
+		p.Fail(check.NewPath("variables"), nil, "", "%s has more than %d bytes when it is expanded", name, variable.MaxExpanded)
 		return
 	}
 	if cycle := d.scope.cycle(); cycle != nil {
@@ -258,8 +259,8 @@ func (p *planner) decide(j *jobSpec, common *variableSet) *decision {
 	d.scope = newScope(p.base, setOf(jobPredefined(job)), own, settings)
 	if j.Environment != nil {
 		e := *j.Environment
-		e.Name = expandVariables(e.Name, d.scope.expandedValue)
-		e.URL = expandVariables(e.URL, d.scope.expandedValue)
+		e.Name = variable.Expand(e.Name, d.scope.expandedValue)
+		e.URL = variable.Expand(e.URL, d.scope.expandedValue)
 		job.Environment, settings, d.tooBig = &e, p.settings(e.Name), d.scope.tooBig
 		d.scope = newScope(p.base, setOf(jobPredefined(job)), own, settings)
 	}

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"go.yaml.in/yaml/v4"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/repository"
 )
 
 // Options say what GitLab would know of the project.
@@ -46,11 +48,17 @@ type Resolver interface {
 	Template(ctx context.Context, name string) ([]byte, error)
 }
 
+// A FileLister is a file system that knows all its files without a walk, like the tree of a commit.
+type FileLister interface {
+	// Files lists the paths of all files, sorted.
+	Files() ([]string, error)
+}
+
 // A Project is a repository at one commit, whose configuration can be compiled for any number of events.
 // It is safe for concurrent use; files are read and parsed once.
 type Project struct {
 	options Options
-	own     *repository
+	own     *repository.Repository
 	cache   cache
 	warm    sync.Once
 }
@@ -76,7 +84,7 @@ func Load(files fs.FS, options Options) (*Project, error) {
 	if _, err := fs.Stat(files, options.ConfigPath); err != nil {
 		return nil, err
 	}
-	return &Project{options: options, own: &repository{files: files, path: options.Path}}, nil
+	return &Project{options: options, own: repository.New(files, "", "")}, nil
 }
 
 // Source returns the text of one of the project's files and its YAML documents as they are written: what the compiled
@@ -84,7 +92,7 @@ func Load(files fs.FS, options Options) (*Project, error) {
 // gives. The nodes belong to the project and must not be changed. The error says that there is no such file, or where it is
 // no YAML.
 func (p *Project) Source(name string) (text []byte, documents []*yaml.Node, err error) {
-	text, err = p.own.read(name)
+	text, err = p.own.Read(name)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"slices"
 	"strings"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/variable"
 )
 
 // A variableSet is a list of variables in which a later one beats an earlier one of the same name, at its place.
@@ -135,7 +137,7 @@ func (s *scope) expandedValue(name string) (string, bool) {
 	}
 	s.visiting[name] = true
 	result := s.resolve(definitions)
-	if len(result) > maxExpanded {
+	if len(result) > variable.MaxExpanded {
 		s.tooBig = name
 	}
 	delete(s.visiting, name)
@@ -163,7 +165,7 @@ func (s *scope) defined(name string, found []Variable) []Variable {
 func (s *scope) resolve(definitions []Variable) string {
 	strongest := len(definitions) - 1
 	i := slices.IndexFunc(definitions, func(v Variable) bool {
-		return !v.Raw && slices.Contains(usedVariables(v.Value), v.Key)
+		return !v.Raw && slices.Contains(variable.Names(v.Value), v.Key)
 	})
 	if i < 0 || strongest == 0 {
 		return s.expand(definitions[strongest], "")
@@ -179,7 +181,7 @@ func (s *scope) expand(v Variable, own string) string {
 	if v.Raw {
 		return v.Value
 	}
-	return expandEscaped(v.Value, func(name string) (string, bool) {
+	return variable.ExpandEscaped(v.Value, func(name string) (string, bool) {
 		if name == v.Key {
 			return own, true
 		}
@@ -205,7 +207,7 @@ func (s *scope) cycle() []string {
 	}
 	cycle := findCycle(indices(len(users)), func(i int) []int {
 		var next []int
-		for _, name := range usedVariables(users[i].Value) {
+		for _, name := range variable.Names(users[i].Value) {
 			for _, k := range named[name] {
 				if k != i {
 					next = append(next, k)
@@ -227,92 +229,4 @@ func indices(n int) []int {
 		out[i] = i
 	}
 	return out
-}
-
-func usedVariables(text string) []string {
-	var names []string
-	expandEscaped(text, func(name string) (string, bool) {
-		names = append(names, name)
-		return "", true
-	})
-	return names
-}
-
-// expandVariables replaces $NAME, ${NAME} and %NAME%; what is not set becomes nothing.
-func expandVariables(text string, value func(string) (string, bool)) string {
-	return replaceVariables(text, false, func(name, written string) string {
-		v, _ := value(name)
-		return v
-	})
-}
-
-// expandExisting is expandVariables, but leaves what is not set as it is.
-func expandExisting(text string, value func(string) (string, bool)) string {
-	return replaceVariables(text, false, func(name, written string) string {
-		if v, ok := value(name); ok {
-			return v
-		}
-		return written
-	})
-}
-
-// expandEscaped is expandVariables, but leaves $$ and %% as they are, for the shell.
-func expandEscaped(text string, value func(string) (string, bool)) string {
-	return replaceVariables(text, true, func(name, written string) string {
-		v, _ := value(name)
-		return v
-	})
-}
-
-func replaceVariables(text string, escapes bool, replace func(name, written string) string) string {
-	if !strings.ContainsAny(text, "$%") {
-		return text
-	}
-	var b strings.Builder
-	for i := 0; i < len(text) && b.Len() <= maxExpanded; {
-		if escapes && (strings.HasPrefix(text[i:], "$$") || strings.HasPrefix(text[i:], "%%")) {
-			b.WriteString(text[i : i+2])
-			i += 2
-			continue
-		}
-		name, size := reference(text[i:])
-		if size == 0 {
-			b.WriteByte(text[i])
-			i++
-			continue
-		}
-		b.WriteString(replace(name, text[i:i+size]))
-		i += size
-	}
-	return b.String()
-}
-
-// maxExpanded is where the expansion of a text ends.
-const maxExpanded = 1 << 20
-
-// reference reads a variable's reference at the beginning of s; its size is 0 if there is none.
-func reference(s string) (name string, size int) {
-	switch {
-	case strings.HasPrefix(s, "${"):
-		if n := nameLength(s[2:]); n > 0 && strings.HasPrefix(s[2+n:], "}") {
-			return s[2 : 2+n], n + 3
-		}
-	case strings.HasPrefix(s, "$"):
-		if n := nameLength(s[1:]); n > 0 {
-			return s[1 : 1+n], n + 1
-		}
-	case strings.HasPrefix(s, "%"):
-		if n := nameLength(s[1:]); n > 0 && strings.HasPrefix(s[1+n:], "%") {
-			return s[1 : 1+n], n + 2
-		}
-	}
-	return "", 0
-}
-
-func nameLength(s string) int {
-	i := 0
-	for i < len(s) && (s[i] == '_' || s[i] >= 'a' && s[i] <= 'z' || s[i] >= 'A' && s[i] <= 'Z' || i > 0 && s[i] >= '0' && s[i] <= '9') {
-		i++
-	}
-	return i
 }

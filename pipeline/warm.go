@@ -33,7 +33,7 @@ func (p *Project) readAhead() {
 
 // localIncludes reads a file and returns the files of the project that it includes.
 func (p *Project) localIncludes(name string) []string {
-	content, err := p.own.read(name)
+	content, err := p.own.Read(name)
 	if err != nil {
 		return nil
 	}

@@ -218,6 +218,9 @@ func IsText(n *yamltree.Node) bool { return n.Is(yamltree.String) }
 func IsMapping(n *yamltree.Node) bool { return n.Is(yamltree.Mapping) }
 func IsInteger(n *yamltree.Node) bool { return n.Is(yamltree.Int) }
 
+// IsTextOrInteger accepts what GitLab takes for the name or the value of a variable of `parallel:matrix`, and the like.
+func IsTextOrInteger(n *yamltree.Node) bool { return IsText(n) || IsInteger(n) }
+
 // OrElse returns the node at which an error is reported: a value or, if it is missing, its parent.
 func OrElse(n, parent *yamltree.Node) *yamltree.Node {
 	if n == nil {

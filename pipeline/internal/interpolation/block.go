@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/variable"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -214,15 +215,12 @@ func clamp(digits string, limit int) int {
 	return min(n, limit)
 }
 
-var variable = lazyregexp.New(`\$([a-zA-Z_][a-zA-Z0-9_]*)|\$\{([a-zA-Z_][a-zA-Z0-9_]*)\}|%([a-zA-Z_][a-zA-Z0-9_]*)%`)
-
 func (c Context) expandVariables(s string) (string, error) {
+	if c.Variable == nil {
+		return s, nil
+	}
 	var failed error
-	out := variable().ReplaceAllStringFunc(s, func(written string) string {
-		name := strings.Trim(written, "${}%")
-		if c.Variable == nil {
-			return written
-		}
+	out := variable.Replace(s, false, func(name, written string) string {
 		v, masked, ok := c.Variable(name)
 		if masked {
 			failed = fmt.Errorf("the variable %s is masked and cannot be expanded", name)
@@ -232,6 +230,9 @@ func (c Context) expandVariables(s string) (string, error) {
 		}
 		return v
 	})
+	if len(out) > variable.MaxExpanded {
+		return "", fmt.Errorf("more than %d bytes when its variables are expanded", variable.MaxExpanded)
+	}
 	return out, failed
 }
 
