@@ -63,7 +63,7 @@ func refusal(text []byte, document *yaml.Node) error {
 	if err := blankTabs(text); err != nil {
 		return err
 	}
-	r := refuser{text: text}
+	r := refuser{text: text, tabs: bytes.IndexByte(text, '\t') >= 0}
 	return r.check(document, false)
 }
 
@@ -94,6 +94,7 @@ func blankTabs(text []byte) error {
 type refuser struct {
 	text  []byte
 	lines *lines
+	tabs  bool // the text has tabs
 }
 
 // maxKey is the number of characters up to which a key may do without a question mark.
@@ -104,6 +105,9 @@ var anchorName = lazyregexp.New(`^[0-9A-Za-z_-]*$`)
 func (r *refuser) check(n *yaml.Node, flow bool) error {
 	if !anchorName().MatchString(n.Anchor) {
 		return refused("did not find expected alphabetic or numeric character", n.Line, n.Column)
+	}
+	if r.tabs && !flow && n.Kind != yaml.DocumentNode && r.indentedByTab(n) {
+		return refused("found a tab character that indents a value", n.Line, n.Column)
 	}
 	flow = flow || n.Style&yaml.FlowStyle != 0
 	for i, child := range n.Content {
@@ -120,6 +124,35 @@ func (r *refuser) check(n *yaml.Node, flow bool) error {
 	return nil
 }
 
+// indentedByTab reports whether a tab stands before a value in a place where libyaml expects a key: at the beginning of a line, or
+// behind the indicators "-", "?" and ":" that begin an entry.
+func (r *refuser) indentedByTab(n *yaml.Node) bool {
+	start := r.offset(n)
+	line := r.text[bytes.LastIndexByte(r.text[:start], '\n')+1 : start]
+	before := bytes.TrimRight(line, " \t")
+	if !bytes.Contains(line[len(before):], []byte("\t")) {
+		return false
+	}
+	indicator := bytes.TrimLeft(before, " \t")
+	if len(indicator) > 1 { // "- - value", "key: - value": the last one decides
+		i := bytes.LastIndexAny(indicator, " \t")
+		if i < 0 || indicator[len(indicator)-1] == ':' {
+			return false
+		}
+		indicator = indicator[i+1:]
+	}
+	return len(indicator) == 0 || len(indicator) == 1 && bytes.IndexByte([]byte("-?:"), indicator[0]) >= 0
+}
+
+func (r *refuser) offset(n *yaml.Node) int {
+	if r.lines == nil {
+		r.lines = newLines(r.text)
+	}
+	return r.lines.offset(n.Line, n.Column)
+}
+
+var attachedTag = lazyregexp.New(`^![^\s,\[\]{}]*[\]}]`)
+
 var properties = regexp.MustCompile(`^(?:[&!][^\s,\[\]{}]*\s+)*`)
 
 // scalar checks a scalar in a flow collection, or a key.
@@ -130,19 +163,20 @@ func (r *refuser) scalar(n *yaml.Node, key, flow bool) error {
 	if key && !flow && len(n.Value) <= maxKey && n.Value != "" {
 		return nil
 	}
-	if r.lines == nil {
-		r.lines = newLines(r.text)
-	}
-	start := r.lines.offset(n.Line, n.Column)
+	start := r.offset(n)
 	rest := r.text[start:]
 	rest = rest[len(properties.Find(rest)):]
 	plain := n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0
 	if plain && flow && strings.Contains(n.Value, ":?") {
 		return refused("found unexpected ':'", n.Line, n.Column)
 	}
-	if plain && flow && len(rest) > 0 && (rest[0] == ':' || rest[0] == '?' && n.Value != "") ||
+	empty := n.Value == "" && !key // the value of "[key: ]" is at its colon
+	if plain && flow && len(rest) > 0 && (rest[0] == ':' && !empty || rest[0] == '?' && n.Value != "") ||
 		plain && key && n.Value == "" && bytes.HasPrefix(rest, []byte(":")) {
 		return refused("did not find expected node content", n.Line, n.Column)
+	}
+	if flow && attachedTag().Match(rest) {
+		return refused("did not find expected whitespace or line break", n.Line, n.Column)
 	}
 	end := scalarEnd(rest, n)
 	if end < 0 {

@@ -26,7 +26,7 @@ func TestLibyaml(t *testing.T) {
 		"a: |#c\n  x":              `{:a=>"x"}`,
 		"{a: b}\nc: d":             `{:a=>"b"}`,
 
-		"a: {b:: c, d : e}":       `{:a=>{:b:=>"c", :d=>"e"}}`,
+		"a: {b:: c, d : e}":       `{:a=>{:"b:"=>"c", :d=>"e"}}`,
 		"a: {\"b\":c}":            `{:a=>{:b=>"c"}}`,
 		"a: {\"b\":[c]}":          `{:a=>{:b=>["c"]}}`,
 		"a: [http://b]":           `{:a=>["http://b"]}`,
@@ -37,7 +37,7 @@ func TestLibyaml(t *testing.T) {
 		"a: \"b\n\t\n\tc\"":       `{:a=>"b\nc"}`,
 		"a: {&x b: &y c, d: *x }": `{:a=>{:b=>"c", :d=>"b"}}`,
 		"a: {'b?': '?c', d: e?f}": `{:a=>{:b?=>"?c", :d=>"e?f"}}`,
-		`a: "\/\e\x41\u263a\_"`:   `{:a=>"/\x1bA☺\u00a0"}`,
+		`a: "\/\e\x41\u263a\_"`:   "{:a=>\"/\\eA☺\u00a0\"}",
 	} {
 		t.Run(text, func(t *testing.T) {
 			documents, err := Parse("f.yml", []byte(text))

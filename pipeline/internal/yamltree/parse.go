@@ -299,11 +299,28 @@ func (c *converter) convertSequence(n *yaml.Node, depth int) (*Node, error) {
 		}
 		items[i] = item
 	}
+	if tag := explicitTag(n); tag == "!!omap" || tag == "!omap" {
+		return orderedMap(items, c.position(n)), nil
+	}
 	kind := Sequence
 	if n.Tag == "!reference" {
 		kind = Reference
 	}
 	return newList(kind, items, c.position(n)), nil
+}
+
+// orderedMap makes a mapping of the first entry, or of the first two items, of each value, as Psych does.
+func orderedMap(items []*Node, at Position) *Node {
+	pairs := make([]Pair, 0, len(items))
+	for _, item := range items {
+		switch {
+		case item.Kind == Mapping && len(item.Pairs) > 0:
+			pairs = append(pairs, Pair{item.Pairs[0].Key, item.Pairs[len(item.Pairs)-1].Value})
+		case len(item.Items) > 0:
+			pairs = append(pairs, Pair{item.Items[0], item.Items[len(item.Items)-1]})
+		}
+	}
+	return NewUniqueMapping(pairs, at)
 }
 
 func (c *converter) convertMapping(n *yaml.Node, depth int) (*Node, error) {

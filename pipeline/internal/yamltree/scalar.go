@@ -71,6 +71,9 @@ func resolveNumeric(s string) (Kind, string, error) {
 	if n, ok := integer(s); ok {
 		return Int, n, nil
 	}
+	if emptyInteger().MatchString(s) {
+		return String, s, fmt.Errorf("%s is not a valid number: put it in quotes", s)
+	}
 	return String, s, nil
 }
 
@@ -90,21 +93,22 @@ func resolveTagged(tag, s string) (Kind, string, error) {
 	return resolve(s)
 }
 
+// Tags of which Psych makes objects of classes that its safe mode refuses, or on which it fails.
+var (
+	scalarClass   = lazyregexp.New(`^!(ruby/(object:(BigDecimal|DateTime|Complex|Rational)|encoding|class|module|regexp|range|string:.+)|str:.+)$`)
+	sequenceClass = lazyregexp.New(`^!(seq|ruby/array):.`)
+	mappingClass  = lazyregexp.New(`^!(!?(set|omap|str)$|(str|map):|ruby/(struct|object|exception|string|range$|(array|hash|marshalable):))`)
+)
+
 // forbiddenTag reports whether Psych's safe mode refuses a tag, or fails on it.
 func forbiddenTag(tag string, kind yaml.Kind) bool {
-	switch {
-	case strings.HasPrefix(tag, "!ruby/"):
-		return kind != yaml.ScalarNode || !strings.HasPrefix(tag, "!ruby/sym")
-	case strings.HasPrefix(tag, "!str:"):
-		return true
-	case kind == yaml.SequenceNode:
-		return strings.HasPrefix(tag, "!array:")
-	case kind == yaml.MappingNode && strings.HasPrefix(tag, "!map:"):
-		return true
-	case kind == yaml.MappingNode:
-		return tag == "!!set" || tag == "!set" || tag == "!!omap" || tag == "!omap" || tag == "!!str" || tag == "!str"
+	switch kind {
+	case yaml.ScalarNode:
+		return scalarClass().MatchString(tag)
+	case yaml.SequenceNode:
+		return sequenceClass().MatchString(tag)
 	}
-	return false
+	return tag != "!ruby/object:Hash" && mappingClass().MatchString(tag)
 }
 
 func taggedFloat(s string) (Kind, string, error) {
@@ -250,6 +254,9 @@ func sexagesimalFloat(s string) string {
 
 // emptyFloat is an exponent without a number, which Psych takes for a number but Ruby cannot read.
 var emptyFloat = lazyregexp.New(`^[-+]?\.[eE][+-][0-9]+$`)
+
+// emptyInteger is a base without digits, which Psych takes for a number but Ruby cannot read.
+var emptyInteger = lazyregexp.New(`^[-+]?0[xb][_,]+$`)
 
 // digitsWith reports whether s begins with a digit and has only digits and separators.
 func digitsWith(s, separators string) bool {

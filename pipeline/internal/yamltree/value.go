@@ -186,33 +186,3 @@ func (n *Node) RubyText() string {
 	}
 	return n.Text
 }
-
-func (n *Node) inspect(b *strings.Builder) {
-	switch n.Kind {
-	case Null:
-		b.WriteString("nil")
-	case String:
-		b.WriteString(strconv.Quote(n.Text))
-	case Sequence, Reference:
-		b.WriteByte('[')
-		for i, item := range n.Items {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			item.inspect(b)
-		}
-		b.WriteByte(']')
-	case Mapping:
-		b.WriteByte('{')
-		for i, p := range n.Pairs {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString(":" + p.Key.Text + "=>")
-			p.Value.inspect(b)
-		}
-		b.WriteByte('}')
-	default:
-		b.WriteString(n.Text)
-	}
-}

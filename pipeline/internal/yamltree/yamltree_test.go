@@ -44,6 +44,7 @@ func TestTags(t *testing.T) {
 	for text, want := range map[string]string{
 		`!!int "2"`: "2", `!!int x`: `"x"`, `!!bool "yes"`: "true", `!!null "~"`: "nil", `!!float 2`: "2.0", `!float "1:30"`: "5400.0", `!!str 1.10`: `"1.10"`, "!!str ": `""`,
 		`!!binary aGVsbG8=`: `"hello"`, `!!binary "aGVs bG8"`: `"hello"`, `!!binary x`: `""`, `!foo "0x1F"`: "31", `! "1.5"`: "1.5", `!ruby/symbol a`: `"a"`,
+		`!!omap [a: 1, [b, 2]]`: "{:a=>1, :b=>2}", `!ruby/object:Foo x`: `"x"`, `!ruby/regexp [a]`: `["a"]`, `!ruby/object:Hash {a: 1}`: "{:a=>1}",
 		`!!seq [1]`: "[1]", `!foo {a: 1}`: "{:a=>1}", `!str 2026-01-01`: `"2026-01-01"`, `!!int ":a"`: `"a"`,
 	} {
 		t.Run(text, func(t *testing.T) {
@@ -55,7 +56,8 @@ func TestTags(t *testing.T) {
 			}
 		})
 	}
-	for _, text := range []string{"!!set {a, b}", "!omap {a: 1}", "!!str {a: 1}", "!!float x", "!!float ~", "!float yes", "!ruby/object:Object {}", "!ruby/regexp /a/", "!str:Foo a", `!foo "2026-01-01"`} {
+	for _, text := range []string{"!!set {a, b}", "!omap {a: 1}", "!!str {a: 1}", "!!float x", "!!float ~", "!float yes", "!ruby/object:Object {}", "!ruby/regexp /a/", "!str:Foo a", "!seq:Foo [a]", "!ruby/array:Foo {a: 1}", "!ruby/range {a: 1}",
+		"!ruby/object:BigDecimal 1", "!ruby/string:Foo x", "!ruby/object {a: 1}", "[!x]", "{a: !!str}", "0x_", `!foo "2026-01-01"`} {
 		if _, err := Parse("f.yml", []byte("k: "+text)); err == nil {
 			t.Errorf("%s is accepted", text)
 		}
@@ -68,20 +70,22 @@ func TestParse(t *testing.T) {
 		text string
 		want string // of the documents, with | between
 	}{
-		"order and duplicates":         {"b: 1\na: 2\nb: 3", "{:b=>3, :a=>2}"},
-		"a merge overwrites":           {".x: &x {a: 1, b: 2}\ny: {a: 0, <<: *x, b: 3}", "{:.x=>{:a=>1, :b=>2}, :y=>{:a=>1, :b=>3}}"},
-		"the first of a list wins":     {"y: {<<: [{a: 1}, {a: 2, b: 2}]}", "{:y=>{:a=>1, :b=>2}}"},
-		"a merge of a list by alias":   {".x: &x [{a: 1}]\ny: {<<: *x}", "{:.x=>[{:a=>1}], :y=>{:<<=>[{:a=>1}]}}"},
-		"a header":                     {"spec:\n---\na: 1", "{:spec=>nil}|{:a=>1}"},
-		"a leading divider":            {"---\na: 1", "{:a=>1}"},
-		"blank documents are left out": {"# nothing\n---\na: 1\n---\n", "{:a=>1}"},
-		"an anchor is redefined":       {"a: &x 1\nb: &x 2\nc: *x", "{:a=>1, :b=>2, :c=>2}"},
-		"quoted words stay text":       {"a: 'yes'\nb: \"1\"\nc: !!str 1", `{:a=>"yes", :b=>"1", :c=>"1"}`},
-		"a question mark in a list":    {"a: [x?y, z?, $?, 'q?']", `{:a=>["x?y", "z?", "$?", "q?"]}`},
-		"a question mark in a hash":    {"a: {b?: c?d} # e?\n? f\n: g?", `{:a=>{:b?=>"c?d"}, :f=>"g?"}`},
-		"an escape of private use":     {`a: &x "b?\uE000\U0000e001"`, `{:a=>"b?\ue000\ue001"}`},
-		"a slash behind a backslash":   {`{a: &x "b\/c\\/d", e: 'f\/g', h: i\/j?}`, `{:a=>"b/c\\/d", :e=>"f\\/g", :h=>"i\\/j?"}`},
-		"nothing":                      {"", ""},
+		"order and duplicates":          {"b: 1\na: 2\nb: 3", "{:b=>3, :a=>2}"},
+		"a merge overwrites":            {".x: &x {a: 1, b: 2}\ny: {a: 0, <<: *x, b: 3}", "{:\".x\"=>{:a=>1, :b=>2}, :y=>{:a=>1, :b=>3}}"},
+		"the first of a list wins":      {"y: {<<: [{a: 1}, {a: 2, b: 2}]}", "{:y=>{:a=>1, :b=>2}}"},
+		"a merge of a list by alias":    {".x: &x [{a: 1}]\ny: {<<: *x}", "{:\".x\"=>[{:a=>1}], :y=>{:<<=>[{:a=>1}]}}"},
+		"a header":                      {"spec:\n---\na: 1", "{:spec=>nil}|{:a=>1}"},
+		"a leading divider":             {"---\na: 1", "{:a=>1}"},
+		"blank documents are left out":  {"# nothing\n---\na: 1\n---\n", "{:a=>1}"},
+		"an anchor is redefined":        {"a: &x 1\nb: &x 2\nc: *x", "{:a=>1, :b=>2, :c=>2}"},
+		"quoted words stay text":        {"a: 'yes'\nb: \"1\"\nc: !!str 1", `{:a=>"yes", :b=>"1", :c=>"1"}`},
+		"a question mark in a list":     {"a: [x?y, z?, $?, 'q?']", `{:a=>["x?y", "z?", "$?", "q?"]}`},
+		"a question mark in a hash":     {"a: {b?: c?d} # e?\n? f\n: g?", `{:a=>{:b?=>"c?d"}, :f=>"g?"}`},
+		"an escape of private use":      {`a: &x "b?\uE000\U0000e001"`, "{:a=>\"b?\ue000\ue001\"}"},
+		"a slash behind a backslash":    {`{a: &x "b\/c\\/d", e: 'f\/g', h: i\/j?}`, `{:a=>"b/c\\/d", :e=>"f\\/g", :h=>"i\\/j?"}`},
+		"an empty value in a flow pair": {"a: [b: , c]\nd: [e: ]", `{:a=>[{:b=>nil}, "c"], :d=>[{:e=>nil}]}`},
+		"tabs that indent nothing":      {"a:\t1\nb: \t[\t2,\n\t3]\nc:\n  - d:\t4", "{:a=>1, :b=>[2, 3], :c=>[{:d=>4}]}"},
+		"nothing":                       {"", ""},
 	}
 	for name, c := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -136,5 +140,39 @@ func TestMerge(t *testing.T) {
 	}
 	if got, want := base.RubyText(), "{:a=>{:x=>1, :y=>[1]}, :b=>1}"; got != want {
 		t.Errorf("the base has changed: %s", got)
+	}
+}
+
+// TestInspect has values as they are put into a longer text, with what Ruby's inspect makes of them.
+func TestInspect(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"\n- a\n- 1\n- 1.50\n- true\n- ~\n- ':b'\n- :c":                    `["a", 1, 1.5, true, nil, ":b", :c]`,
+		`["a#{b} #$c #@d #e", '#{f}']`:                                     `["a\#{b} \#$c \#@d #e", "\#{f}"]`,
+		`["\e\a\b\v\f\0\x01\x7F\t\n\"\\"]`:                                 `["\e\a\b\v\f\u0000\u0001\u007F\t\n\"\\"]`,
+		`["\u00e9\u200b\u00a0\U0001F600\u2028\u0378"]`:                     "[\"\u00e9\u200b\u00a0\U0001F600\\u2028\\u0378\"]",
+		`[{a-b: 1, "c d": 2, e?: 3, F: 4, "1": 5}]`:                        `[{:"a-b"=>1, :"c d"=>2, :e?=>3, :F=>4, :"1"=>5}]`,
+		`[{1: a, true: b, ~: c, 1.5: d}]`:                                  `[{1=>"a", true=>"b", nil=>"c", 1.5=>"d"}]`,
+		`[{"@a": 1, "@@b": 2, "$c": 3, "+": 4, "[]": 5, "a=b": 6, "": 7}]`: `[{:@a=>1, :@@b=>2, :$c=>3, :+=>4, :[]=>5, :"a=b"=>6, :""=>7}]`,
+	} {
+		t.Run(text, func(t *testing.T) {
+			documents, err := Parse("f.yml", []byte("k: "+text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := documents[0].Get("k").RubyText(); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+// TestTabs has the places where a tab indents, which libyaml refuses.
+func TestTabs(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"a:\n  -\tb", "a:\n  - \tb", "a:\n  -\t b: c", "a:\n  \tb", "a:\n  - -\tb", "? \ta\n: b", "a:\n  -\t[b]"} {
+		if _, err := Parse("f.yml", []byte(text)); err == nil {
+			t.Errorf("%q is accepted", text)
+		}
 	}
 }
