@@ -103,7 +103,9 @@ func (e *evaluator) changed(ch *changes, s *view) (bool, error) {
 	if !known {
 		return true, nil
 	}
-	return e.anyMatch(expandAll(ch.paths, s), paths), nil
+	globs := expandAll(ch.paths, s)
+	slices.Sort(globs)
+	return e.anyMatch(slices.Compact(globs), paths), nil
 }
 
 // modified returns the paths that the event changes; known is false where GitLab has no diff.
@@ -174,8 +176,9 @@ func (e *evaluator) exists(ex *exists, s *view) (bool, error) {
 	if r == nil {
 		return false, nil
 	}
+	globs := expandAll(ex.paths, s)
 	var patterns []string
-	for _, g := range expandAll(ex.paths, s) {
+	for _, g := range globs {
 		if !glob.Literal(g) {
 			patterns = append(patterns, g)
 			continue
@@ -192,7 +195,27 @@ func (e *evaluator) exists(ex *exists, s *view) (bool, error) {
 	if err != nil {
 		return false, errors.Join(errors.New("rules:exists: the files cannot be listed"), err)
 	}
-	return e.anyMatch(patterns, paths), nil
+	return e.anyExists(patterns, paths, !slices.ContainsFunc(globs, entersFolders)), nil
+}
+
+// entersFolders reports whether a glob can match below the root.
+func entersFolders(g string) bool { return strings.Contains(g, "/") || strings.Contains(g, "**") }
+
+// anyExists reports whether a path matches. What GitLab compares as the end of a path, "**/*.go", does not count for its limit.
+func (e *evaluator) anyExists(patterns, paths []string, rootOnly bool) bool {
+	if rootOnly {
+		paths = slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return strings.Contains(p, "/") })
+	}
+	var others []string
+	for _, g := range patterns {
+		end, ok := strings.CutPrefix(g, "**/*")
+		if !ok || !strings.HasPrefix(end, ".") || strings.Contains(end, "/") || !glob.Literal(end) {
+			others = append(others, g)
+		} else if slices.ContainsFunc(paths, func(p string) bool { return strings.HasSuffix(p, end) }) {
+			return true
+		}
+	}
+	return e.anyMatch(others, paths)
 }
 
 // includeRules reports whether the rules of an entry of an include let it in.

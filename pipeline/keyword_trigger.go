@@ -70,12 +70,12 @@ func (c *checker) forward(p *keyPath, n *node) map[string]bool {
 	return forward
 }
 
-// includeEntries returns the entries of the include of a child pipeline.
+// includeEntries returns the entries of the include of a child pipeline that say something.
 func includeEntries(n *node) []*node {
 	if n.IsNull() {
 		return nil
 	}
-	return n.Flatten()
+	return slices.DeleteFunc(slices.Clone(n.Flatten()), (*node).IsNull)
 }
 
 func (c *checker) triggerIncludes(p *keyPath, n *node) {
@@ -93,10 +93,10 @@ func (c *checker) triggerIncludes(p *keyPath, n *node) {
 	}
 }
 
-// includeEntry validates an entry of an include.
+// includeEntry validates an entry of an include; an empty one says nothing.
 func (c *checker) includeEntry(p *keyPath, n *node) {
 	switch {
-	case check.IsString(n):
+	case n.IsNull(), check.IsString(n):
 		return
 	case !check.IsMapping(n):
 		c.Fail(p, n, "", "an entry should be a string or a hash, not %s", yamltree.Describe(n))

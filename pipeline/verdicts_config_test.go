@@ -144,6 +144,22 @@ spec: {inputs: {a: {}}}
 ---
 other: {script: [x]}
 `, "inputs:a"},
+		{"an empty entry says nothing", `
+include: [null]
+unit: {script: [x]}
+`, unitSays("x")},
+		{"an empty entry of a child's include says nothing", `
+unit: {trigger: {include: [null, {local: a.yml}]}}
+-- a.yml --
+other: {script: [x]}
+`, `[{"name":"unit","stage":"test","trigger":{"include":[null,{"local":"a.yml"}]}}]`},
+		{"a mapping in the default of an array is put into text as Ruby writes it", `
+include: a.yml
+-- a.yml --
+spec: {inputs: {a: {type: array, default: [{a-b: '#{c}', 1: ~}, "\e"]}}}
+---
+unit: {script: ["x $[[ inputs.a ]]"]}
+`, unitSays(`x [{:\"a-b\"=\u003e\"\\#{c}\", 1=\u003enil}, \"\\e\"]`)},
 		{"a project without a file", `
 include: [{project: platform/ci}]
 unit: {script: [x]}
