@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -26,6 +25,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/config"
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
+	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(leakChecked{m}) }
@@ -53,30 +53,15 @@ type instance struct {
 	*app.App
 	url, admin string
 	client     *http.Client // validates what it gets against the contract
-	log        *logBuffer
+	log        *testlog.Buffer
 }
 
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// source returns a configuration for a test: ports that the system chooses, a database of its own, no drain delay.
+// source returns a configuration for a test: ports that the system chooses, a database of its own, no drain delay, and time limits
+// that a machine with little CPU time left keeps, too.
 func source(t *testing.T, s settings) config.Source {
 	t.Helper()
 	all := settings{"HTTP_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "SHUTDOWN_DRAIN": "0s", "RATE_LIMIT": "0",
+		"HTTP_TIMEOUT": "1m", "HTTP_PAY_TIMEOUT": "1m", "PAYMENTS_TIMEOUT": "30s",
 		"DATABASE_URL": "sqlite:" + filepath.Join(t.TempDir(), "orders.db")}
 	maps.Copy(all, s)
 	var environ []string
@@ -90,7 +75,7 @@ func source(t *testing.T, s settings) config.Source {
 
 func newInstance(t *testing.T, s settings) *instance {
 	t.Helper()
-	log := new(logBuffer)
+	log := new(testlog.Buffer)
 	a, err := app.New(source(t, s), telemetry.NewBuild("v1.2.3", "abc123"), log)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +100,7 @@ func start(t *testing.T, s settings) *instance {
 	}
 	i.url, i.admin = scheme+i.Addr().String(), "http://"+i.AdminAddr().String()
 	transport := &http.Transport{MaxIdleConnsPerHost: 100}
-	i.client = &http.Client{Transport: &validator{next: transport, t: t}, Timeout: 30 * time.Second,
+	i.client = &http.Client{Transport: &validator{next: transport, t: t}, Timeout: testlog.Patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
@@ -268,15 +253,4 @@ func wantStatus(t *testing.T, a answer, want int) {
 	if a.status != want {
 		t.Errorf("status %d, want %d: %s", a.status, want, a.body)
 	}
-}
-
-// eventually waits for something that happens soon.
-func eventually(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if happened() {
-			return
-		}
-	}
-	t.Fatalf("%s did not happen", what)
 }

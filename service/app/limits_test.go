@@ -33,18 +33,29 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"gitlab.com/slipway-ci/slipway/service/api"
+	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	i := start(t, settings{"HTTP_MAX_IN_FLIGHT": "2"})
-	wantStatus(t, i.do(t, http.MethodPut, i.admin+"/faults", `{"delay":"2s","delay_ratio":1}`), http.StatusNoContent)
+	wantStatus(t, i.do(t, http.MethodPut, i.admin+"/faults", `{"delay":"50s","delay_ratio":1}`), http.StatusNoContent)
+	ctx, leave := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	defer all.Wait()
+	defer leave()
 	for range 2 {
-		all.Go(func() { wantStatus(t, i.get(t, "/v1/orders"), http.StatusOK) })
+		all.Go(func() {
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, i.url+"/v1/orders", nil)
+			if err == nil {
+				_, err = i.client.Do(r) //nolint:bodyclose // it does not come to a body
+			}
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("a request that waits: %v", err)
+			}
+		})
 	}
-	eventually(t, "full house", func() bool { return strings.Contains(i.probe(t, "/metrics").body, "http_requests_in_flight 2") })
+	testlog.Eventually(t, "full house", func() bool { return strings.Contains(i.probe(t, "/metrics").body, "http_requests_in_flight 2") })
 	a := i.get(t, "/v1/orders")
 	wantStatus(t, a, http.StatusServiceUnavailable)
 	if a.problem(t).Type != "urn:problem:orders:overload" || a.header.Get("Retry-After") != "1" {
@@ -75,7 +86,7 @@ func TestConnections(t *testing.T) {
 				t.Cleanup(func() { _ = conn.Close() })
 			}
 			wantStatus(t, i.get(t, "/v1/orders"), http.StatusOK)
-			eventually(t, "a bounded number", func() bool {
+			testlog.Eventually(t, "a bounded number", func() bool {
 				for line := range strings.Lines(i.probe(t, "/metrics").body) {
 					var n int
 					if _, err := fmt.Sscanf(line, "http_connections %d", &n); err == nil {
@@ -111,9 +122,9 @@ func TestBodyEnds(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	t.Parallel()
-	i := start(t, settings{"HTTP_TIMEOUT": "30ms", "HTTP_PAY_TIMEOUT": "10s"})
+	i := start(t, settings{"HTTP_TIMEOUT": "3s"}) // in which a busy machine can place the order
 	id := i.place(t).Id
-	wantStatus(t, i.do(t, http.MethodPut, i.admin+"/faults", `{"delay":"200ms","delay_ratio":1}`), http.StatusNoContent)
+	wantStatus(t, i.do(t, http.MethodPut, i.admin+"/faults", `{"delay":"4s","delay_ratio":1}`), http.StatusNoContent)
 	a := i.get(t, "/v1/orders")
 	wantStatus(t, a, http.StatusServiceUnavailable)
 	if p := a.problem(t); !strings.Contains(*p.Detail, "too long") {
@@ -179,7 +190,7 @@ func TestAPIKeys(t *testing.T) {
 	r.SetBasicAuth("", reader)
 	wantStatus(t, i.get(t, "/", "Authorization", r.Header.Get("Authorization")), http.StatusOK)
 	wantStatus(t, i.get(t, "/openapi.yaml"), http.StatusOK)
-	eventually(t, "the client's name in the log", func() bool { return strings.Contains(i.log.String(), `"client":"reader"`) })
+	i.log.Wait(t, `"client":"reader"`)
 	if strings.Contains(i.log.String(), reader) {
 		t.Error("a key is in the log")
 	}
@@ -228,9 +239,19 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// onlyRecorder waits until the test may use the flight recorder, of which a process has one. Call it before the instance starts.
+func onlyRecorder(t *testing.T) {
+	t.Helper()
+	recorder.Lock()
+	t.Cleanup(recorder.Unlock)
+}
+
+var recorder sync.Mutex
+
 // TestAdminIndex follows the links of the admin port's index.
 func TestAdminIndex(t *testing.T) {
 	t.Parallel()
+	onlyRecorder(t)
 	i := start(t, nil)
 	a := i.probe(t, "/")
 	if wantStatus(t, a, http.StatusOK); a.header.Get("Content-Type") != "text/html; charset=utf-8" {
@@ -251,6 +272,7 @@ func TestAdminIndex(t *testing.T) {
 
 func TestDebug(t *testing.T) {
 	t.Parallel()
+	onlyRecorder(t)
 	i := start(t, nil)
 	if a := i.probe(t, "/debug/pprof/"); !strings.Contains(a.body, "goroutine?debug=1") {
 		t.Errorf("profiles: %s", a.body)
@@ -271,7 +293,7 @@ func TestDebug(t *testing.T) {
 	wantStatus(t, i.get(t, "/v1/orders", "X-Request-Id", "quiet"), http.StatusOK)
 	wantStatus(t, i.do(t, http.MethodPut, i.admin+"/log/level", `{"level":"info"}`), http.StatusOK)
 	wantStatus(t, i.get(t, "/v1/orders", "X-Request-Id", "loud"), http.StatusOK)
-	eventually(t, "the record", func() bool { return strings.Contains(i.log.String(), `"request_id":"loud"`) })
+	i.log.Wait(t, `"request_id":"loud"`)
 	if strings.Contains(i.log.String(), `"request_id":"quiet"`) {
 		t.Error("the level has no effect")
 	}
@@ -340,7 +362,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("certificate %d over %s", n, proto)
 	}
 	certificateFor(t, cert, key, 2)
-	eventually(t, "the new certificate", func() bool { n, _ := serial(); return n == 2 })
+	testlog.Eventually(t, "the new certificate", func() bool { n, _ := serial(); return n == 2 })
 	write(t, cert, "nonsense")
 	if err := i.Reload(); err == nil {
 		t.Error("a certificate that is none was loaded")
@@ -458,7 +480,7 @@ func TestProviderAway(t *testing.T) {
 	if o := i.get(t, self).order(t); o.Status != api.Paying {
 		t.Errorf("the order is %s", o.Status)
 	}
-	eventually(t, "the cause in the log", func() bool { return strings.Contains(i.log.String(), "connection refused") })
+	i.log.Wait(t, "connection refused")
 	for range 4 { // one more than the breaker stands
 		wantStatus(t, i.do(t, http.MethodPost, self+"/pay", ""), http.StatusServiceUnavailable)
 	}
@@ -487,7 +509,7 @@ func TestDatabaseAway(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), "PRAGMA busy_timeout=5000; DROP TABLE orders"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "an error", func() bool { return i.get(t, "/v1/orders").status >= http.StatusInternalServerError })
+	testlog.Eventually(t, "an error", func() bool { return i.get(t, "/v1/orders").status >= http.StatusInternalServerError })
 	a := i.get(t, "/v1/orders")
 	if p := a.problem(t); strings.Contains(a.body, "SQL") || !strings.Contains(*p.Detail, "the log has the cause") {
 		t.Errorf("problem: %s", a.body)

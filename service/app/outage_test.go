@@ -11,6 +11,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/service/api"
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
+	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
 // TestPostgresAway kills the database's server under an instance: every route that needs it answers 503 with Retry-After, the
@@ -46,7 +47,7 @@ func TestPostgresAway(t *testing.T) {
 	}
 	wantStatus(t, i.probe(t, "/livez"), http.StatusOK)
 	server.Start(t)
-	eventually(t, "readiness", func() bool { return i.probe(t, "/readyz").status == http.StatusOK })
+	testlog.Eventually(t, "readiness", func() bool { return i.probe(t, "/readyz").status == http.StatusOK })
 	wantStatus(t, i.get(t, "/v1/orders/"+id), http.StatusOK)
 	i.place(t)
 }
@@ -74,7 +75,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("the file system takes more than it has: %v", err)
 	}
 	var a answer
-	eventually(t, "a refused order", func() bool { // SQLite may have some space left in its own files
+	testlog.Eventually(t, "a refused order", func() bool { // SQLite may have some space left in its own files
 		a = i.do(t, http.MethodPost, "/v1/orders", basket)
 		return a.status != http.StatusCreated
 	})
@@ -88,6 +89,6 @@ func TestFullDisk(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "readiness", func() bool { return i.probe(t, "/readyz").status == http.StatusOK })
+	testlog.Eventually(t, "readiness", func() bool { return i.probe(t, "/readyz").status == http.StatusOK })
 	i.place(t)
 }

@@ -121,7 +121,7 @@ func TestRequestID(t *testing.T) {
 			t.Errorf("the id %q became %q", bad, got)
 		}
 	}
-	eventually(t, "the access record", func() bool { return strings.Contains(i.log.String(), `"request_id":"from-proxy.1"`) })
+	i.log.Wait(t, `"request_id":"from-proxy.1"`)
 }
 
 func TestCORS(t *testing.T) {

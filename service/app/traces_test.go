@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
+	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
 // traceID is that of a caller who records.
@@ -190,7 +191,7 @@ func TestTracesWithoutCollector(t *testing.T) {
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
 	i := start(t, settings{"TRACE_ENDPOINT": "http://" + freeAddr(t) + "/", "TRACE_RATIO": "1"})
 	wantStatus(t, i.get(t, "/v1/orders"), http.StatusOK)
-	eventually(t, "the loss", func() bool {
+	testlog.Eventually(t, "the loss", func() bool {
 		return strings.Contains(i.log.String(), "spans could not be sent") && !strings.Contains(i.probe(t, "/metrics").body, "trace_spans_lost_total 0")
 	})
 	wantStatus(t, i.get(t, "/v1/orders"), http.StatusOK)

@@ -1,7 +1,6 @@
 package command_test
 
 import (
-	"bytes"
 	"database/sql"
 	"fmt"
 	"net"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +19,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/command"
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
+	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(leakChecked{m}) }
@@ -31,33 +30,20 @@ type leakChecked struct{ m *testing.M }
 // Run implements the interface of [pgtest.Main].
 func (l leakChecked) Run() int {
 	code := l.m.Run()
-	if err := goleak.Find(); err != nil {
+	err := goleak.Find()
+	for end := time.Now().Add(testlog.Patience); err != nil && time.Now().Before(end); { // Find waits a second for goroutines that are ending
+		err = goleak.Find()
+	}
+	if err != nil {
 		fmt.Println(err)
 		return max(code, 1)
 	}
 	return code
 }
 
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // process runs a command with a database of its own, as main does.
 type process struct {
-	stdout, stderr output
+	stdout, stderr testlog.Buffer
 	signals        chan os.Signal
 	code           chan int
 }
@@ -86,7 +72,7 @@ func (p *process) wait(t *testing.T, want int) {
 		if code != want {
 			t.Errorf("exit code %d, want %d\n%s%s", code, want, p.stdout.String(), p.stderr.String())
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(testlog.Patience):
 		t.Fatalf("it does not end\n%s%s", p.stdout.String(), p.stderr.String())
 	}
 }
@@ -96,26 +82,16 @@ var addresses = regexp.MustCompile(`"http":"([^"]+)","admin":"([^"]+)"`)
 // serving waits until the process serves.
 func (p *process) serving(t *testing.T) (public, admin string) {
 	t.Helper()
-	for range 1000 {
+	testlog.Eventually(t, "serving", func() bool {
 		if m := addresses.FindStringSubmatch(p.stdout.String()); m != nil {
-			return m[1], m[2]
+			public, admin = m[1], m[2]
 		}
-		time.Sleep(10 * time.Millisecond)
+		return admin != "" || len(p.code) > 0
+	})
+	if admin == "" {
+		t.Fatalf("it does not serve\n%s%s", p.stdout.String(), p.stderr.String())
 	}
-	t.Fatalf("it does not serve\n%s%s", p.stdout.String(), p.stderr.String())
-	return "", ""
-}
-
-// says waits until the process writes a text to its log.
-func (p *process) says(t *testing.T, text string) {
-	t.Helper()
-	for range 2000 {
-		if strings.Contains(p.stdout.String(), text) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("it does not say %q\n%s%s", text, p.stdout.String(), p.stderr.String())
+	return public, admin
 }
 
 func TestServe(t *testing.T) {
@@ -124,7 +100,7 @@ func TestServe(t *testing.T) {
 		p := run(t, nil, args...)
 		_, admin := p.serving(t)
 		p.signals <- syscall.SIGHUP
-		p.says(t, "configuration loaded")
+		p.stdout.Wait(t, "configuration loaded")
 		health := run(t, []string{"ORDERS_ADMIN_ADDR=" + admin}, "healthcheck")
 		health.wait(t, 0)
 		p.signals <- syscall.SIGTERM
@@ -137,24 +113,6 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestSecondSignal ends a drain that somebody does not want to wait for.
-func TestSecondSignal(t *testing.T) {
-	p := run(t, []string{"ORDERS_SHUTDOWN_DRAIN=3s"})
-	p.serving(t)
-	begun := time.Now()
-	p.signals <- syscall.SIGTERM
-	p.signals <- syscall.SIGHUP // is no reason to end
-	for !strings.Contains(p.stdout.String(), "draining") && time.Since(begun) < 2*time.Second {
-		time.Sleep(10 * time.Millisecond)
-	}
-	p.signals <- os.Interrupt
-	p.wait(t, 1)
-	if took := time.Since(begun); took > 2500*time.Millisecond || !strings.Contains(p.stderr.String(), "a second signal") {
-		t.Errorf("after %v: %s", took, p.stderr.String())
-	}
-	time.Sleep(4 * time.Second) // a process would be gone; here the drain runs to its end
-}
-
 // TestReloadWhileStarting asks for the configuration before anything serves: the request is not lost.
 func TestReloadWhileStarting(t *testing.T) {
 	t.Parallel()
@@ -162,7 +120,7 @@ func TestReloadWhileStarting(t *testing.T) {
 		signals := make(chan os.Signal, 2)
 		signals <- syscall.SIGHUP
 		p := runWith(t, signals, nil)
-		p.says(t, "configuration loaded")
+		p.stdout.Wait(t, "configuration loaded")
 		p.signals <- syscall.SIGTERM
 		p.wait(t, 0)
 	}

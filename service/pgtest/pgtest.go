@@ -25,7 +25,7 @@ const (
 	urlVariable     = "ORDERS_TEST_POSTGRES_URL"
 	requireVariable = "SLIPWAY_REQUIRE_POSTGRES"
 	binaries        = "/usr/lib/postgresql/*/bin/postgres"
-	startTimeout    = 30 * time.Second
+	startTimeout    = 2 * time.Minute
 )
 
 // shared is the server of this test process.

@@ -1,14 +1,12 @@
 package main_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -20,39 +18,38 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/service/api"
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
+	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
 // instance is the program, running.
 type instance struct {
-	command *exec.Cmd
-	url     string
+	command        *exec.Cmd
+	url            string
+	stdout, stderr testlog.Buffer
 }
 
 var address = regexp.MustCompile(`"http":"([^"]+)"`)
 
 func start(t *testing.T, environ ...string) *instance {
 	t.Helper()
-	c := exec.Command(program) // #nosec G204 -- our own program
-	c.Env = append([]string{"ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_RATE_LIMIT=0", "ORDERS_SHUTDOWN_DRAIN=0s"}, environ...)
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var stderr bytes.Buffer
-	c.Stderr = &stderr
-	stdout, err := c.StdoutPipe()
-	if err != nil {
+	i := &instance{command: exec.Command(program)} // #nosec G204 -- our own program
+	i.command.Env = append([]string{"ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_RATE_LIMIT=0", "ORDERS_HTTP_TIMEOUT=1m",
+		"ORDERS_SHUTDOWN_DRAIN=0s"}, environ...)
+	i.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	i.command.Stdout, i.command.Stderr = &i.stdout, &i.stderr
+	if err := i.command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		if m := address.FindStringSubmatch(lines.Text()); m != nil {
-			go func() { _, _ = io.Copy(io.Discard, stdout) }() // it must not wait for a reader
-			return &instance{c, "http://" + m[1]}
+	testlog.Eventually(t, "serving", func() bool {
+		if m := address.FindStringSubmatch(i.stdout.String()); m != nil {
+			i.url = "http://" + m[1]
 		}
+		return i.url != "" || i.stderr.String() != ""
+	})
+	if i.url == "" {
+		t.Fatalf("it does not serve: %s", i.stderr.String())
 	}
-	t.Fatalf("it does not serve: %s", stderr.String())
-	return nil
+	return i
 }
 
 func (i *instance) kill(t *testing.T) {
@@ -134,7 +131,7 @@ func TestKill(t *testing.T) {
 
 func killUnderLoad(t *testing.T, environ string) {
 	const kills, clients, perRound = 4, 8, 25
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}, Timeout: testlog.Patience}
 	defer client.CloseIdleConnections()
 	acknowledged, open := map[string]string{}, map[string]bool{}
 	for round := range kills {
@@ -157,7 +154,7 @@ func killUnderLoad(t *testing.T, environ string) {
 				}
 			})
 		}
-		for begun := time.Now(); time.Since(begun) < 30*time.Second; time.Sleep(10 * time.Millisecond) {
+		for begun := time.Now(); time.Since(begun) < testlog.Patience; time.Sleep(10 * time.Millisecond) {
 			mu.Lock()
 			enough := len(acknowledged) >= (round+1)*perRound
 			mu.Unlock()
@@ -209,13 +206,16 @@ func TestSignals(t *testing.T) {
 		t.Errorf("after SIGTERM: %v", err)
 	}
 	i = start(t, "ORDERS_DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "orders.db"), "ORDERS_SHUTDOWN_DRAIN=1m")
-	for range 2 {
-		if err := i.command.Process.Signal(syscall.SIGTERM); err != nil {
+	for _, signal := range []os.Signal{syscall.SIGTERM, syscall.SIGHUP, os.Interrupt} { // a reload is no reason to exit
+		if err := i.command.Process.Signal(signal); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(300 * time.Millisecond)
+		i.stdout.Wait(t, "draining")
 	}
 	if err := i.command.Wait(); err == nil || i.command.ProcessState.ExitCode() != 1 {
-		t.Errorf("after a second SIGTERM: %v", err)
+		t.Errorf("after a second signal: %v", err)
+	}
+	if !strings.Contains(i.stderr.String(), "a second signal") {
+		t.Errorf("stderr: %s", i.stderr.String())
 	}
 }

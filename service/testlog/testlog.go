@@ -1,0 +1,53 @@
+// Package testlog gives tests a log that a running service writes and they read.
+package testlog
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Patience is how long tests wait for what must happen. It is not a limit that the service must keep: it only ends tests that would wait
+// forever, also on a machine with little CPU time left.
+const Patience = 2 * time.Minute
+
+const pollInterval = 5 * time.Millisecond
+
+// Buffer keeps what was written to it; it may be written and read concurrently. Its zero value is empty.
+type Buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements [io.Writer].
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+// String returns what was written.
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// Wait waits until the log contains a text, and fails the test if it does not come.
+func (b *Buffer) Wait(t testing.TB, text string) {
+	t.Helper()
+	Eventually(t, "the log line "+text, func() bool { return strings.Contains(b.String(), text) })
+}
+
+// Eventually waits until something has happened, and fails the test if it does not.
+func Eventually(t testing.TB, what string, happened func() bool) {
+	t.Helper()
+	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(pollInterval) {
+		if happened() {
+			return
+		}
+	}
+	t.Fatalf("%s did not happen", what)
+}
