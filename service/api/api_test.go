@@ -90,3 +90,29 @@ func FuzzBodies(f *testing.F) {
 		}
 	})
 }
+
+// TestBodyErrors compares the texts of errors, which logs and command lines show.
+func TestBodyErrors(t *testing.T) {
+	t.Parallel()
+	operations, err := api.Operations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ body, want string }{
+		"incomplete":     {`{"customer":`, "the JSON value is not complete"},
+		"syntax":         {`{"customer":]`, "the body is not valid JSON at byte 12"},
+		"present twice":  {`{"note":"a","note":"b"}`, "/note is present twice"},
+		"one violation":  {`{"customer":"ann","currency":"EUR","items":[{"sku":"a","quantity":1}]}`, `/items/0/unit_price property "unit_price" is missing`},
+		"all are listed": {`{"currency":"EUR","items":[{"sku":"a","quantity":1}]}`, `/customer property "customer" is missing; /items/0/unit_price property "unit_price" is missing`},
+		"not an object":  {`[]`, "value must be an object"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := operations["POST /v1/orders"].CheckBody([]byte(test.body)); err == nil || err.Error() != test.want {
+				t.Errorf("%v, want %s", err, test.want)
+			}
+		})
+	}
+	if err := (&api.ParameterError{Field: "limit", Message: "must be an integer"}); err.Error() != "the parameter limit must be an integer" {
+		t.Error(err)
+	}
+}

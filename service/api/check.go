@@ -81,17 +81,15 @@ func syntaxError(err error) error {
 }
 
 func violationsOf(err error) []Violation {
-	var several openapi3.MultiError
-	var one *openapi3.SchemaError
-	switch {
-	case errors.As(err, &one):
-		return []Violation{{Field: pointer(one.JSONPointer()), Message: one.Reason}}
-	case errors.As(err, &several):
+	switch e := err.(type) { //nolint:errorlint // errors.As finds the first error of several
+	case openapi3.MultiError:
 		var all []Violation
-		for _, e := range several {
-			all = append(all, violationsOf(e)...)
+		for _, one := range e {
+			all = append(all, violationsOf(one)...)
 		}
 		return all
+	case *openapi3.SchemaError:
+		return []Violation{{Field: pointer(e.JSONPointer()), Message: e.Reason}}
 	}
 	return []Violation{{Message: err.Error()}}
 }

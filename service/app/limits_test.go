@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -464,6 +465,38 @@ func TestTraces(t *testing.T) {
 	}
 	if !strings.Contains(i.log.String(), `"trace_id":"`+traceID+`"`) {
 		t.Error("the trace is not in the log")
+	}
+}
+
+// TestRejectedCharges shows that charges which the provider refuses as invalid do not keep it from others: their orders end in a state
+// that people see, and can be cancelled.
+func TestRejectedCharges(t *testing.T) {
+	t.Parallel()
+	var healthy atomic.Bool
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !healthy.Load() {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+		_, _ = io.WriteString(w, `{"id":"p-1"}`)
+	}))
+	defer provider.Close()
+	i := start(t, settings{"PAYMENTS_URL": provider.URL, "PAYMENTS_RETRIES": "0"})
+	const attempts = 12 // as many as open the circuit breaker if they counted
+	for range attempts {
+		path := "/v1/orders/" + i.place(t).Id
+		a := i.do(t, http.MethodPost, path+"/pay", "")
+		if wantStatus(t, a, http.StatusUnprocessableEntity); a.problem(t).Type != "urn:problem:orders:payment-rejected" {
+			t.Errorf("problem: %s", a.body)
+		}
+		if o := i.get(t, path).order(t); o.Status != api.Rejected {
+			t.Errorf("the order is %s", o.Status)
+		}
+		wantStatus(t, i.do(t, http.MethodPost, path+"/cancel", ""), http.StatusOK)
+	}
+	healthy.Store(true)
+	wantStatus(t, i.do(t, http.MethodPost, "/v1/orders/"+i.place(t).Id+"/pay", ""), http.StatusOK)
+	if a := i.get(t, "/"); !strings.Contains(a.body, "answers") {
+		t.Errorf("the page does not show that the provider answers: %s", a.body)
 	}
 }
 
