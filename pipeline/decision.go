@@ -28,6 +28,8 @@ type Check struct {
 	// Keyword is "rules", "workflow:rules", "include:rules", "only" or "except"; Index is the 0-based index among the rules.
 	Keyword string `json:"keyword,omitzero"`
 	Index   int    `json:"index,omitzero"`
+	// Rule is the rule as it is written; nil for `only` and `except`.
+	Rule *Rule `json:"rule,omitzero"`
 	// Text is the condition on one line: "if $CI_COMMIT_TAG, when manual".
 	Text     string      `json:"text,omitzero"`
 	Position Position    `json:"position,omitzero"`
@@ -35,6 +37,24 @@ type Check struct {
 	// Variables are those that were looked up, in that order, each once. What a condition does not get to is not among them:
 	// of `$A && $B` only A, if A is not set.
 	Variables []SeenVariable `json:"variables,omitzero"`
+}
+
+// A Rule is an entry of `rules` as it is written: nothing is expanded, and what is not given is the zero value.
+type Rule struct {
+	If           string `json:"if,omitzero"`
+	When         When   `json:"when,omitzero"`
+	AllowFailure *bool  `json:"allow_failure,omitzero"`
+	// Changes and Exists are the patterns of these keywords.
+	Changes []Pattern `json:"changes,omitzero"`
+	Exists  []Pattern `json:"exists,omitzero"`
+	// Keywords are the places of the rule's keys, by name.
+	Keywords map[string]Position `json:"keywords,omitzero"`
+}
+
+// A Pattern is an item of `changes` or `exists`, and its place.
+type Pattern struct {
+	Text     string   `json:"text,omitzero"`
+	Position Position `json:"position,omitzero"`
 }
 
 // A CheckResult is the outcome of a [Check].
@@ -123,6 +143,33 @@ func (v *view) record(name, value string, set bool) {
 	if !slices.ContainsFunc(v.seen, func(s SeenVariable) bool { return s.Name == name }) {
 		v.seen = append(v.seen, SeenVariable{Name: name, Value: v.mask.hide(value), Set: set})
 	}
+}
+
+// writtenRule returns a rule as it is written.
+func writtenRule(n *node) *Rule {
+	r := &Rule{If: n.Get("if").RubyText(), When: When(n.Get("when").RubyText()), Changes: patterns(n.Get("changes")), Exists: patterns(n.Get("exists"))}
+	if v := n.Get("allow_failure"); v.Is(yamltree.Bool) {
+		r.AllowFailure = new(v.True())
+	}
+	r.Keywords = make(map[string]Position, len(n.Pairs))
+	for _, pair := range n.Pairs {
+		r.Keywords[pair.Key.Text] = at(pair.Key)
+	}
+	return r
+}
+
+// patterns returns those of a list, of its key paths, or a single one.
+func patterns(n *node) []Pattern {
+	if n.Is(yamltree.Mapping) {
+		n = n.Get("paths")
+	}
+	var list []Pattern
+	for _, item := range n.Flatten() {
+		if item.Is(yamltree.String) {
+			list = append(list, Pattern{item.Text, at(item)})
+		}
+	}
+	return list
 }
 
 // ruleSummary is the condition of a rule, and what it sets, on one line.

@@ -38,7 +38,7 @@ func (e *evaluator) match(keyword string, rules []rule, s *scope) (int, []Check,
 	matched, failed := -1, error(nil)
 	checks := make([]Check, len(rules))
 	for i := range rules {
-		checks[i] = Check{Keyword: keyword, Index: i, Text: rules[i].summary, Position: at(rules[i].node), Result: NotEvaluated}
+		checks[i] = Check{Keyword: keyword, Index: i, Rule: rules[i].written, Text: rules[i].summary, Position: at(rules[i].node), Result: NotEvaluated}
 		if matched >= 0 || failed != nil {
 			continue
 		}

@@ -17,6 +17,7 @@ const maxNesting = 10
 // A rule is an entry of `rules`.
 type rule struct {
 	node          *node
+	written       *Rule
 	summary       string
 	condition     *expression.Expression
 	changes       *changes
@@ -96,7 +97,8 @@ func (c *checker) rule(p *keyPath, n *node, kind ruleKind) rule {
 		c.Fail(p, n, "write if, changes, exists or when", "a rule should be a hash with keys, not %s", describeEmptyHash(n))
 		return r
 	}
-	r.when = When(n.Get("when").RubyText())
+	r.written = writtenRule(n)
+	r.when, r.allowFailure = r.written.When, r.written.AllowFailure
 	r.startIn = n.Get("start_in").RubyText()
 	if r.when == Delayed {
 		c.startIn(p.Child("start_in"), n)
@@ -104,10 +106,7 @@ func (c *checker) rule(p *keyPath, n *node, kind ruleKind) rule {
 		c.Fail(p, n.Key("start_in"), "add when: delayed", "start_in is for rules with when: delayed")
 	}
 	r.condition = c.Condition(p, n.Get("if"))
-	if c.OptionalBool(p, n, "allow_failure") && n.Get("allow_failure").Is(yamltree.Bool) {
-		b := n.Get("allow_failure").True()
-		r.allowFailure = &b
-	}
+	c.OptionalBool(p, n, "allow_failure")
 	if c.OptionalBool(p, n, "interruptible") && n.Get("interruptible").Is(yamltree.Bool) {
 		b := n.Get("interruptible").True()
 		r.interruptible = &b

@@ -5,34 +5,57 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v4"
-
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// checkManualWithoutAllowFailure looks at rules as they are written, since no event may meet them. Those that block merge request
+// eachRule visits the rules of the events' pipelines, their includes and their jobs, created or not, once for each event and each
+// job that has it. job is nil for the first two.
+func (p *pass) eachRule(visit func(check *pipeline.Check, job *pipeline.Job)) {
+	each := func(checks []pipeline.Check, job *pipeline.Job) {
+		for i := range checks {
+			if checks[i].Rule != nil {
+				visit(&checks[i], job)
+			}
+		}
+	}
+	for _, top := range p.plans {
+		eachPlan(top, func(plan *pipeline.Plan) {
+			each(plan.Decision.Checks, nil)
+			for _, include := range plan.Includes {
+				each(include.Decision.Checks, nil)
+			}
+			for _, job := range slices.Concat(plan.Jobs, plan.Dropped) {
+				each(job.Decision.Checks, job)
+			}
+		})
+	}
+}
+
+// rulePath returns the key path of a key of a rule.
+func (p *pass) rulePath(check *pipeline.Check, job *pipeline.Job, key string) string {
+	if job == nil {
+		return check.Keyword + ":" + key
+	}
+	return p.pathAt(check.Position, job) + ":rules:" + key
+}
+
+// checkManualWithoutAllowFailure looks at all rules of a job, since no event may meet one of them. Those that block merge request
 // pipelines are reported by blocking-manual-in-merge-request.
 func checkManualWithoutAllowFailure(p *pass) {
 	_, blocking := p.blockingRules()
-	for _, job := range p.jobs() {
-		if value(job.node, "allow_failure") != nil || slices.ContainsFunc(p.compiled(job), func(j *pipeline.Job) bool {
-			return isWritten(j.Position("allow_failure"))
-		}) {
-			continue
+	p.eachRule(func(check *pipeline.Check, job *pipeline.Job) {
+		rule := check.Rule
+		if job == nil || rule.When != pipeline.Manual || rule.AllowFailure != nil || isWritten(job.Position("allow_failure")) ||
+			blocking[check.Position] != nil {
+			return
 		}
-		for _, rule := range ruleList(value(job.node, "rules")) {
-			key, when := entry(rule, "when")
-			if when == nil || when.Value != "manual" || value(rule, "allow_failure") != nil || blocking[job.source.at(rule)] != nil {
-				continue
-			}
-			p.report(Finding{
-				Position: job.source.at(key), Path: "jobs:" + job.name + ":rules:when",
-				Message: "a manual job from `rules` blocks the pipeline unless allow_failure is set",
-				Hint:    "write `allow_failure: false` if it shall block, `allow_failure: true` if not",
-			})
-		}
-	}
+		p.report(Finding{
+			Position: rule.Keywords["when"], Path: p.rulePath(check, job, "when"),
+			Message: "a manual job from `rules` blocks the pipeline unless allow_failure is set",
+			Hint:    "write `allow_failure: false` if it shall block, `allow_failure: true` if not",
+		})
+	})
 }
 
 // dotenvLine is a command that writes NAME=value.
@@ -59,46 +82,46 @@ func checkDotenvInRules(p *pass) {
 			}
 		}
 	}
-	for _, s := range p.sources {
-		s.conditions(func(path string, node *yaml.Node) {
-			for _, m := range variableUse().FindAllStringSubmatch(node.Value, -1) {
-				job, fromDotenv := writers[m[1]]
-				if !fromDotenv || defined[m[1]] {
-					continue
-				}
-				p.report(Finding{
-					Position: s.at(node), Path: path,
-					Message: fmt.Sprintf("$%s is empty here: it comes from the dotenv report of job %s, which runs after rules are evaluated", m[1], job),
-					Hint:    "test it in the script, or start a child pipeline with it",
-				})
+	p.eachRule(func(check *pipeline.Check, job *pipeline.Job) {
+		for _, m := range variableUse().FindAllStringSubmatch(check.Rule.If, -1) {
+			writer, fromDotenv := writers[m[1]]
+			if !fromDotenv || defined[m[1]] {
+				continue
 			}
-		})
-	}
+			p.report(Finding{
+				Position: check.Rule.Keywords["if"], Path: p.rulePath(check, job, "if"),
+				Message: fmt.Sprintf("$%s is empty here: it comes from the dotenv report of job %s, which runs after rules are evaluated", m[1], writer),
+				Hint:    "test it in the script, or start a child pipeline with it",
+			})
+		}
+	})
 }
 
 var variableUse = lazyregexp.New(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
 func checkChangesNeverMatch(p *pass) {
-	for _, job := range p.jobs() {
-		for _, rule := range ruleList(value(job.node, "rules")) {
-			for _, keyword := range []string{"changes", "exists"} {
-				node := value(rule, keyword)
-				if paths := value(node, "paths"); paths != nil {
-					node = paths
-				}
-				for _, pattern := range items(node) {
-					wrong := pattern.Kind == yaml.ScalarNode && (strings.HasPrefix(pattern.Value, "./") ||
-						strings.HasPrefix(pattern.Value, "../") || strings.Contains(pattern.Value, "//") ||
-						keyword == "changes" && strings.HasPrefix(pattern.Value, "/"))
-					if wrong {
-						p.report(Finding{
-							Position: job.source.at(pattern), Path: "jobs:" + job.name + ":rules:" + keyword,
-							Message: fmt.Sprintf("%q matches nothing", pattern.Value),
-							Hint:    "write the path relative to the project's root, as git does: dir/file.go",
-						})
-					}
-				}
+	p.eachRule(func(check *pipeline.Check, job *pipeline.Job) {
+		report := func(keyword string, pattern pipeline.Pattern) {
+			p.report(Finding{
+				Position: pattern.Position, Path: p.rulePath(check, job, keyword),
+				Message: fmt.Sprintf("%q matches nothing", pattern.Text),
+				Hint:    "write the path relative to the project's root, as git does: dir/file.go",
+			})
+		}
+		for _, pattern := range check.Rule.Changes {
+			if !isPathOfGit(pattern.Text) || strings.HasPrefix(pattern.Text, "/") {
+				report("changes", pattern)
 			}
 		}
-	}
+		for _, pattern := range check.Rule.Exists {
+			if !isPathOfGit(pattern.Text) {
+				report("exists", pattern)
+			}
+		}
+	})
+}
+
+// isPathOfGit reports whether a pattern can match a path as git writes it.
+func isPathOfGit(pattern string) bool {
+	return !strings.HasPrefix(pattern, "./") && !strings.HasPrefix(pattern, "../") && !strings.Contains(pattern, "//")
 }

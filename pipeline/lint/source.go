@@ -180,17 +180,6 @@ func (s *source) entryAt(line int) string {
 	return name
 }
 
-// compiled returns the compiled jobs that stand at a job as it is written.
-func (p *pass) compiled(job sourceJob) []*pipeline.Job {
-	var found []*pipeline.Job
-	for _, j := range p.distinct {
-		if j.Source.File == job.source.path && j.Source.Line == job.key.Line {
-			found = append(found, j)
-		}
-	}
-	return found
-}
-
 // entry returns a key of a mapping and its value, also of a mapping that is merged in by `<<`; nil if it is not there.
 func entry(node *yaml.Node, name string) (key, val *yaml.Node) {
 	return mergedEntry(node, name, maxMergeDepth)
