@@ -145,7 +145,11 @@ func destination(job *pipeline.Job) string {
 		if action == "" || action == "start" {
 			action = "deploys to"
 		}
-		parts = append(parts, action+" "+e.Name)
+		name := e.Name
+		if !e.HasValidName() {
+			name = fmt.Sprintf("%q, a name that GitLab refuses", name)
+		}
+		parts = append(parts, action+" "+name)
 	}
 	if t := job.Trigger; t != nil {
 		if t.Project != "" {

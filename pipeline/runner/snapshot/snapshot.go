@@ -151,7 +151,7 @@ func (s *Snapshot) addWorkTree(ctx context.Context, work git.Command) error {
 		"GIT_OBJECT_DIRECTORY=" + filepath.Join(filepath.Dir(temporary), "objects"),
 		"GIT_ALTERNATE_OBJECT_DIRECTORIES=" + objects,
 	}}
-	if content, err := os.ReadFile(index); err != nil || os.WriteFile(temporary, content, 0o600) != nil {
+	if err := copyIndex(index, temporary); err != nil {
 		if _, err := in.Text(ctx, "read-tree", "HEAD"); err != nil {
 			return err
 		}
@@ -170,6 +170,22 @@ func (s *Snapshot) addWorkTree(ctx context.Context, work git.Command) error {
 		return err
 	}
 	return s.copyMissing(ctx, in)
+}
+
+// copyIndex copies an index with its time: git does not trust what it knows of a file that is as new as the index.
+func copyIndex(from, to string) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(to, content, 0o600); err != nil {
+		return err
+	}
+	return os.Chtimes(to, info.ModTime(), info.ModTime())
 }
 
 // nestedRepositories lists the untracked folders of a work tree that are repositories of their own. Git would add their commits

@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -106,6 +107,39 @@ func TestCheckout(t *testing.T) {
 				t.Errorf("the project has %s, had %s", after, objects)
 			}
 		})
+	}
+}
+
+// TestEditWithinASecond changes a file, but neither its size nor its time, right after git has written the index.
+func TestEditWithinASecond(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, then := filepath.Join(dir, "file"), time.Now().Add(-time.Hour).Truncate(time.Second)
+	at := func(path string) {
+		if err := os.Chtimes(path, then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gitIn(t, dir, "init", "--quiet", "--initial-branch=main")
+	gitIn(t, dir, "config", "core.trustCtime", "false")
+	write(t, dir, "file", "one")
+	at(file)
+	gitIn(t, dir, "add", ".")
+	gitIn(t, dir, "commit", "--quiet", "-m", "first")
+	at(filepath.Join(dir, ".git", "index"))
+	write(t, dir, "file", "two")
+	at(file)
+	s, err := Take(t.Context(), dir, filepath.Join(t.TempDir(), "sources.git"), Options{Env: os.Environ()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	if err := s.Checkout(t.Context(), out, CheckoutOptions{Branch: "main", Env: os.Environ()}); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(out, "file"))
+	if err != nil || string(content) != "two" {
+		t.Errorf("the job has %q, %v", content, err)
 	}
 }
 
