@@ -87,16 +87,13 @@ func nameJobs(jobs []string) string {
 
 // checkEngine refuses a run whose jobs need a container engine where there is none. Manual jobs that nobody has approved do not count.
 func (r *run) checkEngine() error {
-	if executor.HasEngine(r.executor) {
-		return nil
-	}
 	var jobs []string
 	for _, n := range r.nodes {
 		if r.image(n.job) != nil && n.job.Trigger == nil && !n.state.Status.finished() && (n.job.When != pipeline.Manual || n.approved) {
 			jobs = append(jobs, n.state.Name)
 		}
 	}
-	if len(jobs) == 0 {
+	if len(jobs) == 0 || executor.HasEngine(r.executor) {
 		return nil
 	}
 	return &NoEngineError{Jobs: jobs}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -170,8 +171,8 @@ func HasEngine(e Executor) bool {
 	if i, isInteractive := e.(*interactive); isInteractive {
 		e = i.Executor
 	}
-	a, isAutomatic := e.(automatic)
-	return !isAutomatic || a.containers != nil
+	a, isAutomatic := e.(*automatic)
+	return !isAutomatic || a.containers() != nil
 }
 
 // New returns the executor that the configuration names.
@@ -189,38 +190,48 @@ func New(ctx context.Context, c Config) (Executor, error) {
 		if err != nil {
 			return nil, err
 		}
-		a := automatic{machine: machine}
-		for _, engine := range []string{Docker, Podman} {
-			if engines, err := newContainers(ctx, c, engine); err == nil {
-				a.containers = engines
-				break
-			}
-		}
+		a := &automatic{machine: machine}
+		a.containers = sync.OnceValue(func() *containers { return a.find(ctx, c) })
 		return a, nil
 	}
 	return nil, fmt.Errorf("there is no executor %q: shell, docker, podman or auto", c.Name)
 }
 
-// automatic runs jobs that name an image in containers, and others as processes of this machine.
+// automatic runs jobs that name an image in containers, and others as processes of this machine. Container engines take a part of a
+// second to answer, so the first job with an image looks for one.
 type automatic struct {
 	machine *shell
-	// containers is nil where no container engine works.
-	containers *containers
+	// containers returns nil where no container engine works.
+	containers func() *containers
+	// sweep removes what killed runs left in an engine.
+	sweep func(*containers)
 }
 
-func (a automatic) Prepare(ctx context.Context, job Job) (Session, error) {
-	switch {
-	case job.Image == nil:
+// find returns the first container engine that works, without what killed runs left there.
+func (a *automatic) find(ctx context.Context, c Config) *containers {
+	for _, engine := range []string{Docker, Podman} {
+		if found, err := newContainers(ctx, c, engine); err == nil {
+			if a.sweep != nil {
+				a.sweep(found)
+			}
+			return found
+		}
+	}
+	return nil
+}
+
+func (a *automatic) Prepare(ctx context.Context, job Job) (Session, error) {
+	if job.Image == nil {
 		return a.machine.Prepare(ctx, job)
-	case a.containers == nil:
-		return nil, fmt.Errorf("image %s: %w", job.Image.Name, ErrNoEngine)
-	default:
-		return a.containers.Prepare(ctx, job)
 	}
+	containers := a.containers()
+	if containers == nil {
+		return nil, fmt.Errorf("image %s: %w", job.Image.Name, ErrNoEngine)
+	}
+	return containers.Prepare(ctx, job)
 }
 
-func (a automatic) Sweep(ctx context.Context, alive func(run int) bool) {
-	if a.containers != nil {
-		a.containers.Sweep(ctx, alive)
-	}
+// Sweep implements [Executor] when the run's first job with an image starts.
+func (a *automatic) Sweep(ctx context.Context, alive func(run int) bool) {
+	a.sweep = func(c *containers) { c.Sweep(ctx, alive) }
 }
