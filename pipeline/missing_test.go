@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -181,16 +182,18 @@ func TestSkipMissingLeavesOutWhatRefersToIt(t *testing.T) {
 func TestSkipMissingKeepsErrors(t *testing.T) {
 	t.Parallel()
 	options := pipeline.Options{SkipMissing: func(*pipeline.Error) bool { return true }}
-	for _, config := range []string{
-		"unit: {extends: .bse, script: [x]}\n.base: {image: a}\n",
-		"unit: {script: [x], needs: [biuld]}\nbuild: {script: [x]}\n",
-		"unit: {scripts: [x]}\n",
-		"include: ci/nowhere.yml\nunit: {script: [x]}\n",
+	for name, config := range map[string]string{
+		"extends": "unit: {extends: .bse, script: [x]}\n.base: {image: a}\n",
+		"needs":   "unit: {script: [x], needs: [biuld]}\nbuild: {script: [x]}\n",
+		"keyword": "unit: {scripts: [x]}\n",
+		"include": "include: ci/nowhere.yml\nunit: {script: [x]}\n",
 	} {
-		project := load(t, options, map[string]string{".gitlab-ci.yml": config})
-		if _, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"}); err == nil {
-			t.Errorf("accepted:\n%s", config)
-		}
+		t.Run(name, func(t *testing.T) {
+			project := load(t, options, map[string]string{".gitlab-ci.yml": config})
+			if _, err := project.Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"}); err == nil {
+				t.Errorf("accepted:\n%s", config)
+			}
+		})
 	}
 }
 
@@ -198,18 +201,20 @@ func TestSkipMissingOfAChildPipeline(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{".gitlab-ci.yml": "child: {trigger: {include: [{project: a/b, file: c.yml}]}}\n"}
 	for _, skip := range []bool{false, true} {
-		options := pipeline.Options{}
-		if skip {
-			options.SkipMissing = func(*pipeline.Error) bool { return true }
-		}
-		plan, err := load(t, options, files).Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		trigger := plan.Job("child").Trigger
-		if wrong := (pipeline.Errors)(nil); trigger.Child != nil || errors.As(trigger.ChildError(), &wrong) == skip {
-			t.Errorf("skip %v: %v, %v", skip, trigger.Child, trigger.ChildError())
-		}
+		t.Run(fmt.Sprintf("skip %t", skip), func(t *testing.T) {
+			options := pipeline.Options{}
+			if skip {
+				options.SkipMissing = func(*pipeline.Error) bool { return true }
+			}
+			plan, err := load(t, options, files).Plan(t.Context(), pipeline.Event{Source: pipeline.Push, Branch: "main"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			trigger := plan.Job("child").Trigger
+			if wrong := (pipeline.Errors)(nil); trigger.Child != nil || errors.As(trigger.ChildError(), &wrong) == skip {
+				t.Errorf("skip %v: %v, %v", skip, trigger.Child, trigger.ChildError())
+			}
+		})
 	}
 }
 
@@ -317,16 +322,18 @@ j: {script: [x], extends: .gone}
 func TestPathsOfProjectsIgnoreCase(t *testing.T) {
 	t.Parallel()
 	for _, folder := range []string{"Acme/CI", "acme/ci"} {
-		files := fstest.MapFS{
-			folder + "/c.yml":           {Data: []byte("c: {script: [x]}\n")},
-			folder + "/templates/t.yml": {Data: []byte("t: {script: [x]}\n")},
-		}
-		project := load(t, pipeline.Options{Resolver: resolver.Folder{Files: files}}, map[string]string{
-			".gitlab-ci.yml": "include: [{project: Acme/CI, file: c.yml}, {component: $CI_SERVER_FQDN/Acme/CI/t@v1}]\n",
+		t.Run(folder, func(t *testing.T) {
+			files := fstest.MapFS{
+				folder + "/c.yml":           {Data: []byte("c: {script: [x]}\n")},
+				folder + "/templates/t.yml": {Data: []byte("t: {script: [x]}\n")},
+			}
+			project := load(t, pipeline.Options{Resolver: resolver.Folder{Files: files}}, map[string]string{
+				".gitlab-ci.yml": "include: [{project: Acme/CI, file: c.yml}, {component: $CI_SERVER_FQDN/Acme/CI/t@v1}]\n",
+			})
+			plan := mustPlan(t, project, pipeline.Event{Source: pipeline.Push, Branch: "main"})
+			if plan.Job("c") == nil || plan.Job("t") == nil {
+				t.Errorf("%s: %+v", folder, plan.Jobs)
+			}
 		})
-		plan := mustPlan(t, project, pipeline.Event{Source: pipeline.Push, Branch: "main"})
-		if plan.Job("c") == nil || plan.Job("t") == nil {
-			t.Errorf("%s: %+v", folder, plan.Jobs)
-		}
 	}
 }

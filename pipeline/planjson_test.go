@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"reflect"
@@ -118,8 +119,10 @@ e: {trigger: {project: a/b, inputs: {n: 3}}}
 func TestPlansThatAreNone(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{``, `[]`, `{"jobs": {}}`, `{"jobs": [{"image": 1}]}`} {
-		if err := json.Unmarshal([]byte(text), new(pipeline.Plan)); err == nil {
-			t.Errorf("%s was read", text)
-		}
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			if err := json.Unmarshal([]byte(text), new(pipeline.Plan)); err == nil {
+				t.Errorf("%s was read", text)
+			}
+		})
 	}
 }

@@ -56,10 +56,12 @@ func TestDetachedHeadIsRefused(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	for _, name := range []string{"plan", "run", "compile"} {
-		code, stdout, stderr := command(t, name, "-C", dir)
-		if code != 2 || stdout != "" || !strings.Contains(stderr, "HEAD is detached") || !strings.Contains(stderr, "at main") || !strings.Contains(stderr, "--branch NAME") {
-			t.Errorf("%s: %d\n%s%s", name, code, stdout, stderr)
-		}
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := command(t, name, "-C", dir)
+			if code != 2 || stdout != "" || !strings.Contains(stderr, "HEAD is detached") || !strings.Contains(stderr, "at main") || !strings.Contains(stderr, "--branch NAME") {
+				t.Errorf("%s: %d\n%s%s", name, code, stdout, stderr)
+			}
+		})
 	}
 	if code, stdout, stderr := command(t, "lint", "-C", dir); code != 0 {
 		t.Errorf("lint needs no event: %d\n%s%s", code, stdout, stderr)

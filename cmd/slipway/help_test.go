@@ -35,16 +35,18 @@ func visibleCommands() []*cobra.Command {
 func TestHelpFitsInto100Columns(t *testing.T) {
 	t.Parallel()
 	for _, cmd := range visibleCommands() {
-		args := append(strings.Fields(cmd.CommandPath())[1:], "--help")
-		code, stdout, stderr := command(t, args...)
-		if code != 0 || stdout == "" {
-			t.Errorf("%v: %d %s", args, code, stderr)
-		}
-		for line := range strings.Lines(stdout) {
-			if line = strings.TrimRight(line, "\n"); len([]rune(line)) > 100 {
-				t.Errorf("%v: %d columns: %s", args, len([]rune(line)), line)
+		t.Run(cmd.CommandPath(), func(t *testing.T) {
+			args := append(strings.Fields(cmd.CommandPath())[1:], "--help")
+			code, stdout, stderr := command(t, args...)
+			if code != 0 || stdout == "" {
+				t.Errorf("%v: %d %s", args, code, stderr)
 			}
-		}
+			for line := range strings.Lines(stdout) {
+				if line = strings.TrimRight(line, "\n"); len([]rune(line)) > 100 {
+					t.Errorf("%v: %d columns: %s", args, len([]rune(line)), line)
+				}
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,19 +43,23 @@ func TestRootOfOneCommand(t *testing.T) {
 		}
 	}
 	for _, args := range []string{"", "help", "--help", "plans"} {
-		if got := newRoot(args).Commands(); len(got) != len(all) {
-			t.Errorf("for %q there are %d of %d commands", args, len(got), len(all))
-		}
+		t.Run(fmt.Sprintf("%q", args), func(t *testing.T) {
+			if got := newRoot(args).Commands(); len(got) != len(all) {
+				t.Errorf("for %q there are %d of %d commands", args, len(got), len(all))
+			}
+		})
 	}
 }
 
 func TestHelpAndCompletionWork(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"--help"}, {"help", "plan"}, {"plan", "--help"}, {"completion", "bash"}, {"completion", "zsh"}, {"completion", "fish"}} {
-		code, stdout, stderr := command(t, args...)
-		if code != 0 || !strings.Contains(stdout, "slipway") || stderr != "" {
-			t.Errorf("slipway %s: exit code %d, %d bytes, %s", strings.Join(args, " "), code, len(stdout), stderr)
-		}
+		t.Run(strings.Join(append([]string{"slipway"}, args...), " "), func(t *testing.T) {
+			code, stdout, stderr := command(t, args...)
+			if code != 0 || !strings.Contains(stdout, "slipway") || stderr != "" {
+				t.Errorf("slipway %s: exit code %d, %d bytes, %s", strings.Join(args, " "), code, len(stdout), stderr)
+			}
+		})
 	}
 }
 
@@ -63,10 +68,12 @@ func TestOutputThatIsNoTerminalHasNoColours(t *testing.T) {
 	t.Parallel()
 	dir := exampleProject(t)
 	for _, args := range [][]string{{"plan"}, {"lint"}, {"lint", "--list-rules"}, {"diff", "HEAD"}, {"plan", "--event", "mr", "--why", "deploy"}} {
-		_, stdout, stderr := command(t, append(args, "-C", dir)...)
-		if strings.Contains(stdout+stderr, "\x1b") {
-			t.Errorf("slipway %s: colours", strings.Join(args, " "))
-		}
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			_, stdout, stderr := command(t, append(args, "-C", dir)...)
+			if strings.Contains(stdout+stderr, "\x1b") {
+				t.Errorf("slipway %s: colours", strings.Join(args, " "))
+			}
+		})
 	}
 }
 

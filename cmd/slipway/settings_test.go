@@ -49,11 +49,13 @@ func TestSettings(t *testing.T) {
 		{Name: "variables", Value: filepath.Join(dir, "settings.env"), Source: ".slipway.yml:2"},
 		{Name: "default-branch", Value: "trunk", Source: ".slipway.yml:3", Commands: []string{"plan"}},
 	} {
-		if !slices.ContainsFunc(settings, func(s settingJSON) bool {
-			return s.Name == want.Name && s.Value == want.Value && s.Source == want.Source && (want.Commands == nil || slices.Equal(s.Commands, want.Commands))
-		}) {
-			t.Errorf("no %+v in %+v", want, settings)
-		}
+		t.Run(want.Name, func(t *testing.T) {
+			if !slices.ContainsFunc(settings, func(s settingJSON) bool {
+				return s.Name == want.Name && s.Value == want.Value && s.Source == want.Source && (want.Commands == nil || slices.Equal(s.Commands, want.Commands))
+			}) {
+				t.Errorf("no %+v in %+v", want, settings)
+			}
+		})
 	}
 }
 

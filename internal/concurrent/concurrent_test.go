@@ -2,6 +2,7 @@ package concurrent_test
 
 import (
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -11,13 +12,15 @@ import (
 func TestDo(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 1, 2, 3, 1000} {
-		done := make([]int, n)
-		concurrent.Do(n, func(i int) { done[i]++ })
-		for i, times := range done {
-			if times != 1 {
-				t.Fatalf("of %d pieces, %d was done %d times", n, i, times)
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			done := make([]int, n)
+			concurrent.Do(n, func(i int) { done[i]++ })
+			for i, times := range done {
+				if times != 1 {
+					t.Fatalf("of %d pieces, %d was done %d times", n, i, times)
+				}
 			}
-		}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package git_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,9 +87,11 @@ func TestParseRemote(t *testing.T) {
 		})
 	}
 	for _, address := range []string{"", "/srv/git/o.git", "../up", "./a:b", "file:///srv/git/o.git", `C:\src\o`, "C:/src/o", "https://gitlab.com/", "ext::sh -c x"} {
-		if got, ok := git.ParseRemote(address); ok {
-			t.Errorf("%q: %+v", address, got)
-		}
+		t.Run(fmt.Sprintf("%q", address), func(t *testing.T) {
+			if got, ok := git.ParseRemote(address); ok {
+				t.Errorf("%q: %+v", address, got)
+			}
+		})
 	}
 }
 

@@ -234,15 +234,17 @@ func TestDetachedHead(t *testing.T) {
 	head := local.git("rev-parse", "HEAD")
 	local.git("tag", "v1.0.0")
 	local.git("checkout", "--quiet", "--detach")
-	for _, source := range []func(r *gitevent.Repository) (pipeline.Event, error){
-		func(r *gitevent.Repository) (pipeline.Event, error) { return r.Current(t.Context()) },
-		func(r *gitevent.Repository) (pipeline.Event, error) { return r.Push(t.Context(), "") },
-		func(r *gitevent.Repository) (pipeline.Event, error) { return r.MergeRequest(t.Context(), "", "main") },
-		func(r *gitevent.Repository) (pipeline.Event, error) { return r.Other(pipeline.Schedule, "") },
+	for name, source := range map[string]func(r *gitevent.Repository) (pipeline.Event, error){
+		"current":       func(r *gitevent.Repository) (pipeline.Event, error) { return r.Current(t.Context()) },
+		"push":          func(r *gitevent.Repository) (pipeline.Event, error) { return r.Push(t.Context(), "") },
+		"merge request": func(r *gitevent.Repository) (pipeline.Event, error) { return r.MergeRequest(t.Context(), "", "main") },
+		"schedule":      func(r *gitevent.Repository) (pipeline.Event, error) { return r.Other(pipeline.Schedule, "") },
 	} {
-		if _, err := source(local.open(gitevent.Options{})); !errors.Is(err, gitevent.ErrDetached) || !strings.Contains(err.Error(), "tags/v1.0.0") {
-			t.Error(err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, err := source(local.open(gitevent.Options{})); !errors.Is(err, gitevent.ErrDetached) || !strings.Contains(err.Error(), "tags/v1.0.0") {
+				t.Error(err)
+			}
+		})
 	}
 	if event, err := local.open(gitevent.Options{}).Push(t.Context(), "topic"); err != nil || event.Branch != "topic" {
 		t.Errorf("%+v, %v", event, err)

@@ -27,25 +27,27 @@ func TestRules(t *testing.T) {
 		t.Run(rule.ID, func(t *testing.T) {
 			t.Parallel()
 			for _, kind := range []string{"bad", "good"} {
-				files := fixture(t, rule.ID, kind)
-				want := wanted(files)
-				if kind == "bad" && len(want) == 0 {
-					t.Errorf("the fixture wants nothing in %s/", kind)
-				}
-				var got []string
-				for _, f := range run(t, files, switchedOn(rule)) {
-					if f.Rule != rule.ID {
-						continue
+				t.Run(kind, func(t *testing.T) {
+					files := fixture(t, rule.ID, kind)
+					want := wanted(files)
+					if kind == "bad" && len(want) == 0 {
+						t.Errorf("the fixture wants nothing in %s/", kind)
 					}
-					got = append(got, place(f.Position))
-					if f.Hint == "" || f.Message == "" || f.Path == "" {
-						t.Errorf("%s: a finding has a path, a message and a hint: %+v", place(f.Position), f)
+					var got []string
+					for _, f := range run(t, files, switchedOn(rule)) {
+						if f.Rule != rule.ID {
+							continue
+						}
+						got = append(got, place(f.Position))
+						if f.Hint == "" || f.Message == "" || f.Path == "" {
+							t.Errorf("%s: a finding has a path, a message and a hint: %+v", place(f.Position), f)
+						}
 					}
-				}
-				slices.Sort(got)
-				if diff := cmp.Diff(want, slices.Compact(got)); diff != "" {
-					t.Errorf("%s: places (-want +got):\n%s", kind, diff)
-				}
+					slices.Sort(got)
+					if diff := cmp.Diff(want, slices.Compact(got)); diff != "" {
+						t.Errorf("%s: places (-want +got):\n%s", kind, diff)
+					}
+				})
 			}
 		})
 	}
@@ -59,15 +61,17 @@ func TestGoodFixturesAreValid(t *testing.T) {
 			continue
 		}
 		for _, kind := range []string{"good", "bad"} {
-			// A fixture of what GitLab refuses as well.
-			if kind == "bad" && rule.ID == "unquoted-input-in-rule" {
-				continue
-			}
-			for _, f := range run(t, fixture(t, rule.ID, kind), lint.Options{}) {
-				if f.Rule == "invalid" {
-					t.Errorf("%s/%s: %s: %s: %s", rule.ID, kind, place(f.Position), f.Path, f.Message)
+			t.Run(rule.ID+"/"+kind, func(t *testing.T) {
+				// A fixture of what GitLab refuses as well.
+				if kind == "bad" && rule.ID == "unquoted-input-in-rule" {
+					return
 				}
-			}
+				for _, f := range run(t, fixture(t, rule.ID, kind), lint.Options{}) {
+					if f.Rule == "invalid" {
+						t.Errorf("%s/%s: %s: %s: %s", rule.ID, kind, place(f.Position), f.Path, f.Message)
+					}
+				}
+			})
 		}
 	}
 }
@@ -154,7 +158,8 @@ func TestFilesThatAreLookedAt(t *testing.T) {
 			"ci/many/one.yml:1 image-not-pinned; ci/plain.yml:1 image-not-pinned",
 		"v2": "ci/child.yml:1 deprecated-keyword; platform/ci@v2:deploy.yml:1 invalid",
 	} {
-		files := configuration(`
+		t.Run(ref, func(t *testing.T) {
+			files := configuration(`
 include:
   - local: ci/$CI_DEFAULT_BRANCH.yml
   - local: /ci/plain.yml
@@ -166,29 +171,30 @@ own: {image: golang, script: [x]}
 theirs: {extends: .e, script: [x]}
 child: {trigger: {include: ci/child.yml}}
 `)
-		for name, text := range map[string]string{
-			"ci/main.yml":     "a: {image: golang, script: [x]}\n",
-			"ci/plain.yml":    "b: {image: golang, script: [x]}\n",
-			"ci/many/one.yml": "c: {image: golang, script: [x]}\n",
-			"ci/child.yml":    "d: {script: [echo $CI_BUILD_REF]}\n",
-		} {
-			files[name] = &fstest.MapFile{Data: []byte(text)}
-		}
-		project, err := pipeline.Load(files, pipeline.Options{Resolver: resolver.Folder{Files: others}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		findings, err := lint.Run(t.Context(), files, project, lint.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, f := range findings {
-			got = append(got, place(f.Position)+" "+f.Rule)
-		}
-		if diff := cmp.Diff(want, strings.Join(got, "; ")); diff != "" {
-			t.Errorf("%s: %s", ref, diff)
-		}
+			for name, text := range map[string]string{
+				"ci/main.yml":     "a: {image: golang, script: [x]}\n",
+				"ci/plain.yml":    "b: {image: golang, script: [x]}\n",
+				"ci/many/one.yml": "c: {image: golang, script: [x]}\n",
+				"ci/child.yml":    "d: {script: [echo $CI_BUILD_REF]}\n",
+			} {
+				files[name] = &fstest.MapFile{Data: []byte(text)}
+			}
+			project, err := pipeline.Load(files, pipeline.Options{Resolver: resolver.Folder{Files: others}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			findings, err := lint.Run(t.Context(), files, project, lint.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, f := range findings {
+				got = append(got, place(f.Position)+" "+f.Rule)
+			}
+			if diff := cmp.Diff(want, strings.Join(got, "; ")); diff != "" {
+				t.Errorf("%s: %s", ref, diff)
+			}
+		})
 	}
 }
 

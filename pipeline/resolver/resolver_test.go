@@ -3,6 +3,7 @@ package resolver_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -82,13 +83,15 @@ func TestVersions(t *testing.T) {
 			for version, want := range map[string]string{
 				"1.0.0": "1.0.0", "1": "1.2.3", "1.2": "1.2.3", "1.0": "1.0.0", "~latest": "1.2.3", "main": "2.0.0-rc.1", sha: "2.0.0-rc.1",
 			} {
-				if name == "folder" && (version == "main" || version == sha) {
-					continue
-				}
-				got, err := script(t, r, version)
-				if err != nil || got != "echo "+want {
-					t.Errorf("@%s: %q, %v, want %s", version, got, err, want)
-				}
+				t.Run(version, func(t *testing.T) {
+					if name == "folder" && (version == "main" || version == sha) {
+						return
+					}
+					got, err := script(t, r, version)
+					if err != nil || got != "echo "+want {
+						t.Errorf("@%s: %q, %v, want %s", version, got, err, want)
+					}
+				})
 			}
 			var wrong pipeline.Errors
 			if _, err := script(t, r, "9.9.9"); !errors.As(err, &wrong) || wrong[0].Path != "include" {
@@ -127,16 +130,18 @@ func TestGitOffline(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, g := range []*resolver.Git{{BaseURL: "file://" + server, Cache: cache}, {BaseURL: "file://" + server, Cache: cache, Offline: true}} {
-		got, err := script(t, g, "1")
-		if err != nil || got != "echo 1.0.0" {
-			t.Errorf("offline %t: %q, %v", g.Offline, got, err)
-		}
-		if _, _, err := g.Project(context.Background(), "platform/go", "never-fetched"); err == nil {
-			t.Error("a ref that was never fetched is there")
-		}
-		if err := g.Close(); err != nil {
-			t.Error(err)
-		}
+		t.Run(fmt.Sprintf("offline %t", g.Offline), func(t *testing.T) {
+			got, err := script(t, g, "1")
+			if err != nil || got != "echo 1.0.0" {
+				t.Errorf("offline %t: %q, %v", g.Offline, got, err)
+			}
+			if _, _, err := g.Project(context.Background(), "platform/go", "never-fetched"); err == nil {
+				t.Error("a ref that was never fetched is there")
+			}
+			if err := g.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	if _, _, err := online.Project(context.Background(), "../../etc", "main"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a path out of the cache: %v", err)

@@ -352,23 +352,26 @@ func TestSelect(t *testing.T) {
 	t.Parallel()
 	plan := planOf(job("build", "true", stage("build")), job("lint", "true"), job("unit", "true", needs("build")), job("deploy", "true", stage("deploy"), needs("unit")))
 	for _, tt := range []struct {
+		name                string
 		names, want, stages []string
 	}{
-		{nil, []string{"build", "lint", "unit", "deploy"}, []string{"build", "test", "deploy"}},
-		{[]string{"lint"}, []string{"build", "lint"}, []string{"build", "test"}},
-		{[]string{"deploy"}, []string{"build", "unit", "deploy"}, []string{"build", "test", "deploy"}},
+		{"all", nil, []string{"build", "lint", "unit", "deploy"}, []string{"build", "test", "deploy"}},
+		{"by stage", []string{"lint"}, []string{"build", "lint"}, []string{"build", "test"}},
+		{"by needs", []string{"deploy"}, []string{"build", "unit", "deploy"}, []string{"build", "test", "deploy"}},
 	} {
-		got, err := Select(plan, tt.names)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for _, j := range got.Jobs {
-			names = append(names, j.Name)
-		}
-		if diff := cmp.Diff([][]string{tt.want, tt.stages}, [][]string{names, got.Stages}); diff != "" {
-			t.Errorf("%v (-want +got):\n%s", tt.names, diff)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Select(plan, tt.names)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, j := range got.Jobs {
+				names = append(names, j.Name)
+			}
+			if diff := cmp.Diff([][]string{tt.want, tt.stages}, [][]string{names, got.Stages}); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 	if _, err := Select(plan, []string{"absent"}); err == nil {
 		t.Error("a job that is not there was selected")

@@ -72,8 +72,10 @@ func TestCompareErrors(t *testing.T) {
 		t.Errorf("nothing in common: %v", err)
 	}
 	for _, text := range []string{"", "PASS\n", "FAIL\tm [build failed]\n"} {
-		if _, err := Read(strings.NewReader(text), "bench.txt"); err == nil {
-			t.Errorf("%q: no error", text)
-		}
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			if _, err := Read(strings.NewReader(text), "bench.txt"); err == nil {
+				t.Errorf("%q: no error", text)
+			}
+		})
 	}
 }

@@ -25,25 +25,27 @@ func fixture(t *testing.T, name string) []byte {
 func TestFindFlaky(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"flaky.json", "broken.json"} {
-		list, err := FindFlaky(bytes.NewReader(fixture(t, name)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, f := range list {
-			got = append(got, fmt.Sprintf("%s %d/%d", f.Test, f.Failures, f.Runs))
-		}
-		if diff := cmp.Diff([]string{"TestFlaky 1/2", "TestTable/flaky 1/2"}, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-		if !strings.Contains(list[0].Output, "connection to database refused") {
-			t.Errorf("output %q", list[0].Output)
-		}
-		var b bytes.Buffer
-		WriteFlaky(&b, list)
-		if !strings.Contains(b.String(), "| `TestFlaky` | `example.com/flaky` | 1 of 2 |") {
-			t.Error(b.String())
-		}
+		t.Run(name, func(t *testing.T) {
+			list, err := FindFlaky(bytes.NewReader(fixture(t, name)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, f := range list {
+				got = append(got, fmt.Sprintf("%s %d/%d", f.Test, f.Failures, f.Runs))
+			}
+			if diff := cmp.Diff([]string{"TestFlaky 1/2", "TestTable/flaky 1/2"}, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+			if !strings.Contains(list[0].Output, "connection to database refused") {
+				t.Errorf("output %q", list[0].Output)
+			}
+			var b bytes.Buffer
+			WriteFlaky(&b, list)
+			if !strings.Contains(b.String(), "| `TestFlaky` | `example.com/flaky` | 1 of 2 |") {
+				t.Error(b.String())
+			}
+		})
 	}
 }
 
@@ -98,9 +100,11 @@ func TestShard(t *testing.T) {
 		t.Errorf("shards (-want +got):\n%s", diff)
 	}
 	for _, bad := range [][2]int{{0, 1}, {2, 1}, {1, 0}} {
-		if _, err := Shard(packages, timings, bad[0], bad[1]); err == nil {
-			t.Errorf("shard %d of %d is no error", bad[0], bad[1])
-		}
+		t.Run(fmt.Sprint("invalid ", bad), func(t *testing.T) {
+			if _, err := Shard(packages, timings, bad[0], bad[1]); err == nil {
+				t.Errorf("shard %d of %d is no error", bad[0], bad[1])
+			}
+		})
 	}
 }
 

@@ -95,14 +95,16 @@ func TestOfVendor(t *testing.T) {
 		})
 	}
 	for _, flags := range []string{"", "-mod=vendor"} {
-		t.Setenv("GOFLAGS", flags)
-		modules, err := Of(t.Context(), dir, []string{"./..."})
-		if err != nil {
-			t.Fatalf("GOFLAGS=%s: %v", flags, err)
-		}
-		if len(modules) != 1 || modules[0].Path != "example.com/lib" || !modules[0].Allowed([]string{"ISC"}) {
-			t.Errorf("GOFLAGS=%s: %+v", flags, modules)
-		}
+		t.Run("GOFLAGS="+flags, func(t *testing.T) {
+			t.Setenv("GOFLAGS", flags)
+			modules, err := Of(t.Context(), dir, []string{"./..."})
+			if err != nil {
+				t.Fatalf("GOFLAGS=%s: %v", flags, err)
+			}
+			if len(modules) != 1 || modules[0].Path != "example.com/lib" || !modules[0].Allowed([]string{"ISC"}) {
+				t.Errorf("GOFLAGS=%s: %+v", flags, modules)
+			}
+		})
 	}
 }
 

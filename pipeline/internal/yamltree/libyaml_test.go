@@ -1,6 +1,7 @@
 package yamltree
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -16,9 +17,11 @@ func TestLibyaml(t *testing.T) {
 		"a:\n  - b\n\t", "a:\n  - b\n  \t\nc: d", "a:\n\t\n  - b", "a:\n\t# comment\n  - b", "a: \x7f", "a: \u0080",
 		`a: "\'"`, `a: "\d"`, `a: "\$"`, `a: "\u12"`, `a: "\."`,
 	} {
-		if documents, err := Parse("f.yml", []byte(text)); err == nil {
-			t.Errorf("%.40q is read as %s", text, documents[0].RubyText())
-		}
+		t.Run(fmt.Sprintf("%.40q", text), func(t *testing.T) {
+			if documents, err := Parse("f.yml", []byte(text)); err == nil {
+				t.Errorf("%.40q is read as %s", text, documents[0].RubyText())
+			}
+		})
 	}
 	for text, want := range map[string]string{
 		"a: \"b\"#c":               `{:a=>"b"}`,

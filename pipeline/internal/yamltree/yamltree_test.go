@@ -33,9 +33,11 @@ func TestScalars(t *testing.T) {
 		})
 	}
 	for _, date := range []string{"2026-02-30", "2026-00-01", "2026-01-31", "2026-1-3", "2026-01-31 10:00:00", "2026-01-31T10:00:00.5+02:00", "2026-01-31T10:00:00Z"} {
-		if _, _, err := resolve(date); err == nil {
-			t.Errorf("%q is no date", date)
-		}
+		t.Run(date, func(t *testing.T) {
+			if _, _, err := resolve(date); err == nil {
+				t.Errorf("%q is no date", date)
+			}
+		})
 	}
 }
 
@@ -156,13 +158,15 @@ func TestInspect(t *testing.T) {
 		`[{"@a": 1, "@@b": 2, "$c": 3, "+": 4, "[]": 5, "a=b": 6, "": 7}]`: `[{:@a=>1, :@@b=>2, :$c=>3, :+=>4, :[]=>5, :"a=b"=>6, :""=>7}]`,
 	} {
 		t.Run(text, func(t *testing.T) {
-			documents, err := Parse("f.yml", []byte("k: "+text))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := documents[0].Get("k").RubyText(); got != want {
-				t.Errorf("got  %s\nwant %s", got, want)
-			}
+			t.Run(text, func(t *testing.T) {
+				documents, err := Parse("f.yml", []byte("k: "+text))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := documents[0].Get("k").RubyText(); got != want {
+					t.Errorf("got  %s\nwant %s", got, want)
+				}
+			})
 		})
 	}
 }
@@ -171,8 +175,10 @@ func TestInspect(t *testing.T) {
 func TestTabs(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"a:\n  -\tb", "a:\n  - \tb", "a:\n  -\t b: c", "a:\n  \tb", "a:\n  - -\tb", "? \ta\n: b", "a:\n  -\t[b]"} {
-		if _, err := Parse("f.yml", []byte(text)); err == nil {
-			t.Errorf("%q is accepted", text)
-		}
+		t.Run(text, func(t *testing.T) {
+			if _, err := Parse("f.yml", []byte(text)); err == nil {
+				t.Errorf("%q is accepted", text)
+			}
+		})
 	}
 }

@@ -238,28 +238,30 @@ func TestLimits(t *testing.T) {
 func TestSARIFIngestion(t *testing.T) {
 	t.Parallel()
 	for _, fixture := range []string{"gosec/red.json", "govulncheck/red.json", "golangci/red.json", "gitleaks/red.json", "grype/red.json"} {
-		var log report.Log
-		if err := json.Unmarshal(render(t, SARIF, read(t, fixture)), &log); err != nil {
-			t.Fatal(err)
-		}
-		run := log.Runs[0]
-		if len(run.Results) == 0 {
-			t.Errorf("%s: no results", fixture)
-		}
-		for _, r := range run.Results {
-			if run.Tool.Driver.Rules[r.RuleIndex].HelpURI == "" {
-				t.Errorf("%s: the rule %s has no help", fixture, r.RuleID)
+		t.Run(fixture, func(t *testing.T) {
+			var log report.Log
+			if err := json.Unmarshal(render(t, SARIF, read(t, fixture)), &log); err != nil {
+				t.Fatal(err)
 			}
-			if r.RuleID == "" || run.Tool.Driver.Rules[r.RuleIndex].ID != r.RuleID {
-				t.Errorf("%s: result %+v has no rule", fixture, r)
+			run := log.Runs[0]
+			if len(run.Results) == 0 {
+				t.Errorf("%s: no results", fixture)
 			}
-			if p := r.Locations[0].Physical; p == nil || p.Artifact.URI == "" || p.Artifact.URI[0] == '/' || p.Region.StartLine < 1 || p.Region.EndLine < p.Region.StartLine {
-				t.Errorf("%s: result %+v has no place", fixture, r)
+			for _, r := range run.Results {
+				if run.Tool.Driver.Rules[r.RuleIndex].HelpURI == "" {
+					t.Errorf("%s: the rule %s has no help", fixture, r.RuleID)
+				}
+				if r.RuleID == "" || run.Tool.Driver.Rules[r.RuleIndex].ID != r.RuleID {
+					t.Errorf("%s: result %+v has no rule", fixture, r)
+				}
+				if p := r.Locations[0].Physical; p == nil || p.Artifact.URI == "" || p.Artifact.URI[0] == '/' || p.Region.StartLine < 1 || p.Region.EndLine < p.Region.StartLine {
+					t.Errorf("%s: result %+v has no place", fixture, r)
+				}
+				if r.Fingerprints["slipway/v1"] == "" {
+					t.Errorf("%s: result %+v has no fingerprint", fixture, r)
+				}
 			}
-			if r.Fingerprints["slipway/v1"] == "" {
-				t.Errorf("%s: result %+v has no fingerprint", fixture, r)
-			}
-		}
+		})
 	}
 }
 
@@ -268,17 +270,19 @@ func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	want := read(t, "gosec/red.json")
 	for _, name := range []string{"gitlab", "sarif"} {
-		got, err := scanner.Read("", bytes.NewReader(render(t, formats[name].write, want)), scanner.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if g, w := len(got.Open()), len(want.Open()); g != w {
-			t.Errorf("%s: %d findings, want %d", name, g, w)
-		}
-		for i, f := range got.Open() {
-			if w := want.Open()[i]; f.Severity != w.Severity || f.Rule != w.Rule || f.Location.Line != w.Location.Line {
-				t.Errorf("%s: %s %s %d, want %s %s %d", name, f.Severity, f.Rule, f.Location.Line, w.Severity, w.Rule, w.Location.Line)
+		t.Run(name, func(t *testing.T) {
+			got, err := scanner.Read("", bytes.NewReader(render(t, formats[name].write, want)), scanner.Options{})
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
+			if g, w := len(got.Open()), len(want.Open()); g != w {
+				t.Errorf("%s: %d findings, want %d", name, g, w)
+			}
+			for i, f := range got.Open() {
+				if w := want.Open()[i]; f.Severity != w.Severity || f.Rule != w.Rule || f.Location.Line != w.Location.Line {
+					t.Errorf("%s: %s %s %d, want %s %s %d", name, f.Severity, f.Rule, f.Location.Line, w.Severity, w.Rule, w.Location.Line)
+				}
+			}
+		})
 	}
 }

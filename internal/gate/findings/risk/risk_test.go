@@ -1,6 +1,7 @@
 package risk
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -33,9 +34,11 @@ func TestParse(t *testing.T) {
 		t.Errorf("%+v", risks)
 	}
 	for _, empty := range []string{"", "# nothing yet\n", "[]\n", "---\n"} {
-		if risks, err := Parse("risks.yml", []byte(empty), today, 365); err != nil || len(risks) != 0 {
-			t.Errorf("%q: %v, %v", empty, risks, err)
-		}
+		t.Run(fmt.Sprintf("%q", empty), func(t *testing.T) {
+			if risks, err := Parse("risks.yml", []byte(empty), today, 365); err != nil || len(risks) != 0 {
+				t.Errorf("%q: %v, %v", empty, risks, err)
+			}
+		})
 	}
 }
 
