@@ -142,12 +142,12 @@ var rules = []Rule{
 	{
 		ID: "image-policy", Severity: Error, check: checkImagePolicy,
 		Summary: "an image or service that the project's policy does not allow (`lint:images` in .slipway.yml)",
-		Why:     "images come from registries that nobody has approved, or can be replaced under their tag",
+		Why:     "images come from registries without approval, or can be replaced under their tag",
 	},
 	{
 		ID: "include-not-pinned", Severity: Warning, check: checkIncludeNotPinned,
 		Summary: "an include of another project without `ref`, a component at a branch or `~latest`, a URL without `integrity`",
-		Why:     "whoever can push there changes this pipeline, without a commit here",
+		Why:     "anyone who can push there changes this pipeline, without a commit here",
 	},
 	{
 		ID: "include-policy", Severity: Error, check: checkIncludePolicy,
