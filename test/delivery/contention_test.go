@@ -21,7 +21,7 @@ func TestTwoPipelines(t *testing.T) {
 	other := &fixture{dir: t.TempDir(), variables: f.variables}
 	outside.Command(t, "", "git", "clone", "--quiet", f.clone(), other.clone())
 	outside.Command(t, other.clone(), "git", "remote", "remove", "origin")
-	outside.Command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", first.commit)
+	outside.Command(t, other.clone(), "git", "checkout", "--quiet", "-B", "main", first.commit)
 	type result struct {
 		v     version
 		out   string
@@ -32,8 +32,8 @@ func TestTwoPipelines(t *testing.T) {
 		out, err := f.job(t.Context(), "deploy-staging", v).CombinedOutput()
 		results <- result{v, string(out), err == nil}
 	}
-	go run(f, first)
-	go run(other, second)
+	go run(other, first)
+	go run(f, second)
 	var winner *result
 	for range 2 {
 		r := <-results

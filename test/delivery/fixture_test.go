@@ -106,11 +106,13 @@ func setup(t *testing.T) *fixture {
 		outside.Command(t, shared.clone(), "git", "checkout", "--quiet", "-B", "main")
 		outside.Command(t, shared.clone(), "git", "remote", "remove", "origin")
 		shared.configure(t, "")
-		// All requests come from one client, and PostgreSQL has 100 connections for all pods together.
+		// All requests come from one client, and PostgreSQL has 100 connections for all pods together. What is late on a busy machine is in the
+		// latencies; it is no failure of the rollout.
 		base := shared.read(t, "k8s/base/deployment.yaml")
 		shared.write(t, "k8s/base/deployment.yaml", strings.Replace(base, "          env:\n", `          env:
             - {name: ORDERS_RATE_LIMIT, value: "0"}
             - {name: ORDERS_DATABASE_MAX_CONNS, value: "3"}
+            - {name: ORDERS_HTTP_TIMEOUT, value: 15s}
 `, 1))
 		policy := shared.read(t, "k8s/base/networkpolicy.yaml")
 		shared.write(t, "k8s/base/networkpolicy.yaml", strings.Replace(policy, "{port: 5433,", "{port: "+os.Getenv("SLIPWAY_POSTGRES_PORT")+",", 1))
@@ -241,6 +243,9 @@ func clean(t *testing.T) {
 func (f *fixture) deploy(t *testing.T, v version, green bool, variables ...string) string {
 	t.Helper()
 	cleaned.Do(func() { clean(t) })
+	// What is built next contains everything that was built before.
+	newest := outside.Command(t, f.clone(), "git", "rev-parse", "HEAD")
+	defer outside.Command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", newest)
 	outside.Command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", v.commit)
 	out, err := f.job(t.Context(), "deploy-staging", v, variables...).CombinedOutput()
 	if (err == nil) != green {
@@ -269,13 +274,42 @@ func (f *fixture) under(t *testing.T, rate int, work func()) load.Report {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	report := make(chan load.Report, 1)
-	go func() {
-		report <- load.Run(ctx, load.Config{URL: f.ingress, Host: staging + ".localhost", Rate: rate, NewConnections: 10, Timeout: 10 * time.Second, Limit: 2_000_000})
-	}()
+	go func() { report <- f.load(ctx, rate) }()
 	work()
 	stop()
 	return <-report
 }
+
+// load sends requests to staging until ctx ends.
+func (f *fixture) load(ctx context.Context, rate int) load.Report {
+	return load.Run(ctx, load.Config{URL: f.ingress, Host: staging + ".localhost", Rate: rate, NewConnections: 10, Timeout: 20 * time.Second, Limit: 2_000_000})
+}
+
+// rate is how many requests per second staging gets: the goal, or half of what this machine serves without a rollout if that is less. What an
+// overload fails would hide what a rollout fails. SLIPWAY_DELIVERY_RATE lowers the goal.
+func (f *fixture) rate(t *testing.T, goal int) int {
+	t.Helper()
+	goal = min(goal, setting(t, "SLIPWAY_DELIVERY_RATE", goal, leastRate))
+	for rate := goal; rate >= leastRate; rate /= 2 {
+		ctx, stop := context.WithTimeout(t.Context(), 8*time.Second)
+		seen := f.load(ctx, rate)
+		stop()
+		t.Logf("without a rollout, %d/s: %s", rate, seen)
+		// The stream is slower than it should be where the client itself gets too little of the machine.
+		if seen.Failed == 0 && seen.P99 < 500*time.Millisecond && seen.Rate > 0.9*float64(rate) {
+			if rate < goal {
+				return max(rate/2, leastRate)
+			}
+			return rate
+		}
+		time.Sleep(2 * time.Second)
+	}
+	t.Fatalf("this machine does not serve %d requests per second without a rollout: it is too busy to prove anything", leastRate)
+	return 0
+}
+
+// leastRate is the load below which a proof under load proves nothing.
+const leastRate = 10
 
 // request does one and returns status and body; 0 is no answer.
 func request(ctx context.Context, method, url, host, body string) (int, string) {

@@ -12,20 +12,21 @@ import (
 // TestRolling is proof 1: users notice nothing of a rolling update.
 func TestRolling(t *testing.T) {
 	f := setup(t)
-	rate := setting(t, "SLIPWAY_DELIVERY_RATE", 500, 10)
 	f.deploy(t, f.build(t, "Begin"), true)
+	rate := f.rate(t, 500)
 	next := f.build(t, "Go on")
 	var took time.Duration
+	var out string
 	seen := f.under(t, rate, func() {
 		time.Sleep(3 * time.Second)
 		start := time.Now()
-		f.deploy(t, next, true)
+		out = f.deploy(t, next, true)
 		took = time.Since(start)
 		time.Sleep(3 * time.Second)
 	})
-	figure(t, "1 rolling update", "%d requests at %d/s, every tenth on a new connection, %d failed, p99 %s; %.1f s", seen.Requests, rate, seen.Failed, seen.P99.Round(time.Millisecond), took.Seconds())
+	figure(t, "1 rolling update", "%d requests at %.0f/s, every tenth on a new connection, %d failed, p99 %s; rolled out in %.1f s", seen.Requests, seen.Rate, seen.Failed, seen.P99.Round(time.Millisecond), took.Seconds())
 	if seen.Failed > 0 {
-		t.Errorf("users noticed: %s", seen)
+		t.Errorf("users noticed: %s\n%s", seen, out)
 	}
 	if got := outside.ServedCommit(t, staging); got != next.commit {
 		t.Errorf("staging serves %s, want %s", got, next.commit)
@@ -40,14 +41,15 @@ func TestNeverReady(t *testing.T) {
 	f.edit(t, "service/admin/admin.go", `"GET /readyz"`, `"GET /broken"`)
 	f.edit(t, "k8s/base/deployment.yaml", "progressDeadlineSeconds: 120", "progressDeadlineSeconds: 20")
 	bad := f.build(t, "Break readiness")
+	rate := f.rate(t, 100)
 	var took time.Duration
 	var out string
-	seen := f.under(t, 100, func() {
+	seen := f.under(t, rate, func() {
 		start := time.Now()
 		out = f.deploy(t, bad, false)
 		took = time.Since(start)
 	})
-	figure(t, "2 never ready", "red after %.1f s (progress deadline 20 s); %d requests, %d failed", took.Seconds(), seen.Requests, seen.Failed)
+	figure(t, "2 never ready", "red after %.1f s (progress deadline 20 s); %d requests at %.0f/s, %d failed", took.Seconds(), seen.Requests, seen.Rate, seen.Failed)
 	if seen.Failed > 0 {
 		t.Errorf("users noticed: %s", seen)
 	}

@@ -32,6 +32,8 @@ type Config struct {
 // Report is what the stream saw.
 type Report struct {
 	Requests int
+	// Rate is how many were sent per second: fewer than configured where the client got too little of the machine.
+	Rate float64
 	// Failures has one line for each request that got no answer or a status of 400 and up; at most 20 lines are kept.
 	Failures []string
 	Failed   int
@@ -40,7 +42,7 @@ type Report struct {
 }
 
 func (r Report) String() string {
-	s := fmt.Sprintf("%d requests, %d failed, latency p50 %s p99 %s max %s", r.Requests, r.Failed,
+	s := fmt.Sprintf("%d requests at %.0f/s, %d failed, latency p50 %s p99 %s max %s", r.Requests, r.Rate, r.Failed,
 		r.P50.Round(100*time.Microsecond), r.P99.Round(100*time.Microsecond), r.Max.Round(100*time.Microsecond))
 	if len(r.Failures) > 0 {
 		s += "\n  " + strings.Join(r.Failures, "\n  ")
@@ -64,6 +66,7 @@ func Run(ctx context.Context, config Config) Report {
 	)
 	tick := time.NewTicker(time.Second / time.Duration(config.Rate))
 	defer tick.Stop()
+	begin := time.Now()
 	for number := range config.Limit {
 		if ctx.Err() != nil {
 			break
@@ -89,7 +92,9 @@ func Run(ctx context.Context, config Config) Report {
 		case <-tick.C:
 		}
 	}
+	sending := time.Since(begin).Seconds()
 	wait.Wait()
+	report.Rate = float64(report.Requests) / sending
 	if len(latencies) > 0 {
 		slices.Sort(latencies)
 		report.P50 = latencies[len(latencies)/2]
@@ -105,7 +110,8 @@ const NewOrder = `{"customer":"load","items":[{"sku":"tea","quantity":1,"unit_pr
 // send does one request. It has a context of its own, so that the end of the stream cuts no request off.
 func send(client *http.Client, config Config, number int) error {
 	method, body := http.MethodGet, ""
-	if number%2 == 1 {
+	// 0110 0110: every second one, and each of two backends that take turns gets both.
+	if (number/2+number)%2 == 1 {
 		method, body = http.MethodPost, NewOrder
 	}
 	request, err := http.NewRequestWithContext(context.Background(), method, config.URL+"/v1/orders", strings.NewReader(body))
@@ -123,11 +129,12 @@ func send(client *http.Client, config Config, number int) error {
 		return err
 	}
 	defer response.Body.Close()
+	if response.StatusCode >= 400 {
+		reason, _ := io.ReadAll(io.LimitReader(response.Body, 200))
+		return fmt.Errorf("%s: %s: %s", method, response.Status, strings.TrimSpace(string(reason)))
+	}
 	if _, err := io.Copy(io.Discard, response.Body); err != nil {
 		return fmt.Errorf("%s: read the answer: %w", method, err)
-	}
-	if response.StatusCode >= 400 {
-		return fmt.Errorf("%s: %s", method, response.Status)
 	}
 	if response.StatusCode == http.StatusCreated && config.Acknowledged != nil {
 		config.Acknowledged(response.Header.Get("Location"))
