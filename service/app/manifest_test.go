@@ -1,10 +1,14 @@
 package app_test
 
 import (
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +17,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/config"
 )
 
-const manifest = "../../k8s/base/deployment.yaml"
+const k8s = "../../k8s"
 
 type probe struct {
 	HTTPGet  struct{ Path, Port string } `yaml:"httpGet"`
@@ -24,7 +28,7 @@ type probe struct {
 // TestManifest reads the numbers that the service and its manifest must agree on.
 func TestManifest(t *testing.T) {
 	t.Parallel()
-	b, err := os.ReadFile(manifest)
+	b, err := os.ReadFile(filepath.Join(k8s, "base", "deployment.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +61,9 @@ func TestManifest(t *testing.T) {
 	for _, e := range container.Env {
 		if e.Name == "ORDERS_DATABASE_URL_FILE" || e.Name == "ORDERS_API_KEYS_FILE" {
 			continue // a file in the container
+		}
+		if e.Name == "ORDERS_CONFIG" {
+			e.Value = filepath.Join(k8s, "base", filepath.Base(e.Value))
 		}
 		environ = append(environ, e.Name+"="+e.Value)
 	}
@@ -94,5 +101,55 @@ func TestManifest(t *testing.T) {
 			}
 			wantStatus(t, i.probe(t, p.HTTPGet.Path), http.StatusOK)
 		})
+	}
+}
+
+// TestManifestVariables looks for every setting that a manifest names in the service's configuration.
+func TestManifestVariables(t *testing.T) {
+	t.Parallel()
+	variable := regexp.MustCompile(`\bORDERS_[A-Z_]+`)
+	var seen int
+	err := filepath.WalkDir(k8s, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, name := range variable.FindAllString(string(text), -1) {
+			seen++
+			// Not every value here is one: it is about the name.
+			if _, err := (config.Source{Environ: []string{name + "=1"}}).Load(); err != nil && strings.Contains(err.Error(), "unknown setting") {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+		return nil
+	})
+	if err != nil || seen == 0 {
+		t.Fatalf("%d variables, %v", seen, err)
+	}
+}
+
+// TestManifestConfig compares the file that running pods reload with what can be reloaded.
+func TestManifestConfig(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(k8s, "base", "orders.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var help strings.Builder
+	if err := config.Help(&help); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		key, _, ok := strings.Cut(line, ":")
+		if strings.HasPrefix(line, "#") || !ok {
+			continue
+		}
+		_, setting, _ := strings.Cut(help.String(), "  --"+key+",")
+		if setting, _, _ = strings.Cut(setting, "  --"); !strings.Contains(setting, "can be reloaded") {
+			t.Errorf("%s takes a restart: set it by a variable in deployment.yaml, so that a change is a rollout", key)
+		}
 	}
 }

@@ -27,6 +27,7 @@ func TestNetworkPolicy(t *testing.T) {
 	run(t, "proof", "orders", "orders", image, []string{"serve"}, map[string]string{"ORDERS_HTTP_ADDR": ":8080", "ORDERS_ADMIN_ADDR": ":8081", "ORDERS_AUTH_MODE": "none"})
 	run(t, "proof", "postgres", "orders-postgres", image, []string{"serve"}, map[string]string{"ORDERS_HTTP_ADDR": ":5432", "ORDERS_ADMIN_ADDR": ":8081", "ORDERS_AUTH_MODE": "none"})
 	service, database := address(t, "proof", "orders"), address(t, "proof", "postgres")
+	api := outside.Kubectl(t, "get", "service", "kubernetes", "--output", "jsonpath={.spec.clusterIP}") + ":443"
 
 	attempts := []struct {
 		name, namespace, label, target string
@@ -39,6 +40,12 @@ func TestNetworkPolicy(t *testing.T) {
 		{"database-by-label", "foreign", "orders", database + ":5432", false},
 		{"database-of-its-own", "proof", "orders", database + ":5432", true},
 		{"neighbour", "proof", "anything", database + ":5432", false},
+		{"migration", "proof", "orders-migrate", database + ":5432", true},
+		// Out goes only what the service needs: of 443 what is public.
+		{"api-server", "proof", "orders", api, false},
+		{"api-server-of-others", "foreign", "anything", api, true},
+		{"other-service", "proof", "orders", service + ":443", false},
+		{"migration-out", "proof", "orders-migrate", service + ":8080", false},
 	}
 	for _, a := range attempts {
 		run(t, a.namespace, a.name, a.label, image, []string{"migrate"}, map[string]string{
@@ -54,10 +61,10 @@ func TestNetworkPolicy(t *testing.T) {
 			t.Errorf("%s: reached is %v, want %v:\n%s", a.name, reached, a.reached, log)
 		}
 	}
-	figure(t, "8 network policies", "a foreign pod reaches the public port; the admin port and the database it does not, nor does a neighbour")
+	figure(t, "8 network policies", "a foreign pod reaches the public port; the admin port and the database it does not, nor does a neighbour; the service reaches its database, and neither the API server nor another service")
 }
 
-// applyPolicies applies the network policies of the base and of the component postgres, and nothing else of them.
+// applyPolicies applies the network policies of the base and of the components postgres and migration, and nothing else of them.
 func (f *fixture) applyPolicies(t *testing.T, namespace string) {
 	t.Helper()
 	dir := "k8s/" + namespace
@@ -66,15 +73,15 @@ func (f *fixture) applyPolicies(t *testing.T, namespace string) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(filepath.Join(f.clone(), dir)) })
 	f.write(t, filepath.Join(dir, "kustomization.yaml"), "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: "+namespace+
-		"\nresources: [../base]\ncomponents: [../components/postgres]\n")
+		"\nresources: [../base]\ncomponents: [../components/postgres, ../components/migration]\n")
 	var policies []string
 	for document := range strings.SplitSeq(outside.Command(t, f.clone(), "platform", "kubectl", "kustomize", dir), "\n---\n") {
 		if strings.Contains(document, "kind: NetworkPolicy") {
 			policies = append(policies, document)
 		}
 	}
-	if len(policies) != 2 {
-		t.Fatalf("%d network policies, want that of the service and that of the database", len(policies))
+	if len(policies) != 3 {
+		t.Fatalf("%d network policies, want those of the service, its migration and the database", len(policies))
 	}
 	file := filepath.Join(t.TempDir(), "policies.yaml")
 	write(t, file, strings.Join(policies, "\n---\n"))
