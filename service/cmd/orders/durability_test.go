@@ -32,6 +32,12 @@ var address = regexp.MustCompile(`"http":"([^"]+)"`)
 
 func start(t *testing.T, environ ...string) *instance {
 	t.Helper()
+	return launch(t, program, environ...)
+}
+
+// launch starts a version of the program.
+func launch(t *testing.T, program string, environ ...string) *instance {
+	t.Helper()
 	i := &instance{command: exec.Command(program)} // #nosec G204 -- our own program
 	i.command.Env = append([]string{"ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_RATE_LIMIT=0", "ORDERS_HTTP_TIMEOUT=1m",
 		"ORDERS_SHUTDOWN_DRAIN=0s"}, environ...)
