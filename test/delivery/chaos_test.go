@@ -31,7 +31,6 @@ func TestChaos(t *testing.T) {
 			Acknowledged: func(location string) { mu.Lock(); orders = append(orders, location); mu.Unlock() }})
 	}()
 
-	outside.Command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", next.commit)
 	start := time.Now()
 	killed := f.job(t.Context(), "deploy-staging", next)
 	killed.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -239,14 +239,21 @@ func clean(t *testing.T) {
 	}
 }
 
+// checkout puts main of the clone at the version's commit until the returned function is called: what is built then contains everything that
+// was built before.
+func (f *fixture) checkout(t *testing.T, v version) (restore func()) {
+	t.Helper()
+	move := func(commit string) { outside.Command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", commit) }
+	newest := outside.Command(t, f.clone(), "git", "rev-parse", "HEAD")
+	move(v.commit)
+	return func() { move(newest) }
+}
+
 // deploy runs the staging job on the version's commit and returns its output; it must end as wanted.
 func (f *fixture) deploy(t *testing.T, v version, green bool, variables ...string) string {
 	t.Helper()
 	cleaned.Do(func() { clean(t) })
-	// What is built next contains everything that was built before.
-	newest := outside.Command(t, f.clone(), "git", "rev-parse", "HEAD")
-	defer outside.Command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", newest)
-	outside.Command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", v.commit)
+	defer f.checkout(t, v)()
 	out, err := f.job(t.Context(), "deploy-staging", v, variables...).CombinedOutput()
 	if (err == nil) != green {
 		t.Fatalf("deploy-staging: %v\n%s", err, out)

@@ -45,7 +45,7 @@ func TestNetworkPolicy(t *testing.T) {
 		{"api-server", "proof", "orders", api, false},
 		{"api-server-of-others", "foreign", "anything", api, true},
 		{"other-service", "proof", "orders", service + ":443", false},
-		{"migration-out", "proof", "orders-migrate", service + ":8080", false},
+		{"migration-out", "proof", "orders-migrate", service + ":443", false},
 	}
 	for _, a := range attempts {
 		run(t, a.namespace, a.name, a.label, image, []string{"migrate"}, map[string]string{

@@ -92,6 +92,7 @@ func TestRollback(t *testing.T) {
 // promote runs the production job after staging's, in one pipeline: its artifact is what production compares with.
 func (f *fixture) promote(t *testing.T, v version) {
 	t.Helper()
+	defer f.checkout(t, v)()
 	c := f.job(t.Context(), "deploy-production", v)
 	c.Args = append(c.Args, "--approve", "deploy-production")
 	if out, err := c.CombinedOutput(); err != nil {
