@@ -27,10 +27,10 @@ approve: commands ## Roll the last pipeline's image to production: the same dige
 	PATH="$$($(platform) bin):$$PATH" $(slipway) approve deploy-production --deploy
 
 # The test jobs of the pipeline, so that what passed here is taken from Go's test cache there, and the other way round; Go compares PATH,
-# too, so it is the pipeline's.
+# too, so it is the pipeline's. One job after the other: each uses all processors.
 test: commands ## Run all tests, with the race detector and real parts; what has not changed comes from Go's test cache
 	$(platform) deps gcc libc6-dev postgresql chromium shellcheck jq buildah bubblewrap podman runc uidmap slirp4netns golang-github-containernetworking-plugin-dnsname busybox-static prometheus prometheus-alertmanager
-	PATH="$$($(platform) bin):$$PATH" $(run) --verbose engine-test test
+	PATH="$$($(platform) bin):$$PATH" $(run) --verbose --jobs 1 engine-test test
 	go -C platform test -race ./...
 
 # The consumers of the stages, all of them: a run takes long, and what needs tools that are missing here fails.
