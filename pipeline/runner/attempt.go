@@ -371,6 +371,7 @@ func (a *attempt) shell(ctx context.Context, name string, commands []string, mor
 func (a *attempt) scriptOptions(name string) scriptOptions {
 	o := scriptOptions{
 		dir: a.build.project, trace: a.env.flag("CI_DEBUG_TRACE"), sections: a.env.flag("FF_SCRIPT_SECTIONS"), legacyEval: a.env.flag("FF_USE_LEGACY_BASH_EVAL"),
+		variables: a.env.variables,
 	}
 	if strategy, err := strconv.ParseBool(a.env.variables["FF_USE_NEW_BASH_EVAL_STRATEGY"]); err == nil && !strategy {
 		o.legacyEval = true
@@ -385,7 +386,7 @@ func (a *attempt) scriptOptions(name string) scriptOptions {
 // hookScript is the name of the script of hooks:pre_get_sources_script.
 const hookScript = "pre_get_sources_script"
 
-// runHook runs `hooks:pre_get_sources_script`. Its failure is the job's.
+// runHook runs `hooks:pre_get_sources_script`. Its failure is the job's; what it writes to GITLAB_ENV holds from here on.
 func (a *attempt) runHook(ctx context.Context) error {
 	hooks, _ := a.node.job.Hooks.(map[string]any)
 	commands := texts(hooks[hookScript])
@@ -397,7 +398,10 @@ func (a *attempt) runHook(ctx context.Context) error {
 	if err == nil && code != 0 {
 		err = &jobError{code, fmt.Errorf("hooks:%s failed with exit code %d", hookScript, code)}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return a.readJobVariables()
 }
 
 // texts are the strings of a value that was a list of strings, also after a detour through JSON.

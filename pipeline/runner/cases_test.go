@@ -328,7 +328,7 @@ func recordOf(t *testing.T, result Result, state JobState, job *pipeline.Job, na
 			case message == "hooks:pre_get_sources_script":
 				// It belongs to the step that gets the sources.
 				section = new([]string)
-			case strings.HasPrefix(message, "Checking out"):
+			case strings.HasPrefix(message, "Checking out"), strings.HasPrefix(message, "No sources"):
 				section = &record.script
 			case message == "after_script":
 				section = &record.after

@@ -17,7 +17,12 @@ type scriptOptions struct {
 	sections bool
 	// legacyEval loses the exit codes of commands, as runners before 19.1 did by default (FF_USE_LEGACY_BASH_EVAL).
 	legacyEval bool
+	// variables are those among the job's that a shell does not take from its environment.
+	variables map[string]string
 }
+
+// shellVariables are variables of the shell itself, which it sets anew when it starts.
+var shellVariables = []string{"IFS", "OPTIND", "PS4", "RANDOM", "SECONDS"}
 
 // shellScript returns the script of a job's commands: each is shown before it runs, the first that fails ends the script with its
 // exit code, and standard input is empty. A prologue comes before it.
@@ -26,6 +31,7 @@ type scriptOptions struct {
 // functions and variables pass from command to command, and `exit` leaves the script with its code.
 func shellScript(commands []string, o scriptOptions) string {
 	var b strings.Builder
+	var assignments string
 	if o.trace {
 		b.WriteString("set -o xtrace\n")
 	}
@@ -46,10 +52,15 @@ func shellScript(commands []string, o scriptOptions) string {
 		b.WriteString(strings.TrimRight(c, "\n") + "\n")
 		number++
 	}
-	if o.legacyEval {
-		return "set +o noclobber\n: | eval " + executor.Quote(b.String()) + "\nexit 0\n"
+	for _, name := range shellVariables {
+		if value, set := o.variables[name]; set {
+			assignments += "export " + name + "=" + executor.Quote(value) + "\n"
+		}
 	}
-	return "set +o noclobber\n(trap 'exit 1' TERM; eval " + executor.Quote(b.String()) + ") </dev/null\nexit 0\n"
+	if o.legacyEval {
+		return "set +o noclobber\n" + assignments + ": | eval " + executor.Quote(b.String()) + "\nexit 0\n"
+	}
+	return "set +o noclobber\n" + assignments + "(trap 'exit 1' TERM; eval " + executor.Quote(b.String()) + ") </dev/null\nexit 0\n"
 }
 
 // shown is how a command appears in the log, in the words of GitLab's runner.

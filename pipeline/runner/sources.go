@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/internal/git"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
 )
 
@@ -39,7 +41,21 @@ func (a *attempt) getSources(ctx context.Context) error {
 	if err := sources.Checkout(ctx, a.build.project, a.checkoutOptions()); err != nil {
 		return gitFailure(err)
 	}
+	if err := a.clean(ctx); err != nil {
+		return gitFailure(err)
+	}
 	return a.submodules(ctx)
+}
+
+// clean runs git clean with GIT_CLEAN_FLAGS. There is nothing to clean in a checkout of the job's own, but flags that git does not
+// know fail the job, as they do with GitLab's runner.
+func (a *attempt) clean(ctx context.Context) error {
+	flags := strings.Fields(a.env.variables["GIT_CLEAN_FLAGS"])
+	if len(flags) == 0 || slices.Equal(flags, []string{"none"}) {
+		return nil
+	}
+	_, err := git.Command{Dir: a.build.project, Env: a.run.machine}.Text(ctx, append([]string{"clean"}, flags...)...)
+	return err
 }
 
 // gitFailure makes the failure of a git command one of the job, as it is for GitLab's runner, unless the machine is at fault.

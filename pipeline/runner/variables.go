@@ -141,9 +141,9 @@ func (a *attempt) readJobVariables() error {
 	return nil
 }
 
-// duration reads a variable as a duration in GitLab's runner's form ("90s", "1h 30m"); the default if it is not set.
+// duration reads a variable as a duration in GitLab's runner's form ("90s", "1h30m"); the default if it is not set.
 func (e jobEnvironment) duration(name string, otherwise time.Duration) time.Duration {
-	d, err := time.ParseDuration(strings.ReplaceAll(e.variables[name], " ", ""))
+	d, err := time.ParseDuration(e.variables[name])
 	if err != nil || d <= 0 {
 		return otherwise
 	}
