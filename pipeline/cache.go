@@ -8,7 +8,7 @@ import (
 // A cache keeps what a project was asked for, for the next event.
 type cache struct {
 	parsed parsed.Cache
-	// loaded are the trees of files with their inputs put in.
+	// loaded are the trees of files with their inputs interpolated.
 	loaded         memo.Memo[loadedKey, *variants[*node]]
 	configurations variants[*configuration]
 	// repositories are other projects by "path@ref". Each is resolved once, so that a plan is of one moment.

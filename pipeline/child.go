@@ -99,7 +99,7 @@ func persisted(predefined []Variable) []Variable {
 }
 
 // forwarded returns the variables that a child pipeline is given: those of the job's YAML unless it says otherwise, and those
-// of this run only if it says so.
+// of this run only if it forwards them.
 func (p *Plan) forwarded(job *Job) []Variable {
 	var forwarded []Variable
 	if yes, given := job.Trigger.Forward["yaml_variables"]; yes || !given {

@@ -147,7 +147,7 @@ func (c *compiler) merge(tree *node, f *file) *node {
 	return injectPreAndPost(tree)
 }
 
-// reporting makes a step of the compilation that reports the problems of another; there is no tree if it has any.
+// reporting wraps a step, and reports its problems; the result is nil if there are any.
 func (c *compiler) reporting(step func(*node) (*node, []check.Problem)) func(*node) *node {
 	return func(tree *node) *node {
 		out, problems := step(tree)
@@ -170,7 +170,7 @@ type file struct {
 	component *node
 }
 
-// load returns the tree of a file with the inputs put in, nil if there are errors.
+// load returns the tree of a file with its inputs interpolated, nil if there are errors.
 func (c *compiler) load(f *file, given *node) *node {
 	key := loadedKey{file: parsed.KeyOf(f.name, f.content)}
 	if !given.IsBlank() {
@@ -195,7 +195,7 @@ func (c *compiler) load(f *file, given *node) *node {
 	return tree
 }
 
-// interpolated parses a file and puts the inputs in. It returns nil if there are errors.
+// interpolated parses a file and interpolates its inputs. It returns nil if there are errors.
 func (c *compiler) interpolated(f *file, given *node) *node {
 	documents, err := c.Parsed.Documents(f.name, f.content)
 	if err != nil {

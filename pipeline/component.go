@@ -20,7 +20,7 @@ var (
 )
 
 // repository returns a project at a ref. The project itself at the pipeline's commit, or at the branch or tag that the
-// pipeline is for, is what is here; a fork and a renamed clone thus behave as on GitLab.
+// pipeline is for, is the project that was loaded; a fork and a renamed clone thus behave as on GitLab.
 func (p *Project) repository(ctx context.Context, project, ref string, event Event) (*repository.Repository, error) {
 	if strings.EqualFold(project, p.options.Path) {
 		current := event.ref(p.options.DefaultBranch)

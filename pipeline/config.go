@@ -11,7 +11,7 @@ import (
 // shared and must not be changed.
 type Node = yamltree.Node
 
-// A Config is a merged configuration: all includes read, inputs put in, `extends` and `!reference` resolved.
+// A Config is a merged configuration: all includes read, inputs interpolated, `extends` and `!reference` resolved.
 type Config struct {
 	// Root is a mapping. The stages have .pre first and .post last.
 	Root *Node

@@ -1,5 +1,5 @@
-// Package pipeline compiles GitLab CI/CD configurations: what GitLab would make of a `.gitlab-ci.yml` for an event,
-// decided on one machine, without GitLab.
+// Package pipeline compiles GitLab CI/CD configurations: the pipeline that GitLab would create from a `.gitlab-ci.yml` for an
+// event, decided on one machine, without GitLab.
 //
 //	project, err := pipeline.Load(os.DirFS("."), pipeline.Options{})
 //	plan, err := project.Plan(ctx, pipeline.Event{Source: pipeline.Push, Branch: "main"})
@@ -9,12 +9,12 @@
 //
 // A configuration goes through these steps, in GitLab's order and with GitLab's limits:
 //
-//   - each file is read as YAML 1.1, and its inputs are put in;
+//   - each file is read as YAML 1.1, and its inputs are interpolated;
 //   - files that it includes are merged under it;
 //   - `extends` and `!reference` are resolved: this is the result of [Project.Config];
 //   - the keywords are validated, parallel jobs are made, needs and stages are checked;
 //   - `workflow:rules`, then the rules of each job, decide for the event: this is the result of [Project.Plan].
 //
-// A commit message that skips the pipeline comes before all of them. What is wrong is an [Errors], in the order in which
+// A commit message that skips the pipeline comes before all of them. The problems are an [Errors], in the order in which
 // GitLab would report it; where files of other projects are not at hand, [Options.SkipMissing] compiles the rest.
 package pipeline

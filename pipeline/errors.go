@@ -20,7 +20,7 @@ type Error struct {
 	Create bool `json:"create,omitzero"`
 }
 
-// A Code is a kind of problem for which the program that uses the library can have a hint of its own, such as which of its flags
+// A Code is a kind of problem for which the program that uses the library can have its own hint, such as which of its flags
 // helps: see [Options.Hints]. The library names no flags.
 type Code string
 
@@ -39,7 +39,7 @@ const (
 	InputRequired Code = "input_required"
 )
 
-// defaultHints are the hints of errors for which the program has none of its own.
+// defaultHints are the hints of errors for which the program has no own hint.
 var defaultHints = map[Code]string{
 	ForeignComponent: "write $CI_SERVER_FQDN/project/name@version",
 	InputRequired:    "give it a default",

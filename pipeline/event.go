@@ -1,6 +1,6 @@
 package pipeline
 
-// A Source is the value of CI_PIPELINE_SOURCE: what made GitLab create the pipeline.
+// A Source is the value of CI_PIPELINE_SOURCE: why GitLab created the pipeline.
 type Source string
 
 // The sources that GitLab documents for CI_PIPELINE_SOURCE and that an [Event] can have.
@@ -18,14 +18,14 @@ const (
 // An Event is what happened in a project: it yields GitLab's predefined variables and decides, with the
 // configuration, which jobs there are. The zero value of every field but Source means "GitLab's default".
 type Event struct {
-	// Name is a label for people ("merge request from a fork"); it has no effect.
+	// Name is a label for readers ("merge request from a fork"); it has no effect.
 	Name   string `json:"name,omitzero"`
 	Source Source `json:"source,omitzero"`
 	// Branch is the pipeline's branch; empty for tags. For merge requests the source branch is used.
 	Branch string `json:"branch,omitzero"`
 	// Tag is the pipeline's tag; with it Branch is empty.
 	Tag string `json:"tag,omitzero"`
-	// NewBranch reports that the push made the branch (CI_COMMIT_BEFORE_SHA is zero): there is no diff, and
+	// NewBranch reports that the push created the branch (CI_COMMIT_BEFORE_SHA is zero): there is no diff, and
 	// `rules:changes` is true.
 	NewBranch bool `json:"new_branch,omitzero"`
 	// Changed holds the paths that the push or the merge request changes, relative to the project's root.
@@ -41,7 +41,7 @@ type Event struct {
 	OpenMergeRequests []string `json:"open_merge_requests,omitzero"`
 	// RefProtected is CI_COMMIT_REF_PROTECTED.
 	RefProtected bool `json:"ref_protected,omitzero"`
-	// Variables are given to this run (web form, API, trigger, schedule); they beat project variables.
+	// Variables are given to this run (web form, API, trigger, schedule); they override project variables.
 	Variables []Variable `json:"variables,omitzero"`
 	// Inputs are the pipeline's inputs, by name.
 	Inputs map[string]any `json:"inputs,omitzero"`

@@ -128,7 +128,7 @@ func (c *compiler) includedFiles(entries *node, f *file, header bool) []inclusio
 	return files
 }
 
-// locations returns what an entry of an include stands for: nothing if its rules say so, several files for a wildcard or a
+// locations returns what an entry of an include stands for: nothing if its rules exclude it, several files for a wildcard or a
 // list, with variables expanded.
 func (c *compiler) locations(entry *node, f *file, header bool) []*node {
 	location := entry

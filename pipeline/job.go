@@ -188,7 +188,7 @@ func (c *checker) composed(p *keyPath, j *jobSpec) {
 	}
 	for _, d := range j.Dependencies {
 		if !slices.ContainsFunc(j.needs.jobs, func(s needSpec) bool { return s.Job == d }) {
-			c.Fail(p.Child("dependencies"), n.Get("dependencies"), "add it to needs", "%s is none of the needs", d)
+			c.Fail(p.Child("dependencies"), n.Get("dependencies"), "add it to needs", "%s is not among the needs", d)
 		}
 	}
 }
@@ -205,7 +205,7 @@ func (c *checker) publish(p *keyPath, n *node, _ *jobSpec) {
 	}
 }
 
-// isPages reports whether a job makes a Pages site: because it says so, or by its name.
+// isPages reports whether a job creates a Pages site: by the keyword, or by its name.
 func isPages(name string, pages *node) bool {
 	return !pages.IsBlank() || name == "pages" && !pages.Is(yamltree.Bool)
 }

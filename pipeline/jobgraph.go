@@ -78,7 +78,7 @@ func (g *graphChecker) needs(p *keyPath, j *jobSpec, needs []needSpec) {
 	}
 }
 
-// dependency checks that another job is there, and not in a later stage.
+// dependency checks that another job exists, and is not in a later stage.
 func (g *graphChecker) dependency(p *keyPath, j *jobSpec, at *node, name string, optional bool) {
 	other, ok := g.jobs[name]
 	if !ok {
@@ -120,7 +120,7 @@ func (g *graphChecker) onStop(p *keyPath, j *jobSpec) {
 	case stop.Environment == nil:
 		g.Fail(p, at, "add environment to "+name, "the job %s has no environment", name)
 	case stop.Environment.Name != j.Environment.Name:
-		g.Fail(p, at, "write the same name", "the job %s has another environment: %s", name, stop.Environment.Name)
+		g.Fail(p, at, "write the same name", "the job %s has a different environment: %s", name, stop.Environment.Name)
 	case stop.Environment.Action != "stop":
 		g.Fail(p, at, "add action: stop to the environment of "+name, "the job %s does not stop the environment", name)
 	}

@@ -57,7 +57,7 @@ func (s *jobScope) all() []Variable {
 	return out
 }
 
-// A jobScope expands the variables of a job in two steps. GitLab puts in the variables that it knows, and leaves those that are not
+// A jobScope expands the variables of a job in two steps. GitLab replaces the variables that it knows, and leaves those that are not
 // set, raw ones and files as they are written, and "$$" too; see value. Its runner expands the result once more; see forRunner.
 type jobScope struct {
 	layers   []*variableSet
@@ -121,7 +121,7 @@ func (s *jobScope) expand(v Variable, own *string) string {
 	})
 }
 
-// forRunner returns what GitLab's runner puts in for a name: "$$" becomes a dollar sign, and what looks like a variable but is none,
+// forRunner returns what GitLab's runner replaces a name with: "$$" becomes a dollar sign, and what looks like a variable but is none,
 // such as ${NAME:-default} or $1, nothing. $(command) stays.
 func (s *jobScope) forRunner(name string) string {
 	if name == "$" {
@@ -158,7 +158,7 @@ func (p *Plan) visible(variables []Variable, job *Job) []Variable {
 	return visibleVariables(variables, name, p.Event.RefProtected)
 }
 
-// visibleVariables keeps the variables whose scope covers an environment; of two of the same name, the more exact one.
+// visibleVariables keeps the variables whose scope covers an environment; of several of one name, the most specific scope wins.
 func visibleVariables(variables []Variable, environment string, protectedRef bool) []Variable {
 	out := make([]Variable, 0, len(variables))
 	exactness := make(map[string]int)

@@ -46,7 +46,7 @@ type value struct {
 	stored func(j *Job) any
 }
 
-// jobKeywords are all keywords of jobs, in the order in which GitLab reads them. `rules` has keys of its own: see ruleKind.
+// jobKeywords are all keywords of jobs, in the order in which GitLab reads them. `rules` has different keys: see ruleKind.
 var jobKeywords = []keyword{
 	{name: "extends", in: inAnyJob, shape: (*checker).extendsShape},
 	{name: "stage", in: inAnyJob, value: value{read: (*checker).stageName, stored: storedField(func(j *Job) *string { return &j.Stage })}},
@@ -206,7 +206,7 @@ func put[T comparable](m map[string]any, key string, value T) {
 	}
 }
 
-// putList sets a key to a list that is given, be it empty.
+// putList sets a key to a list that is given, even an empty one.
 func putList[T any](m map[string]any, key string, list []T) {
 	if list != nil {
 		m[key] = list

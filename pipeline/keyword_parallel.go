@@ -66,7 +66,7 @@ func (c *checker) matrix(p *keyPath, n *node) [][]axis {
 			continue
 		}
 		if len(item.Pairs) == 0 {
-			c.Fail(p, item, "", "an entry needs a variable or more")
+			c.Fail(p, item, "", "an entry needs at least one variable")
 		}
 		axes, jobs := make([]axis, 0, len(item.Pairs)), 1
 		for _, pair := range item.Pairs {
@@ -114,7 +114,7 @@ type instance struct {
 	total     int
 }
 
-// instances returns the jobs that `parallel` makes of one.
+// instances returns the jobs that `parallel` creates from one.
 func (p *parallel) instances(job string) []instance {
 	var list []instance
 	if p.number > 0 {

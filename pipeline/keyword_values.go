@@ -10,7 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// Readers of the small keywords; the others have files of their own.
+// Readers of the small keywords; the others have separate files.
 
 // maxTags is one less than the number of tags that GitLab refuses.
 const maxTags = 49

@@ -66,7 +66,7 @@ func (c *checker) variable(p *keyPath, pair yamltree.Pair, data []string) (Varia
 	}
 	if options.Is(yamltree.Sequence) && len(options.Items) > 0 &&
 		!slices.ContainsFunc(options.Items, func(o *node) bool { return value.Is(yamltree.String) && o.Text == value.Text }) {
-		c.Fail(p, options, "set value to one of them", "the value is none of the options")
+		c.Fail(p, options, "set value to one of them", "the value is not one of the options")
 	}
 	v.Value = value.RubyText()
 	v.Raw = expand.Is(yamltree.Bool) && !expand.True()

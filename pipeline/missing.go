@@ -15,7 +15,7 @@ import (
 // missingInclude reports that what an entry of an include names is unavailable. It may be all right on GitLab, so
 // [Options.SkipMissing] can skip it. What several entries name is reported once.
 func (c *compiler) missingInclude(code Code, n *node, name string, err error) {
-	message := name + " is not here"
+	message := name + " is unavailable"
 	if !errors.Is(err, errNoResolver) && !errors.Is(err, fs.ErrNotExist) {
 		code, message = IncludeFailed, fmt.Sprintf("%s is unavailable: %v", name, err)
 	}
@@ -41,10 +41,10 @@ func (c *compiler) skipped(code Code, p *keyPath, n *node, message string) bool 
 
 // skippedReference asks whether a reference to something that is missing is skipped.
 func (c *compiler) skippedReference(p *keyPath, n *node, name string) bool {
-	return c.skipped("", p, n, name+" is not here")
+	return c.skipped("", p, n, name+" is unavailable")
 }
 
-// ifIncomplete makes a step of the compilation that is taken only if an include was skipped.
+// ifIncomplete wraps a step that is only needed if an include was skipped.
 func (c *compiler) ifIncomplete(step func(*node) *node) func(*node) *node {
 	return func(tree *node) *node {
 		if !c.result.incomplete {
@@ -256,7 +256,7 @@ func (c *compiler) addStages(tree *node) *node {
 			return job
 		}
 		if !strings.HasPrefix(p.Key(), ".") && !slices.Contains(stages, name) &&
-			c.skippedReference(p.Child("stage"), check.OrElse(stage, job), "the place of the stage "+yamltree.Shorten(name)) {
+			c.skippedReference(p.Child("stage"), check.OrElse(stage, job), "the position of the stage "+yamltree.Shorten(name)) {
 			stages = append(stages, name)
 		}
 		return job
@@ -272,7 +272,7 @@ func (c *compiler) addStages(tree *node) *node {
 	return yamltree.With(tree, "stages", yamltree.NewSequence(items, tree.Position))
 }
 
-// acceptNoJobs lets a configuration pass whose visible jobs are all in files that were skipped.
+// acceptNoJobs accepts a configuration whose visible jobs are all in files that were skipped.
 func (c *compiler) acceptNoJobs(tree *node) *node {
 	jobs, _ := splitJobs(tree)
 	visible := slices.ContainsFunc(jobs, func(pair yamltree.Pair) bool { return kindOf(pair.Key.Text, pair.Value) != hiddenJob })

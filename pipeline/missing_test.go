@@ -58,10 +58,10 @@ func TestMissingIncludesAreErrors(t *testing.T) {
 		t.Fatal("no error")
 	}
 	want := []string{
-		".gitlab-ci.yml:3:14: include: the project platform/ci at v1 is not here",
-		".gitlab-ci.yml:6:16: include: the project platform/lint is not here",
-		".gitlab-ci.yml:7:15: include: the template Jobs/SAST.gitlab-ci.yml is not here",
-		".gitlab-ci.yml:8:13: include: https://ci.example.invalid/a.yml is not here",
+		".gitlab-ci.yml:3:14: include: the project platform/ci at v1 is unavailable",
+		".gitlab-ci.yml:6:16: include: the project platform/lint is unavailable",
+		".gitlab-ci.yml:7:15: include: the template Jobs/SAST.gitlab-ci.yml is unavailable",
+		".gitlab-ci.yml:8:13: include: https://ci.example.invalid/a.yml is unavailable",
 	}
 	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
 		t.Error(diff)
@@ -100,17 +100,17 @@ func TestSkipMissing(t *testing.T) {
 		t.Error(diff)
 	}
 	wantLeft := []string{
-		"include: the project platform/ci at v1 is not here",
-		"include: the project platform/lint is not here",
-		"include: the template Jobs/SAST.gitlab-ci.yml is not here",
-		"include: https://ci.example.invalid/a.yml is not here",
-		"jobs:unit:extends: the job .platform-go is not here",
-		"jobs:deploy:extends: the job .platform-go is not here",
-		"jobs:unit:before_script: !reference [.platform-go, before_script] is not here",
-		"jobs:unit:rules: !reference [.platform-rules, rules] is not here",
-		"jobs:sast: the script of the job sast is not here",
-		"jobs:scan:needs: the job sast is not here",
-		"jobs:deploy:needs: the job package is not here",
+		"include: the project platform/ci at v1 is unavailable",
+		"include: the project platform/lint is unavailable",
+		"include: the template Jobs/SAST.gitlab-ci.yml is unavailable",
+		"include: https://ci.example.invalid/a.yml is unavailable",
+		"jobs:unit:extends: the job .platform-go is unavailable",
+		"jobs:deploy:extends: the job .platform-go is unavailable",
+		"jobs:unit:before_script: !reference [.platform-go, before_script] is unavailable",
+		"jobs:unit:rules: !reference [.platform-rules, rules] is unavailable",
+		"jobs:sast: the script of the job sast is unavailable",
+		"jobs:scan:needs: the job sast is unavailable",
+		"jobs:deploy:needs: the job package is unavailable",
 	}
 	if diff := cmp.Diff(wantLeft, left); diff != "" {
 		t.Error(diff)
@@ -146,7 +146,7 @@ func TestSkipMissingLeavesOutWhatRefersToIt(t *testing.T) {
 		},
 		"stages": {
 			"a: {script: [x], stage: lint}\nb: {script: [x]}\nc: {script: [x], stage: .post}\n",
-			[]string{"jobs:a:stage: the place of the stage lint"},
+			[]string{"jobs:a:stage: the position of the stage lint"},
 			`[{"name":"b","script":["x"],"stage":"test"},{"name":"a","script":["x"],"stage":"lint"},{"name":"c","script":["x"],"stage":".post"}]`,
 		},
 		"a job that mirrors a pipeline": {
@@ -158,7 +158,7 @@ func TestSkipMissingLeavesOutWhatRefersToIt(t *testing.T) {
 			var left []string
 			options := pipeline.Options{SkipMissing: func(e *pipeline.Error) bool {
 				if e.Path != "include" {
-					left = append(left, e.Path+": "+strings.TrimSuffix(e.Message, " is not here"))
+					left = append(left, e.Path+": "+strings.TrimSuffix(e.Message, " is unavailable"))
 				}
 				return true
 			}}
@@ -263,7 +263,7 @@ func TestSkipMissingRefusesNothingThatMayBeFine(t *testing.T) {
 			map[string]string{".gitlab-ci.yml": project + "j: {script: [x], image: {name: !reference [.gone, image], entrypoint: [\"\"]}, environment: {name: !reference [.gone, e], action: stop}}\n"},
 			`[{"name":"j","script":["x"],"stage":"test"}]`,
 		},
-		"files of a project that is not here": {
+		"files of a project that is unavailable": {
 			map[string]string{".gitlab-ci.yml": "j: {script: [x], rules: [{exists: {paths: [a], project: a/b}}, {when: always}]}\n"},
 			`[{"name":"j","script":["x"],"stage":"test","when":"always"}]`,
 		},
@@ -307,8 +307,8 @@ j: {script: [x], extends: .gone}
 		t.Fatal(err)
 	}
 	want := []string{
-		".gitlab-ci.yml:3:15: include: the project a/b is not here (get it)",
-		".gitlab-ci.yml:5:15: include: the project a/b at v1 is not here (get it)",
+		".gitlab-ci.yml:3:15: include: the project a/b is unavailable (get it)",
+		".gitlab-ci.yml:5:15: include: the project a/b at v1 is unavailable (get it)",
 		".gitlab-ci.yml:7:17: include: the component gitlab.com/a/b/c is not one of gitlab.example.com (name the host)",
 	}
 	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {

@@ -6,13 +6,13 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 )
 
-// Bounds of what `parallel` may make of a configuration, far above what GitLab could run.
+// Bounds of the jobs that `parallel` may create, far above what GitLab could run.
 const (
 	maxJobs         = 20_000
 	maxDependencies = 1 << 20
 )
 
-// expandParallel makes the jobs of `parallel`, and what other jobs say of them is said of each.
+// expandParallel creates the jobs of `parallel`; references of other jobs to one become references to each.
 func (c *checker) expandParallel(jobs []*jobSpec) []*jobSpec {
 	instances := make(map[string][]instance)
 	for _, j := range jobs {

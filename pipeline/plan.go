@@ -9,7 +9,7 @@ import (
 // configuration). The runner executes a Plan; nothing in it depends on the environment or the network.
 type Plan struct {
 	Event Event `json:"event,omitzero"`
-	// Created is false when GitLab would make no pipeline, or a skipped one without jobs; Reason says why: "workflow",
+	// Created is false if GitLab would create no pipeline, or a skipped one without jobs; Reason says why: "workflow",
 	// "no_jobs" or, for a commit message that skips it, "skip_ci".
 	Created bool   `json:"created,omitzero"`
 	Reason  string `json:"reason,omitzero"`
@@ -71,7 +71,7 @@ type Job struct {
 	// AllowFailure without exit codes allows every failure.
 	AllowFailure          bool  `json:"allow_failure,omitzero"`
 	AllowFailureExitCodes []int `json:"allow_failure_exit_codes,omitzero"`
-	// AllowFailureCriteria reports that `allow_failure` is a hash, be it without exit_codes.
+	// AllowFailureCriteria reports that `allow_failure` is a hash, even one without exit_codes.
 	AllowFailureCriteria bool `json:"allow_failure_criteria,omitzero"`
 	// Needs is nil if the job has no `needs` (then it waits for all earlier stages), and empty for `needs: []`.
 	Needs []Need `json:"needs,omitzero"`
@@ -173,7 +173,7 @@ type Cache struct {
 	FallbackKeys    []string `json:"fallback_keys,omitzero"`
 	Paths           []string `json:"paths,omitzero"`
 	Untracked       bool     `json:"untracked,omitzero"`
-	// UntrackedSet reports that the key untracked is given, be it false.
+	// UntrackedSet reports that the key untracked is given, even as false.
 	UntrackedSet bool   `json:"untracked_set,omitzero"`
 	Unprotect    bool   `json:"unprotect,omitzero"`
 	When         string `json:"when,omitzero"`   // "on_success" (default), "on_failure", "always"

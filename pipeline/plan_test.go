@@ -93,7 +93,7 @@ e: {script: [x]}
 		"b": {Rule: -1, Text: "none of 1 rules matched"},
 		"c": {Rule: 0, Text: "rules[0] matched: when never"},
 		"d": {Rule: -1, Text: "excluded by only"},
-		"e": {Rule: -1, Text: "no rules keep it out"},
+		"e": {Rule: -1, Text: "no rule excludes it"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

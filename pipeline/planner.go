@@ -126,7 +126,7 @@ func (p *planner) workflow(plan *Plan) bool {
 		i, checks, err := p.match("workflow:rules", p.spec.workflow, s)
 		plan.Decision.Checks = checks
 		if err != nil {
-			// GitLab takes a rule that it cannot decide for one that says never.
+			// GitLab treats a rule that it cannot decide as one with `when: never`.
 			plan.Reason, plan.Decision.Text = "workflow", err.Error()
 			return false
 		}
@@ -153,7 +153,7 @@ func (p *planner) workflow(plan *Plan) bool {
 	return true
 }
 
-// mergeAutoCancel returns nil if nothing is said.
+// mergeAutoCancel returns nil if neither is given.
 func mergeAutoCancel(base, over *AutoCancel) *AutoCancel {
 	var merged AutoCancel
 	for _, a := range []*AutoCancel{over, base} {
@@ -306,7 +306,7 @@ func (p *planner) decideByPolicy(d *decision) {
 		d.text = "excluded by except"
 	default:
 		d.included = true
-		d.text = "no rules keep it out"
+		d.text = "no rule excludes it"
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 	beforeSHA = "1b2c3d4e5f60718293a4b5c6d7e8f90123456789"
 	// gitlabVersion is the version whose behaviour the package has.
 	gitlabVersion = "18.11.0"
-	// createdAt stands for the time of the pipeline and of the commit, so that equal input makes an equal plan.
+	// createdAt stands for the time of the pipeline and of the commit, so that equal inputs result in equal plans.
 	createdAt = "2026-01-01T00:00:00Z"
 )
 
@@ -326,7 +326,7 @@ func mergeRequestRefPath(iid, kind string) string {
 	return fmt.Sprintf("refs/merge-requests/%s/%s", iid, name)
 }
 
-// Slug makes of a name what CI_COMMIT_REF_SLUG has: lower case, at most 63 bytes, all but letters and digits replaced by
+// Slug returns a name in the form of CI_COMMIT_REF_SLUG: lower case, at most 63 bytes, all but letters and digits replaced by
 // dashes, none of which stands first or last.
 func Slug(name string) string {
 	slug := strings.Map(func(r rune) rune {

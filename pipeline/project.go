@@ -24,11 +24,11 @@ type Options struct {
 	Registry string
 	// DefaultBranch is "main" if empty.
 	DefaultBranch string
-	// Variables are the project's CI/CD settings; they beat YAML variables.
+	// Variables are the project's CI/CD settings; they override YAML variables.
 	Variables []Variable
 	// Resolver has the files of other projects, components and URLs; without one, such includes are errors.
 	Resolver Resolver
-	// Hints are what the program advises its user to do about problems with a code, such as which of its flags to set.
+	// Hints advise the user of the program what to do about problems with a code, such as which of its flags to set.
 	Hints map[Code]string
 	// SkipMissing, if set, lets a part of the configuration be compiled. It is called for each include that is unavailable, and
 	// then for each reference to what is missing, and reports whether that is skipped; the error says what it is, and where. It
@@ -89,8 +89,8 @@ func Load(files fs.FS, options Options) (*Project, error) {
 
 // Source returns the text of one of the project's files and its YAML documents as they are written: what the compiled
 // configuration no longer shows. Comments may be left out, as may the tags of plain values, which [yaml.Node.ShortTag]
-// gives. The nodes belong to the project and must not be changed. The error says that there is no such file, or where it is
-// no YAML.
+// gives. The nodes belong to the project and must not be changed. It is an error if there is no such file, or if it is not valid
+// YAML.
 func (p *Project) Source(name string) (text []byte, documents []*yaml.Node, err error) {
 	text, err = p.own.Read(name)
 	if err != nil {

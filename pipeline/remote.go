@@ -50,13 +50,13 @@ func (c *compiler) hasIntegrity(n *node, content []byte) bool {
 	encoded, ok := strings.CutPrefix(n.RubyText(), "sha256-")
 	want, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if !ok || err != nil {
-		c.Fail(includePath, n, "write sha256- and the hash in base64", "the integrity %q is none", yamltree.Shorten(n.RubyText()))
+		c.Fail(includePath, n, "write sha256- and the hash in base64", "%q is not a valid integrity", yamltree.Shorten(n.RubyText()))
 		return false
 	}
 	sum := sha256.Sum256(content)
 	if subtle.ConstantTimeCompare(sum[:], want) != 1 {
 		c.Fail(includePath, n, "review the file, then write the new hash",
-			"the file has another content: its hash is sha256-%s", base64.StdEncoding.EncodeToString(sum[:]))
+			"the file has changed: its hash is sha256-%s", base64.StdEncoding.EncodeToString(sum[:]))
 		return false
 	}
 	return true

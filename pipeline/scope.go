@@ -7,7 +7,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/variable"
 )
 
-// A variableSet is a list of variables in which a later one beats an earlier one of the same name, at its place.
+// A variableSet is a list of variables in which a later one overrides an earlier one of the same name, at its place.
 type variableSet struct {
 	list []Variable
 	// index has the places of a list that is too long for a walk.
@@ -34,7 +34,7 @@ func newVariableSet(lists ...[]Variable) *variableSet {
 	return s
 }
 
-// setOf makes a set of a list in which every name is there once, and which is not changed.
+// setOf returns the set of a list in which every name occurs once, and which is not changed.
 func setOf(list []Variable) *variableSet {
 	s := &variableSet{list: list}
 	if len(list) >= indexFrom {
@@ -86,7 +86,7 @@ func mergeVariables(base, over []Variable) []Variable {
 	return newVariableSet(base, over).list
 }
 
-// A scope has the variables that something sees: layers of which a later one beats an earlier one.
+// A scope has the variables that something sees: layers of which a later one overrides an earlier one.
 type scope struct {
 	layers   []*variableSet
 	expanded map[string]string
@@ -190,7 +190,7 @@ func (s *scope) expand(v Variable, own string) string {
 }
 
 // cycle finds variables that use each other in a cycle, which GitLab refuses; one that uses itself is fine. A variable
-// that another layer beats counts as well.
+// that another layer overrides counts as well.
 func (s *scope) cycle() []string {
 	var users []Variable
 	named := make(map[string][]int)

@@ -15,11 +15,11 @@ func TestSyntaxErrors(t *testing.T) {
 	for name, test := range map[string]struct{ config, want string }{
 		"tab": {
 			"build:\n\tscript: [make]\n",
-			".gitlab-ci.yml:2:1: yaml: a tab indents this line (YAML takes spaces only)",
+			".gitlab-ci.yml:2:1: yaml: a tab indents this line (indent with spaces only)",
 		},
 		"tab after spaces": {
 			"build:\n  script:\n  \t- make\n",
-			".gitlab-ci.yml:3:3: yaml: a tab indents this line (YAML takes spaces only)",
+			".gitlab-ci.yml:3:3: yaml: a tab indents this line (indent with spaces only)",
 		},
 		"item between two columns": {
 			job + "   - more\n",
@@ -43,19 +43,19 @@ func TestSyntaxErrors(t *testing.T) {
 		},
 		"anchor of another file": {
 			job + "  <<: *base\n",
-			".gitlab-ci.yml:5:7: yaml: no anchor &base stands above *base in this file",
+			".gitlab-ci.yml:5:7: yaml: there is no anchor &base above *base in this file",
 		},
 		"conflict": {
 			"build:\n<<<<<<< HEAD\n  script: [make]\n=======\n  script: [make all]\n>>>>>>> feature\n",
-			".gitlab-ci.yml:2:1: yaml: a merge has left a conflict here",
+			".gitlab-ci.yml:2:1: yaml: this is an unresolved merge conflict",
 		},
 		"Latin-1": {
 			"build:\n  script: [echo gr\xfc\xdf]\n",
-			".gitlab-ci.yml:2:19: yaml: the byte 0xfc belongs to no text in UTF-8 (save the file as UTF-8)",
+			".gitlab-ci.yml:2:19: yaml: the byte 0xfc is not valid UTF-8 (save the file as UTF-8)",
 		},
 		"Latin-1 below a comment in Latin-1": {
 			"# gr\xfc\xdf\nbuild:\n  script:\n    - |\n      echo\n      gr\xfc\xdf\n",
-			".gitlab-ci.yml:6:9: yaml: the byte 0xfc belongs to no text in UTF-8 (save the file as UTF-8)",
+			".gitlab-ci.yml:6:9: yaml: the byte 0xfc is not valid UTF-8 (save the file as UTF-8)",
 		},
 		"another error below a comment in Latin-1": {
 			"# gr\xfc\xdf\nbuild:\n\tscript: [make]\n",
@@ -63,7 +63,7 @@ func TestSyntaxErrors(t *testing.T) {
 		},
 		"binary": {
 			"\x7fELF\x02\x01\x00",
-			".gitlab-ci.yml:1:1: yaml: the byte 0x7f belongs to no text in UTF-8",
+			".gitlab-ci.yml:1:1: yaml: the byte 0x7f is not valid UTF-8",
 		},
 		"open quote": {
 			"build:\n  script:\n    - \"make\n",
@@ -79,7 +79,7 @@ func TestSyntaxErrors(t *testing.T) {
 		},
 		"command with a colon": {
 			"build:\n  script:\n    - make\n    - echo \"a: 'b'\"\n    - echo \"c\"\n",
-			".gitlab-ci.yml:4:19: yaml: this block goes on with something that is not a key of it (put a command with `: ` in quotes as a whole",
+			".gitlab-ci.yml:4:19: yaml: this block continues with something that is not one of its keys (put a command with `: ` in quotes as a whole",
 		},
 		"items in brackets": {
 			"spec:\n  inputs:\n    jobs: {default: x}\n---\nbuild:\n  script: [\"make\", $[[ inputs.jobs ]]]\n",

@@ -13,8 +13,8 @@ func newApproveCommand() *cobra.Command {
 	var number int
 	command := &cobra.Command{
 		Use:   "approve [JOB]",
-		Short: "Play a manual job of a run, with what that run has built and tested",
-		Long: `Play a manual job of a run, and what depends on it: of the latest run, or the one that --run
+		Short: "Start a manual job of a run, with what that run has built and tested",
+		Long: `Start a manual job of a run, and what depends on it: of the latest run, or the one that --run
 names. Without JOB it is the one that the run waits for.
 
 The job gets the sources as they were when the run began, and the run's artifacts and dotenv

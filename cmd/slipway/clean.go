@@ -13,7 +13,7 @@ func newCleanCommand() *cobra.Command {
 	var options runner.CleanOptions
 	command := &cobra.Command{
 		Use:   "clean",
-		Short: "Remove what the runs of this project have left",
+		Short: "Remove the runs of this project and their files",
 		Long: `Remove the runs of this project from .slipway/runs, with their logs and artifacts, and checkouts
 that killed runs have left in the cache folder. Runs in progress stay, and those that wait for a
 person, unless --waiting is given.`,

@@ -18,7 +18,7 @@ func newCompileCommand() *cobra.Command {
 It compiles to the same pipelines as the original. Comments name the source of each job, and of its
 parts that come from another place.
 
-The event matters only where includes have rules. Exit codes: 0; 1 if the configuration cannot be
+The event matters only if includes have rules. Exit codes: 0; 1 if the configuration cannot be
 merged.`,
 		Example: `  slipway compile
   slipway compile --no-comments >merged.yml

@@ -20,7 +20,7 @@ var sources = map[string]pipeline.Source{
 }
 
 // An eventRequest names an event: a standard one, or a source with the refs that belong to it. Without a name it is what the
-// work tree stands for.
+// work tree represents.
 type eventRequest struct {
 	name, branch, tag, target string
 	// quiet leaves out the notes on changed paths, which are given otherwise.
@@ -49,7 +49,7 @@ func (f *projectFlags) event(ctx context.Context, r eventRequest) (pipeline.Even
 	}
 	event, err := f.fromRepository(ctx, source, r)
 	if errors.Is(err, gitevent.ErrDetached) {
-		return event, fmt.Errorf("%w; say which pipeline is meant: --branch NAME, --event tag --tag NAME, or an event that `slipway events` lists", err)
+		return event, fmt.Errorf("%w; select the pipeline with --branch NAME, --event tag --tag NAME, or an event that `slipway events` lists", err)
 	}
 	if err != nil {
 		return event, err

@@ -29,11 +29,11 @@ type executionFlags struct {
 
 func (f *executionFlags) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.executor, "executor", "auto", "`NAME` of what jobs run in: auto (their image, if they name one), shell, docker, podman")
+	flags.StringVar(&f.executor, "executor", "auto", "`NAME` of the executor: auto (their image, if they name one), shell, docker, podman")
 	flags.StringVar(&f.runner, "runner", "", "`PATH` of a gitlab-runner that executes the jobs, with its shell or docker executor")
 	flags.BoolVar(&f.noSandbox, "no-sandbox", false, "let jobs on this machine write wherever you can")
 	flags.StringArrayVar(&f.writable, "writable", nil, "`DIR` that jobs on this machine can write to (repeatable)")
-	flags.StringVar(&f.containers.Image, "image", "", "`IMAGE` of jobs that name none")
+	flags.StringVar(&f.containers.Image, "image", "", "`IMAGE` of jobs without one")
 	flags.StringVar(&f.containers.PullPolicy, "pull-policy", "", "`POLICY` of images without one: always, if-not-present, never")
 	flags.StringArrayVar(&f.containers.Volumes, "volume", nil, "`MOUNT` in the containers, as docker's --volume (repeatable)")
 	flags.StringVar(&f.containers.Network, "network", "", "`NAME` of an existing network for the containers")

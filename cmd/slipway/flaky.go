@@ -21,8 +21,8 @@ func newFlakyCommand() *cobra.Command {
 		Long: `Report the tests that passed only when they were run again.
 
 EVENTS are files of "gotestsum --jsonfile --rerun-fails". Of the JUnit report that gotestsum wrote
-beside it, --junit makes one in which each test is there once: GitLab shows the failures of all
-attempts otherwise, in a job that has passed.`,
+beside it, --junit makes one in which each test occurs once: otherwise GitLab shows the failures
+of all attempts, in a job that has passed.`,
 		Example: "  slipway flaky events.json --junit junit.xml --markdown flaky.md",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -11,7 +11,7 @@ import (
 // hints returns the flags that help with problems of a configuration. The library knows their codes only; what it reports has the
 // hint, whichever command prints it.
 func (f *projectFlags) hints() map[pipeline.Code]string {
-	const skip = "--skip-missing leaves it out"
+	const skip = "--skip-missing skips it"
 	network := ""
 	if f.includes.offline {
 		network = "without --offline it is fetched; "

@@ -89,7 +89,7 @@ func TestHintsOfUnavailableIncludes(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
 			run(t.Context(), append(args, "--directory", dir, "--offline"), strings.NewReader(""), &out, &out)
-			if !strings.Contains(out.String(), "--skip-missing leaves it out") {
+			if !strings.Contains(out.String(), "--skip-missing skips it") {
 				t.Errorf("want the flag that leaves the include out:\n%s", out.String())
 			}
 		})

@@ -34,7 +34,7 @@ func (f *includeFlags) bind(cmd *cobra.Command, where *projectFlags) {
 	flags.StringVar(&f.fetch, "fetch", "", "fetch included projects by git from the server at this `URL` (default: origin's server)")
 	flags.BoolVar(&f.offline, "offline", false, "do not use the network: included files come from folders and earlier runs")
 	flags.StringVar(&f.templates, "templates", "", "`FOLDER` with GitLab's templates (default: they are read from GitLab)")
-	flags.BoolVar(&f.skip, "skip-missing", false, "leave out includes that are not available here, and what refers to them, and report them")
+	flags.BoolVar(&f.skip, "skip-missing", false, "skip includes that are unavailable, and what refers to them, and report them")
 	_ = cmd.MarkFlagDirname("projects")
 	_ = cmd.MarkFlagDirname("templates")
 	inner := cmd.RunE
@@ -63,7 +63,7 @@ func (f *includeFlags) skipping() func(*pipeline.Error) bool {
 		return nil
 	}
 	return func(e *pipeline.Error) bool {
-		f.warn(fmt.Sprintf("%s:%d: %s: left out", e.Position.File, e.Position.Line, e.Message))
+		f.warn(fmt.Sprintf("%s:%d: %s: skipped", e.Position.File, e.Position.Line, e.Message))
 		return true
 	}
 }

@@ -63,7 +63,7 @@ know the packages.`,
 			fmt.Fprintf(out, "\n%s not under an allowed licence (%s).\n", verdictCount(red), strings.Join(allow, ", "))
 			fmt.Fprintln(out, "Who needs it:  go mod why -m MODULE")
 			fmt.Fprintln(out, "How to fix:    remove the module, or replace it.")
-			fmt.Fprintln(out, "How to accept: add the licence to --allow, or the module to --except, with your lawyer's consent.")
+			fmt.Fprintln(out, "How to accept: add the licence to --allow, or the module to --except, after legal review.")
 			fmt.Fprintln(out, "More:          "+cmp.Or(page, docsPage("stages/licenses.md")))
 			return exitError(1)
 		},

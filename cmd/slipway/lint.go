@@ -49,14 +49,14 @@ A rule is switched off by --disable ID; by "lint: rules: {ID: off}" in .slipway.
 can also set it to error or warning; by a comment "# slipway:disable=ID" on or above the
 line (it holds for the block that begins there); or by "# slipway:disable-file=ID".
 
-A baseline holds the findings of today, so that only new ones are reported:
+A baseline holds the present findings, so that only new ones are reported:
 --write-baseline writes it, --baseline FILE (or "lint: baseline:" in .slipway.yml) names it.
 
-With --online, the CI lint API of the project's GitLab is asked as well, and reported is
-where its verdict, its merged configuration or its jobs differ. The token comes from
+With --online, the CI lint API of the project's GitLab is asked as well, and differences in
+the verdict, the merged configuration or the jobs are reported. The token comes from
 GITLAB_TOKEN (scope api). GitLab reads included local files from the default branch.
 
-Exit codes: 0 no error; 1 errors, or, with --strict, warnings; 2 the check did not work.`,
+Exit codes: 0 no error; 1 errors, or, with --strict, warnings; 2 the check could not run.`,
 		Example: `  slipway lint
   slipway lint --strict --disable image-not-pinned
   slipway lint --event mr --event push-default

@@ -25,7 +25,7 @@ func newLogsCommand() *cobra.Command {
 		Short: "Print the logs of a run's jobs",
 		Long: `Print the logs of jobs: of the latest run, or the one that --run names. Without JOB these are the
 logs of all jobs that have begun, each below its name. With --follow, also of a run in another
-terminal, it goes on until the jobs have ended.`,
+terminal, it continues until the jobs have ended.`,
 		Example: `  slipway logs unit
   slipway logs --follow
   slipway logs deploy-staging --run 12`,
@@ -40,7 +40,7 @@ terminal, it goes on until the jobs have ended.`,
 		ValidArgsFunction: completeRunJobs(&dir, &number),
 	}
 	bindRun(command, &dir, &number)
-	command.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the jobs have ended")
+	command.Flags().BoolVarP(&follow, "follow", "f", false, "continue until the jobs have ended")
 	return command
 }
 

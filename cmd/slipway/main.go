@@ -79,28 +79,28 @@ type group struct {
 // groups are the commands as `slipway --help` shows them; each lives in the file of its name.
 func groups() []group {
 	return []group{
-		{"compile", "Know what GitLab would do:", []subcommand{
+		{"compile", "Predict what GitLab does:", []subcommand{
 			{"plan", newPlanCommand}, {"lint", newLintCommand}, {"matrix", newMatrixCommand}, {"compile", newCompileCommand},
 			{"diff", newDiffCommand}, {"events", newEventsCommand},
 		}},
-		{"run", "Run it here:", []subcommand{
+		{"run", "Run pipelines on this machine:", []subcommand{
 			{"run", newRunCommand}, {"approve", newApproveCommand}, {"retry", newRetryCommand}, {"shell", newShellCommand},
 			{"runs", newRunsCommand}, {"logs", newLogsCommand}, {"clean", newCleanCommand}, {"variables", newVariablesCommand},
 			{superviseCommand, newSuperviseCommand},
 		}},
-		{"gates", "Inside of jobs, what scanners and tests have found:", []subcommand{
+		{"gates", "In jobs: evaluate scanners and tests:", []subcommand{
 			{"report", newReportCommand}, {"gate", newGateCommand}, {"coverage", newCoverageCommand}, {"licenses", newLicensesCommand},
 			{"flaky", newFlakyCommand}, {"benchgate", newBenchgateCommand},
 		}},
-		{"deliver", "Inside of jobs, in a cluster:", []subcommand{{"rollout", newRolloutCommand}}},
-		{"tests", "Inside of jobs, what to test:", []subcommand{
+		{"deliver", "In jobs: deploy to a cluster:", []subcommand{{"rollout", newRolloutCommand}}},
+		{"tests", "In jobs: select what to test:", []subcommand{
 			{"affected", newAffectedCommand}, {"shard", newShardCommand}, {"timings", newTimingsCommand}, {"mtimes", newMtimesCommand},
 		}},
 		{"", "", []subcommand{{"config", newConfigCommand}, {"version", newVersionCommand}, {"docs", newDocsCommand}}},
 	}
 }
 
-// newRoot assembles the command that is wanted, or all of them if there is none of that name: a run needs one, and making all
+// newRoot assembles the command that is wanted, or all of them if there is none of that name: a run needs one, and creating all
 // takes a quarter of a millisecond.
 func newRoot(wanted string) *cobra.Command {
 	root := &cobra.Command{

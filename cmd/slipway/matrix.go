@@ -117,7 +117,7 @@ func checkGolden(w io.Writer, path string, got *matrix.Matrix) error {
 	if len(differences) == 0 {
 		differences = []string{"~ the same matrix, written differently"}
 	}
-	fmt.Fprintf(w, "%s is not what the configuration gives:\n", path)
+	fmt.Fprintf(w, "%s differs from what the configuration produces:\n", path)
 	for _, line := range differences {
 		fmt.Fprintln(w, "  "+line)
 	}

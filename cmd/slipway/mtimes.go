@@ -17,7 +17,7 @@ func newMtimesCommand() *cobra.Command {
 content.
 
 Go takes a test's result from its cache if the files that the test has opened have the size and
-the time that they had. A fresh clone gives all of them the time of the clone, so tests that read
+the time that they had. A fresh clone sets all of them to the time of the clone, so tests that read
 files are never cached in CI; after this command, they are. Files that are modified are left
 alone. The clone has to be in the same directory each time, as it is on GitLab.`,
 		Example: `  slipway mtimes && go test ./...`,

@@ -37,7 +37,7 @@ type projectFlags struct {
 
 	repository *gitevent.Repository // nil if the folder is in none
 	identified bool
-	silent     bool // nothing is said of the identity
+	silent     bool // the identity is not reported
 	protocol   string
 	registry   string
 	projects   string // the base URL of other projects of the instance, for git
@@ -53,7 +53,7 @@ func (f *projectFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&f.host, "host", "", "the GitLab instance's `HOST`, with a port if it has one (default: that of origin, or "+defaultHost+")")
 	flags.StringVar(&f.defBranch, "default-branch", "", "the project's default `BRANCH` (default: that of origin, or "+defaultBranch+")")
 	flags.StringVar(&f.variables, "variables", "", "`FILE` with the project's CI/CD variables: YAML, JSON of GitLab's API, or dotenv")
-	flags.BoolVar(&f.committed, "committed", false, "leave uncommitted and untracked files out")
+	flags.BoolVar(&f.committed, "committed", false, "ignore uncommitted and untracked files")
 	f.includes.bind(cmd, f)
 	_ = cmd.MarkFlagDirname("directory")
 	_ = cmd.MarkFlagFilename("variables", "yml", "yaml", "json", "env")
@@ -128,7 +128,7 @@ func (f *projectFlags) printIdentity(id gitevent.Identity) {
 	var parts []string
 	from := cmp.Or(id.Remote, "the branches of this clone")
 	if id.Remote == "CI" {
-		return // GitLab itself says so
+		return // in a job of GitLab, the identity is known
 	}
 	if f.path == "" && id.Path != "" {
 		parts = append(parts, "project "+id.Path)

@@ -66,7 +66,7 @@ that are hidden on GitLab are empty.`,
 // pullVariables writes the variables of a project to a file, and reports how many they are.
 func pullVariables(cmd *cobra.Command, where *projectFlags, output string) error {
 	if where.host == defaultHost || where.path == defaultPath {
-		return errors.New("which project is meant is unknown: the clone has no remote of a GitLab; --host and --project-path name it")
+		return errors.New("the project is unknown, because no remote of the clone is on GitLab; set --host and --project-path")
 	}
 	token := apiToken()
 	if token == nil {

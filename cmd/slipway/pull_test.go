@@ -110,7 +110,7 @@ func TestVariablesPullIsRefused(t *testing.T) {
 			t.Errorf("%d %s, want %s", code, stderr, want)
 		}
 	}
-	refused("which project is meant is unknown")
+	refused("the project is unknown")
 	runGit(t, dir, "remote", "add", "origin", server.URL+"/acme/team/app.git")
 	refused("there is no token")
 	t.Setenv("SLIPWAY_TOKEN", "other-token")

@@ -74,7 +74,7 @@ func newScannerReportCommand(format, short, example string) *cobra.Command {
 			}
 			printSummary(cmd.OutOrStdout(), r)
 			for _, p := range r.Problems {
-				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s could not look at %s:%d: %s\n", r.Tool.ID, p.File, p.Line, p.Text)
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s could not analyze %s:%d: %s\n", r.Tool.ID, p.File, p.Line, p.Text)
 			}
 			return nil
 		},

@@ -58,7 +58,7 @@ func newRolloutApplyCommand() *cobra.Command {
 		Long: `Roll manifests out, wait until they serve, and go back to the last good release if they do not.
 
 A Deployment is followed until its pods are new; an Argo Rollout until its steps and analyses are
-done, each measurement printed. An analysis without enough requests to judge is a failure, too.
+done; each measurement is printed. An analysis without enough requests to judge is a failure, too.
 With --newer the present commit must contain the one that runs.
 
 Exit codes: 0 it serves; 1 it does not, or nothing was touched: another job deploys, or the cluster

@@ -28,11 +28,11 @@ these from earlier runs, --needs=false leaves them out.
 
 Every job gets its own checkout of the commit with the uncommitted changes. Jobs that name an
 image run in it, with docker or podman. Others, and with --executor shell all, run on this
-machine, with a HOME of their own and, where bubblewrap is installed, a disk that is read-only
+machine, with their own HOME and, where bubblewrap is installed, a disk that is read-only
 outside of their folders. Logs, artifacts and reports stay in .slipway/runs.
 
 The run stops at manual jobs, and at automatic ones that deploy to staging or production unless
---deploy is given. On a terminal it asks; otherwise "slipway approve" goes on later with the same
+--deploy is given. On a terminal it asks; otherwise "slipway approve" continues later with the same
 sources and artifacts. A job that is named needs no question.
 
 Exit codes: 0 passed, or waiting at a manual job; 1 a job failed, or the run was canceled; 2 it
@@ -73,7 +73,7 @@ could not run.`,
 	flags := command.Flags()
 	flags.BoolVar(&needs, "needs", true, "run also what the named jobs need")
 	flags.BoolVar(&options.Reuse, "reuse", false, "take the results of jobs that are not named from the latest run in which they passed")
-	flags.StringArrayVar(&options.Approve, "approve", nil, "run this manual `JOB` without a question (repeatable)")
+	flags.StringArrayVar(&options.Approve, "approve", nil, "run this manual `JOB` without asking (repeatable)")
 	flags.StringVar(&options.ApproveHint, "approve-hint", "", "the `COMMAND` that a person approves with (default: slipway approve JOB)")
 	command.ValidArgsFunction = completeJobs(&project)
 	_ = command.RegisterFlagCompletionFunc("approve", completeJobs(&project))
@@ -96,7 +96,7 @@ func planOfEvent(cmd *cobra.Command, project *projectFlags, event *eventFlags, o
 		return nil, fmt.Errorf("the configuration is not valid:\n%w", err)
 	}
 	if !plan.Created {
-		fmt.Fprintf(cmd.OutOrStdout(), "GitLab would run no job for this event (%s): `slipway plan` says more\n", render.NotCreated(plan.Reason))
+		fmt.Fprintf(cmd.OutOrStdout(), "GitLab would run no job for this event (%s): see `slipway plan`\n", render.NotCreated(plan.Reason))
 		return nil, nil
 	}
 	options.Dir, options.ChildPlan, options.CommittedOnly = project.dir, loaded.ChildPlan, project.committed

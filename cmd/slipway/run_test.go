@@ -233,7 +233,7 @@ func TestApproveRefuses(t *testing.T) {
 	t.Parallel()
 	p := newPlayground(t, "a: {script: 'true'}\n")
 	code, _, stderr := p.slipway("approve")
-	if code != 2 || !strings.Contains(stderr, "there is no run here yet: start one with `slipway run`") {
+	if code != 2 || !strings.Contains(stderr, "there is no run yet: start one with `slipway run`") {
 		t.Errorf("%d\n%s", code, stderr)
 	}
 }

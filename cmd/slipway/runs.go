@@ -36,7 +36,7 @@ when it began, how long it took, what ran, and the jobs that did not pass.`,
 				return fmt.Errorf("--format %q: want text or json", format)
 			}
 			if len(runs) == 0 {
-				fmt.Fprintln(out, "There is no run here yet: start one with `slipway run`")
+				fmt.Fprintln(out, "There is no run yet: start one with `slipway run`")
 				return nil
 			}
 			table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

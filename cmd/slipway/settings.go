@@ -147,7 +147,7 @@ func projectFolder(dir, config string, named bool) string {
 // A settingsFileContent is a .slipway.yml: keys are flags, for all commands that have them, or commands with flags of theirs.
 type settingsFileContent struct{ root *yaml.Node }
 
-// readSettingsFile reads a project's .slipway.yml; the settings are empty if there is none.
+// readSettingsFile reads a project's .slipway.yml; the settings are empty if it does not exist.
 func readSettingsFile(dir string) (settingsFileContent, error) {
 	data, err := os.ReadFile(filepath.Join(dir, settingsFile))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -19,9 +19,9 @@ func newShellCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "shell JOB",
 		Short: "Open a shell with a job's image, sources, variables and artifacts",
-		Long: `Open a shell in the place of a job's script: in the job's image if it names one, with its
+		Long: `Open a shell instead of a job's script: in the job's image if it names one, with its
 services, sources, variables and caches, and with the artifacts of earlier jobs from the latest
-run in which they passed. Nothing is kept of what happens there.
+run in which they passed. Nothing of it is kept.
 
 "slipway run --on-failure shell" opens one in a job that has failed, before its files are removed.`,
 		Example: `  slipway shell unit

@@ -52,6 +52,6 @@ that they do not mention, or whose result came from the cache, keep their time.`
 			return nil
 		},
 	}
-	command.Flags().StringVar(&file, "file", "timings.json", "the `FILE` to bring up to date")
+	command.Flags().StringVar(&file, "file", "timings.json", "the `FILE` to update")
 	return command
 }

@@ -29,7 +29,7 @@ type Options struct {
 	Getenv func(string) string
 }
 
-// Current returns the event that the work tree stands for: in a job of GitLab that of its pipeline, otherwise a push of the
+// Current returns the event that the work tree represents: in a job of GitLab that of its pipeline, otherwise a push of the
 // current branch.
 func (r *Repository) Current(ctx context.Context) (pipeline.Event, error) {
 	if r.branch == "" && r.inJob() {
@@ -156,7 +156,7 @@ func (r *Repository) base(ctx context.Context, target string) (string, error) {
 	case err == nil:
 		return base, nil
 	case r.shallow:
-		r.note("the clone is shallow: the commit where this branch left %s is not here, so it is compared with %s as it is now; "+
+		r.note("the clone is shallow: the commit where this branch left %s is missing, so it is compared with %s as it is now; "+
 			"git fetch --unshallow gets the history", target, target)
 	default:
 		r.note("HEAD and %s have no common history: they are compared as they are", target)

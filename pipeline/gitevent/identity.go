@@ -8,7 +8,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/git"
 )
 
-// An Identity is the project on GitLab that a repository is a clone of. What the repository does not tell is empty.
+// An Identity is the project on GitLab that a repository is a clone of. What the repository does not show is empty.
 type Identity struct {
 	// Path is the project's full path, Host the instance's host, with a port where it is not the protocol's own.
 	Path, Host string
@@ -26,7 +26,7 @@ type Identity struct {
 	Foreign string
 }
 
-// foreignHosts are no instances of GitLab.
+// foreignHosts are not instances of GitLab.
 var foreignHosts = []string{"github.com", "ssh.github.com", "bitbucket.org", "codeberg.org", "git.sr.ht", "gitea.com", "dev.azure.com", "ssh.dev.azure.com", "gitee.com"}
 
 // identify finds out which project this is.
@@ -107,7 +107,7 @@ func (r *Repository) defaultBranch(remote string, all bool) string {
 	return r.onlyBranch("refs/heads/", all)
 }
 
-// onlyBranch returns main or master if there is one of them, or the only branch if all are here.
+// onlyBranch returns main or master if there is one of them, or the only branch if the clone has all.
 func (r *Repository) onlyBranch(prefix string, complete bool) string {
 	var all []string
 	for ref := range r.refs {

@@ -46,7 +46,7 @@ func Open(ctx context.Context, dir string, o Options) (*Repository, error) {
 		r.getenv = func(string) string { return "" }
 	}
 	var settings settings
-	// Each question is a process of its own, and none needs the answer of another.
+	// Each question is a separate process, and none needs the answer to another one.
 	var wait sync.WaitGroup
 	steps := []func(context.Context) error{
 		r.readFolder, r.readCommit, r.readRefs,

@@ -43,7 +43,7 @@ func WriteBaseline(w io.Writer, findings []Finding) (accepted int, err error) {
 	return len(file.Findings), report.JSON(w, file)
 }
 
-// acceptable reports whether a baseline can have a finding. It is of no use to accept what GitLab refuses.
+// acceptable reports whether a baseline can have a finding. What GitLab refuses cannot be accepted.
 func acceptable(f Finding) bool { return f.Rule != invalid && f.Rule != gitlabRule }
 
 // ReadBaseline reads what [WriteBaseline] has written.

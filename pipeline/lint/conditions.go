@@ -53,7 +53,7 @@ func checkManualWithoutAllowFailure(p *pass) {
 		p.report(Finding{
 			Position: rule.Keywords["when"], Path: p.rulePath(check, job, "when"),
 			Message: "a manual job from `rules` blocks the pipeline unless allow_failure is set",
-			Hint:    "write `allow_failure: false` if it shall block, `allow_failure: true` if not",
+			Hint:    "write `allow_failure: false` if it should block, `allow_failure: true` if not",
 		})
 	})
 }

@@ -119,7 +119,7 @@ func checkInterruptibleDeployment(p *pass) {
 		}
 		p.report(Finding{
 			Position: at, Path: path,
-			Message: "a newer pipeline can stop this deployment half-way",
+			Message: "a newer pipeline can stop this deployment halfway",
 			Hint:    "set `interruptible: false`",
 		})
 	}

@@ -227,7 +227,7 @@ func checkBlockingManual(p *pass) {
 		p.report(Finding{
 			Position: at, Path: p.pathAt(at, jobs[at]),
 			Message: "this manual job blocks merge request pipelines until someone starts it",
-			Hint:    "add `allow_failure: true`, or exclude merge request pipelines; if it shall block: # slipway:disable=blocking-manual-in-merge-request",
+			Hint:    "add `allow_failure: true`, or exclude merge request pipelines; if it should block: # slipway:disable=blocking-manual-in-merge-request",
 		})
 	}
 }

@@ -87,7 +87,7 @@ func Run(ctx context.Context, files fs.FS, project *pipeline.Project, options Op
 	return p.sorted(), nil
 }
 
-// check runs the rules, several at a time; each works on a pass of its own.
+// check runs the rules, several at a time; each works on its own pass.
 func (p *pass) check(active []Rule) {
 	found := make([][]Finding, len(active))
 	concurrent.Do(len(active), func(i int) {

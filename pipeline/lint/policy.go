@@ -78,7 +78,7 @@ func imagesOf(job *pipeline.Job) []imageUse {
 	return uses
 }
 
-// placeForPolicy is like place, but for what files of other projects bring, which a policy is about as well, it is the top of the
+// placeForPolicy is like place, but for what comes from files of other projects, which a policy covers as well, it is the top of the
 // configuration.
 func (p *pass) placeForPolicy(job *pipeline.Job, keyword string) (pipeline.Position, string) {
 	at, path := p.place(job, keyword)
@@ -108,7 +108,7 @@ func (p *pass) checkImage(plan *pipeline.Plan, job *pipeline.Job, name string, f
 	p.report(f)
 }
 
-// expandImage puts in the variables of an image's name, and returns those that have no value.
+// expandImage expands the variables of an image's name, and returns those that have no value.
 func expandImage(plan *pipeline.Plan, job *pipeline.Job, name string) (expanded string, unknown []string) {
 	if !strings.Contains(name, "$") {
 		return name, nil

@@ -97,7 +97,7 @@ var rules = []Rule{
 	{
 		ID: "deploy-interruptible", Severity: Warning, check: checkInterruptibleDeployment,
 		Summary: "a deployment that is `interruptible: true`",
-		Why:     "a newer pipeline stops the rollout half-way",
+		Why:     "a newer pipeline stops the rollout halfway",
 	},
 	{
 		ID: "deploy-without-resource-group", Severity: Warning, check: checkDeployWithoutResourceGroup,
@@ -157,7 +157,7 @@ var rules = []Rule{
 	{
 		ID: "input-without-default", Severity: Off, check: checkInputWithoutDefault,
 		Summary: "an input of a template without `default`",
-		Why:     "including the template without the input is an error; a new input without a default breaks all who include it",
+		Why:     "including the template without the input is an error; a new input without a default breaks every project that includes it",
 	},
 	{
 		ID: "input-without-description", Severity: Warning, check: checkInputWithoutDescription,
@@ -172,7 +172,7 @@ var rules = []Rule{
 	{
 		ID: "manual-without-allow-failure", Severity: Warning, check: checkManualWithoutAllowFailure,
 		Summary: "`when: manual` in `rules` without `allow_failure`",
-		Why:     "in rules it blocks the pipeline, at a job it does not: write down which is meant",
+		Why:     "in rules it blocks the pipeline, on a job it does not: state which is meant",
 	},
 	{
 		ID: "mixed-rules-and-only", Severity: Warning, check: checkMixedRulesAndOnly,

@@ -245,7 +245,7 @@ func checkShellSyntax(p *pass) {
 		default:
 			continue
 		}
-		f.Hint = "the items of the list are one script for bash; quote what YAML or the shell shall not interpret"
+		f.Hint = "the items of the list are one script for bash; quote what YAML or the shell must not interpret"
 		p.report(f)
 	}
 }

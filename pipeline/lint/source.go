@@ -36,7 +36,7 @@ func loadSources(files fs.FS, project *pipeline.Project, configPath string) []*s
 	return addSources(nil, files, project, queue)
 }
 
-// addSources reads files and what they include, except those that are there already.
+// addSources reads files and what they include, except those that were read before.
 func addSources(sources []*source, files fs.FS, project *pipeline.Project, queue []string) []*source {
 	for i := 0; i < len(queue); i++ {
 		if slices.ContainsFunc(sources, func(s *source) bool { return s.path == queue[i] }) {

@@ -131,7 +131,7 @@ func checkComponentGlobals(p *pass) {
 			p.report(Finding{
 				Position: s.at(key), Path: key.Value,
 				Message: fmt.Sprintf("the template sets `%s` for all jobs of the projects that include it", key.Value),
-				Hint:    "set it in the template's own jobs; put `workflow` into a file of its own",
+				Hint:    "set it in the template's own jobs; put `workflow` into a separate file",
 			})
 		}
 	}

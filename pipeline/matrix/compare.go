@@ -100,7 +100,7 @@ func Compare(want, got *Matrix) []string {
 	lines = append(lines, compareEvents(want, got)...)
 	for _, row := range want.Jobs {
 		if other := got.row(row.Job); other == nil {
-			lines = append(lines, fmt.Sprintf("- %s: gone, was %s", row.Job, presentOn(want, &row)))
+			lines = append(lines, fmt.Sprintf("- %s: removed, was %s", row.Job, presentOn(want, &row)))
 		} else {
 			lines = append(lines, compareRows(want, got, &row, other)...)
 		}
@@ -111,7 +111,7 @@ func Compare(want, got *Matrix) []string {
 		}
 	}
 	if len(lines) == 0 && !slices.EqualFunc(want.Jobs, got.Jobs, func(a, b Row) bool { return a.Job == b.Job }) {
-		lines = append(lines, "~ the jobs are the same, in another order")
+		lines = append(lines, "~ the jobs are the same, in a different order")
 	}
 	return lines
 }
@@ -123,7 +123,7 @@ func compareEvents(want, got *Matrix) []string {
 		i := got.column(column.Event)
 		switch {
 		case i < 0:
-			lines = append(lines, fmt.Sprintf("- event %s: not compiled any more", column.Event))
+			lines = append(lines, fmt.Sprintf("- event %s: no longer compiled", column.Event))
 		case got.Events[i] != column:
 			changes.add(column.outcome()+" -> "+got.Events[i].outcome(), column.Event)
 		}

@@ -16,7 +16,7 @@ import (
 type Matrix struct {
 	Events []Column `json:"events"`
 	Jobs   []Row    `json:"jobs"`
-	// Errors are the reasons for which GitLab refuses the configuration on some events, each once. They are no part of a golden file.
+	// Errors are the reasons for which GitLab refuses the configuration on some events, each once. They are not part of a golden file.
 	Errors pipeline.Errors `json:"-"`
 }
 
@@ -32,7 +32,7 @@ func (m *Matrix) refuse(errs pipeline.Errors) {
 type Column struct {
 	Event   string `json:"event"`
 	Created bool   `json:"created"`
-	// Reason is why there is no pipeline, where GitLab makes none without an error ("workflow", "no_jobs", "skip_ci").
+	// Reason is why there is no pipeline, where GitLab creates none and reports no error ("workflow", "no_jobs", "skip_ci").
 	Reason string `json:"reason,omitempty"`
 	// Error is the key path of the first thing that is wrong ("jobs:deploy:needs"), where GitLab refuses.
 	Error string `json:"error,omitempty"`
@@ -51,7 +51,7 @@ type Cell struct {
 	AllowFailure bool          `json:"allow_failure,omitempty"`
 }
 
-// Present reports whether the job is there.
+// Present reports whether the job exists on the event.
 func (c Cell) Present() bool { return c.When != "" }
 
 // String says what the cell is in words.

@@ -135,7 +135,7 @@ func TestCompareSaysWhatChanged(t *testing.T) {
 	}{
 		{"nothing", "a: {script: [x]}", "a: {script: [y]}", nil},
 		{"a job comes and one goes", "a: {script: [x]}", "b: {script: [x]}", []string{
-			"- a: gone, was on_success on every event", "+ b: new, on_success on every event",
+			"- a: removed, was on_success on every event", "+ b: new, on_success on every event",
 		}},
 		{
 			"a job becomes manual",

@@ -20,7 +20,7 @@ func Push(branch string) Event {
 	return named("push to "+branch, pipeline.Event{Source: pipeline.Push, Branch: branch})
 }
 
-// NewBranch is the push that makes a branch: there is no diff, so every `changes` is true.
+// NewBranch is the push that creates a branch: there is no diff, so every `changes` is true.
 func NewBranch(branch string) Event {
 	return named("new branch "+branch, pipeline.Event{Source: pipeline.Push, Branch: branch, NewBranch: true})
 }

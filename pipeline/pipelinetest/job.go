@@ -25,7 +25,7 @@ func (j *Job) IsManual() *Job {
 	return j.Starts(pipeline.Manual)
 }
 
-// IsAutomatic checks that the job starts by itself when what it waits for has succeeded.
+// IsAutomatic checks that the job starts automatically when what it waits for has succeeded.
 func (j *Job) IsAutomatic() *Job {
 	j.t.Helper()
 	return j.Starts(pipeline.OnSuccess)

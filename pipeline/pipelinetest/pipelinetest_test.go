@@ -66,7 +66,7 @@ func TestClaimsThatFail(t *testing.T) {
 			[]string{"there is a job deploy-production: ", "$CI_COMMIT_TAG", ".gitlab-ci.yml:5"}},
 		{"no pipeline", func(p *pt.Project) { p.On(pt.Schedule("main")).IsCreated() }, []string{"there is no pipeline"}},
 		{"a pipeline", func(p *pt.Project) { p.On(pt.Push("main")).IsNotCreated() }, []string{"there is a pipeline, with test: [amd64]"}},
-		{"more jobs", func(p *pt.Project) { p.On(pt.Push("feature")).HasJobs("test: [amd64]") }, []string{"test: [arm64] is there, too"}},
+		{"more jobs", func(p *pt.Project) { p.On(pt.Push("feature")).HasJobs("test: [amd64]") }, []string{"test: [arm64] is created, too"}},
 		{"fewer jobs", func(p *pt.Project) {
 			p.On(pt.Push("feature")).HasJobs("test: [amd64]", "test: [arm64]", "build-image")
 		}, []string{"there is no job build-image: "}},

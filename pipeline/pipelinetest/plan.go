@@ -38,7 +38,7 @@ func (p *Plan) IsNotCreated() *Plan {
 	return p
 }
 
-// HasJob checks that a job is there, by its name or, for matrix jobs, by its name in the configuration.
+// HasJob checks that a job is created, by its name or, for matrix jobs, by its name in the configuration.
 func (p *Plan) HasJob(name string) *Plan {
 	p.t.Helper()
 	p.Job(name)
@@ -59,7 +59,7 @@ func (p *Plan) HasJobs(want ...string) *Plan {
 	}
 	for _, job := range p.plan.Jobs {
 		if !slices.Contains(want, job.Name) {
-			p.t.Errorf("on %s: %s is there, too: %s", p.event, job.Name, because(job))
+			p.t.Errorf("on %s: %s is created, too: %s", p.event, job.Name, because(job))
 		}
 	}
 	return p

@@ -7,7 +7,7 @@
 //	}
 //
 // An assertion that fails marks the test as failed and says why the pipeline is as it is: which rule left the job out,
-// where that rule stands. The test goes on, so that one run tells everything.
+// where that rule is. The test continues, so that one run reports every failure.
 package pipelinetest
 
 import (
@@ -58,7 +58,7 @@ func (p *Project) On(event Event) *Plan {
 }
 
 // Refuses checks that GitLab would refuse the pipeline of an event, because of what stands at the key path where
-// ("jobs:deploy:needs"), or below or above it. It gives the errors for further checks.
+// ("jobs:deploy:needs"), or below or above it. It returns the errors for further checks.
 func (p *Project) Refuses(event Event, where string) pipeline.Errors {
 	p.t.Helper()
 	_, err := p.project.Plan(p.t.Context(), event.Event)

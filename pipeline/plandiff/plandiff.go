@@ -1,4 +1,4 @@
-// Package plandiff tells what a change of a configuration does to the jobs of each event.
+// Package plandiff compares the jobs of each event before and after a change of the configuration.
 package plandiff
 
 import (

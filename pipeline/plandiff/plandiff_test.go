@@ -60,7 +60,7 @@ func TestText(t *testing.T) {
 			name:   "only the order",
 			before: "a: {script: [make the first of all those things, make the second of all those things]}",
 			after:  "a: {script: [make the second of all those things, make the first of all those things]}",
-			want: `~ a: script: the same items in another order
+			want: `~ a: script: the same items in a different order
     on every event
 `,
 		},
@@ -78,7 +78,7 @@ func TestText(t *testing.T) {
 			name:   "a pipeline goes",
 			before: "a: {script: [x]}",
 			after:  "workflow: {rules: [{if: $CI_COMMIT_TAG}]}\na: {script: [x]}",
-			want: `~ pipeline: created -> no pipeline: workflow:rules leave it out
+			want: `~ pipeline: created -> no pipeline: workflow:rules exclude it
     on push
 `,
 		},

@@ -11,7 +11,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
-// Text writes differences for people. What is the same on several events is said once, with the events below.
+// Text writes differences for people. What is the same on several events is written once, with the events below it.
 func Text(w io.Writer, diffs []Diff, color render.Palette) error {
 	out := bufio.NewWriter(w)
 	g := group(diffs)
@@ -99,7 +99,7 @@ func describe(prefix string, k Keyword) string {
 		}
 	}
 	if len(lines) == 1 {
-		lines[0] += ": the same items in another order"
+		lines[0] += ": the same items in a different order"
 	}
 	return strings.Join(lines, "\n")
 }

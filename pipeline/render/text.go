@@ -76,7 +76,7 @@ func EventLabel(event pipeline.Event) string {
 func NotCreated(reason string) string {
 	switch reason {
 	case "workflow":
-		return "workflow:rules leave it out"
+		return "workflow:rules exclude it"
 	case "no_jobs":
 		return "no job is left for it"
 	case "skip_ci":

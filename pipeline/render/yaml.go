@@ -12,7 +12,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// YAML writes a merged configuration as YAML that compiles to the same. With comments, "# ci/lint.yml:12" tells where each
+// YAML writes a merged configuration as YAML that compiles to the same. With comments, "# ci/lint.yml:12" names where each
 // job, and each part of a job that comes from elsewhere, was written.
 func YAML(w io.Writer, config *pipeline.Config, comments bool) error {
 	e := &emitter{out: bufio.NewWriter(w), blocks: blocks(config.Root)}

@@ -77,12 +77,12 @@ func (c *Clones) dir(path string) (string, bool) {
 }
 
 // Git fetches projects from a server, one commit at a time, into bare repositories below a cache folder. What was
-// fetched once is there when the server is not.
+// fetched once is available while the server is not.
 type Git struct {
 	None
 	// BaseURL is what a project's path is appended to: "https://gitlab.com", "git@gitlab.com:", "file:///srv/git".
 	BaseURL string
-	// Cache is a folder; it is made if it is not there. Each server has a folder of its own in it.
+	// Cache is a folder; it is created if it does not exist. Each server has a folder of its own in it.
 	Cache string
 	// Offline uses only what is in the cache.
 	Offline bool
@@ -129,7 +129,7 @@ func (g *Git) Project(ctx context.Context, path, ref string) (fs.FS, string, err
 	return tree, tree.SHA(), nil
 }
 
-// fetch updates the local name of a ref; a commit that is here is not asked for again.
+// fetch updates the local name of a ref; a commit that was fetched is not fetched again.
 func (g *Git) fetch(ctx context.Context, dir, path, ref, local string) error {
 	if g.Offline {
 		return nil
@@ -298,7 +298,7 @@ func command(dir string) git.Command {
 		}
 	}
 	if server := os.Getenv("CI_SERVER_URL"); server != "" && os.Getenv("CI_JOB_TOKEN") != "" {
-		// Settings in the environment, so that the token is on no command line; they come after those that are there.
+		// Settings in the environment, so that the token is on no command line; they come after the existing ones.
 		n, _ := strconv.Atoi(os.Getenv("GIT_CONFIG_COUNT"))
 		c.Set = append(c.Set, fmt.Sprintf("GIT_CONFIG_COUNT=%d", n+1), fmt.Sprintf("GIT_CONFIG_KEY_%d=credential.%s.helper", n, server),
 			fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", n, `!f() { test "$1" = get && printf 'username=gitlab-ci-token\npassword=%s\n' "$CI_JOB_TOKEN"; }; f`))

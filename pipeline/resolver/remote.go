@@ -47,7 +47,7 @@ const (
 	templateSuffix = ".gitlab-ci.yml"
 )
 
-var errScheme = errors.New("only http and https are read")
+var errScheme = errors.New("only http and https are supported")
 
 // Remote implements [pipeline.Resolver].
 func (w Web) Remote(ctx context.Context, address string) ([]byte, error) {

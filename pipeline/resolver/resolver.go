@@ -41,7 +41,7 @@ func (None) Template(_ context.Context, name string) ([]byte, error) {
 
 func missing(kind, name string) error { return fmt.Errorf("%s %s: %w", kind, name, fs.ErrNotExist) }
 
-// A Chain asks its resolvers in turn; the first that has what is wanted gives it.
+// A Chain asks its resolvers in turn and returns the first answer that is not fs.ErrNotExist.
 type Chain []pipeline.Resolver
 
 // Project implements [pipeline.Resolver].

@@ -87,7 +87,7 @@ func (a *attempt) keepReports(spec *pipeline.Artifacts) (kinds []string, dotenv 
 			continue
 		}
 		if i := slices.IndexFunc(files, a.isNoFile); i >= 0 {
-			return kinds, nil, fmt.Errorf("report %s: %s is no regular file", kind, files[i])
+			return kinds, nil, fmt.Errorf("report %s: %s is not a regular file", kind, files[i])
 		}
 		if kind == "dotenv" {
 			if dotenv, err = a.readDotenv(files); err != nil {
@@ -162,7 +162,7 @@ func (a *attempt) find(patterns []string) []string {
 // match lists the paths that a pattern names; see find.
 func (a *attempt) match(pattern string) []string {
 	if pattern == "" {
-		a.logf("WARNING: a path is empty, perhaps for want of a variable: nothing is kept for it")
+		a.logf("WARNING: a path is empty, perhaps because a variable is not set: nothing is kept for it")
 		return nil
 	}
 	relative, inside := a.inside(pattern)

@@ -25,7 +25,7 @@ const (
 )
 
 // errJobTimeout is the cause of a job's context when its time is over.
-var errJobTimeout = errors.New("the job's time is over")
+var errJobTimeout = errors.New("the job has timed out")
 
 // An attempt is one execution of a job. What it needs from the run is fixed before it starts, so that it shares nothing
 // that changes.
@@ -149,7 +149,7 @@ func (a *attempt) script(ctx context.Context) (result outcome, over bool) {
 	result = a.stopped(scriptCtx, result)
 	switch {
 	case result.failure == JobTimeout:
-		a.logf("WARNING: the script was ended: its time of %s is over", a.limit())
+		a.logf("WARNING: the script was stopped: it exceeded its timeout of %s", a.limit())
 	case result.status == Canceled:
 		a.logf("WARNING: the script was canceled")
 	}
@@ -256,7 +256,7 @@ func (a *attempt) prepare(ctx context.Context) error {
 		return a.node.unknownExpression
 	}
 	if job.Run != nil {
-		return errors.New("the keyword run takes GitLab's step runner, which is not here")
+		return errors.New("the keyword run needs GitLab's step runner, which is not supported here")
 	}
 	if err := os.MkdirAll(a.build.project, 0o755); err != nil { //nolint:gosec
 		return err
@@ -290,7 +290,7 @@ func (a *attempt) prepare(ctx context.Context) error {
 	return nil
 }
 
-// unsupported tells what GitLab would do for a job and a run on one machine does not.
+// unsupported logs what GitLab would do for a job and a run on one machine does not.
 func (n *node) unsupported() []string {
 	var notes []string
 	for _, need := range n.job.Needs {
@@ -303,13 +303,13 @@ func (n *node) unsupported() []string {
 		value any
 	}{{"id_tokens", n.job.IDTokens}, {"secrets", n.job.Secrets}, {"release", n.job.Release}, {"pages", n.job.Pages}} {
 		if k.value != nil {
-			notes = append(notes, "`"+k.name+"` has no effect here: it takes a GitLab instance")
+			notes = append(notes, "`"+k.name+"` has no effect here: it needs a GitLab instance")
 		}
 	}
 	return notes
 }
 
-// afterScript runs `after_script` in a shell of its own. Its failure counts only if AFTER_SCRIPT_IGNORE_ERRORS is false. It also
+// afterScript runs `after_script` in a separate shell. Its failure counts only if AFTER_SCRIPT_IGNORE_ERRORS is false. It also
 // runs when the script was canceled, but not when the job's whole time is over, as in GitLab.
 func (a *attempt) afterScript(ctx context.Context, script outcome) outcome {
 	job := a.node.job

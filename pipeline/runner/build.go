@@ -61,7 +61,7 @@ func (b *build) jobVariables() string {
 }
 
 // open takes a build folder for a job and empties it, unless it is for another attempt of the same job: what that left beside its
-// checkout is there again. Another run may be using the job's usual one.
+// checkout exists again. Another run may be using the job's usual one.
 func (w workshop) open(slug, projectPath, tempDir string, again bool) (*build, error) {
 	for i := 1; ; i++ {
 		name := slug
@@ -106,7 +106,7 @@ func (b *build) prepare(projectPath, tempDir string) error {
 }
 
 // makeTemporary makes the TMPDIR of a build. Its name is the same in every run of the job, since Go's test cache keeps results for
-// the value of each variable that a test reads; where the name is taken by somebody else, it is another one.
+// the value of each variable that a test reads; if the name is taken, another one is used.
 func makeTemporary(tempDir, root string) (string, error) {
 	if tempDir == "" {
 		tempDir = os.TempDir()

@@ -139,7 +139,7 @@ func (a *attempt) restoreCaches(ctx context.Context) error {
 			continue
 		case "", "pull", "pull-push":
 		default:
-			return fmt.Errorf("cache %s: the policy is %q, which is none of pull, push and pull-push", keys[0], policy)
+			return fmt.Errorf("cache %s: policy %q is not valid: write pull, push or pull-push", keys[0], policy)
 		}
 		if err := a.restoreCache(ctx, keys); err != nil {
 			return fmt.Errorf("cache %s: %w", keys[0], err)

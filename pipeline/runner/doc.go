@@ -4,5 +4,5 @@
 // and a snapshot of the sources. Every job gets its own clean checkout of that snapshot. Because all of it stays, a run that
 // stopped at a manual job can go on later, with what was tested then: see [Resume].
 //
-// Jobs are processes of this machine, or containers where docker or podman is there. Nothing that a job started outlives it.
+// Jobs are processes of this machine, or containers if docker or podman is available. Nothing that a job started outlives it.
 package runner

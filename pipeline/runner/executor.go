@@ -66,7 +66,7 @@ func (a *attempt) expandImage(spec pipeline.Image) executor.Image {
 	return image
 }
 
-// A NoEngineError says that jobs name an image, and that there is no container engine to run them in it.
+// A NoEngineError is the error of jobs that name an image where there is no container engine to run them.
 type NoEngineError struct{ Jobs []string }
 
 func (e *NoEngineError) Error() string {

@@ -45,7 +45,7 @@ func (r *run) pipelineVariables(g *graph) []pipeline.Variable {
 	return variables
 }
 
-// predefined is a variable as GitLab sets it, whatever a job's configuration makes of it.
+// predefined is a variable as GitLab sets it, even if a job's configuration overrides it.
 func (g *graph) predefined(name string) string {
 	for _, v := range g.plan.Predefined {
 		if v.Key == name {

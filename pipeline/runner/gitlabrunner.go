@@ -248,7 +248,7 @@ func (g *gitlabRunner) executeUntilEnded(ctx context.Context, job coordinator.Jo
 	result, err := g.coordinator.Execute(waiting, job)
 	select {
 	case <-g.ended:
-		return result, fmt.Errorf("gitlab-runner has ended: %s says why", g.log.Name())
+		return result, fmt.Errorf("gitlab-runner has ended: see %s", g.log.Name())
 	default:
 		return result, err
 	}

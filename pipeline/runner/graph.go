@@ -126,7 +126,7 @@ func (g *graph) earlierStages(stage string) []*node {
 	return earlier
 }
 
-// all gives the nodes of a graph and its children, each child's after its bridge.
+// all returns the nodes of a graph and its children, each child's after its bridge.
 func (g *graph) all() []*node {
 	var nodes []*node
 	for _, n := range g.nodes {
@@ -154,7 +154,7 @@ func (n *node) next() step {
 	switch composite(n.before, n.dag) {
 	case Success:
 	case Skipped:
-		// Jobs of earlier stages that did not run are no obstacle; needs that did not run are.
+		// Jobs of earlier stages that did not run do not block a job; needs that did not run do.
 		if n.dag && n.job.When != pipeline.Always {
 			return skip
 		}

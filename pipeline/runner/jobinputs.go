@@ -10,7 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// setInputs gives jobs the values of their inputs. Every job must have all of them, as on GitLab.
+// setInputs sets the inputs of jobs. Every job must have all of them, as on GitLab.
 func setInputs(nodes []*node, values map[string]string) error {
 	for _, n := range nodes {
 		for _, name := range slices.Sorted(maps.Keys(values)) {

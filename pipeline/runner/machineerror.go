@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// isMachineError tells a machine on which nothing can go on (disk full, quota, read-only) from a job that failed.
+// isMachineError reports whether an error is that of a machine on which nothing can run any more (disk full, quota, read-only), not of a
+// job.
 func isMachineError(err error) bool {
 	return err != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) ||
 		// git says it in words.

@@ -68,7 +68,7 @@ func (r *run) retryable(names []string) ([]*node, error) {
 	return nodes, nil
 }
 
-// reset gives a job, and those that were skipped because of it, their turn again.
+// reset makes a job, and those that were skipped because of it, pending again.
 func (r *run) reset(n *node) error {
 	if n.child != nil {
 		return errors.New(n.state.Name + " runs a child pipeline: name the jobs of that, or start over with `slipway run`")

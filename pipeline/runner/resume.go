@@ -130,7 +130,7 @@ func refusal(state runState, number int, s store, numbers []int) error {
 	case RunCanceled:
 		problem = fmt.Sprintf("run %d was canceled", number)
 	default:
-		problem = fmt.Sprintf("run %d was interrupted before it came to an end", number)
+		problem = fmt.Sprintf("run %d was interrupted before it ended", number)
 	}
 	var waiting []int
 	for _, other := range numbers {
@@ -147,7 +147,7 @@ func refusal(state runState, number int, s store, numbers []int) error {
 // ErrNotWaiting is in the error about a run that does not wait for approval, while others do.
 var ErrNotWaiting = errors.New("the run does not wait for approval")
 
-// restore gives the jobs the state that they had.
+// restore sets the jobs to the state that they had.
 func (r *run) restore() error {
 	known := map[string]JobState{}
 	for _, j := range r.state.Jobs {
@@ -178,7 +178,7 @@ func (r *run) playable(name string) ([]*node, error) {
 		}
 		switch len(gates) {
 		case 0:
-			return nil, fmt.Errorf("run %d waits for nobody; manual jobs of it: %s", r.number, r.manualJobs())
+			return nil, fmt.Errorf("run %d is not waiting for approval; its manual jobs: %s", r.number, r.manualJobs())
 		case 1:
 			name = gates[0]
 		default:
@@ -187,7 +187,7 @@ func (r *run) playable(name string) ([]*node, error) {
 	}
 	nodes := r.named(name)
 	if len(nodes) == 0 {
-		return nil, fmt.Errorf("run %d has no job %q; manual jobs of it: %s", r.number, name, r.manualJobs())
+		return nil, fmt.Errorf("run %d has no job %q; its manual jobs: %s", r.number, name, r.manualJobs())
 	}
 	var ready []*node
 	var err error
@@ -211,7 +211,7 @@ func (r *run) playable(name string) ([]*node, error) {
 }
 
 // errNoRun is the error of a project without runs.
-var errNoRun = errors.New("there is no run here yet: start one with `slipway run`")
+var errNoRun = errors.New("there is no run yet: start one with `slipway run`")
 
 func join(numbers []int) string {
 	texts := make([]string, len(numbers))

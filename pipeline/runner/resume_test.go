@@ -86,14 +86,14 @@ func TestResumeRefuses(t *testing.T) {
 		job   string
 		err   string
 	}{
-		{"no run", nil, 0, "", "there is no run here yet"},
+		{"no run", nil, 0, "", "there is no run yet"},
 		{"no such run", []*pipeline.Plan{planOf(manual)}, 7, "", "there is no run 7; runs that are kept: 1"},
-		{"no such job", []*pipeline.Plan{planOf(manual)}, 0, "nonsense", `run 1 has no job "nonsense"; manual jobs of it: deploy`},
+		{"no such job", []*pipeline.Plan{planOf(manual)}, 0, "nonsense", `run 1 has no job "nonsense"; its manual jobs: deploy`},
 		{"not manual", []*pipeline.Plan{planOf(job("a", "true"), manual)}, 0, "a", "a is not a manual job"},
 		{"not its turn", []*pipeline.Plan{planOf(manual, job("later", "true", stage("last"), when(pipeline.Manual)))}, 0, "later", "it is not later's turn yet"},
 		{"failed", []*pipeline.Plan{planOf(job("a", "false"), manual)}, 0, "deploy", "run 1 failed: what did not pass is not approved: start over"},
 		{"failed, and another one waits", []*pipeline.Plan{planOf(manual), planOf(job("a", "false"), manual)}, 0, "deploy", "waiting for approval: run 1"},
-		{"nothing to approve", []*pipeline.Plan{planOf(job("a", "true"))}, 0, "", "run 1 waits for nobody; manual jobs of it: none"},
+		{"nothing to approve", []*pipeline.Plan{planOf(job("a", "true"))}, 0, "", "run 1 is not waiting for approval; its manual jobs: none"},
 		{"several", []*pipeline.Plan{planOf(manual, job("other", "true", stage("deploy"), when(pipeline.Manual)))}, 0, "", "name one of deploy, other"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestResumeElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Unlock()
-	if _, err := Resume(context.Background(), 0, "", p.options); err == nil || !strings.Contains(err.Error(), "run 1 is going on in another process") {
+	if _, err := Resume(context.Background(), 0, "", p.options); err == nil || !strings.Contains(err.Error(), "run 1 is in progress in another process") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -29,7 +29,7 @@ type Options struct {
 	TempDir string
 	// MaxLog is the limit in bytes for the output that is kept of a job; 100 MiB, GitLab's default, if 0.
 	MaxLog int64
-	// Env is the environment of the caller, as os.Environ gives it. Jobs see of it what a machine needs to work, and the
+	// Env is the environment of the caller, as os.Environ returns it. Jobs see of it what a machine needs to work, and the
 	// variables that PassEnv names.
 	Env     []string
 	PassEnv []string
@@ -60,16 +60,16 @@ type Options struct {
 	ContainerEngine string
 	// Supervisor is the command line of this very program that calls [supervise.Main] with the arguments after it.
 	Supervisor []string
-	// Jobs is how many jobs run at once; the number of CPUs if zero.
+	// Jobs is how many jobs run in parallel; the number of CPUs if zero.
 	Jobs int
 	// Timeout is for jobs without one, 1 hour if zero; AfterScriptTimeout for after_script, 5 minutes if zero. Grace is
 	// how long a canceled job may take to end after SIGTERM, 10 seconds if zero.
 	Timeout, AfterScriptTimeout, Grace time.Duration
 	// CommittedOnly runs the commit without uncommitted and untracked files.
 	CommittedOnly bool
-	// WholeHistory gives jobs all commits, branches and tags, whatever GIT_DEPTH says. Without it they have what GitLab's runner fetches.
+	// WholeHistory lets jobs have all commits, branches and tags, whatever GIT_DEPTH says. Without it they have what GitLab's runner fetches.
 	WholeHistory bool
-	// NoDelay starts delayed jobs at once.
+	// NoDelay starts delayed jobs immediately.
 	NoDelay bool
 	// Keep is how many runs stay on disk, beside those that wait for a person; 10 if zero.
 	Keep int
@@ -91,7 +91,7 @@ type Options struct {
 	// Observe gets what happens, one update after the other; Output asks for every line of the jobs' logs.
 	Observe func(Update)
 	Output  bool
-	// Kill, when closed, ends canceled jobs at once.
+	// Kill, when closed, kills canceled jobs immediately.
 	Kill <-chan struct{}
 }
 
@@ -290,7 +290,7 @@ func (r *run) create(ctx context.Context) (err error) {
 		WholeHistory: r.options.WholeHistory, GitLabRunner: r.options.GitLabRunner,
 	}
 	for _, nested := range sources.Nested {
-		r.update(Note, nil, nested+" is a repository of its own that is no submodule: it is no part of the sources")
+		r.update(Note, nil, nested+" is a separate repository and not a submodule: it is not part of the sources")
 	}
 	if err := r.define(); err != nil {
 		return err
@@ -452,7 +452,7 @@ func (d definition) title(jobs int) string {
 	return title
 }
 
-// update tells the observer; a result comes with the last one.
+// update informs the observer; a result comes with the last one.
 func (r *run) update(kind Kind, n *node, message string, result ...*Result) {
 	if r.options.Observe == nil {
 		return
@@ -470,7 +470,7 @@ func (r *run) update(kind Kind, n *node, message string, result ...*Result) {
 	r.options.Observe(u)
 }
 
-// lines passes the lines of a job's log on, if somebody wants them. It is called from the job's goroutine, so it names the
+// lines passes the lines of a job's log on, if an observer wants them. It is called from the job's goroutine, so it names the
 // job and nothing that changes.
 func (r *run) lines(n *node) func(string) {
 	if !r.options.Output || r.options.Observe == nil {

@@ -14,7 +14,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 )
 
-// A message is what a job's goroutine tells the schedule.
+// A message is what a job's goroutine sends to the schedule.
 type message struct {
 	node    *node
 	started time.Time
@@ -40,7 +40,7 @@ type schedule struct {
 	fatal error
 }
 
-// execute runs jobs until none can go on by itself, and returns an error only if the machine failed.
+// execute runs jobs until none can start without a person, and returns an error only if the machine failed.
 func (r *run) execute(ctx context.Context) error {
 	jobs, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -364,7 +364,7 @@ func (r *run) generate(ctx context.Context, n *node) error {
 	return r.define()
 }
 
-// forward gives the child pipeline the triggering job's variables as they are now: with dotenv reports, and the number of this pipeline.
+// forward passes to the child pipeline the triggering job's variables as they are now: with dotenv reports, and the number of this pipeline.
 func (r *run) forward(n *node) {
 	if forward, given := n.job.Trigger.Forward["yaml_variables"]; given && !forward {
 		return
@@ -433,7 +433,7 @@ func (t *maskedText) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// askAtGate asks a person about one blocking manual job, if there is somebody to ask and nothing has failed; true if the
+// askAtGate asks a person about one blocking manual job, if [Options.Confirm] is set and nothing has failed; true if the
 // run can go on.
 func (s *schedule) askAtGate(ctx context.Context) (bool, error) {
 	confirm := s.run.options.Confirm

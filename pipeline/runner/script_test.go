@@ -32,7 +32,7 @@ func TestScript(t *testing.T) {
 		{"standard input is empty", job("j", "cat; echo done"), Success, 0, []string{"done"}},
 		{"both outputs are in the log", job("j", "echo out; echo err >&2"), Success, 0, []string{"out", "err"}},
 		{"an unset variable is empty", job("j", `echo "[$NOT_SET]"`), Success, 0, []string{"[]"}},
-		{"steps of run are not for this machine", &pipeline.Job{Run: []any{}}, Failed, 0, []string{"[slipway] Job failed: the keyword run takes GitLab's step runner, which is not here"}},
+		{"steps of run are not for this machine", &pipeline.Job{Run: []any{}}, Failed, 0, []string{"[slipway] Job failed: the keyword run needs GitLab's step runner, which is not supported here"}},
 		{"the caller's secrets stay outside", job("j", `echo "[$SECRET_OF_THE_CALLER][$PASSED_ON]"`), Success, 0, []string{"[][yes]"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

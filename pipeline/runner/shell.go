@@ -14,7 +14,7 @@ import (
 )
 
 // Shell opens a shell at [Options.Terminal] in the place of a job's script: with the job's image, services, sources, variables and
-// caches, and with the artifacts of earlier jobs from the latest run in which they passed. Nothing is kept of what happens there.
+// caches, and with the artifacts of earlier jobs from the latest run in which they passed. Nothing of it is kept.
 func Shell(ctx context.Context, plan *pipeline.Plan, name string, options Options) error {
 	begun := time.Now()
 	if options.Terminal == nil {

@@ -117,7 +117,7 @@ func (a *attempt) submodules(ctx context.Context) error {
 		return nil
 	case "normal", "recursive":
 	default:
-		return fmt.Errorf("GIT_SUBMODULE_STRATEGY is %q, which is none of none, normal and recursive", strategy)
+		return fmt.Errorf("GIT_SUBMODULE_STRATEGY is %q: write none, normal or recursive", strategy)
 	}
 	a.logf("Updating submodules (%s)", strategy)
 	update := snapshot.Submodules{
@@ -129,12 +129,12 @@ func (a *attempt) submodules(ctx context.Context) error {
 	return gitFailure(update.Update(ctx, a.build.project))
 }
 
-// predefinedValue is a variable as GitLab sets it, whatever the job's configuration makes of it.
+// predefinedValue is a variable as GitLab sets it, even if the job's configuration overrides it.
 func (a *attempt) predefinedValue(name string) string {
 	return a.node.graph.predefined(name)
 }
 
-// hasProject reports whether the project's folder is there.
+// hasProject reports whether the project's folder exists.
 func (b *build) hasProject() bool {
 	_, err := os.Stat(b.project)
 	return err == nil

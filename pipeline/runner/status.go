@@ -23,7 +23,7 @@ const (
 	Manual    Status = "manual"
 )
 
-// finished says that a job will not change any more by itself.
+// finished reports whether a job no longer changes on its own.
 func (s Status) finished() bool {
 	switch s {
 	case Success, Failed, Canceled, Skipped, Manual:
@@ -41,7 +41,7 @@ const (
 	JobTimeout     Failure = "job_execution_timeout"
 	SystemFailure  Failure = "runner_system_failure"
 	TriggerFailure Failure = "downstream_pipeline_creation_failed"
-	// DependencyFailure is a job that needs one of another pipeline which has not passed.
+	// DependencyFailure is a job that needs a job of another pipeline which has not passed.
 	DependencyFailure Failure = "missing_dependency_failure"
 	// EnvironmentFailure is a job whose environment's name is invalid: it fails when the pipeline starts, without a log.
 	EnvironmentFailure Failure = "environment_creation_failure"
@@ -61,7 +61,7 @@ type JobState struct {
 	Allowed bool `json:"allowed,omitempty"`
 	// Blocking says that a job in the state manual stops the pipeline.
 	Blocking bool `json:"blocking,omitempty"`
-	// Failure and Error tell why a job failed, the latter in words; ExitCode is the script's.
+	// Failure and Error are why a job failed, the latter in words; ExitCode is the script's.
 	Failure  Failure `json:"failure,omitempty"`
 	Error    string  `json:"error,omitempty"`
 	ExitCode int     `json:"exit_code,omitempty"`

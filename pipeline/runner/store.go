@@ -50,7 +50,7 @@ func (s store) resourceLock(group string) string {
 	return filepath.Join(s.dir, "resources", shortHash(group)+".lock")
 }
 
-// numbers lists the runs that are there, in ascending order.
+// numbers returns the numbers of the existing runs, in ascending order.
 func (s store) numbers() ([]int, error) {
 	entries, err := os.ReadDir(s.runs())
 	if err != nil {
@@ -101,7 +101,7 @@ func (s store) lock(number int) (*filelock.Lock, error) {
 	}
 	if held == nil {
 		holder, _ := os.ReadFile(path)
-		return nil, fmt.Errorf("run %d is going on in another process (%s): wait for it, or stop it with Ctrl-C", number, holder)
+		return nil, fmt.Errorf("run %d is in progress in another process (%s): wait for it, or stop it with Ctrl-C", number, holder)
 	}
 	return held, held.Write(fmt.Sprintf("pid %d", os.Getpid()))
 }

@@ -29,7 +29,7 @@ type jobEnvironment struct {
 // environmentOf makes a job's variables. The contents of file-type variables are replaced by the paths of their files.
 func environmentOf(plan *pipeline.Plan, job *pipeline.Job, dotenv, extra []pipeline.Variable, folder string) jobEnvironment {
 	e := jobEnvironment{variables: map[string]string{}, files: map[string]string{}}
-	// Masked ones of other scopes are no secrets of this job, but no text for its log either.
+	// Masked ones of other scopes are not secrets of this job, but must not appear in its log either.
 	for _, layer := range [][]pipeline.Variable{plan.Project, plan.Run} {
 		for _, v := range layer {
 			if v.Masked {
@@ -51,7 +51,7 @@ func environmentOf(plan *pipeline.Plan, job *pipeline.Job, dotenv, extra []pipel
 	return e
 }
 
-// minSecretLine is the length in bytes of the shortest line of a secret that is masked by itself, GitLab's limit for masked variables:
+// minSecretLine is the length in bytes of the shortest line of a secret that is masked separately, GitLab's limit for masked variables:
 // replacing shorter ones, such as the "]," of a secret file in JSON, would make logs unreadable and hide nothing.
 const minSecretLine = 8
 

@@ -159,7 +159,7 @@ func (c *Checker) RequiredString(p *Path, n *yamltree.Node, key string) {
 	}
 }
 
-// Text wants a string of at least one character and at most limit, if the key is there. It reports the mapping, as
+// Text wants a string of at least one character and at most limit, if the key is given. It reports the mapping, as
 // GitLab does where a JSON schema decides.
 func (c *Checker) Text(p *Path, n *yamltree.Node, key string, limit int) {
 	v := n.Get(key)

@@ -78,7 +78,7 @@ func words(text string) ([]string, error) {
 		case w == "and", w == "with", w == "plus":
 			continue
 		default:
-			return nil, fmt.Errorf("it has the word %q", field)
+			return nil, fmt.Errorf("it contains the word %q", field)
 		}
 		list = append(list, w)
 	}

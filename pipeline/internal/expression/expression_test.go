@@ -50,7 +50,7 @@ func TestErrors(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"": "empty", "  ": "empty", "$A = 1": "a single =", "$A & $B": "a single &", "$A and $B": "write &&", "$A == 1": "neither", "$A == main": "neither",
-		"$A $B": "an operator is missing", "($A": "opens", "$A)": "closes", "$A &&": "lacks a value", "!": "lacks a value", "&& $A": "lacks a value",
+		"$A $B": "an operator is missing", "($A": "opening", "$A)": "closing", "$A &&": "lacks a value", "!": "lacks a value", "&& $A": "lacks a value",
 		"$A =~ /x/y": "", "$A =~ /x(/": "RE2", "$A =~ /a/": "two characters", "'a": "closing quote", "\"a\nb\"": "closing quote", "$": "name", "%A%": "not part",
 		strings.Repeat("!", 99) + "$A": "more than 99", "$[[ matrix.A ]]": "inputs.name",
 	} {

@@ -52,7 +52,7 @@ func (p *parser) take(t token) error {
 			return err
 		}
 		if len(p.operators) == 0 {
-			return &SyntaxError{t.offset, "a parenthesis closes that was not opened"}
+			return &SyntaxError{t.offset, "a closing parenthesis without an opening one"}
 		}
 		p.operators = p.operators[:len(p.operators)-1]
 		return nil
@@ -81,7 +81,7 @@ func (p *parser) reduce() error {
 	n := len(p.operands)
 	switch {
 	case t.kind == opOpen:
-		return &SyntaxError{t.offset, "a parenthesis opens that is not closed"}
+		return &SyntaxError{t.offset, "an opening parenthesis without a closing one"}
 	case t.kind == opNot && n >= 1:
 		p.operands[n-1] = not{p.operands[n-1]}
 		return nil

@@ -12,7 +12,7 @@ type pattern struct {
 	re     *regexp.Regexp
 }
 
-var errNoPattern = errors.New("a pattern stands between slashes")
+var errNoPattern = errors.New("write a pattern between slashes")
 
 // compilePattern reads "/regexp/flags" with the flags i, s, m and U; \/ stands for a slash.
 func compilePattern(written string) (*pattern, error) {

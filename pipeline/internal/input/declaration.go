@@ -98,7 +98,7 @@ func validateRules(c *check.Checker, p *check.Path, rules *yamltree.Node) {
 		case !hasDefault:
 			c.Fail(p, rule, "add default", "a rule of an input needs options and a default")
 		case !options.IsBlank() && !slices.ContainsFunc(options.Items, func(o *yamltree.Node) bool { return yamltree.Equal(o, rule.Get("default")) }):
-			c.Fail(p, rule.Get("default"), "add it to the options", "the default is none of the options")
+			c.Fail(p, rule.Get("default"), "add it to the options", "the default is not one of the options")
 		}
 	}
 }

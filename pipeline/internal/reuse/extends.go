@@ -1,4 +1,4 @@
-// Package reuse puts in what a configuration writes once and uses in several places: the templates of `extends`, and what
+// Package reuse resolves what a configuration writes once and uses in several places: the templates of `extends`, and what
 // `!reference` names. It knows jobs by their names only.
 package reuse
 

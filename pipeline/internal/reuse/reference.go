@@ -11,7 +11,7 @@ import (
 // maxReferences is how deep references may go through references.
 const maxReferences = 100
 
-// References puts in the place of each !reference [job, key] what it names.
+// References replaces each !reference [job, key] with what it names.
 func References(tree *yamltree.Node) (*yamltree.Node, []check.Problem) {
 	r := referenceResolver{
 		root: tree, done: make(map[*yamltree.Node]*yamltree.Node), active: make(map[*yamltree.Node]bool), reported: make(map[*yamltree.Node]bool),

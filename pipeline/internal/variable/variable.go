@@ -29,8 +29,8 @@ func ExpandEscaped(text string, value func(string) (string, bool)) string {
 	})
 }
 
-// Replace puts in what replace returns for the name of each variable and the text that refers to it. With escapes, $$ and %% are
-// no references, and stay. The result ends soon after [MaxExpanded] bytes.
+// Replace replaces each reference to a variable with what replace returns for its name and its text. With escapes, $$ and %% are not
+// references, and stay. The result ends soon after [MaxExpanded] bytes.
 func Replace(text string, escapes bool, replace func(name, written string) string) string {
 	if !strings.ContainsAny(text, "$%") {
 		return text

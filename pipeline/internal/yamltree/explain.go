@@ -40,7 +40,7 @@ func explainEncoding(e *SyntaxError, content []byte) bool {
 		invalid := r == utf8.RuneError && size == 1
 		if control := r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f; line >= first && (invalid || control) {
 			e.Position.Line, e.Position.Column = line, utf8.RuneCount(content[start:i])+1
-			e.Message = fmt.Sprintf("the byte 0x%02x belongs to no text in UTF-8", content[i])
+			e.Message = fmt.Sprintf("the byte 0x%02x is not valid UTF-8", content[i])
 			e.Hint = "save the file as UTF-8"
 			return true
 		}
@@ -55,7 +55,7 @@ func explainConflict(e *SyntaxError, content []byte) bool {
 	for i, line := range textLines(content) {
 		if strings.HasPrefix(line, "<<<<<<< ") {
 			e.Position.Line, e.Position.Column = i+1, 1
-			e.Message, e.Hint = "a merge has left a conflict here", "resolve it, and remove the lines with <<<<<<<, ======= and >>>>>>>"
+			e.Message, e.Hint = "this is an unresolved merge conflict", "resolve it, and remove the lines with <<<<<<<, ======= and >>>>>>>"
 			return true
 		}
 	}
@@ -69,7 +69,7 @@ func explainTab(e *SyntaxError, content []byte) bool {
 		indentation := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
 		if tab := strings.IndexByte(indentation, '\t'); tab >= 0 && len(indentation) < len(text) {
 			e.Position.Line, e.Position.Column = number, tab+1
-			e.Message, e.Hint = "a tab indents this line", "YAML takes spaces only"
+			e.Message, e.Hint = "a tab indents this line", "indent with spaces only"
 			return true
 		}
 	}
@@ -88,7 +88,7 @@ func explainAnchor(e *SyntaxError, content []byte) bool {
 			break
 		}
 	}
-	e.Message = fmt.Sprintf("no anchor &%s stands above *%s in this file", m[1], m[1])
+	e.Message = fmt.Sprintf("there is no anchor &%s above *%s in this file", m[1], m[1])
 	e.Hint = "take parts of other files with `extends` or `!reference`; put a text that begins with * in quotes"
 	return true
 }
@@ -168,8 +168,8 @@ func explainToken(e *SyntaxError, _ []byte) bool {
 		{"did not find expected ',' or ']'", "a list in [ ] is not closed, or a comma is missing", "quote items with [ ] { } or `: ` in them"},
 		{"did not find expected ',' or '}'", "a hash in { } is not closed, or a comma is missing", "quote values with [ ] { } or `: ` in them"},
 		{"did not find expected node content", "a value is missing", "close the brackets that are open, or write the value"},
-		{"did not find expected key", "this block goes on with something that is not a key of it", "put a command with `: ` in quotes as a whole, close quotes, compare the indentation of the lines"},
-		{"did not find expected '-' indicator", "this list goes on with something that is not an item", "begin each item with `- `, in the same column"},
+		{"did not find expected key", "this block continues with something that is not one of its keys", "put a command with `: ` in quotes as a whole, close quotes, compare the indentation of the lines"},
+		{"did not find expected '-' indicator", "this list continues with something that is not an item", "begin each item with `- `, in the same column"},
 	} {
 		if e.Message == known.parser {
 			e.Message, e.Hint = known.message, known.hint

@@ -140,7 +140,7 @@ type part struct {
 }
 
 // split cuts a file at the lines that begin with "---" and white space, as GitLab does before it parses: the white space
-// after the dashes, be it the indentation of the next line, goes with them.
+// after the dashes, even the indentation of the next line, goes with them.
 func split(content []byte) []part {
 	parts := []part{{text: content}}
 	for from := 0; len(parts) <= maxDocuments; {
@@ -224,7 +224,7 @@ func (c *converter) convert(n *yaml.Node, depth int) (*Node, error) {
 	case yaml.AliasNode:
 		shared, ok := c.anchored[n.Alias]
 		if !ok {
-			return nil, c.fail(n, "the alias *%s stands inside its own anchor", n.Value)
+			return nil, c.fail(n, "the alias *%s is inside its own anchor", n.Value)
 		}
 		if depth+shared.depth > MaxDepth {
 			return nil, c.fail(n, "nested too deep: more than %d levels", MaxDepth)

@@ -7,7 +7,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner"
 )
 
-// JSON gives an observer that writes every update as a line of JSON. Dotenv variables are left out: they can be secrets.
+// JSON returns an observer that writes every update as a line of JSON. Dotenv variables are left out: they can be secrets.
 func JSON(w io.Writer) func(runner.Update) {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
@@ -26,7 +26,7 @@ func JSON(w io.Writer) func(runner.Update) {
 			}
 			u.Result = &result
 		}
-		// A reader that is gone is no reason to stop a run.
+		// The run continues if nobody reads its output any more.
 		_ = encoder.Encode(u)
 	}
 }

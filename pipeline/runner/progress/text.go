@@ -24,7 +24,7 @@ type Text struct {
 	hints   Hints
 }
 
-// Hints are what a program tells its user to do.
+// Hints are what a program advises its user to do.
 type Hints struct {
 	// Approve returns the command that approves a job: one that blocks the run, or one that may be left.
 	Approve func(job string, blocking bool) string
@@ -139,7 +139,7 @@ func plain(line string) string {
 	return line[strings.LastIndexByte(line, '\r')+1:]
 }
 
-// lastLines gives the last lines of a log that are not empty.
+// lastLines returns the last lines of a log that are not empty.
 func lastLines(r io.Reader, n int) []string {
 	var lines []string
 	reader := bufio.NewReader(r)

@@ -35,7 +35,7 @@ type CheckoutOptions struct {
 	Env []string
 }
 
-// refspecs are what GitLab tells its runner to fetch.
+// refspecs are what GitLab has its runner fetch.
 func (o CheckoutOptions) refspecs(s *Snapshot) []string {
 	specs := []string{"+" + commitRef + ":refs/pipelines/" + strconv.Itoa(o.Pipeline)}
 	if s.Changed {
@@ -127,7 +127,7 @@ func (s *Snapshot) fetch(ctx context.Context, o CheckoutOptions) (string, error)
 	return dir, nil
 }
 
-// copyObjects gives a repository the objects of a fetched one, as links if it can. So a copy of .git is whole.
+// copyObjects adds to a repository the objects of a fetched one, as links if it can. So a copy of .git is whole.
 func copyObjects(fetched, own string) error {
 	return filepath.WalkDir(filepath.Join(fetched, "objects"), func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
@@ -148,7 +148,7 @@ func copyObjects(fetched, own string) error {
 	})
 }
 
-// copyRefs gives a repository the refs of a fetched one, and where its history ends.
+// copyRefs adds to a repository the refs of a fetched one, and where its history ends.
 func copyRefs(fetched, own string) error {
 	packed, err := os.ReadFile(filepath.Join(fetched, "packed-refs"))
 	if err != nil {
@@ -173,7 +173,7 @@ func copyRefs(fetched, own string) error {
 // refusedRemote is where pushes go: git has no such transport, and its message says the name.
 const refusedRemote = "push-is-refused-as-with-a-job-token"
 
-// configure writes the settings that GitLab's runner gives to a job's repository.
+// configure writes the settings of a job's repository that GitLab's runner writes.
 func (s *Snapshot) configure(own string, o CheckoutOptions) error {
 	url := o.URL
 	if url == "" {

@@ -1,7 +1,7 @@
 // Package snapshot freezes the sources of a git work tree, uncommitted and untracked files included, and makes checkouts
 // of them.
 //
-// A snapshot is a bare repository of its own beside the project's: it shares the project's objects by hard links, adds
+// A snapshot is a separate bare repository beside the project's: it shares the project's objects by hard links, adds
 // those of the uncommitted files, and leaves nothing behind in the project's .git. It stays what it is when the work
 // tree changes, when commits are amended, and when git collects garbage.
 package snapshot
@@ -26,7 +26,7 @@ type Snapshot struct {
 	Tree   string
 	// Changed reports whether the sources differ from the commit.
 	Changed bool
-	// Nested are untracked repositories in the work tree, which are no part of the sources.
+	// Nested are untracked repositories in the work tree, which are not part of the sources.
 	Nested []string `json:",omitempty"`
 }
 
@@ -87,7 +87,7 @@ const (
 	treeRef   = "refs/slipway/tree"
 )
 
-// Head gives the commit that is checked out in a work tree. Its errors say what is missing.
+// Head returns the commit that is checked out in a work tree. Its errors name what is missing.
 func Head(ctx context.Context, project string, env []string) (string, error) {
 	work := git.Command{Dir: project, Env: env}
 	if _, err := work.Text(ctx, "rev-parse", "--show-toplevel"); err != nil {
@@ -103,7 +103,7 @@ func Head(ctx context.Context, project string, env []string) (string, error) {
 	return commit, nil
 }
 
-// mirrorRefs gives the snapshot the refs that a job can fetch on GitLab: the branches and tags of the project, and, as
+// mirrorRefs adds to the snapshot the refs that a job can fetch on GitLab: the branches and tags of the project, and, as
 // branches, what is only known from its remote. The commit itself stays reachable whatever happens to the branches.
 func mirrorRefs(ctx context.Context, work, bare git.Command, commit string) error {
 	refs, err := work.Text(ctx, "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags", "refs/remotes/origin")
@@ -188,7 +188,7 @@ func copyIndex(from, to string) error {
 	return os.Chtimes(to, info.ModTime(), info.ModTime())
 }
 
-// nestedRepositories lists the untracked folders of a work tree that are repositories of their own. Git would add their commits
+// nestedRepositories lists the untracked folders of a work tree that are separate repositories. Git would add their commits
 // without their files, or refuse those that have no commit.
 func nestedRepositories(ctx context.Context, in git.Command) ([]string, error) {
 	untracked, err := in.List(ctx, "ls-files", "--others", "--exclude-standard", "-z")

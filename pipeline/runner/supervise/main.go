@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// killPatience bounds the wait for processes that SIGKILL does not end at once (uninterruptible sleep).
+// killPatience bounds the wait for processes that SIGKILL does not end immediately (uninterruptible sleep).
 const killPatience = 10 * time.Second
 
 // Main is the supervisor: it runs the command in args (a grace as a Go duration, "--", the command line) and returns
 // when the command and everything that it started are gone. Only [Start] calls it, through the executable.
 func Main(args []string) int {
 	if len(args) < 3 || args[1] != "--" {
-		fmt.Fprintln(os.Stderr, "supervise is what slipway starts its jobs with; it is of no use by hand")
+		fmt.Fprintln(os.Stderr, "slipway starts supervise for each job; do not run it by hand")
 		return 2
 	}
 	grace, err := time.ParseDuration(args[0])
@@ -160,7 +160,7 @@ type reaper struct {
 	// exited reports whether the command has ended; code is its exit code then, -1 if a signal ended it.
 	exited bool
 	code   int
-	// none says that there are no children any more.
+	// none means that no children are left.
 	none bool
 }
 

@@ -32,7 +32,7 @@ type Options struct {
 	Progress func(string)
 }
 
-// Build builds all tools of the go.mod in dir and gives the folder with the programs. A set that was built before, by any
+// Build builds all tools of the go.mod in dir and returns the folder with the programs. A set that was built before, by any
 // project, is used again; of two processes that want the same set, one builds and the other waits.
 func Build(ctx context.Context, dir string, options Options) (string, error) {
 	if options.Progress == nil {
@@ -102,7 +102,7 @@ func (g goCommand) command(ctx context.Context, args ...string) *exec.Cmd {
 	return c
 }
 
-// tools lists the packages of the tools, and tells Go's version and platform.
+// tools returns the packages of the tools, and Go's version and platform.
 func (g goCommand) tools(ctx context.Context) (packages []string, version string, err error) {
 	if _, err := exec.LookPath("go"); err != nil {
 		return nil, "", errors.New("go is not installed: the project's tools are built with it (https://go.dev/dl)")
@@ -191,7 +191,7 @@ func (g goCommand) tooOld(said string) error {
 		filepath.Join(g.dir, "go.mod"), m[1], m[2], m[3], m[1])
 }
 
-// tellNew tells which programs have come since it was called last.
+// tellNew reports the programs that were added since its last call.
 func tellNew(dir string, seen map[string]bool, begun time.Time, progress func(string)) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {

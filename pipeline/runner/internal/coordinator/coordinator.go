@@ -35,7 +35,7 @@ type Job struct {
 	Accept  func(Upload) error
 	// Dependencies write the archives of the jobs in Payload.Dependencies, by job number.
 	Dependencies map[int]func(io.Writer) error
-	// Grace is how long the runner may take to end a job that was canceled; it is given up at once when Kill is closed.
+	// Grace is how long the runner may take to end a job that was canceled; it is given up immediately when Kill is closed.
 	Grace time.Duration
 	Kill  <-chan struct{}
 }
@@ -66,7 +66,7 @@ type Config struct {
 	ProjectPath string
 }
 
-// A Coordinator gives jobs to runners.
+// A Coordinator assigns jobs to runners.
 type Coordinator struct {
 	config   Config
 	listener net.Listener

@@ -298,7 +298,7 @@ func (s *containerSession) Cleanup() (left int, err error) {
 }
 
 // remove removes containers immediately: docker kills what it removes by force, podman first waits ten seconds. Containers that do
-// not exist are no error; what cannot be removed is found by the next run.
+// not exist are not an error; what cannot be removed is found by the next run.
 func (c *containers) remove(ctx context.Context, names ...string) {
 	args := []string{"rm", "--force", "--volumes"}
 	if c.podman {

@@ -30,7 +30,7 @@ func machineFolders(ctx context.Context, callerEnv []string) (environ, writable 
 		}
 	}
 	slices.Sort(environ)
-	// Compiled packages and modules of Go are what makes a second run fast. Where there is no Go, there is nothing to share.
+	// Compiled packages and modules of Go make a second run fast. Without Go, there is nothing to share.
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	command := exec.CommandContext(ctx, "go", "env", "-json", "GOCACHE", "GOMODCACHE", "GOENV")

@@ -56,7 +56,7 @@ func (s *shell) machine(ctx context.Context, job Job) (environ []string, box san
 	if err != nil {
 		return nil, nil, err
 	}
-	// The later holds where a variable is set twice: what the user passes on by name beats the job's own folders.
+	// The later holds where a variable is set twice: what the user passes on by name overrides the job's own folders.
 	environ = slices.Concat(s.config.JobEnv, folders, s.config.PassedEnv)
 	return environ, s.sandbox.job(job, s.config.CacheHome, lookup(s.config.CallerEnv, "HOME")), nil
 }
@@ -86,7 +86,7 @@ func (s *shellSession) Run(ctx context.Context, script Script) (code int, err er
 	if err != nil {
 		return 0, err
 	}
-	// As GitLab's runner does for its shell executor: scripts can tell a machine that other jobs use, too, from a container.
+	// As GitLab's runner does for its shell executor: scripts can tell a shared machine from a container.
 	environ := append(slices.Clone(s.environ), "CI_SHARED_ENVIRONMENT=true")
 	for key, value := range script.Variables {
 		environ = append(environ, key+"="+value)

@@ -13,7 +13,7 @@ func (j Job) prompt() string { return "[" + strings.ReplaceAll(j.Name, `\\`, "/"
 
 // run runs a command at the terminal until it ends. Its exit code is the person's affair.
 func (t *Terminal) run(ctx context.Context, args []string, dir string, environ []string) error {
-	// What a person does at a terminal ends when the person says so.
+	// A session at a terminal ends when the person leaves it.
 	command := exec.CommandContext(context.WithoutCancel(ctx), args[0], args[1:]...)
 	command.Dir, command.Env = dir, environ
 	command.Stdin, command.Stdout, command.Stderr = t.In, t.Out, t.Out

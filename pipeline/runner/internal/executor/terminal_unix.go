@@ -11,7 +11,7 @@ import (
 )
 
 // foreground makes a command that has not started the one that gets the terminal's signals, such as that of Ctrl-C. The returned
-// function gives the terminal back.
+// function restores the terminal.
 func (t *Terminal) foreground(command *exec.Cmd) (restore func()) {
 	fd := int(t.In.Fd())
 	command.SysProcAttr = &syscall.SysProcAttr{Foreground: true, Ctty: fd}

@@ -61,7 +61,7 @@ func (l *Lock) Write(text string) error {
 	return errors.Join(l.file.Truncate(0), func() error { _, err := l.file.WriteAt([]byte(text), 0); return err }())
 }
 
-// Unlock gives the lock up; a nil Lock has none.
+// Unlock releases the lock; it does nothing on a nil Lock.
 func (l *Lock) Unlock() {
 	if l != nil {
 		// Closing alone is not enough: a child that is being started may still have the file open.

@@ -28,7 +28,7 @@ func CopyCache(from, to string) error {
 	})
 }
 
-// isBuildCacheEntry tells Go's build cache by its files' names: 64 hexadecimal digits and "-a" (action) or "-d" (data).
+// isBuildCacheEntry recognizes Go's build cache by its files' names: 64 hexadecimal digits and "-a" (action) or "-d" (data).
 func isBuildCacheEntry(path string) bool {
 	name := filepath.Base(path)
 	return len(name) == 66 && (strings.HasSuffix(name, "-a") || strings.HasSuffix(name, "-d")) &&
