@@ -11,7 +11,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,8 +42,9 @@ func newPullCommand() *cobra.Command {
 
 The token is read from SLIPWAY_TOKEN, GITLAB_TOKEN or CI_JOB_TOKEN; it needs the scope read_api
 and a person who may read the variables (Maintainer, or Owner of the groups). Groups that it may
-not read are reported and left out. No value is printed, and only you can read the file. Values
-that are hidden on GitLab are empty.`,
+not read are reported and left out. Those of the instance are fetched if the token is one of an
+administrator. No value is printed, and only you can read the file. Values that are hidden on
+GitLab are empty.`,
 		Example: `  slipway variables pull
   slipway variables pull --output /run/user/1000/app.json`,
 		Args: noArguments,
@@ -73,15 +76,14 @@ func pullVariables(cmd *cobra.Command, where *projectFlags, output string) error
 		return errors.New("there is no token: set SLIPWAY_TOKEN or GITLAB_TOKEN to one with the scope read_api")
 	}
 	api := variableAPI{base: cmp.Or(where.protocol, "https") + "://" + where.host + "/api/v4", token: token}
-	all, err := api.list(cmd.Context(), "projects", where.path)
+	all, err := api.list(cmd.Context(), "projects/"+url.PathEscape(where.path)+"/variables", where.path)
 	if err != nil {
 		return err
 	}
 	own := len(all)
 	for group := parentGroup(where.path); group != ""; group = parentGroup(group) {
-		inherited, err := api.list(cmd.Context(), "groups", group)
-		var status *statusError
-		if errors.As(err, &status) && (status.code == http.StatusForbidden || status.code == http.StatusNotFound) {
+		inherited, err := api.list(cmd.Context(), "groups/"+url.PathEscape(group)+"/variables", group)
+		if isRefusal(err) {
 			where.note("the variables of the group %s are left out: %v", group, err)
 			continue
 		}
@@ -90,6 +92,12 @@ func pullVariables(cmd *cobra.Command, where *projectFlags, output string) error
 		}
 		all = addInherited(all, inherited)
 	}
+	ofGroups := len(all) - own
+	inherited, err := api.list(cmd.Context(), "admin/ci/variables", "the instance")
+	if err != nil && !isRefusal(err) {
+		return err
+	}
+	all = addInherited(all, inherited)
 	output = cmp.Or(output, filepath.Join(where.dir, ".slipway", "variables.json"))
 	if err := writePrivate(output, all); err != nil {
 		return err
@@ -101,7 +109,7 @@ func pullVariables(cmd *cobra.Command, where *projectFlags, output string) error
 		}
 	}
 	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "Wrote %s: %d variables of the project, %d of its groups\n", output, own, len(all)-own)
+	fmt.Fprintf(out, "Wrote %s: %d variables of the project, %d of its groups, %d of the instance\n", output, own, ofGroups, len(all)-own-ofGroups)
 	if hidden > 0 {
 		fmt.Fprintf(out, "%d are hidden on GitLab and empty in the file\n", hidden)
 	}
@@ -118,19 +126,31 @@ func parentGroup(path string) string {
 	return path[:max(i, 0)]
 }
 
-// addInherited adds the variables of a group to those of the levels below, which win: for every environment if theirs has the
-// scope *, else for the same scope.
+// isRefusal reports whether GitLab does not let the token read something, or hides it.
+func isRefusal(err error) bool {
+	status, ok := errors.AsType[*statusError](err)
+	return ok && (status.code == http.StatusForbidden || status.code == http.StatusNotFound)
+}
+
+// addInherited adds the variables of a group, or the instance, to those of the levels below. A level below wins in all environments that
+// its scopes cover, however specific the scope of the level above is.
 func addInherited(near, far []apiVariable) []apiVariable {
 	known := slices.Clone(near)
 	for _, v := range far {
-		if !slices.ContainsFunc(known, func(n apiVariable) bool {
-			scope := cmp.Or(n.Scope, "*")
-			return n.Key == v.Key && (scope == "*" || scope == cmp.Or(v.Scope, "*"))
-		}) {
+		if !slices.ContainsFunc(known, func(n apiVariable) bool { return n.Key == v.Key && coversScope(n.Scope, v.Scope) }) {
 			near = append(near, v)
 		}
 	}
 	return near
+}
+
+// coversScope reports whether an environment scope, in which * stands for any text, has all environments of another one.
+func coversScope(scope, other string) bool {
+	parts := strings.Split(cmp.Or(scope, "*"), "*")
+	for i, part := range parts {
+		parts[i] = regexp.QuoteMeta(part)
+	}
+	return regexp.MustCompile("^" + strings.Join(parts, ".*") + "$").MatchString(cmp.Or(other, "*"))
 }
 
 // writePrivate writes variables in the form of GitLab's API. Only the user can read the file, also while it is written.
@@ -157,11 +177,18 @@ func writePrivate(path string, variables []apiVariable) error {
 }
 
 // A variableAPI reads CI/CD variables from a GitLab instance
-// (https://docs.gitlab.com/api/project_level_variables/, https://docs.gitlab.com/api/group_level_variables/).
+// (https://docs.gitlab.com/api/project_level_variables/, https://docs.gitlab.com/api/group_level_variables/,
+// https://docs.gitlab.com/api/instance_level_ci_variables/).
 type variableAPI struct {
 	base  string
 	token http.Header
 }
+
+// What a request does when GitLab asks to come back later (https://docs.gitlab.com/security/rate_limits/).
+const (
+	maxTries = 5
+	maxPause = time.Minute
+)
 
 // A statusError is an answer of GitLab's that is not 200.
 type statusError struct {
@@ -183,13 +210,13 @@ func (e *statusError) Error() string {
 
 const maxVariablePages = 1000
 
-// list reads all pages of the variables of a project or a group ("projects", "groups").
-func (a variableAPI) list(ctx context.Context, kind, path string) ([]apiVariable, error) {
+// list reads all pages of a list of variables; subject is whose they are.
+func (a variableAPI) list(ctx context.Context, path, subject string) ([]apiVariable, error) {
 	var all []apiVariable
 	page := "1"
 	for range maxVariablePages {
-		address := fmt.Sprintf("%s/%s/%s/variables?per_page=100&page=%s", a.base, kind, url.PathEscape(path), url.QueryEscape(page))
-		items, next, err := a.page(ctx, address, path)
+		address := fmt.Sprintf("%s/%s?per_page=100&page=%s", a.base, path, url.QueryEscape(page))
+		items, next, err := a.page(ctx, address, subject)
 		if err != nil {
 			return nil, err
 		}
@@ -198,19 +225,12 @@ func (a variableAPI) list(ctx context.Context, kind, path string) ([]apiVariable
 			return all, nil
 		}
 	}
-	return nil, fmt.Errorf("the variables of %s have no last page", path)
+	return nil, fmt.Errorf("the variables of %s have no last page", subject)
 }
 
 // page reads one page, and returns the number of the next one, empty after the last.
 func (a variableAPI) page(ctx context.Context, address, subject string) (items []apiVariable, next string, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, "", err
-	}
-	request.Header = a.token.Clone()
-	// The client would send the token along to wherever an answer redirects it.
-	client := http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	response, err := client.Do(request)
+	response, err := a.get(ctx, address)
 	if err != nil {
 		return nil, "", fmt.Errorf("ask GitLab for variables: %w", err)
 	}
@@ -222,4 +242,38 @@ func (a variableAPI) page(ctx context.Context, address, subject string) (items [
 		return nil, "", fmt.Errorf("GitLab's answer for the variables of %s is not a list of variables", subject)
 	}
 	return items, response.Header.Get("X-Next-Page"), nil
+}
+
+// get sends a request, and again when GitLab says that there are too many.
+func (a variableAPI) get(ctx context.Context, address string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header = a.token.Clone()
+	client := http.Client{Timeout: 30 * time.Second, CheckRedirect: onSameServer}
+	for try := 1; ; try++ {
+		response, err := client.Do(request)
+		if err != nil || response.StatusCode != http.StatusTooManyRequests || try == maxTries {
+			return response, err
+		}
+		_ = response.Body.Close()
+		pause := time.Duration(1<<try) * time.Second
+		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds >= 0 {
+			pause = time.Duration(seconds) * time.Second
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(min(pause, maxPause)):
+		}
+	}
+}
+
+// onSameServer follows what GitLab answers for a project that has moved. To another server, the client would send the token along.
+func onSameServer(request *http.Request, via []*http.Request) error {
+	if len(via) >= 10 || request.URL.Scheme != via[0].URL.Scheme || request.URL.Host != via[0].URL.Host {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }

@@ -27,6 +27,10 @@ func variableServer(t *testing.T, wantHeader, wantToken string) *httptest.Server
 			`{"key":"B","value":"secret-other","environment_scope":"*"}`,
 			`{"key":"G","value":"secret-group","environment_scope":"*"}`,
 		},
+		"/api/v4/admin/ci/variables": {
+			`{"key":"G","value":"of the instance","masked":false}`,
+			`{"key":"I","value":"secret-instance","masked":true}`,
+		},
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		items, ok := lists[r.URL.EscapedPath()]
@@ -70,7 +74,7 @@ func TestVariablesPull(t *testing.T) {
 			runGit(t, dir, "remote", "add", "origin", server.URL+"/acme/team/app.git")
 			code, stdout, stderr := command(t, "variables", "pull", "-C", dir)
 			file := filepath.Join(dir, ".slipway", "variables.json")
-			if code != 0 || !strings.Contains(stdout, "5 variables of the project, 2 of its groups") || !strings.Contains(stdout, "1 are hidden") ||
+			if code != 0 || !strings.Contains(stdout, "5 variables of the project, 2 of its groups, 1 of the instance") || !strings.Contains(stdout, "1 are hidden") ||
 				!strings.Contains(stderr, "variables of the group acme are left out") || !strings.Contains(stderr, "git does not ignore") {
 				t.Fatalf("%d\n%s%s", code, stdout, stderr)
 			}
@@ -86,7 +90,7 @@ func TestVariablesPull(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := json.Marshal(variables)
-			if err != nil || len(variables) != 7 || !variables[0].Masked || !variables[0].Protected || !variables[3].File || !variables[4].Raw {
+			if err != nil || len(variables) != 8 || !variables[0].Masked || !variables[0].Protected || !variables[3].File || !variables[4].Raw {
 				t.Errorf("%s %v", got, err)
 			}
 			if code, stdout, stderr := command(t, "plan", "-C", dir, "--variables", file); code != 0 || !strings.Contains(stdout, "1 job") {
@@ -119,5 +123,78 @@ func TestVariablesPullIsRefused(t *testing.T) {
 	refused("GitLab has no acme/nothing", "--project-path", "acme/nothing")
 	if _, err := os.Stat(filepath.Join(dir, ".slipway")); err == nil {
 		t.Error("something is written")
+	}
+}
+
+// TestVariablesPullOfLevels has a project that has moved, a server with a limit of requests, and an administrator's token that is none.
+func TestVariablesPullOfLevels(t *testing.T) {
+	for _, name := range []string{"GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_COMMIT_SHA", "CI_PROJECT_PATH", "CI_SERVER_HOST", "CI_SERVER_FQDN", "CI_SERVER_URL", "GITLAB_CI"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("SLIPWAY_TOKEN", "the-token")
+	lists := map[string]string{
+		"/api/v4/projects/7/variables": `[{"key":"A","value":"project","environment_scope":"review/*"},{"key":"B","value":"project","environment_scope":"production"}]`,
+		"/api/v4/groups/acme%2Fteam/variables": `[{"key":"A","value":"team","environment_scope":"review/app"},{"key":"A","value":"team","environment_scope":"*"},
+			{"key":"B","value":"team","environment_scope":"prod*"}]`,
+		"/api/v4/groups/acme/variables": `[{"key":"A","value":"acme","environment_scope":"staging"},{"key":"C","value":"acme","environment_scope":"*"}]`,
+	}
+	requests := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		path := r.URL.EscapedPath()
+		switch {
+		case r.Header.Get("Private-Token") != "the-token":
+			t.Errorf("%s comes without the token", path)
+		case requests%2 == 1:
+			w.Header().Set("Retry-After", "0")
+			w.WriteHeader(http.StatusTooManyRequests)
+		case path == "/api/v4/projects/acme%2Fteam%2Fold/variables":
+			requests++ // the client follows at once
+			http.Redirect(w, r, "/api/v4/projects/7/variables?"+r.URL.RawQuery, http.StatusMovedPermanently)
+		case lists[path] == "":
+			w.WriteHeader(http.StatusForbidden)
+		default:
+			_, _ = fmt.Fprint(w, lists[path])
+		}
+	}))
+	t.Cleanup(server.Close)
+	dir := t.TempDir()
+	initRepository(t, dir)
+	runGit(t, dir, "remote", "add", "origin", server.URL+"/acme/team/old.git")
+	file := filepath.Join(t.TempDir(), "variables.json")
+	code, stdout, stderr := command(t, "variables", "pull", "-C", dir, "--output", file)
+	if code != 0 || !strings.Contains(stdout, "2 variables of the project, 3 of its groups, 0 of the instance") || stderr != "" && strings.Contains(stderr, "instance") {
+		t.Fatalf("%d\n%s%s", code, stdout, stderr)
+	}
+	variables, err := readVariables(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, v := range variables {
+		got = append(got, v.Key+"@"+v.EnvironmentScope+" "+v.Value)
+	}
+	want := "A@review/* project, B@production project, A@* team, B@prod* team, C@* acme"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), want)
+	}
+}
+
+func TestVariablesPullKeepsTheTokenOnItsServer(t *testing.T) {
+	for _, name := range []string{"GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_COMMIT_SHA", "CI_PROJECT_PATH", "CI_SERVER_HOST", "CI_SERVER_FQDN", "CI_SERVER_URL", "GITLAB_CI"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("SLIPWAY_TOKEN", "the-token")
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("another server gets %v", r.Header)
+	}))
+	t.Cleanup(other.Close)
+	server := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
+	t.Cleanup(server.Close)
+	dir := t.TempDir()
+	initRepository(t, dir)
+	runGit(t, dir, "remote", "add", "origin", server.URL+"/acme/other.git")
+	if code, _, stderr := command(t, "variables", "pull", "-C", dir); code != 2 || !strings.Contains(stderr, "GitLab answers with 302") {
+		t.Errorf("%d %s", code, stderr)
 	}
 }
