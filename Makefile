@@ -32,6 +32,7 @@ test: commands ## Run all tests, with the race detector and real parts; what has
 	$(platform) deps gcc libc6-dev postgresql chromium shellcheck jq buildah bubblewrap podman runc uidmap slirp4netns golang-github-containernetworking-plugin-dnsname busybox-static prometheus prometheus-alertmanager
 	PATH="$$($(platform) bin):$$PATH" $(run) --verbose --jobs 1 engine-test test
 	go -C platform test -race ./...
+	go -C tools/acceptance test -race ./...
 
 # The consumers of the stages, all of them: a run takes long, and what needs tools that are missing here fails.
 test-consumers: commands ## Plan and run the projects that include the stages
@@ -123,5 +124,6 @@ clean: ## Remove what runs left in this clone
 commands:
 	@mkdir -p $(bin)
 	CGO_ENABLED=0 go build -trimpath -o $(bin)/ ./cmd/slipway
+	CGO_ENABLED=0 go -C tools/acceptance build -trimpath -ldflags "-s -w" -o $(bin)/ .
 	CGO_ENABLED=0 go -C tools/gitleaks build -trimpath -ldflags "-s -w" -o $(bin)/ tool
 	CGO_ENABLED=0 go -C platform build -trimpath -o $(bin)/ ./cmd/platform

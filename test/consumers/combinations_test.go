@@ -117,6 +117,9 @@ func TestCombinations(t *testing.T) {
 				if prefix != "" && (name == "publish" || name == "deploy") {
 					inputs["needs"] = []string{prefix + "build-image"}
 				}
+				if name == "acceptance" {
+					inputs["url"], inputs["contract"], inputs["needs"] = "https://staging.example.com", "openapi.yaml", []string{prefix + "deploy-staging"}
+				}
 				if name == "deploy" {
 					if prefix != "" {
 						inputs["review_needs"] = []string{prefix + "build-image"}

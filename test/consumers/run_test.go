@@ -331,9 +331,14 @@ func buildCommands(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	command := exec.CommandContext(ctx, "go", "-C", root, "build", "-o", dir, "./cmd/slipway")
-	command.Stderr = os.Stderr
-	return dir, command.Run()
+	for _, program := range []struct{ module, path string }{{root, "./cmd/slipway"}, {filepath.Join(root, "tools", "acceptance"), "."}} {
+		command := exec.CommandContext(ctx, "go", "-C", program.module, "build", "-o", dir, program.path)
+		command.Stderr = os.Stderr
+		if err := command.Run(); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
 }
 
 // TestRun really runs what consumers have, as far as this machine can: images and deployments are tested where there is a platform.

@@ -22,6 +22,8 @@ include:
   - local: /templates/go-service.yml
     inputs: {job_prefix: other-, builder: ko, test_shards: 3, deploy: false, release: false}
   - local: /ci/compatibility.yml
+  - local: /ci/acceptance.yml
+    inputs: {url: "https://staging.example.com", contract: openapi.yaml}
 `
 
 // loadEverything is the checkout with that configuration.

@@ -122,7 +122,7 @@ crane mutate `+name+` --user 65532 --set-platform linux/amd64 --tag `+name)
 // TestToolsImageStages compares the commands that scripts of the stages begin with, with those that the image has.
 func TestToolsImageStages(t *testing.T) {
 	image := toolsImage(t)
-	have := inToolsImage(t, image, "sh", "-c", "for c in go git gcc jq curl sh slipway golangci-lint gosec gotestsum govulncheck gocover-cobertura gitleaks crane ko kubeconform kubectl glab; do command -v $c >/dev/null || echo missing $c; done")
+	have := inToolsImage(t, image, "sh", "-c", "for c in go git gcc jq curl sh slipway golangci-lint gosec gotestsum govulncheck gocover-cobertura acceptance gitleaks crane ko kubeconform kubectl glab; do command -v $c >/dev/null || echo missing $c; done")
 	if have != "" {
 		t.Error(have)
 	}

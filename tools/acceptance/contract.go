@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+)
+
+// maxBody is the most that is read of an answer, in bytes.
+const maxBody = 4 << 20
+
+// A service is one that runs, and its contract.
+type service struct {
+	options
+	document *openapi3.T
+	client   *http.Client
+	// created are the addresses of what was made, by the path template that has one parameter after the collection's.
+	created map[string]string
+	// working are the safe requests whose answers were right: what the load sends.
+	working []string
+}
+
+func newService(ctx context.Context, o options) (*service, error) {
+	document, err := openapi3.NewLoader().LoadFromFile(o.contract)
+	if err != nil {
+		return nil, fmt.Errorf("read the contract %s: %w", o.contract, err)
+	}
+	if err := document.Validate(ctx); err != nil {
+		return nil, fmt.Errorf("the contract %s: %w", o.contract, err)
+	}
+	if _, err := url.Parse(o.url); err != nil {
+		return nil, err
+	}
+	o.url = strings.TrimSuffix(o.url, "/")
+	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &service{options: o, document: document, client: client, created: map[string]string{}}, nil
+}
+
+// An operation is one of the contract, with the path template that it has there.
+type operation struct {
+	path, method string
+	*openapi3.Operation
+}
+
+func (o operation) name() string { return o.method + " " + o.path }
+
+// operations are all of the contract: those that make something first, so that there is something to ask for, and what removes last.
+func (s *service) operations() []operation {
+	var all []operation
+	for _, path := range s.document.Paths.InMatchingOrder() {
+		item := s.document.Paths.Value(path)
+		for _, method := range slices.Sorted(maps.Keys(item.Operations())) {
+			o := *item.Operations()[method]
+			// Parameters of the path hold for each of its operations.
+			o.Parameters = append(slices.Clone(item.Parameters), o.Parameters...)
+			all = append(all, operation{path, method, &o})
+		}
+	}
+	order := map[string]int{http.MethodPost: -1, http.MethodDelete: 1}
+	slices.SortStableFunc(all, func(a, b operation) int {
+		if d := strings.Count(a.path, "{") - strings.Count(b.path, "{"); d != 0 {
+			return d
+		}
+		return order[a.method] - order[b.method]
+	})
+	return all
+}
+
+// checkContract calls every operation that it can: the safe ones, those that a body was given for, and with a body that the contract
+// forbids all that take one.
+func (s *service) checkContract(ctx context.Context, r *report) {
+	called := 0
+	for _, o := range s.operations() {
+		path, ok := s.fill(o)
+		if !ok {
+			r.skip(o.name(), "nothing was made that it could be asked for")
+			continue
+		}
+		body, given, err := s.body(o)
+		if err != nil {
+			r.add(o.name(), 0, err)
+			continue
+		}
+		safe := o.method == http.MethodGet || o.method == http.MethodHead
+		if safe || given {
+			called++
+			r.measure(o.name(), func() error { return s.call(ctx, o, path, body, success) })
+		} else {
+			r.skip(o.name(), fmt.Sprintf("it changes something: give it a body in %s.json (or {} if it takes none)", o.OperationID))
+		}
+		if forbidden := s.forbidden(o); forbidden != nil {
+			called++
+			r.measure(o.name()+" with a body that the contract forbids", func() error { return s.call(ctx, o, path, forbidden, refusal) })
+		}
+	}
+	r.measure("GET of a path that the contract does not have", func() error {
+		response, err := s.send(ctx, http.MethodGet, "/acceptance-no-such-path", nil)
+		if err == nil && response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusUnauthorized {
+			err = fmt.Errorf("%s, want 404", response.Status)
+		}
+		return err
+	})
+	if called == 0 {
+		r.add("contract", 0, errors.New("it has no operation that could be called: this would test nothing"))
+	}
+}
+
+// fill puts what was made into the path's parameters.
+func (s *service) fill(o operation) (path string, ok bool) {
+	if !strings.Contains(o.path, "{") {
+		return o.path, true
+	}
+	for template, location := range s.created {
+		if rest, found := strings.CutPrefix(o.path, template); found && !strings.Contains(rest, "{") {
+			return location + rest, true
+		}
+	}
+	return "", false
+}
+
+// body is what the operation is called with, if somebody has given one.
+func (s *service) body(o operation) (body []byte, given bool, err error) {
+	if s.bodies == "" || o.OperationID == "" {
+		return nil, false, nil
+	}
+	body, err = os.ReadFile(filepath.Join(s.bodies, o.OperationID+".json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if o.RequestBody == nil {
+		body = nil
+	}
+	return body, err == nil, err
+}
+
+// forbidden is a body that the operation's schema refuses, nil if there is none to be found.
+func (s *service) forbidden(o operation) []byte {
+	if o.RequestBody == nil {
+		return nil
+	}
+	media := o.RequestBody.Value.Content.Get("application/json")
+	if media == nil || media.Schema == nil || media.Schema.Value.VisitJSON([]any{}) == nil {
+		return nil
+	}
+	return []byte("[]")
+}
+
+// What an answer must be, beside what the contract says of it.
+func success(status int) error {
+	if status >= 400 {
+		return fmt.Errorf("status %d, want success", status)
+	}
+	return nil
+}
+
+func refusal(status int) error {
+	if status < 400 || status >= 500 {
+		return fmt.Errorf("status %d, want a refusal (4xx)", status)
+	}
+	return nil
+}
+
+// call does one request and validates the answer against the contract.
+func (s *service) call(ctx context.Context, o operation, path string, body []byte, want func(status int) error) error {
+	response, err := s.send(ctx, o.method, path, body)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return err
+	}
+	if err := want(response.StatusCode); err != nil {
+		return fmt.Errorf("%w: %.300s", err, text)
+	}
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: response.Request, Route: &routers.Route{Spec: s.document, Path: o.path, Method: o.method, Operation: o.Operation}},
+		Status:                 response.StatusCode, Header: response.Header,
+		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+	}
+	input.SetBodyBytes(text)
+	if err := openapi3filter.ValidateResponse(ctx, input); err != nil {
+		return fmt.Errorf("status %d: %w", response.StatusCode, err)
+	}
+	if location := response.Header.Get("Location"); response.StatusCode == http.StatusCreated && location != "" {
+		s.remember(o.path, location)
+	}
+	switch o.method {
+	case http.MethodGet:
+		s.working = append(s.working, path)
+	case http.MethodDelete:
+		s.working = slices.DeleteFunc(s.working, func(working string) bool { return working == path })
+	}
+	return nil
+}
+
+// remember keeps where something was made, for the paths of the contract with its one parameter.
+func (s *service) remember(collection, location string) {
+	u, err := url.Parse(location)
+	if err != nil {
+		return
+	}
+	for _, path := range s.document.Paths.InMatchingOrder() {
+		if rest, ok := strings.CutPrefix(path, collection+"/{"); ok && strings.HasSuffix(rest, "}") && !strings.Contains(rest, "/") {
+			s.created[path] = u.Path
+		}
+	}
+}
+
+// send does one request as every one is sent.
+func (s *service) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, s.url+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header = s.header.Clone()
+	if r.Host = s.host; s.host == "" {
+		r.Host = r.URL.Host
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return s.client.Do(r)
+}
