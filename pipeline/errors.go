@@ -31,9 +31,9 @@ const (
 	// RemoteUnavailable and TemplateUnavailable: the resolver does not have the file of an `include:remote` or `include:template`.
 	RemoteUnavailable   Code = "remote_unavailable"
 	TemplateUnavailable Code = "template_unavailable"
-	// IncludeFailed: the resolver failed to read an include for another reason than that it does not exist.
+	// IncludeFailed: the resolver failed to read an include for a reason other than that it does not exist.
 	IncludeFailed Code = "include_failed"
-	// ForeignComponent: a component names another instance than [Options.Host].
+	// ForeignComponent: a component names an instance other than [Options.Host].
 	ForeignComponent Code = "foreign_component"
 	// InputRequired: an input of the pipeline has no default, and [Event.Inputs] does not have it.
 	InputRequired Code = "input_required"

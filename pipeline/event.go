@@ -45,9 +45,9 @@ type Event struct {
 	Variables []Variable `json:"variables,omitzero"`
 	// Inputs are the pipeline's inputs, by name.
 	Inputs map[string]any `json:"inputs,omitzero"`
-	// SHA is the commit, 40 hexadecimal digits; a fixed one if empty.
+	// SHA is the commit, 40 hexadecimal digits; [DefaultSHA] if empty.
 	SHA string `json:"sha,omitzero"`
-	// CommitMessage is CI_COMMIT_MESSAGE; "change" if empty. Where it says [skip ci] or [ci skip], a push and a merge
+	// CommitMessage is CI_COMMIT_MESSAGE; "change" if empty. If it contains [skip ci] or [ci skip], a push and a merge
 	// request have no jobs.
 	CommitMessage string `json:"commit_message,omitzero"`
 	// Predefined adds or replaces predefined variables that depend on the machine (CI_REGISTRY, CI_PROJECT_DIR, ...).
@@ -75,7 +75,7 @@ type MergeRequestInfo struct {
 	Kind string `json:"kind,omitzero"`
 }
 
-// A Variable is a CI/CD variable with what GitLab's settings page knows of it.
+// A Variable is a CI/CD variable with its attributes on GitLab's settings page.
 type Variable struct {
 	Key   string `json:"key" yaml:"key"`
 	Value string `json:"value" yaml:"value"`

@@ -30,7 +30,7 @@ type Input struct {
 }
 
 // Parse returns the value that a text stands for: the text itself for a string, and otherwise JSON. It is an error if the value does
-// not have the input's type, is none of its options, or does not match its regex.
+// not have the input's type, is not one of its options, or does not match its regex.
 func (in Input) Parse(text string) (any, error) {
 	var value any = text
 	if in.Type != "string" {
@@ -71,7 +71,7 @@ func (in Input) accepts(value any) bool {
 	}
 }
 
-// InputText is the text that an expression puts in place of an input's value: a string as it is, anything else as JSON.
+// InputText returns the text of an input's value in an expression: a string as it is, anything else as JSON.
 func InputText(value any) string {
 	if text, ok := value.(string); ok {
 		return text
@@ -96,7 +96,7 @@ func newInput(name, spec *node) Input {
 	return i
 }
 
-// Inputs returns the inputs of a project's pipelines in the order of their declaration. Of the event only the variables count,
+// Inputs returns the inputs of a project's pipelines in the order of their declaration. Only the variables of the event count,
 // which the paths in `spec:include` can have. Errors are [Errors].
 func (p *Project) Inputs(ctx context.Context, event Event) ([]Input, error) {
 	name := p.options.ConfigPath

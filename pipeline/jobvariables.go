@@ -16,7 +16,7 @@ import (
 // extra are predefined variables that only the machine which runs the job knows (CI_PROJECT_DIR, CI_JOB_ID, ...).
 // Variables of other environment scopes, and protected ones on an unprotected ref, are left out.
 //
-// A file variable comes with its content; where another variable refers to it, the path of its file is put in, which is
+// A file variable comes with its content; where another variable refers to it, it is replaced by the path of its file, which is
 // that of GitLab Runner: $CI_PROJECT_DIR.tmp/NAME.
 func (p *Plan) Environment(job *Job, dotenv, extra []Variable) []Variable {
 	s := p.jobScope(job, dotenv, extra)
@@ -29,7 +29,7 @@ func (p *Plan) Environment(job *Job, dotenv, extra []Variable) []Variable {
 	return out
 }
 
-// SentVariables are the variables of a job as GitLab sends them to its runner, which sets more (CI_PROJECT_DIR, ...) and then expands
+// SentVariables returns the variables of a job as GitLab sends them to its runner, which sets more (CI_PROJECT_DIR, ...) and then expands
 // them once. The parameters are those of [Plan.Environment].
 func (p *Plan) SentVariables(job *Job, dotenv, extra []Variable) []Variable {
 	return p.jobScope(job, dotenv, extra).all()
@@ -200,7 +200,7 @@ func (e *Environment) action() string {
 	return e.Action
 }
 
-// Tier is the deployment tier: as given, or what GitLab guesses from the name.
+// Tier returns the deployment tier: as given, or as GitLab infers it from the name.
 func (e *Environment) Tier() string {
 	if e.DeploymentTier != "" {
 		return e.DeploymentTier

@@ -182,7 +182,7 @@ func unlessZero(v any) any {
 
 // GitLab returns the job in the form in which GitLab stores it: the values of its keywords, without those that are GitLab's
 // default, its name, and for a parallel job its number (instance). The form is that of the conformance cases: see
-// testdata/conformance/README.md. The map belongs to the caller, what is in it to the plan.
+// testdata/conformance/README.md. The caller may change the map, but not the values in it.
 func (j *Job) GitLab() map[string]any {
 	m := map[string]any{"name": j.Name}
 	put(m, "instance", j.Instance)

@@ -117,7 +117,7 @@ func (c *checker) includeEntry(p *keyPath, n *node) {
 	}
 }
 
-// ArtifactJobs are the jobs that make the files of a child pipeline.
+// ArtifactJobs returns the names of the jobs whose artifacts are the files of a child pipeline.
 func (t *TriggerSpec) ArtifactJobs() []string {
 	var jobs []string
 	if t == nil {

@@ -13,7 +13,7 @@ type Plan struct {
 	// "no_jobs" or, for a commit message that skips it, "skip_ci".
 	Created bool   `json:"created,omitzero"`
 	Reason  string `json:"reason,omitzero"`
-	// Decision is the rule of workflow:rules that let the pipeline in or kept it out, or the mark in the commit message.
+	// Decision is the rule of workflow:rules that created the pipeline or prevented it, or the mark in the commit message.
 	Decision Decision `json:"decision,omitzero"`
 	// Name is `workflow:name`, expanded.
 	Name string `json:"name,omitzero"`
@@ -33,7 +33,7 @@ type Plan struct {
 	Dropped []*Job `json:"dropped,omitzero"`
 }
 
-// Job finds a job by its name; nil if there is none.
+// Job returns the job of a name, nil if there is none.
 func (p *Plan) Job(name string) *Job {
 	for _, j := range p.Jobs {
 		if j.Name == name {
@@ -111,7 +111,7 @@ type Job struct {
 	Pages    any    `json:"pages,omitzero"`
 	Run      any    `json:"run,omitzero"`
 	Identity string `json:"identity,omitzero"`
-	// Source is where the job is defined; Decision is the rule that let it in or kept it out.
+	// Source is where the job is defined; Decision is the rule that created or excluded it.
 	Source   Position `json:"source,omitzero"`
 	Decision Decision `json:"decision,omitzero"`
 	// Keywords are the places of the job's keywords, by key path ("artifacts:paths"); see [Job.Position].

@@ -6,7 +6,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/concurrent"
 )
 
-// An Outcome is the result of an event: a Plan, or the error of [Project.Plan].
+// An Outcome is the result of compiling an event: a Plan, or the error of [Project.Plan].
 type Outcome struct {
 	Event Event
 	Plan  *Plan

@@ -8,7 +8,7 @@ import (
 
 // Position returns where a keyword of the job is written: Position("artifacts", "paths") is the place of that key in the job, in
 // a job that it extends, in `default`, or among the global keywords. If only a part of the path is written, it is the place of
-// the last key that is; the zero Position means that the first key is written nowhere.
+// the last key that is; the zero Position means that the first key is not written at all.
 func (j *Job) Position(keys ...string) Position {
 	for n := len(keys); n > 0; n-- {
 		if at, ok := j.Keywords[strings.Join(keys[:n], ":")]; ok {

@@ -10,14 +10,14 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/repository"
 )
 
-// Options say what GitLab would know of the project.
+// Options describe the project as GitLab knows it.
 type Options struct {
 	// ConfigPath is the configuration's file; ".gitlab-ci.yml" if empty.
 	ConfigPath string
 	// Path is the project's full path; "acme/app" if empty. Host is the instance's, with a port where it is not 443;
 	// "gitlab.example.com" if empty.
 	Path, Host string
-	// Protocol is that of the instance's pages; "https" if empty.
+	// Protocol is that of the URLs of the instance: "http" or "https" (if empty).
 	Protocol string
 	// Registry is the host of the instance's container registry; without one there are no variables CI_REGISTRY and
 	// CI_REGISTRY_IMAGE.
@@ -39,7 +39,7 @@ type Options struct {
 // A Resolver has the files of other projects. Implementations must be safe for concurrent use.
 type Resolver interface {
 	// Project returns the tree of a project at a ref (branch, tag, SHA; "" is its default branch) and the SHA of the commit.
-	// The error satisfies errors.Is(err, fs.ErrNotExist) if the project or the ref is not there.
+	// The error satisfies errors.Is(err, fs.ErrNotExist) if the project or the ref does not exist.
 	Project(ctx context.Context, path, ref string) (tree fs.FS, sha string, err error)
 	// Tags lists the project's tags, for the partial versions of components ("1", "1.2", "~latest").
 	Tags(ctx context.Context, path string) ([]string, error)
@@ -48,7 +48,7 @@ type Resolver interface {
 	Template(ctx context.Context, name string) ([]byte, error)
 }
 
-// A FileLister is a file system that knows all its files without a walk, like the tree of a commit.
+// A FileLister is a file system that lists all its files without a walk, like the tree of a commit.
 type FileLister interface {
 	// Files lists the paths of all files, sorted.
 	Files() ([]string, error)

@@ -1,7 +1,7 @@
 package pipeline
 
-// StandardEvents are the events that a configuration should be looked at for: every source, and the kinds of each that
-// configurations distinguish. Their names are stable, short enough to type, and stand in golden files.
+// StandardEvents returns the events that a configuration should be compiled for: every source, and the kinds of each that
+// configurations distinguish. Their names are stable, short enough to type, and used in golden files.
 func StandardEvents() []Event {
 	const feature = "feature"
 	change := func(name string, info MergeRequestInfo) Event {

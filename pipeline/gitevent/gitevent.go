@@ -20,12 +20,12 @@ import (
 // ErrDetached is the error of events that need a branch where HEAD is detached and nothing says which one is meant.
 var ErrDetached = errors.New("HEAD is detached: no branch is checked out")
 
-// Options say what counts.
+// Options choose what is read.
 type Options struct {
-	// Committed leaves uncommitted and untracked files out.
+	// Committed ignores uncommitted and untracked files.
 	Committed bool
 	// Getenv returns environment variables. In a job of GitLab, whose HEAD is detached, CI_COMMIT_BRANCH, CI_COMMIT_TAG and
-	// the others say what the pipeline is for. Nothing is read if it is nil.
+	// the others identify the pipeline. Nothing is read if it is nil.
 	Getenv func(string) string
 }
 
@@ -209,7 +209,7 @@ func (r *Repository) note(format string, args ...any) {
 	}
 }
 
-// Notes returns what a person should know of the events that were built: where a shallow clone ends, and what was assumed.
+// Notes returns remarks on the events that were built: where a shallow clone ends, and what was assumed.
 func (r *Repository) Notes() []string { return r.notes }
 
 // detachedAt describes the commit of a detached HEAD by the branches and tags that point at it.

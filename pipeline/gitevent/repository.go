@@ -11,11 +11,11 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/git"
 )
 
-// A Repository is what a git repository says of itself, read once.
+// A Repository is the state of a git repository, read once.
 type Repository struct {
 	// Top is the folder that holds the work tree.
 	Top string
-	// Identity is the project on GitLab, as far as the repository tells.
+	// Identity is the project on GitLab, as far as the repository shows it.
 	Identity Identity
 
 	git     git.Command

@@ -1,5 +1,5 @@
 // Package lint reports errors and known pitfalls of a GitLab CI/CD configuration. An error is what GitLab refuses on one of the
-// events that are compiled; a pitfall is what GitLab accepts although it will not do what was meant, and belongs to a [Rule].
+// events that are compiled; a pitfall is what GitLab accepts although it does something else than was intended, and belongs to a [Rule].
 package lint
 
 import (

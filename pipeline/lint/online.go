@@ -24,7 +24,7 @@ import (
 // gitlabRule is the id of what a GitLab instance reports or does differently; it is checked only on request.
 const gitlabRule = "gitlab-lint"
 
-// A GitLab is an instance with a project whose CI lint API is asked.
+// A GitLab is the project on an instance whose CI lint API [Online] uses.
 type GitLab struct {
 	// URL is that of the instance, as in https://gitlab.com; Project the project's path or id there.
 	URL, Project string

@@ -180,7 +180,7 @@ func (s *source) entryAt(line int) string {
 	return name
 }
 
-// entry returns a key of a mapping and its value, also of a mapping that is merged in by `<<`; nil if it is not there.
+// entry returns a key of a mapping and its value, also of a mapping that is merged in by `<<`; nil if it does not exist.
 func entry(node *yaml.Node, name string) (key, val *yaml.Node) {
 	return mergedEntry(node, name, maxMergeDepth)
 }

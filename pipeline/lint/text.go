@@ -13,7 +13,7 @@ import (
 // maxPlaces is how many places of one problem the text lists.
 const maxPlaces = 5
 
-// Text writes findings for people, one paragraph per problem, and ends with their number. A problem that is found at several places
+// Text writes findings as text, one paragraph per problem, and ends with their number. A problem that is found at several places
 // is described once. Known is the number of findings that the baseline accepts.
 func Text(w io.Writer, findings []Finding, known int, color render.Palette) error {
 	out := bufio.NewWriter(w)

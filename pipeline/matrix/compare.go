@@ -93,7 +93,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// Compare says in lines for people what got is other than want: events, then jobs; none if they are equal. Changes of a
+// Compare returns the differences between two matrices as lines of text: events, then jobs; none if they are equal. Changes of a
 // job that are the same on several events are one line.
 func Compare(want, got *Matrix) []string {
 	var lines []string

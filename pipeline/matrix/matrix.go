@@ -34,7 +34,7 @@ type Column struct {
 	Created bool   `json:"created"`
 	// Reason is why there is no pipeline, where GitLab creates none and reports no error ("workflow", "no_jobs", "skip_ci").
 	Reason string `json:"reason,omitempty"`
-	// Error is the key path of the first thing that is wrong ("jobs:deploy:needs"), where GitLab refuses.
+	// Error is the key path of the first problem ("jobs:deploy:needs"), where GitLab refuses.
 	Error string `json:"error,omitempty"`
 }
 
@@ -45,7 +45,7 @@ type Row struct {
 	Cells []Cell `json:"cells"`
 }
 
-// A Cell is a job on an event. The zero value means that the job is not there.
+// A Cell is a job on an event. The zero value means that the job does not exist.
 type Cell struct {
 	When         pipeline.When `json:"when,omitempty"`
 	AllowFailure bool          `json:"allow_failure,omitempty"`
@@ -54,7 +54,7 @@ type Cell struct {
 // Present reports whether the job exists on the event.
 func (c Cell) Present() bool { return c.When != "" }
 
-// String says what the cell is in words.
+// String describes the cell in words.
 func (c Cell) String() string {
 	switch {
 	case !c.Present():

@@ -7,7 +7,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
-// An Event is what happens in the project. Beside the constructors of this package, any [pipeline.Event] will do:
+// An Event is an event of the project. Beside the constructors of this package, any [pipeline.Event] will do:
 //
 //	pipelinetest.Event{Event: pipeline.Event{Source: pipeline.API, Branch: "main"}}
 type Event struct{ pipeline.Event }

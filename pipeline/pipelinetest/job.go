@@ -8,7 +8,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// A Job is a job of a pipeline. Its methods give it back, so that claims can be strung together.
+// A Job is a job of a pipeline. Its methods return it, so that claims can be chained.
 type Job struct {
 	t    testing.TB
 	plan *Plan
@@ -16,7 +16,7 @@ type Job struct {
 	job *pipeline.Job
 }
 
-// Job is the compiled job, for checks that this package does not have; nil if it is not there.
+// Job is the compiled job, for checks that this package does not have; nil if it does not exist.
 func (j *Job) Job() *pipeline.Job { return j.job }
 
 // IsManual checks that a person must start the job.
@@ -89,8 +89,8 @@ func (j *Job) RunsAfter(name string) *Job {
 	})
 }
 
-// RunsAtOnce checks that the job waits for no other.
-func (j *Job) RunsAtOnce() *Job {
+// StartsImmediately checks that the job waits for no other.
+func (j *Job) StartsImmediately() *Job {
 	j.t.Helper()
 	return j.check(j.job == nil || len(j.waits(j.job)) == 0, "waits for %s", func() []any {
 		return []any{strings.Join(j.waits(j.job), ", ")}

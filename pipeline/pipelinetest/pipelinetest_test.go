@@ -21,7 +21,7 @@ func TestClaimsThatHold(t *testing.T) {
 	p := pt.Load(t, os.DirFS("testdata"))
 
 	p.On(pt.MergeRequestFromFork()).IsCreated().HasNoJob("build-image").HasNoJob("deploy-production")
-	p.On(pt.MergeRequest().Changing("docs/a.md")).HasJob("docs").Job("docs").MayFail().RunsAtOnce()
+	p.On(pt.MergeRequest().Changing("docs/a.md")).HasJob("docs").Job("docs").MayFail().StartsImmediately()
 	p.On(pt.MergeRequest().Changing("a.go")).HasNoJob("docs").HasJobs("test: [amd64]", "test: [arm64]").HasStages("test")
 	p.On(pt.Push("feature")).IsNamed("feature").HasNoJob("docs")
 	p.On(pt.Push("feature").With("DOCS", "yes")).HasJob("docs")
@@ -81,7 +81,7 @@ func TestClaimsThatFail(t *testing.T) {
 		{"does not need", func(p *pt.Project) { p.On(pt.Push("main")).Job("deploy-staging").DoesNotNeed("build-image") }, []string{"needs build-image"}},
 		{"runs after", func(p *pt.Project) { p.On(pt.Push("main").With("DOCS", "yes")).Job("docs").RunsAfter("build-image") }, []string{"can start before build-image has ended"}},
 		{"runs after a job that is not there", func(p *pt.Project) { p.On(pt.Push("main")).Job("build-image").RunsAfter("docs") }, []string{"there is no job docs"}},
-		{"runs at once", func(p *pt.Project) { p.On(pt.Push("main")).Job("build-image").RunsAtOnce() }, []string{"waits for test: [amd64], test: [arm64]"}},
+		{"runs at once", func(p *pt.Project) { p.On(pt.Push("main")).Job("build-image").StartsImmediately() }, []string{"waits for test: [amd64], test: [arm64]"}},
 		{"stage", func(p *pt.Project) { p.On(pt.Push("main")).Job("build-image").IsInStage("test") }, []string{"is in stage build, want test"}},
 		{"no environment", func(p *pt.Project) { p.On(pt.Push("main")).Job("build-image").DeploysTo("staging") }, []string{"deploys to no environment, want staging"}},
 		{"another environment", func(p *pt.Project) { p.On(pt.Push("main")).Job("deploy-staging").DeploysTo("x") }, []string{"deploys to staging, want x"}},
@@ -117,7 +117,7 @@ func TestARefusedConfigurationFailsOnce(t *testing.T) {
 	r := &recorder{TB: t}
 	p := pt.Load(r, configuration("a: {script: [x], stage: nowhere}\n"))
 	p.On(pt.Push("main")).IsCreated().IsNotCreated().HasJobs("b").HasNoJob("c").HasStages("d").IsNamed("e").
-		Job("f").IsManual().Blocks().MayFail().Needs("x").DoesNotNeed("x").RunsAfter("x").RunsAtOnce().IsInStage("x").
+		Job("f").IsManual().Blocks().MayFail().Needs("x").DoesNotNeed("x").RunsAfter("x").StartsImmediately().IsInStage("x").
 		DeploysTo("x").IsOneAtATimeIn("x").HasVariable("X", "").HasNoVariable("X").HasImage("x").Runs("x").DoesNotRun("x")
 	if len(r.failures) != 1 || !strings.Contains(r.failures[0], "nowhere") {
 		t.Errorf("want one failure that tells the error, got %q", r.failures)

@@ -9,7 +9,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
-// A Plan is the pipeline of an event. Its methods give it back, so that claims can be strung together.
+// A Plan is the pipeline of an event. Its methods return it, so that claims can be chained.
 type Plan struct {
 	t     testing.TB
 	event Event
@@ -65,7 +65,7 @@ func (p *Plan) HasJobs(want ...string) *Plan {
 	return p
 }
 
-// HasNoJob checks that a job is not there.
+// HasNoJob checks that a job is not created.
 func (p *Plan) HasNoJob(name string) *Plan {
 	p.t.Helper()
 	if job := p.find(name); job != nil {

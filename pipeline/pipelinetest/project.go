@@ -36,7 +36,7 @@ func Load(t testing.TB, files fs.FS) *Project {
 	return LoadWith(t, files, pipeline.Options{})
 }
 
-// LoadWith is [Load] with what GitLab would know of the project.
+// LoadWith is [Load] with options for what GitLab knows of the project.
 func LoadWith(t testing.TB, files fs.FS, options pipeline.Options) *Project {
 	t.Helper()
 	project, err := pipeline.Load(files, options)

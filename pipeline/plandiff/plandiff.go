@@ -17,7 +17,7 @@ import (
 // A Diff is the difference of the pipelines of one event.
 type Diff struct {
 	Event string `json:"event"`
-	// Before and After say whether there is a pipeline ("created"), or why not; both are empty if nothing differs there.
+	// Before and After are "created" if there is a pipeline, else the reason why not; both are empty if nothing differs there.
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
 	// Pipeline holds what differs in the pipeline itself: its name, its stages, auto_cancel.

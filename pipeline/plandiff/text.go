@@ -11,7 +11,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
-// Text writes differences for people. What is the same on several events is written once, with the events below it.
+// Text writes differences as text. What is the same on several events is written once, with the events below it.
 func Text(w io.Writer, diffs []Diff, color render.Palette) error {
 	out := bufio.NewWriter(w)
 	g := group(diffs)

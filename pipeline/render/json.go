@@ -9,11 +9,11 @@ import (
 )
 
 // JSON writes a plan in the form of GitLab's verdict: valid, created, reason, stages, jobs, name and auto_cancel, where a
-// job holds only what differs from GitLab's default; and beside them what GitLab does not tell: event (its name, source,
+// job holds only what differs from GitLab's default; and beside them what GitLab does not report: event (its name, source,
 // branch and tag), decisions (why each job is there, by name), left_out (the jobs that are not, with the decision), workflow
 // (the decision of workflow:rules) and includes (the entries of include that have rules). A decision lists its checks: the
 // rules that were evaluated, each with its result and the variables that it saw, masked ones as [MASKED]. The form is stable:
-// keys are added, never changed or taken away.
+// keys are added, never changed or removed.
 func JSON(w io.Writer, plan *pipeline.Plan) error { return encodeJSON(w, document(plan)) }
 
 // ErrorJSON writes the verdict on a configuration that was refused: valid, where (the key path of the first error), phase

@@ -52,7 +52,7 @@ func Mermaid(w io.Writer, plan *pipeline.Plan) error {
 // mermaidNode is a box; rounded for a manual job, with its traits on a second line.
 func mermaidNode(job *pipeline.Job) string {
 	text := mermaidText(job.Name)
-	if traits := Traits(job); traits != "" {
+	if traits := traitsOf(job); traits != "" {
 		text += "<br/>" + mermaidText(traits)
 	}
 	if job.When == pipeline.Manual {

@@ -1,4 +1,4 @@
-// Package render writes plans for people: as text, as a Mermaid graph, and as the answer to "why is this job here?".
+// Package render writes plans as text, as a Mermaid graph, and as the answer to "why is this job here?".
 package render
 
 // A Palette colours words of a text. The zero value colours nothing.

@@ -32,7 +32,7 @@ func Text(w io.Writer, plan *pipeline.Plan, color Palette) error {
 	nameWidth, traitWidth := 0, 0
 	for _, job := range plan.Jobs {
 		nameWidth = max(nameWidth, utf8.RuneCountInString(job.Name))
-		traitWidth = max(traitWidth, utf8.RuneCountInString(Traits(job)))
+		traitWidth = max(traitWidth, utf8.RuneCountInString(traitsOf(job)))
 	}
 	for _, stage := range plan.Stages {
 		fmt.Fprintf(out, "\n%s\n", color.Bold(stage))
@@ -40,7 +40,7 @@ func Text(w io.Writer, plan *pipeline.Plan, color Palette) error {
 			if job.Stage != stage {
 				continue
 			}
-			traits := Pad(Traits(job), traitWidth)
+			traits := Pad(traitsOf(job), traitWidth)
 			if job.When == pipeline.Manual {
 				traits = color.Yellow(traits)
 			}
@@ -52,7 +52,7 @@ func Text(w io.Writer, plan *pipeline.Plan, color Palette) error {
 	return out.Flush()
 }
 
-// EventLabel names an event: its label if it has one, else what it is.
+// EventLabel returns the name of an event if it has one, else a description.
 func EventLabel(event pipeline.Event) string {
 	switch {
 	case event.Name != "":
@@ -86,8 +86,8 @@ func NotCreated(reason string) string {
 	}
 }
 
-// Traits says how a job starts and what its failure does; empty for a job that just runs.
-func Traits(job *pipeline.Job) string {
+// traitsOf describes how a job starts and what its failure does; empty for a job that just runs.
+func traitsOf(job *pipeline.Job) string {
 	var traits []string
 	blocking := false
 	switch job.When {
@@ -216,7 +216,7 @@ func join(numbers []int) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ", "), "[]")
 }
 
-// Pad fills a text up with spaces to a width in characters.
+// Pad appends spaces to a text up to a width in characters.
 func Pad(s string, width int) string {
 	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
 }

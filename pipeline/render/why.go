@@ -9,7 +9,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// Why writes which rule let a job in or kept it out, for each job of that name (a matrix job has several), with the rules
+// Why writes which rule created or excluded a job, for each job of that name (a matrix job has several), with the rules
 // that were evaluated and the variables that they saw. It reports whether there is such a job. Where there is no pipeline, no
 // job was evaluated; jobs are the names in the configuration then, for which the decision on the pipeline is the answer.
 func Why(w io.Writer, plan *pipeline.Plan, jobs []string, name string, color Palette) (found bool, err error) {
@@ -25,7 +25,7 @@ func Why(w io.Writer, plan *pipeline.Plan, jobs []string, name string, color Pal
 		found = true
 		fmt.Fprintf(out, "%s is %s of: %s\n", color.Bold(job.Name), color.Green("part"), label)
 		because(out, job, color)
-		if traits := Traits(job); traits != "" {
+		if traits := traitsOf(job); traits != "" {
 			fmt.Fprintf(out, "  starts    %s\n", traits)
 		}
 		waits := waitsFor(plan, job)

@@ -82,11 +82,11 @@ type Git struct {
 	None
 	// BaseURL is what a project's path is appended to: "https://gitlab.com", "git@gitlab.com:", "file:///srv/git".
 	BaseURL string
-	// Cache is a folder; it is created if it does not exist. Each server has a folder of its own in it.
+	// Cache is a folder; it is created if it does not exist. Each server has a separate folder in it.
 	Cache string
 	// Offline uses only what is in the cache.
 	Offline bool
-	// Warn is told when a copy in the cache is used because the server does not answer.
+	// Warn is called when a copy in the cache is used because the server does not answer.
 	Warn func(message string)
 
 	mu          sync.Mutex

@@ -35,7 +35,7 @@ type Web struct {
 	Header http.Header
 	// Client is [http.DefaultClient] if nil.
 	Client *http.Client
-	// Warn is told when a copy is used because the network is not there.
+	// Warn is called when a copy is used because the network is unavailable.
 	Warn func(message string)
 }
 

@@ -18,7 +18,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// None has nothing. It is embedded by resolvers that have only a part.
+// None is a resolver without files. Resolvers that implement only some methods embed it.
 type None struct{}
 
 // Project implements [pipeline.Resolver].
@@ -41,7 +41,7 @@ func (None) Template(_ context.Context, name string) ([]byte, error) {
 
 func missing(kind, name string) error { return fmt.Errorf("%s %s: %w", kind, name, fs.ErrNotExist) }
 
-// A Chain asks its resolvers in turn and returns the first answer that is not fs.ErrNotExist.
+// A Chain asks its resolvers in turn and returns the first answer that is not an error.
 type Chain []pipeline.Resolver
 
 // Project implements [pipeline.Resolver].

@@ -13,7 +13,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 )
 
-// A Past is a run that is on disk.
+// A Past is a run that is kept on disk.
 type Past struct {
 	Run    int       `json:"run"`
 	Status RunStatus `json:"status"`
@@ -122,7 +122,7 @@ type CleanOptions struct {
 	Caches bool
 }
 
-// Clean removes what runs of a project have left on this machine, and returns the numbers of the runs that it removed. Runs in
+// Clean removes the files of a project's runs from this machine, and returns the numbers of the runs that it removed. Runs in
 // progress stay.
 func Clean(o CleanOptions) ([]int, error) {
 	s, err := storeOf(o.Dir)

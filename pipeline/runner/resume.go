@@ -15,9 +15,9 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 )
 
-// Resume goes on with a run that has ended at a manual job: it plays the job, with the sources, artifacts and variables
+// Resume continues a run that has ended at a manual job: it starts the job, with the sources, artifacts and variables
 // of that run, and then what depends on it. Without a number it takes the latest run, without a name the one job that
-// blocks it. It refuses runs that failed, jobs that were played already, and runs that go on elsewhere.
+// blocks it. It refuses runs that failed, jobs that were started already, and runs in progress elsewhere.
 func Resume(ctx context.Context, number int, job string, options Options) (Result, error) {
 	begun := time.Now()
 	r, err := reopen(ctx, number, options, refusal)

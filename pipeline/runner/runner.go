@@ -53,12 +53,12 @@ type Options struct {
 	// Deploy runs automatic jobs that deploy to environments of the tiers staging and production without a question; without it
 	// they are treated as manual jobs.
 	Deploy bool
-	// GitLabRunner is the path of a gitlab-runner, GitLab's own, that executes the jobs in the place of this package. Executor says with
+	// GitLabRunner is the path of a gitlab-runner, GitLab's own, that executes the jobs instead of this package. Executor says with
 	// which of its executors.
 	GitLabRunner string
 	// ContainerEngine is the path of docker or podman, if it is not the one in the PATH.
 	ContainerEngine string
-	// Supervisor is the command line of this very program that calls [supervise.Main] with the arguments after it.
+	// Supervisor is the command line of the present program that calls [supervise.Main] with the arguments after it.
 	Supervisor []string
 	// Jobs is how many jobs run in parallel; the number of CPUs if zero.
 	Jobs int
@@ -77,14 +77,14 @@ type Options struct {
 	Approve []string
 	// Inputs are values for the inputs of the jobs that [Resume] or [Retry] starts, by name.
 	Inputs map[string]string
-	// Named are the jobs that the user has named, or whose base name: they run when their turn comes, also if they are manual.
+	// Named are the jobs that the user has named, or whose base name: they run without a question, even if they are manual.
 	Named []string
 	// Reuse takes the results of jobs that are not named from the latest run in which they passed, and runs only the others.
 	Reuse bool
 	// ChildPlan compiles a child pipeline whose configuration is an artifact, as [pipeline.Project.ChildPlan] does. Without it, the
 	// jobs that start such pipelines fail.
 	ChildPlan func(ctx context.Context, plan *pipeline.Plan, job *pipeline.Job, read pipeline.ArtifactReader) (*pipeline.TriggerSpec, error)
-	// Confirm asks a person about a manual job that blocks the pipeline; if it is nil, nobody is there and the run stops.
+	// Confirm asks a person about a manual job that blocks the pipeline; if it is nil, the run stops there.
 	Confirm func(context.Context, JobState) (bool, error)
 	// ApproveHint is the command that a person is told to approve with; "slipway approve JOB" if empty.
 	ApproveHint string

@@ -13,7 +13,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 )
 
-// Shell opens a shell at [Options.Terminal] in the place of a job's script: with the job's image, services, sources, variables and
+// Shell opens a shell at [Options.Terminal] instead of a job's script: with the job's image, services, sources, variables and
 // caches, and with the artifacts of earlier jobs from the latest run in which they passed. Nothing of it is kept.
 func Shell(ctx context.Context, plan *pipeline.Plan, name string, options Options) error {
 	begun := time.Now()

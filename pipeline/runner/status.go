@@ -47,7 +47,7 @@ const (
 	EnvironmentFailure Failure = "environment_creation_failure"
 )
 
-// JobState is what a run knows of one of its jobs.
+// JobState is the state of a job in a run.
 type JobState struct {
 	// Name is the job's name; in child pipelines after that of the job that triggered it: "deploy / smoke".
 	Name string `json:"name"`
@@ -80,7 +80,7 @@ type JobState struct {
 	Dotenv []pipeline.Variable `json:"dotenv,omitempty"`
 	// Reports are the kinds of reports that the job left.
 	Reports []string `json:"reports,omitempty"`
-	// Confirmation is the question to ask before a manual job is played.
+	// Confirmation is the question to ask before a manual job is started.
 	Confirmation string `json:"confirmation,omitempty"`
 	// Inputs are the values of the job's inputs that are not their defaults, as texts.
 	Inputs map[string]string `json:"inputs,omitempty"`
@@ -125,7 +125,7 @@ const (
 	RunInterrupted RunStatus = "interrupted"
 )
 
-// A Result is how a run stands when [Run] or [Resume] returns.
+// A Result is the state of a run when [Run] or [Resume] returns.
 type Result struct {
 	// Run is the run's number, CI_PIPELINE_ID and CI_PIPELINE_IID of its jobs. Child pipelines have numbers of their own.
 	Run    int       `json:"run"`

@@ -18,9 +18,9 @@ const (
 	JobRetried Kind = "job_retried"
 	// JobFinished: a job succeeded, failed, was canceled, or will be skipped.
 	JobFinished Kind = "job_finished"
-	// JobGate: a manual job's turn has come.
+	// JobGate: a manual job can be started.
 	JobGate Kind = "job_gate"
-	// Note is something worth saying, in Message.
+	// Note is a remark, in Message.
 	Note Kind = "note"
 	// RunFinished comes last, with Result.
 	RunFinished Kind = "run_finished"

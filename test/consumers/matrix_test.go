@@ -62,7 +62,7 @@ func TestProductionIsAPersonsDecision(t *testing.T) {
 	p := pipelinetest.LoadWith(t, os.DirFS("service"), options("service"))
 	main := p.On(pipelinetest.Push("main"))
 	main.Job("deploy-production").IsManual().Blocks().Needs("deploy-staging").IsOneAtATimeIn("service-production").DeploysTo("production")
-	main.Job("deploy-rollback").IsManual().MayFail().RunsAtOnce().IsOneAtATimeIn("service-production")
+	main.Job("deploy-rollback").IsManual().MayFail().StartsImmediately().IsOneAtATimeIn("service-production")
 	main.Job("deploy-staging").IsAutomatic().RunsAfter("publish").RunsAfter("gosec").RunsAfter("test").RunsAfter("image-check")
 	for _, e := range []pipelinetest.Event{
 		pipelinetest.MergeRequest(), pipelinetest.MergeRequestFromFork(), pipelinetest.MergedResult(), pipelinetest.MergeTrain(),
