@@ -90,6 +90,37 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// TestRehearsal runs the scheduled job that goes back in staging and forth again, under load.
+func TestRehearsal(t *testing.T) {
+	f := setup(t)
+	f.configure(t, "      rehearsal: true\n")
+	t.Cleanup(func() { f.configure(t, "") })
+	before, now := f.build(t, "Before"), f.build(t, "Now")
+	f.deploy(t, before, true)
+	f.deploy(t, now, true)
+	c := f.job(t.Context(), "deploy-rehearsal", now)
+	c.Args[slices.Index(c.Args, "push")] = "schedule"
+	var out []byte
+	var err error
+	start := time.Now()
+	seen := f.under(t, f.rate(t, 100), func() { out, err = c.CombinedOutput() })
+	if err != nil {
+		t.Fatalf("deploy-rehearsal: %v\n%s", err, out)
+	}
+	figure(t, "6 rehearsal of the way back in staging", "back and forth again in %.1f s; %d requests at %.0f/s, %d failed", time.Since(start).Seconds(), seen.Requests, seen.Rate, seen.Failed)
+	for _, v := range []version{before, now} {
+		if !strings.Contains(string(out), "answers of the Service name commit "+v.commit) {
+			t.Errorf("the log does not say that %s has served:\n%s", v.commit, out)
+		}
+	}
+	if got := outside.ServedCommit(t, staging); got != now.commit {
+		t.Errorf("staging serves %s, want %s", got, now.commit)
+	}
+	if seen.Failed > 0 {
+		t.Errorf("users noticed: %s", seen)
+	}
+}
+
 // promote runs the production job after staging's, in one pipeline: its artifact is what production compares with.
 func (f *fixture) promote(t *testing.T, v version) {
 	t.Helper()
