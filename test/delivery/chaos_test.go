@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -79,6 +80,38 @@ func TestChaos(t *testing.T) {
 		took.Seconds(), len(orders), lost, seen.Failed, seen.Requests)
 	if lost > 0 || len(orders) == 0 {
 		t.Errorf("%d of %d acknowledged orders are lost", lost, len(orders))
+	}
+}
+
+// TestDrain drains the only node: one pod goes, and the disruption budget keeps the other until there is a place for the first again.
+func TestDrain(t *testing.T) {
+	f := setup(t)
+	f.deploy(t, f.build(t, "Serve"), true)
+	node := outside.Kubectl(t, "get", "nodes", "--output", "jsonpath={.items[0].metadata.name}")
+	ready := func() string {
+		return outside.Kubectl(t, "--namespace", staging, "get", "deployment/orders", "--output", "jsonpath={.status.readyReplicas}")
+	}
+	uncordon := func() { outside.Kubectl(t, "uncordon", node) }
+	t.Cleanup(uncordon)
+	rate := f.rate(t, 100)
+	var out []byte
+	var err error
+	var took time.Duration
+	seen := f.under(t, rate, func() {
+		drain := exec.CommandContext(t.Context(), "platform", "kubectl", "drain", node, "--pod-selector", "app.kubernetes.io/name=orders,app.kubernetes.io/part-of=slipway", "--timeout", "40s")
+		out, err = drain.CombinedOutput()
+		if n := ready(); n != "1" {
+			t.Errorf("%s pods are ready while the node is drained, want 1", n)
+		}
+		uncordon()
+		took = eventually(t, 3*time.Minute, "both pods serve again", func() bool { return ready() == "2" })
+	})
+	figure(t, "5 the only node drained", "the disruption budget kept one of two pods; both again %.0f s after the node was back; %d requests at %.0f/s, %d failed", took.Seconds(), seen.Requests, seen.Rate, seen.Failed)
+	if err == nil || !strings.Contains(string(out), "would violate the pod's disruption budget") {
+		t.Errorf("the budget has not kept a pod: %v\n%s", err, out)
+	}
+	if seen.Failed > 0 {
+		t.Errorf("users noticed: %s", seen)
 	}
 }
 
