@@ -16,5 +16,5 @@
 //   - `workflow:rules`, then the rules of each job, decide for the event: this is the result of [Project.Plan].
 //
 // A commit message that skips the pipeline comes before all of them. The problems are an [Errors], in the order in which
-// GitLab would report it; where files of other projects are not at hand, [Options.SkipMissing] compiles the rest.
+// GitLab would report it; if files of other projects are unavailable, [Options.SkipMissing] compiles the rest.
 package pipeline

@@ -99,7 +99,7 @@ type Job struct {
 	// Trigger is set for jobs that start another pipeline; they have no scripts.
 	Trigger            *TriggerSpec `json:"trigger,omitzero"`
 	ManualConfirmation string       `json:"manual_confirmation,omitzero"`
-	// Inputs are the job's own inputs, which whoever starts it by hand or runs it again can set.
+	// Inputs are the job's own inputs, which can be set when it is started by hand or run again.
 	Inputs []Input `json:"inputs,omitzero"`
 	// Coverage is the pattern (RE2) without its slashes.
 	Coverage string `json:"coverage,omitzero"`

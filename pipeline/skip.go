@@ -6,7 +6,7 @@ import "gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 var skipPattern = lazyregexp.New(`(?i)\[(?:ci[ _-]skip|skip[ _-]ci)\]`)
 
 // skipMark returns the mark in the commit message of a push or a merge request, which are skipped by it; "" if there is none.
-// Pipelines that a person or a program requested run all the same.
+// Pipelines that a person or a program requested run anyway.
 func (e Event) skipMark() string {
 	if e.Source != Push && e.Source != MergeRequest {
 		return ""

@@ -194,7 +194,7 @@ func (s settingsFileContent) check() error {
 		switch {
 		case slices.Contains(commands, key.Value) && value.Kind == yaml.MappingNode:
 			if key.Value == "lint" {
-				continue // its section has settings of its own, which lint checks
+				continue // its section has other settings, which lint checks
 			}
 			for j := 0; j+1 < len(value.Content); j += 2 {
 				if !slices.Contains(flags[key.Value], value.Content[j].Value) {

@@ -228,7 +228,7 @@ func items(node *yaml.Node) []*yaml.Node {
 	}
 }
 
-// resolve follows an alias. An alias inside of its own anchor is refused by the parser, so this ends.
+// resolve follows an alias. The parser refuses an alias inside its own anchor, so this ends.
 func resolve(node *yaml.Node) *yaml.Node {
 	for node != nil && node.Kind == yaml.AliasNode {
 		node = node.Alias

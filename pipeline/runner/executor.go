@@ -85,7 +85,7 @@ func nameJobs(jobs []string) string {
 	return "the jobs " + shown + " name"
 }
 
-// checkEngine refuses a run whose jobs need a container engine where there is none. Manual jobs that nobody has approved do not count.
+// checkEngine refuses a run whose jobs need a container engine where there is none. Manual jobs that are not approved do not count.
 func (r *run) checkEngine() error {
 	var jobs []string
 	for _, n := range r.nodes {

@@ -210,7 +210,7 @@ func composite(nodes []*node, dag bool) Status {
 	}
 	switch {
 	case dag && skipped+ignored > 0:
-		// One need that does not run is enough, whatever the others do. A manual job that may stay unplayed counts as one.
+		// One need that does not run is enough, whatever the others do. A manual job that need not be started counts as one.
 		return Skipped
 	case unfinished > 0, dag && blocked > 0:
 		return Running
@@ -227,7 +227,7 @@ func composite(nodes []*node, dag bool) Status {
 	}
 }
 
-// resetSkipped lets the jobs that were skipped because a manual job had not been played have their turn again, as GitLab does
+// resetSkipped lets the jobs that were skipped because a manual job had not been started be pending again, as GitLab does
 // when it is.
 func (g *graph) resetSkipped(played *node) {
 	again := map[*node]bool{played: true}

@@ -195,7 +195,7 @@ type run struct {
 	observing sync.Mutex
 }
 
-// Run executes a plan: every job whose turn comes, until only manual jobs are left that nobody approves. A failed job is
+// Run executes a plan: every job that can start, until only manual jobs are left that are not approved. A failed job is
 // no error; see [Result]. Errors are of the machine or the options, each one message that says what to do.
 func Run(ctx context.Context, plan *pipeline.Plan, options Options) (Result, error) {
 	begun := time.Now()

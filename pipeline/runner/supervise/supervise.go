@@ -96,7 +96,7 @@ func Start(c Command) (*Process, error) {
 	command.Dir, command.Env = c.Dir, c.Env
 	command.Stdout, command.Stderr = outputWrite, outputWrite
 	command.ExtraFiles = []*os.File{controlRead, statusWrite}
-	// A session of its own: a Ctrl-C on the terminal is the program's to handle.
+	// A separate session: the program handles a Ctrl-C on the terminal.
 	command.SysProcAttr = ownSession()
 	if err := command.Start(); err != nil {
 		controlWrite.Close()

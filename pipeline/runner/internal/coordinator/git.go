@@ -26,7 +26,7 @@ func newGitHandler(config Config) (http.Handler, error) {
 // repositoryURL is where the runner clones from.
 func (c *Coordinator) repositoryURL() string { return c.URL() + "/" + c.config.ProjectPath + ".git" }
 
-// repository serves the sources to whoever has the token of a job that is running.
+// repository serves the sources to requests with the token of a running job.
 func (c *Coordinator) repository(w http.ResponseWriter, r *http.Request) {
 	rest, found := strings.CutPrefix(r.URL.Path, "/"+c.config.ProjectPath+".git/")
 	if !found {

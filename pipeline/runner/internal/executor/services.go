@@ -35,7 +35,7 @@ func (s *containerSession) startServices(ctx context.Context) error {
 	}
 	for i, service := range s.job.Services {
 		if err := s.waitForService(ctx, i, service); err != nil {
-			// As with GitLab's runner, the job runs all the same.
+			// As with GitLab's runner, the job runs anyway.
 			s.job.Logf("WARNING: the service %s probably did not start properly: %v", service.Name, err)
 			s.showLog(ctx, i)
 		}

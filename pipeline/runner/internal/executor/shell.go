@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// shell runs jobs as processes of this machine. Each job has a HOME of its own; of the user's it shares caches of Go and
+// shell runs jobs as processes of this machine. Each job has its own HOME; of the user's it shares caches of Go and
 // toolchains. With bubblewrap the rest of the disk is read-only.
 type shell struct {
 	config Config
