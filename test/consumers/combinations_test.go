@@ -114,11 +114,14 @@ func TestCombinations(t *testing.T) {
 				if prefix != "" {
 					inputs["job_prefix"] = prefix
 				}
-				if prefix != "" && (name == "publish" || name == "deploy") {
+				if prefix != "" && (name == "publish" || name == "deploy" || name == "gitops") {
 					inputs["needs"] = []string{prefix + "build-image"}
 				}
 				if name == "acceptance" {
 					inputs["url"], inputs["contract"], inputs["needs"] = "https://staging.example.com", "openapi.yaml", []string{prefix + "deploy-staging"}
+				}
+				if name == "gitops" {
+					inputs["job_prefix"] = prefix + "gitops-"
 				}
 				if name == "deploy" {
 					if prefix != "" {

@@ -24,6 +24,7 @@ include:
   - local: /ci/compatibility.yml
   - local: /ci/acceptance.yml
     inputs: {url: "https://staging.example.com", contract: openapi.yaml}
+  - local: /ci/gitops.yml
 `
 
 // loadEverything is the checkout with that configuration.

@@ -1,0 +1,125 @@
+package consumers
+
+import (
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+)
+
+// TestGitOps delivers by commits to a repository of manifests, goes back by one, and meets others who commit there.
+func TestGitOps(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("runs jobs for minutes")
+	}
+	manifests := filepath.Join(t.TempDir(), "manifests.git")
+	git := func(args ...string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=Ada", "-c", "user.email=ada@example.com"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	git("init", "--quiet", "--bare", "--initial-branch", "main", manifests)
+	seed := t.TempDir()
+	git("--git-dir", manifests, "config", "http.receivepack", "true")
+	git("clone", "--quiet", manifests, seed)
+	git("-C", seed, "commit", "--quiet", "--allow-empty", "--message", "Begin")
+	git("-C", seed, "push", "--quiet", "origin", "HEAD:main")
+	file := func(environment string) string {
+		t.Helper()
+		return git("--git-dir", manifests, "show", "main:"+environment+"/image/kustomization.yaml")
+	}
+
+	// STAND-IN for Argo CD and the service: what the repository names is served, until it stalls.
+	var stalled atomic.Bool
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out, err := exec.CommandContext(r.Context(), "git", "--git-dir", manifests, "show", "main:staging/image/kustomization.yaml").Output()
+		if err != nil || stalled.Load() {
+			out = []byte("the version before")
+		}
+		_, _ = w.Write(out)
+	}))
+	t.Cleanup(service.Close)
+	address := serveGit(t, filepath.Dir(manifests)) + "/manifests.git"
+
+	p := clone(t, "service")
+	p.write(".gitlab-ci.yml", with("gitops", "app: service, repository: '"+address+"', needs: [], staging_version: '"+service.URL+"/version', wait: 20"))
+	p.commit("Deliver by commits")
+	p.alone = true
+	digest := func(letter string) string { return "sha256:" + strings.Repeat(letter, 64) }
+	deliver := func(letter string) {
+		p.write("README.md", letter)
+		p.commit("Version " + letter)
+		p.variables = []pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: "registry.example.com/service"}, {Key: "IMAGE_DIGEST", Value: digest(letter)},
+			{Key: "GITOPS_TOKEN", Value: "secret", Masked: true}}
+	}
+	promote := func(letter string) {
+		t.Helper()
+		deliver(letter)
+		p.run(nil, "gitops-staging", "gitops-production").green("gitops-staging", "gitops-production")
+		for _, environment := range []string{"staging", "production"} {
+			if got := file(environment); !strings.Contains(got, "digest: '"+digest(letter)+"'") || !strings.Contains(got, "# commit: "+p.git("rev-parse", "HEAD")) {
+				t.Fatalf("%s is\n%s", environment, got)
+			}
+		}
+	}
+	promote("a")
+	older := p.git("rev-parse", "HEAD")
+	promote("b")
+	promote("c")
+
+	for _, letter := range []string{"b", "a"} {
+		p.run(nil, "gitops-rollback").green("gitops-rollback")
+		if got := file("production"); !strings.Contains(got, digest(letter)) {
+			t.Errorf("production went back to\n%s\nwant %s", got, digest(letter))
+		}
+	}
+	p.run(nil, "gitops-rollback").red("gitops-rollback", 1, "has no version before the present one; nothing has been touched")
+
+	// An older commit does not replace a newer one.
+	newest := p.git("rev-parse", "HEAD")
+	p.git("checkout", "--quiet", "-B", "main", older)
+	p.run(nil, "gitops-staging").red("gitops-staging", 1, "does not contain "+newest, "nothing has been touched")
+	p.git("checkout", "--quiet", "-B", "main", newest)
+
+	// A version that does not come up is taken back.
+	deliver("d")
+	head := p.git("rev-parse", "HEAD")
+	stalled.Store(true)
+	p.run(nil, "gitops-staging").red("gitops-staging", 1, "does not answer with commit "+head, "taking it back")
+	if got := file("staging"); !strings.Contains(got, digest("c")) {
+		t.Errorf("staging was not taken back:\n%s", got)
+	}
+
+	p.variables[2].Value = "another"
+	p.run(nil, "gitops-staging").red("gitops-staging", 1, "The repository of manifests cannot be read; nothing has been touched", "GITOPS_TOKEN")
+}
+
+// serveGit serves the repositories of a folder over HTTP, as git itself does, to who has the token.
+func serveGit(t *testing.T, folder string) string {
+	t.Helper()
+	path, err := exec.CommandContext(t.Context(), "git", "--exec-path").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend := &cgi.Handler{Path: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"), Env: []string{"GIT_PROJECT_ROOT=" + folder, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=gitops"}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); password != "secret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="manifests"`)
+			http.Error(w, "no", http.StatusUnauthorized)
+			return
+		}
+		backend.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
