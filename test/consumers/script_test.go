@@ -18,7 +18,7 @@ const everything = `
 include:
   - local: /ci/workflow.yml
   - local: /templates/go-service.yml
-    inputs: {image_vulnerabilities: true, sbom: true, signature: key, review: true, fuzz: true, benchmark: true}
+    inputs: {image_vulnerabilities: true, sbom: true, signature: key, review: true, rehearsal: true, fuzz: true, benchmark: true}
   - local: /templates/go-service.yml
     inputs: {job_prefix: other-, builder: ko, test_shards: 3, deploy: false, release: false}
   - local: /ci/compatibility.yml
