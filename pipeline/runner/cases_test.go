@@ -234,7 +234,7 @@ func (c *runnerCase) run(t *testing.T, gitlabRunner string) map[string]jobRecord
 	var once sync.Once
 	observe := func(u Update) {
 		if c.cancel > 0 && u.Kind == JobStarted {
-			once.Do(func() { time.AfterFunc(c.cancel, cancel) })
+			once.Do(func() { go cancelAfter(ctx, cancel, u.Log, c.cancel) })
 		}
 	}
 	result, err := Run(ctx, plan, Options{
@@ -253,6 +253,27 @@ func (c *runnerCase) run(t *testing.T, gitlabRunner string) map[string]jobRecord
 		records[state.Name] = recordOf(t, result, state, plan.Job(state.Name), pathNames{cache: cache, temp: temp})
 	}
 	return records
+}
+
+// cancelAfter cancels a run some time after the log shows that the script has begun, which takes long on a busy machine.
+func cancelAfter(ctx context.Context, cancel func(), log string, after time.Duration) {
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		if text, _ := os.ReadFile(log); bytes.Contains(text, []byte("$ ")) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-poll.C:
+		}
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(after):
+		cancel()
+	}
 }
 
 // repository makes the case's repository and returns its commit.
