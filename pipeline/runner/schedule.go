@@ -250,6 +250,10 @@ func (s *schedule) handle(m message) {
 		} else {
 			r.update(JobWaiting, n, m.waiting)
 		}
+		// Who follows the run from another terminal reads what is saved.
+		if err := r.save(); err != nil {
+			s.fail(err)
+		}
 		return
 	case m.done.fatal:
 		s.fail(fmt.Errorf("%s: %w", n.state.Name, m.done.err))

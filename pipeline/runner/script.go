@@ -60,7 +60,8 @@ func shellScript(commands []string, o scriptOptions) string {
 	if o.legacyEval {
 		return "set +o noclobber\n" + assignments + ": | eval " + executor.Quote(b.String()) + "\nexit 0\n"
 	}
-	return "set +o noclobber\n" + assignments + "(trap 'exit 1' TERM; eval " + executor.Quote(b.String()) + ") </dev/null\nexit 0\n"
+	// Both shells have the trap: the subshell would lose that of the shell around it.
+	return "set +o noclobber\n" + assignments + "trap 'exit 1' TERM\n(trap 'exit 1' TERM; eval " + executor.Quote(b.String()) + ") </dev/null\nexit 0\n"
 }
 
 // shown is how a command appears in the log, in the words of GitLab's runner.
