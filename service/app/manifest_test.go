@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"gitlab.com/slipway-ci/slipway/service/config"
+	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
 const k8s = "../../k8s"
@@ -28,6 +29,7 @@ type probe struct {
 // TestManifest reads the numbers that the service and its manifest must agree on.
 func TestManifest(t *testing.T) {
 	t.Parallel()
+	testlog.ReadsOutside()
 	b, err := os.ReadFile(filepath.Join(k8s, "base", "deployment.yaml"))
 	if err != nil {
 		t.Fatal(err)

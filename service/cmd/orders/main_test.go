@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
+	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
 // maxBinary is the most that the program may weigh, in bytes.
@@ -120,6 +121,7 @@ func TestUnprivileged(t *testing.T) {
 	if err := refused.Run(); err == nil || !strings.Contains(out.String(), "user 65532 may not write to /: set database.url (ORDERS_DATABASE_URL) to sqlite:PATH") {
 		t.Errorf("in /: %v %s", err, out)
 	}
+	testlog.ReadsOutside()
 	dockerfile, err := os.ReadFile(root + "/../Dockerfile")
 	if err != nil {
 		t.Fatal(err)
