@@ -287,7 +287,7 @@ func TestUntrackedRepositories(t *testing.T) {
 	p.wantLog(r, "j", "untracked")
 	for nested, want := range map[string]bool{"clone": true, "sub/empty": true, "vendored": false} {
 		t.Run(nested, func(t *testing.T) {
-			if got := p.said(Note, nested+" is a repository of its own"); got != want {
+			if got := p.said(Note, nested+" is a separate repository and not a submodule"); got != want {
 				t.Errorf("a note on %s: %t, want %t", nested, got, want)
 			}
 		})
