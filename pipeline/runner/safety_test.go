@@ -61,15 +61,19 @@ func TestSandbox(t *testing.T) {
 	t.Parallel()
 	needsSandbox(t)
 	p := newProject(t, nil)
-	// A folder that is not below /tmp, which jobs can write to.
-	outside, err := os.MkdirTemp(".", "outside-")
+	// A folder that is not below /tmp, which jobs can write to; nor in this one: Go keeps no result of a test whose own folder changes.
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(cache, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	outside, err := os.MkdirTemp(cache, "outside-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(outside) })
-	if outside, err = filepath.Abs(outside); err != nil {
-		t.Fatal(err)
-	}
 	user := filepath.Join(outside, "home")
 	if err := os.MkdirAll(filepath.Join(user, ".ssh"), 0o700); err != nil {
 		t.Fatal(err)
