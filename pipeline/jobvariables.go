@@ -4,10 +4,10 @@ import (
 	"crypto/sha256"
 	"math/big"
 	"os"
-	"path"
 	"slices"
 	"strings"
 
+	"gitlab.com/slipway-ci/slipway/internal/envscope"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/variable"
 )
 
@@ -163,7 +163,7 @@ func visibleVariables(variables []Variable, environment string, protectedRef boo
 	out := make([]Variable, 0, len(variables))
 	exactness := make(map[string]int)
 	for _, v := range variables {
-		if v.Protected && !protectedRef || !covers(v.EnvironmentScope, environment) {
+		if v.Protected && !protectedRef || !envscope.Covers(v.EnvironmentScope, environment) {
 			continue
 		}
 		exact := len(v.EnvironmentScope)
@@ -177,20 +177,6 @@ func visibleVariables(variables []Variable, environment string, protectedRef boo
 		out = append(out, v)
 	}
 	return out
-}
-
-// covers reports whether an environment scope, in which * stands for any text, is one of an environment.
-func covers(scope, environment string) bool {
-	if scope == "" || scope == "*" {
-		return true
-	}
-	if environment == "" {
-		return false
-	}
-	pattern := strings.NewReplacer("\\", "\\\\", "[", "\\[", "?", "\\?").Replace(scope)
-	// A * covers slashes too, which path.Match does not; no environment's name has a NUL.
-	ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(environment, "/", "\x00"))
-	return err == nil && ok
 }
 
 func (e *Environment) action() string {

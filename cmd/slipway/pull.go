@@ -11,13 +11,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"gitlab.com/slipway-ci/slipway/internal/envscope"
 )
 
 // newVariablesCommand is `slipway variables`.
@@ -137,20 +138,11 @@ func isRefusal(err error) bool {
 func addInherited(near, far []apiVariable) []apiVariable {
 	known := slices.Clone(near)
 	for _, v := range far {
-		if !slices.ContainsFunc(known, func(n apiVariable) bool { return n.Key == v.Key && coversScope(n.Scope, v.Scope) }) {
+		if !slices.ContainsFunc(known, func(n apiVariable) bool { return n.Key == v.Key && envscope.Covers(n.Scope, cmp.Or(v.Scope, "*")) }) {
 			near = append(near, v)
 		}
 	}
 	return near
-}
-
-// coversScope reports whether an environment scope, in which * stands for any text, has all environments of another one.
-func coversScope(scope, other string) bool {
-	parts := strings.Split(cmp.Or(scope, "*"), "*")
-	for i, part := range parts {
-		parts[i] = regexp.QuoteMeta(part)
-	}
-	return regexp.MustCompile("^" + strings.Join(parts, ".*") + "$").MatchString(cmp.Or(other, "*"))
 }
 
 // writePrivate writes variables in the form of GitLab's API. Only the user can read the file, also while it is written.
