@@ -238,30 +238,31 @@ func (n *node) dotenv() []pipeline.Variable {
 	return variables
 }
 
-// handle takes note of what a job's goroutine tells.
+// handle takes note of what a job's goroutine tells, and saves it, also for those who follow the run from another terminal.
 func (s *schedule) handle(m message) {
-	n, r := m.node, s.run
-	switch {
-	case m.done == nil:
-		n.state.Status = m.status
-		if m.status == Running {
-			n.state.Started, n.state.Finished = m.started, time.Time{}
-			r.update(JobStarted, n, "")
-		} else {
-			r.update(JobWaiting, n, m.waiting)
+	if m.done == nil {
+		s.waitOrStart(m)
+	} else {
+		if m.done.fatal {
+			s.fail(fmt.Errorf("%s: %w", m.node.state.Name, m.done.err))
 		}
-		// Who follows the run from another terminal reads what is saved.
-		if err := r.save(); err != nil {
-			s.fail(err)
-		}
-		return
-	case m.done.fatal:
-		s.fail(fmt.Errorf("%s: %w", n.state.Name, m.done.err))
+		s.active--
+		s.settle(m.node, *m.done)
 	}
-	s.active--
-	s.settle(n, *m.done)
-	if err := r.save(); err != nil {
+	if err := s.run.save(); err != nil {
 		s.fail(err)
+	}
+}
+
+// waitOrStart takes note that a job waits or has started.
+func (s *schedule) waitOrStart(m message) {
+	n, r := m.node, s.run
+	n.state.Status = m.status
+	if m.status == Running {
+		n.state.Started, n.state.Finished = m.started, time.Time{}
+		r.update(JobStarted, n, "")
+	} else {
+		r.update(JobWaiting, n, m.waiting)
 	}
 }
 

@@ -21,7 +21,7 @@ type scriptOptions struct {
 	variables map[string]string
 }
 
-// shellVariables are variables of the shell itself, which it sets anew when it starts.
+// shellVariables are variables of the shell itself, which it sets to values of its own when it starts.
 var shellVariables = []string{"IFS", "OPTIND", "PS4", "RANDOM", "SECONDS"}
 
 // shellScript returns the script of a job's commands: each is shown before it runs, the first that fails ends the script with its
