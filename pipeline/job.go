@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -143,7 +144,7 @@ func (c *checker) notWithRules(p *keyPath, n *node) {
 func (c *checker) scriptGiven(p *keyPath, j *jobSpec) {
 	c.Exclusive(p, j.node, "script", "run")
 	if n := j.node.Get("script"); !j.node.Has("run") && n.IsBlank() {
-		c.Fail(p.Child("script"), check.OrElse(n, j.node), "write the commands", "script is empty")
+		c.Fail(p.Child("script"), cmp.Or(n, j.node), "write the commands", "script is empty")
 	}
 }
 

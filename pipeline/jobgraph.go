@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"slices"
 
 	"gitlab.com/slipway-ci/slipway/internal/spelling"
@@ -44,7 +45,7 @@ func (g *graphChecker) job(j *jobSpec, stages []string) {
 		if j.node.Get("stage").IsNull() {
 			message = "a job without a stage is in %q, which stages does not have"
 		}
-		g.Fail(p.Child("stage"), check.OrElse(j.node.Get("stage"), j.key), "stages has "+join(stages), message, j.Stage)
+		g.Fail(p.Child("stage"), cmp.Or(j.node.Get("stage"), j.key), "stages has "+join(stages), message, j.Stage)
 	}
 	for _, d := range j.Dependencies {
 		g.dependency(p.Child("dependencies"), j, j.node.Get("dependencies"), d, false)

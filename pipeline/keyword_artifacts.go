@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -131,7 +132,7 @@ func (c *checker) coverageReport(p *keyPath, n *node) any {
 	}
 	c.AllowedKeys(p, n, "coverage_format", "path")
 	if v := n.Get("coverage_format"); !v.Is(yamltree.String) || v.Text != "cobertura" && v.Text != "jacoco" {
-		c.Fail(p.Child("coverage_format"), check.OrElse(v, n), "one of cobertura, jacoco", "%s is not a valid format", yamltree.Describe(v))
+		c.Fail(p.Child("coverage_format"), cmp.Or(v, n), "one of cobertura, jacoco", "%s is not a valid format", yamltree.Describe(v))
 	}
 	c.RequiredString(p, n, "path")
 	return storedKeys(n)

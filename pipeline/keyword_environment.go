@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"unicode/utf8"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
@@ -34,7 +35,7 @@ func (c *checker) environment(p *keyPath, n *node) *Environment {
 	}
 	switch {
 	case name.IsBlank():
-		c.Fail(p.Child("name"), check.OrElse(name, n), "", "the name is missing")
+		c.Fail(p.Child("name"), cmp.Or(name, n), "", "the name is missing")
 	case !check.IsString(name) || !environmentName().MatchString(name.Text):
 		c.Fail(p.Child("name"), name, "", "can have letters, digits, spaces and - _ / $ { } . only, and no / at its ends")
 	}

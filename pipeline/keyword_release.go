@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -69,7 +70,7 @@ func (c *checker) releaseAssets(p *keyPath, n *node) {
 	p = p.Child("links")
 	links := n.Get("links")
 	if links.IsBlank() || !links.Is(yamltree.Sequence) {
-		c.Fail(p, check.OrElse(links, n), "", "should be an array of links, not %s", yamltree.Describe(links))
+		c.Fail(p, cmp.Or(links, n), "", "should be an array of links, not %s", yamltree.Describe(links))
 		return
 	}
 	// What is in a link, GitLab finds out when it makes the release.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/check"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
@@ -26,7 +27,7 @@ func (c *checker) run(p *keyPath, n *node) any {
 
 func (c *checker) step(p *keyPath, n *node) {
 	if name := n.Get("name"); !check.IsString(name) || !functionName().MatchString(name.Text) {
-		c.Fail(p, check.OrElse(name, n), "give the step a name of letters, digits and _", "%s is not a valid name of a step", yamltree.Describe(name))
+		c.Fail(p, cmp.Or(name, n), "give the step a name of letters, digits and _", "%s is not a valid name of a step", yamltree.Describe(name))
 	}
 	kinds := 0
 	for _, kind := range []string{"step", "func", "script"} {
@@ -52,7 +53,7 @@ func (c *checker) step(p *keyPath, n *node) {
 	if inputs := n.Get("inputs"); inputs != nil {
 		c.functionNames(p, inputs)
 	}
-	c.functionReference(p, check.OrElse(n.Get("step"), n.Get("func")))
+	c.functionReference(p, cmp.Or(n.Get("step"), n.Get("func")))
 }
 
 // functionNames wants a hash whose keys are names; false if it is none.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -121,7 +122,7 @@ func (c *checker) strings(p *keyPath, n *node, keys []string, required ...string
 func (c *checker) vaultEngine(p *keyPath, parent, n *node) {
 	switch {
 	case n.IsBlank():
-		c.Fail(p, check.OrElse(n, parent), "add name and path", "the engine is missing")
+		c.Fail(p, cmp.Or(n, parent), "add name and path", "the engine is missing")
 	case c.Mapping(p, n):
 		c.strings(p, n, []string{"name", "path"}, "name", "path")
 	}

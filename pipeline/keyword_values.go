@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -129,7 +130,7 @@ func (c *checker) idTokens(p *keyPath, n *node) any {
 		}
 		c.AllowedKeys(q, pair.Value, "aud")
 		if aud := pair.Value.Get("aud"); !check.IsStringOrStrings(aud) {
-			c.Fail(q, check.OrElse(aud, pair.Value), "add aud, the URL of who takes the token", "aud should be a string or an array of strings")
+			c.Fail(q, cmp.Or(aud, pair.Value), "add aud, the URL of who takes the token", "aud should be a string or an array of strings")
 		}
 		stored[pair.Key.Text] = storedKeys(pair.Value)
 	}

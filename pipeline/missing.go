@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -256,7 +257,7 @@ func (c *compiler) addStages(tree *node) *node {
 			return job
 		}
 		if !strings.HasPrefix(p.Key(), ".") && !slices.Contains(stages, name) &&
-			c.skippedReference(p.Child("stage"), check.OrElse(stage, job), "the position of the stage "+yamltree.Shorten(name)) {
+			c.skippedReference(p.Child("stage"), cmp.Or(stage, job), "the position of the stage "+yamltree.Shorten(name)) {
 			stages = append(stages, name)
 		}
 		return job

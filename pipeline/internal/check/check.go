@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -153,7 +154,7 @@ func (c *Checker) RequiredString(p *Path, n *yamltree.Node, key string) {
 	switch {
 	case v.Is(yamltree.String) && !v.IsBlank():
 	case v.IsBlank():
-		c.Fail(p.Child(key), OrElse(v, n), "", "%s is missing", key)
+		c.Fail(p.Child(key), cmp.Or(v, n), "", "%s is missing", key)
 	default:
 		c.Fail(p.Child(key), v, "put it in quotes", "should be a string, not %s", yamltree.Describe(v))
 	}
@@ -220,14 +221,6 @@ func IsInteger(n *yamltree.Node) bool { return n.Is(yamltree.Int) }
 
 // IsTextOrInteger accepts what GitLab takes for the name or the value of a variable of `parallel:matrix`, and the like.
 func IsTextOrInteger(n *yamltree.Node) bool { return IsText(n) || IsInteger(n) }
-
-// OrElse returns the node at which an error is reported: a value or, if it is missing, its parent.
-func OrElse(n, parent *yamltree.Node) *yamltree.Node {
-	if n == nil {
-		return parent
-	}
-	return n
-}
 
 // Condition parses an `if`; nil if there is none.
 func (c *Checker) Condition(p *Path, n *yamltree.Node) *expression.Expression {
