@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -18,7 +17,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
-	"go.uber.org/goleak"
 
 	"gitlab.com/slipway-ci/slipway/service/api"
 	"gitlab.com/slipway-ci/slipway/service/app"
@@ -28,19 +26,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(leakChecked{m}) }
-
-// leakChecked finds goroutines that tests left behind.
-type leakChecked struct{ m *testing.M }
-
-func (l leakChecked) Run() int {
-	code := l.m.Run()
-	if err := goleak.Find(); err != nil {
-		fmt.Println(err)
-		return max(code, 1)
-	}
-	return code
-}
+func TestMain(m *testing.M) { pgtest.MainWithoutLeaks(m) }
 
 // settings are environment variables without their prefix.
 type settings map[string]string

@@ -109,6 +109,7 @@ func TestManifest(t *testing.T) {
 // TestManifestVariables looks for every setting that a manifest names in the service's configuration.
 func TestManifestVariables(t *testing.T) {
 	t.Parallel()
+	testlog.ReadsOutside()
 	variable := regexp.MustCompile(`\bORDERS_[A-Z_]+`)
 	var seen int
 	err := filepath.WalkDir(k8s, func(path string, entry fs.DirEntry, err error) error {
@@ -136,6 +137,7 @@ func TestManifestVariables(t *testing.T) {
 // TestManifestConfig compares the file that running pods reload with what can be reloaded.
 func TestManifestConfig(t *testing.T) {
 	t.Parallel()
+	testlog.ReadsOutside()
 	text, err := os.ReadFile(filepath.Join(k8s, "base", "orders.conf"))
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3/lock"
-	"go.uber.org/goleak"
 
 	"gitlab.com/slipway-ci/slipway/service/command"
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
@@ -22,24 +21,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(leakChecked{m}) }
-
-// leakChecked finds goroutines that tests left behind.
-type leakChecked struct{ m *testing.M }
-
-// Run implements the interface of [pgtest.Main].
-func (l leakChecked) Run() int {
-	code := l.m.Run()
-	err := goleak.Find()
-	for end := time.Now().Add(testlog.Patience); err != nil && time.Now().Before(end); { // Find waits a second for goroutines that are ending
-		err = goleak.Find()
-	}
-	if err != nil {
-		fmt.Println(err)
-		return max(code, 1)
-	}
-	return code
-}
+func TestMain(m *testing.M) { pgtest.MainWithoutLeaks(m) }
 
 // process runs a command with a database of its own, as main does.
 type process struct {

@@ -18,6 +18,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+
+	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
 // Where a server comes from, and whether a test may do without one.
@@ -43,6 +46,25 @@ func Main(m interface{ Run() int }) {
 		shared.server.remove()
 	}
 	os.Exit(code)
+}
+
+// MainWithoutLeaks is [Main] for packages whose tests must leave no goroutine behind.
+func MainWithoutLeaks(m interface{ Run() int }) { Main(leakChecked{m}) }
+
+type leakChecked struct{ m interface{ Run() int } }
+
+// Run implements the interface of [Main].
+func (l leakChecked) Run() int {
+	code := l.m.Run()
+	err := goleak.Find()
+	for end := time.Now().Add(testlog.Patience); err != nil && time.Now().Before(end); { // Find waits a second for goroutines that are ending
+		err = goleak.Find()
+	}
+	if err != nil {
+		fmt.Println(err)
+		return max(code, 1)
+	}
+	return code
 }
 
 // Database returns the URL of a new, empty database; it is dropped when the test ends. Without a server the test is

@@ -1,4 +1,4 @@
-// Package testlog gives tests a log that a running service writes and they read.
+// Package testlog gives tests a log that a running service writes and they read, and lets them wait for what happens.
 package testlog
 
 import (
@@ -36,21 +36,30 @@ func (b *Buffer) String() string {
 	return b.b.String()
 }
 
-// Wait waits until the log contains a text, and fails the test if it does not come.
+// Wait waits until the log contains a text; if it does not come, it fails the test and shows the log.
 func (b *Buffer) Wait(t testing.TB, text string) {
 	t.Helper()
-	Eventually(t, "the log line "+text, func() bool { return strings.Contains(b.String(), text) })
+	if !poll(func() bool { return strings.Contains(b.String(), text) }) {
+		t.Fatalf("the log does not say %q:\n%s", text, b.String())
+	}
 }
 
 // Eventually waits until something has happened, and fails the test if it does not.
 func Eventually(t testing.TB, what string, happened func() bool) {
 	t.Helper()
+	if !poll(happened) {
+		t.Fatalf("%s did not happen", what)
+	}
+}
+
+// poll reports whether something happens within [Patience].
+func poll(happened func() bool) bool {
 	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(pollInterval) {
 		if happened() {
-			return
+			return true
 		}
 	}
-	t.Fatalf("%s did not happen", what)
+	return false
 }
 
 // ReadsOutside tells Go's test cache that the test reads files outside of its module, which the cache does not see: it compares the
