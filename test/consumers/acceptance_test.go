@@ -1,21 +1,19 @@
 package consumers
 
 import (
-	"bufio"
-	"encoding/json"
-	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // TestAcceptance accepts the reference service, and does not when it answers with errors.
 func TestAcceptance(t *testing.T) {
 	t.Parallel()
-	public, admin := orders(t)
+	public, admin := outside.StartOrders(t, root, "ORDERS_RATE_LIMIT=0")
 	contract, err := os.ReadFile(filepath.Join(root, "service", "api", "openapi.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -47,34 +45,4 @@ func TestAcceptance(t *testing.T) {
 	}
 	_ = response.Body.Close()
 	p.run(nil, "acceptance").red("acceptance", 1, "✘ GET /v1/orders: status 5")
-}
-
-// orders compiles and starts the reference service, with SQLite.
-func orders(t *testing.T) (public, admin string) {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "orders")
-	compile := exec.CommandContext(t.Context(), "go", "-C", filepath.Join(root, "service"), "build", "-o", binary, "./cmd/orders")
-	compile.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := compile.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	c := exec.CommandContext(t.Context(), binary)
-	c.Env = []string{"ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_RATE_LIMIT=0", "ORDERS_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "orders.db")}
-	output, err := c.StdoutPipe()
-	if err == nil {
-		err = c.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-	var line struct{ Msg, HTTP, Admin string }
-	for lines := bufio.NewScanner(output); lines.Scan(); {
-		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
-			go func() { _, _ = io.Copy(io.Discard, output) }() // it must not wait for a reader
-			return "http://" + line.HTTP, line.Admin
-		}
-	}
-	t.Fatal("the service does not serve")
-	return "", ""
 }

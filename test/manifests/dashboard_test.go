@@ -1,7 +1,6 @@
 package manifests
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // TestDashboard asks a Prometheus that scrapes the running service every query of the dashboard, and every selector of the rules: each is
@@ -46,7 +47,10 @@ scrape_configs:
 `, service.admin))
 	address := freeAddress(t)
 	server := exec.Command(prometheus, "--config.file", filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address) // #nosec G204 -- our own arguments
-	background(t, server)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
 	service.use(t)
 
 	substitute := strings.NewReplacer("$namespace", "orders-staging", "$__rate_interval", "5m")
@@ -130,43 +134,13 @@ func ask(prometheus, query string) (int, error) {
 // A running orders service.
 type service struct{ public, admin string }
 
-// startService compiles and starts the service with SQLite and a payment provider that fails.
+// startService starts the service with a payment provider that fails.
 func startService(t *testing.T) service {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "orders")
-	compile := exec.Command("go", "build", "-o", binary, "./cmd/orders") // #nosec G204 -- this repository's program
-	compile.Dir, compile.Env = "../../service", append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := compile.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusInternalServerError) }))
 	t.Cleanup(provider.Close)
-	c := exec.Command(binary) // #nosec G204 -- as above
-	c.Env = []string{"ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_HTTP_MAX_IN_FLIGHT=2", "ORDERS_PAYMENTS_RETRIES=0", "GOMEMLIMIT=90MiB",
-		"ORDERS_PAYMENTS_URL=" + provider.URL, "ORDERS_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "orders.db")}
-	output, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	background(t, c)
-	var line struct{ Msg, HTTP, Admin string }
-	for lines := bufio.NewScanner(output); lines.Scan(); {
-		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
-			go func() { _, _ = io.Copy(io.Discard, output) }() // it must not wait for a reader
-			return service{"http://" + line.HTTP, line.Admin}
-		}
-	}
-	t.Fatal("the service does not serve")
-	return service{}
-}
-
-// background starts a program and ends it with the test.
-func background(t *testing.T, c *exec.Cmd) {
-	t.Helper()
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+	public, admin := outside.StartOrders(t, "../..", "ORDERS_HTTP_MAX_IN_FLIGHT=2", "ORDERS_PAYMENTS_RETRIES=0", "GOMEMLIMIT=90MiB", "ORDERS_PAYMENTS_URL="+provider.URL)
+	return service{public, admin}
 }
 
 // use does what every series of the service comes from: orders, failing payments, errors, and more requests at a time than it serves.

@@ -1,11 +1,15 @@
-// Package outside runs programs and looks at the platform, for the tests that prove deliveries from outside.
+// Package outside runs programs, the orders service among them, and looks at the platform, for the tests that see both from outside.
 package outside
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -47,4 +51,36 @@ func ServedCommit(t *testing.T, namespace string) string {
 func Image(t *testing.T, namespace string) string {
 	t.Helper()
 	return Kubectl(t, "--namespace", namespace, "get", "deployment/orders", "--output", "jsonpath={.spec.template.spec.containers[0].image}")
+}
+
+// StartOrders compiles the orders service of a repository and starts it with SQLite, on ports that the system chooses, until the test ends.
+// It returns the URL of its public port and the address of its admin port.
+func StartOrders(t *testing.T, repository string, environ ...string) (public, admin string) {
+	t.Helper()
+	folder := t.TempDir()
+	binary := filepath.Join(folder, "orders")
+	compile := exec.CommandContext(t.Context(), "go", "-C", filepath.Join(repository, "service"), "build", "-o", binary, "./cmd/orders")
+	compile.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := compile.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	c := exec.Command(binary)
+	c.Env = append([]string{"ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_DATABASE_URL=sqlite:" + filepath.Join(folder, "orders.db")}, environ...)
+	output, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+	var line struct{ Msg, HTTP, Admin string }
+	for lines := bufio.NewScanner(output); lines.Scan(); {
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
+			go func() { _, _ = io.Copy(io.Discard, output) }() // it must not wait for a reader
+			return "http://" + line.HTTP, line.Admin
+		}
+	}
+	t.Fatal("the service does not serve")
+	return "", ""
 }
