@@ -53,6 +53,8 @@ test-tools-image: commands ## Build the tools image and run the stages' jobs in 
 
 test-supply-chain: commands ## Build with rootless BuildKit, sign, list contents and scan in the tools image; compiles for long the first time
 	$(platform) deps buildah podman runc uidmap jq docker-registry
+	CGO_ENABLED=0 go -C tools/cosign build -trimpath -ldflags "-s -w" -o $(bin)/ tool
+	SLIPWAY_REQUIRE_COSIGN=1 go -C test test -count=1 -timeout 30m -v -run TestProductionVerifies ./consumers
 	SLIPWAY_STAND_IN=1 tools/image.sh all
 	SLIPWAY_STAND_IN=1 tools/image.sh buildkit
 	SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:all SLIPWAY_TEST_BUILDER_IMAGE=localhost/slipway/tools:buildkit go -C test test -count=1 -timeout 30m -v -run TestSupplyChain ./consumers
@@ -131,6 +133,5 @@ clean: ## Remove what runs left in this clone
 commands:
 	@mkdir -p $(bin)
 	CGO_ENABLED=0 go build -trimpath -o $(bin)/ ./cmd/slipway
-	CGO_ENABLED=0 go -C tools/acceptance build -trimpath -ldflags "-s -w" -o $(bin)/ .
 	CGO_ENABLED=0 go -C tools/gitleaks build -trimpath -ldflags "-s -w" -o $(bin)/ tool
 	CGO_ENABLED=0 go -C platform build -trimpath -o $(bin)/ ./cmd/platform
