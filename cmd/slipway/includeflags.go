@@ -96,7 +96,7 @@ func (f *includeFlags) resolver() (resolver.Chain, error) {
 		f.chain = append(f.chain, &resolver.Git{BaseURL: server, Cache: cache, Offline: f.offline, Warn: f.warn})
 	}
 	web := resolver.Web{Cache: filepath.Join(cache, "files"), Offline: f.offline, Warn: f.warn, Header: apiToken()}
-	if f.where.host != defaultHost {
+	if f.where.knownHost {
 		web.Instance = cmp.Or(f.where.protocol, "https") + "://" + f.where.host
 	}
 	f.chain = append(f.chain, web)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"errors"
@@ -54,7 +55,8 @@ A baseline holds the present findings, so that only new ones are reported:
 
 With --online, the CI lint API of the project's GitLab is asked as well, and differences in
 the verdict, the merged configuration or the jobs are reported. The token comes from
-GITLAB_TOKEN (scope api). GitLab reads included local files from the default branch.
+SLIPWAY_TOKEN or GITLAB_TOKEN (scope api). GitLab reads included local files from the default
+branch.
 
 Exit codes: 0 no error; 1 errors, or, with --strict, warnings; 2 the check could not run.`,
 		Example: `  slipway lint
@@ -226,13 +228,16 @@ func (f *lintFlags) withoutBaseline(cmd *cobra.Command, findings []lint.Finding)
 
 // askGitLab compares with the project's GitLab, whose token comes from the environment.
 func (f *lintFlags) askGitLab(ctx context.Context, files fs.FS, project *pipeline.Project) ([]lint.Finding, error) {
-	token := os.Getenv("GITLAB_TOKEN")
-	if token == "" {
-		return nil, errors.New("--online needs a token of GitLab with the scope api in GITLAB_TOKEN")
+	token := cmp.Or(os.Getenv("SLIPWAY_TOKEN"), os.Getenv("GITLAB_TOKEN"))
+	switch {
+	case token == "":
+		return nil, errors.New("--online needs a token of GitLab with the scope api in SLIPWAY_TOKEN or GITLAB_TOKEN")
+	case !f.where.knownPath || f.gitlab == "" && !f.where.knownHost:
+		return nil, errUnknownProject
 	}
 	gitlab := lint.GitLab{URL: f.gitlab, Project: f.where.path, Token: token}
 	if gitlab.URL == "" {
-		gitlab.URL = "https://" + f.where.host
+		gitlab.URL = cmp.Or(f.where.protocol, "https") + "://" + f.where.host
 	}
 	return lint.Online(ctx, files, project, gitlab, f.where.config)
 }

@@ -26,6 +26,9 @@ const (
 	defaultBranch = "main"
 )
 
+// errUnknownProject is the error of commands that ask the project's GitLab.
+var errUnknownProject = errors.New("the project is unknown, because no remote of the clone is on GitLab; set --host and --project-path")
+
 // projectFlags say which project is meant, and what GitLab would know of it. What no flag says is read from the repository.
 type projectFlags struct {
 	dir, config           string
@@ -37,6 +40,8 @@ type projectFlags struct {
 
 	repository *gitevent.Repository // nil if the folder is in none
 	identified bool
+	knownPath  bool // path and host are those of flags or of the repository, and not the defaults
+	knownHost  bool
 	silent     bool // the identity is not reported
 	protocol   string
 	registry   string
@@ -114,11 +119,13 @@ func (f *projectFlags) identify(ctx context.Context) error {
 	if f.host == "" || f.host == id.Host {
 		f.protocol, f.registry, f.projects = id.Protocol, id.Registry, id.Projects
 	}
-	f.path = cmp.Or(f.path, id.Path, defaultPath)
+	f.path = cmp.Or(f.path, id.Path)
 	if f.host == "" && id.Foreign != "" {
 		f.host, f.registry = "gitlab.com", "registry.gitlab.com"
 	}
-	f.host = cmp.Or(f.host, id.Host, defaultHost)
+	f.host = cmp.Or(f.host, id.Host)
+	f.knownPath, f.knownHost = f.path != "", f.host != ""
+	f.path, f.host = cmp.Or(f.path, defaultPath), cmp.Or(f.host, defaultHost)
 	f.defBranch = cmp.Or(f.defBranch, id.DefaultBranch, defaultBranch)
 	return nil
 }

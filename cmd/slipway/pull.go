@@ -69,8 +69,8 @@ GitLab are empty.`,
 
 // pullVariables writes the variables of a project to a file, and reports how many they are.
 func pullVariables(cmd *cobra.Command, where *projectFlags, output string) error {
-	if where.host == defaultHost || where.path == defaultPath {
-		return errors.New("the project is unknown, because no remote of the clone is on GitLab; set --host and --project-path")
+	if !where.knownHost || !where.knownPath {
+		return errUnknownProject
 	}
 	token := apiToken()
 	if token == nil {

@@ -121,6 +121,7 @@ func TestVariablesPullIsRefused(t *testing.T) {
 	refused("does not accept the token")
 	t.Setenv("SLIPWAY_TOKEN", "the-token")
 	refused("GitLab has no acme/nothing", "--project-path", "acme/nothing")
+	refused("GitLab has no "+defaultPath, "--project-path", defaultPath) // a project can have the name that stands for an unknown one
 	if _, err := os.Stat(filepath.Join(dir, ".slipway")); err == nil {
 		t.Error("something is written")
 	}
