@@ -3,8 +3,10 @@ package lint
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/variable"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
@@ -105,6 +107,66 @@ func checkEnvironmentName(p *pass) {
 			Hint:    "use variables that are set on these events, and slugs like $CI_COMMIT_REF_SLUG; if the project's settings have one, compile with them",
 		})
 	}
+}
+
+// branchNames are the variables that hold the name of a branch as people have chosen it.
+var branchNames = []string{"CI_COMMIT_REF_NAME", "CI_COMMIT_BRANCH", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"}
+
+// checkEnvironmentOfBranch reports names of branches in the name of an environment, or in the host of its URL, where jobs run for branches
+// of any name: not for the default branch, tags and branches that are protected, whose names the project chooses.
+func checkEnvironmentOfBranch(p *pass) {
+	seen := map[pipeline.Position]bool{}
+	for _, plan := range p.plans {
+		if plan.Event.Branch == "" || plan.Event.RefProtected {
+			continue
+		}
+		eachJob(plan, func(job *pipeline.Job, created bool) {
+			if !created || job.Environment == nil || seen[job.Source] {
+				return
+			}
+			seen[job.Source] = true
+			at, path, text := p.written(job, "environment", "name")
+			if name := branchNameIn(text, job.Variables); name != "" {
+				p.report(Finding{
+					Position: at, Path: path,
+					Message: fmt.Sprintf("the environment's name contains $%s, and branches can have names that GitLab refuses for environments, such as fix/#12", name),
+					Hint:    "use $CI_COMMIT_REF_SLUG",
+				})
+			}
+			at, path, text = p.written(job, "environment", "url")
+			if name := branchNameIn(hostOf(text), job.Variables); name != "" {
+				p.report(Finding{
+					Position: at, Path: path,
+					Message: fmt.Sprintf("the host of the environment's URL contains $%s, and branches can have names that are no host names, such as fix/12", name),
+					Hint:    "use $CI_ENVIRONMENT_SLUG or $CI_COMMIT_REF_SLUG",
+				})
+			}
+		})
+	}
+}
+
+// branchNameIn returns the variable with a branch's name that a text uses, or that the values of the job's own variables in it do.
+func branchNameIn(text string, variables []pipeline.Variable) string {
+	seen := map[string]bool{}
+	for names := variable.Names(text); len(names) > 0; names = names[1:] {
+		name := names[0]
+		if slices.Contains(branchNames, name) {
+			return name
+		}
+		i := slices.IndexFunc(variables, func(v pipeline.Variable) bool { return v.Key == name && !v.Raw })
+		if i >= 0 && !seen[name] {
+			seen[name] = true
+			names = slices.Concat(names[:1], variable.Names(variables[i].Value), names[1:])
+		}
+	}
+	return ""
+}
+
+// hostOf returns the host of a URL with variables in it.
+func hostOf(url string) string {
+	_, rest, _ := strings.Cut(url, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return host
 }
 
 func checkInterruptibleDeployment(p *pass) {

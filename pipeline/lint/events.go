@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v4"
+
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
@@ -77,6 +79,17 @@ func (p *pass) ownPlace(job *pipeline.Job, keys ...string) (pipeline.Position, s
 		return at, jobPath(owner, keys)
 	}
 	return at, jobPath(job.BaseName, keys)
+}
+
+// written returns where a keyword of a job is written, its key path and its text; nothing if it is no text of one of the project's files.
+func (p *pass) written(job *pipeline.Job, keys ...string) (at pipeline.Position, path, text string) {
+	at, path = p.ownPlace(job, keys...)
+	if s := p.source(at.File); s != nil {
+		if n := valueAt(s.body, at); n != nil && n.Kind == yaml.ScalarNode {
+			text = n.Value
+		}
+	}
+	return at, path, text
 }
 
 func jobPath(name string, keys []string) string {
@@ -242,6 +255,9 @@ func checkChildPipelines(p *pass) {
 				}
 			}
 		})
+	}
+	for _, plan := range p.plans {
+		p.checkUpstreamNeeds([]level{{plan: plan}})
 	}
 	empty := p.emptyChildren()
 	for _, job := range p.distinct {

@@ -76,8 +76,8 @@ var rules = []Rule{
 	},
 	{
 		ID: "child-pipeline-invalid", Severity: Error, check: checkChildPipelines,
-		Summary: "a child pipeline that GitLab cannot create",
-		Why:     "GitLab reports it only when the trigger job runs: the parent pipeline is created, then fails",
+		Summary: "a child pipeline that GitLab cannot create, or whose job needs a job of its parent that cannot have passed",
+		Why:     "GitLab reports it only when the trigger job, or the child's job, runs: the parent pipeline is created, then fails",
 	},
 	{
 		ID: "component-global-keyword", Severity: Warning, check: checkComponentGlobals,
@@ -128,6 +128,11 @@ var rules = []Rule{
 		ID: "environment-name-invalid", Severity: Warning, check: checkEnvironmentName,
 		Summary: "an environment whose name is not valid once its variables are expanded",
 		Why:     "GitLab fails the job when it creates the environment: names have letters, digits, spaces, -, _, /, $, {, } and ., and do not begin or end with /",
+	},
+	{
+		ID: "environment-of-branch", Severity: Warning, check: checkEnvironmentOfBranch,
+		Summary: "a branch's name in the name of an environment, or in the host of its URL",
+		Why:     "branches can have names that environments and hosts cannot: the deployment of such a branch fails",
 	},
 	{
 		ID: "go-cache-outside-project", Severity: Warning, check: checkGoCacheOutsideProject,

@@ -266,6 +266,22 @@ func scalars(node *yaml.Node, visit func(*yaml.Node)) {
 	}
 }
 
+// valueAt returns the value of the key that is written at a position; nil if there is none.
+func valueAt(node *yaml.Node, at pipeline.Position) *yaml.Node {
+	if node == nil {
+		return nil
+	}
+	for i, child := range node.Content {
+		if node.Kind == yaml.MappingNode && i%2 == 0 && child.Line == at.Line && child.Column == at.Column {
+			return resolve(node.Content[i+1])
+		}
+		if found := valueAt(child, at); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
 // A suppression keeps rules from reporting the lines from..to of a file.
 type suppression struct {
 	rules    []string
