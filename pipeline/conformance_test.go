@@ -70,6 +70,29 @@ func TestConformance(t *testing.T) {
 	fmt.Printf("conformance: %d of %d agree\nplaces: %d of %d agree\n", agree, cases, placesAgree, places)
 }
 
+// TestConformanceWithCRLF holds that the verdict on every case is the same if its files have the line breaks of Windows.
+func TestConformanceWithCRLF(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("testdata", "conformance", "*", "*.txtar"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases (%v)", err)
+	}
+	crlf := func(data []byte) []byte {
+		return bytes.ReplaceAll(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
+	}
+	for _, file := range files {
+		c := readCase(t, file)
+		want, place := c.verdict(t)
+		for _, f := range c.files {
+			f.Data = crlf(f.Data)
+		}
+		got, where := c.verdict(t)
+		if diff := cmp.Diff(want, got); diff != "" || place != where {
+			t.Errorf("%s: %s is at %s (-LF +CRLF):\n%s", file, place, where, diff)
+		}
+	}
+}
+
 // disputedVerdicts are the committed cases whose verdict contradicts GitLab's documentation.
 func disputedVerdicts(t *testing.T) map[string]bool {
 	t.Helper()

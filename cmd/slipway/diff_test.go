@@ -55,6 +55,23 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// On Windows, git gives the work tree other line breaks than the commits have.
+func TestDiffIgnoresLineBreaks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const main = "include: [ci/*.yml]\nunit:\n  script:\n    - |\n      one\n      two\n  rules:\n    - if: >-\n        $CI_COMMIT_BRANCH &&\n        $CI\n"
+	const part = "spec: {inputs: {a: {default: b}}}\n---\nlint: {script: [\"$[[ inputs.a ]]\"]}\n"
+	initRepository(t, dir)
+	fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte(main))
+	fill(t, filepath.Join(dir, "ci", "part.yml"), []byte(part))
+	commitAll(t, dir)
+	fill(t, filepath.Join(dir, ".gitlab-ci.yml"), []byte(strings.ReplaceAll(main, "\n", "\r\n")))
+	fill(t, filepath.Join(dir, "ci", "part.yml"), []byte(strings.ReplaceAll(part, "\n", "\r\n")))
+	if code, stdout, stderr := command(t, "diff", "-C", dir, "--exit-code", "HEAD"); code != 0 || !strings.Contains(stdout, "no difference") {
+		t.Errorf("%d\n%s%s", code, stdout, stderr)
+	}
+}
+
 func TestDiffLeavesTheWorkTreeAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -27,27 +27,38 @@ func TestTranscripts(t *testing.T) {
 	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			archive, err := txtar.ParseFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			dir := t.TempDir()
-			for i, file := range archive.Files {
-				line, ok := strings.CutPrefix(file.Name, "slipway ")
-				if !ok {
-					fill(t, filepath.Join(dir, file.Name), file.Data)
-					continue
-				}
-				got := transcribe(t, dir, line)
-				if diff := cmp.Diff(string(file.Data), got); diff != "" && !*update {
-					t.Errorf("%s (-want +got):\n%s", file.Name, diff)
-				}
-				archive.Files[i].Data = []byte(got)
-			}
-			if *update {
-				fill(t, name, txtar.Format(archive))
-			}
+			testTranscript(t, name, "\n", *update)
 		})
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar")+" with CRLF", func(t *testing.T) {
+			t.Parallel()
+			testTranscript(t, name, "\r\n", false)
+		})
+	}
+}
+
+// testTranscript writes the files of a transcript with the line breaks of a platform, and compares what the commands print, which is the
+// same on all of them.
+func testTranscript(t *testing.T, name, lineBreak string, update bool) {
+	t.Helper()
+	archive, err := txtar.ParseFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for i, file := range archive.Files {
+		line, ok := strings.CutPrefix(file.Name, "slipway ")
+		if !ok {
+			fill(t, filepath.Join(dir, file.Name), bytes.ReplaceAll(file.Data, []byte("\n"), []byte(lineBreak)))
+			continue
+		}
+		got := transcribe(t, dir, line)
+		if diff := cmp.Diff(string(file.Data), got); diff != "" && !update {
+			t.Errorf("%s (-want +got):\n%s", file.Name, diff)
+		}
+		archive.Files[i].Data = []byte(got)
+	}
+	if update {
+		fill(t, name, txtar.Format(archive))
 	}
 }
 
