@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -148,7 +149,10 @@ func (f *eventFlags) refine(event *pipeline.Event, defaultBranch string) error {
 		mr.Draft = mr.Draft || f.draft
 	}
 	if given("changed") {
-		event.Changed, event.NewBranch = f.changed, false
+		event.Changed, event.NewBranch = nil, false
+		for _, name := range f.changed {
+			event.Changed = append(event.Changed, inTree(name, filepath.Separator))
+		}
 	}
 	event.NewBranch = event.NewBranch || f.fresh
 	if given("protected") {

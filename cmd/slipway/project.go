@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -104,6 +105,7 @@ func (f *projectFlags) identify(ctx context.Context) error {
 		return nil
 	}
 	f.identified = true
+	f.config = inTree(f.config, filepath.Separator)
 	repository, err := gitevent.Open(ctx, f.dir, gitevent.Options{Committed: f.committed, Getenv: os.Getenv})
 	switch {
 	case err == nil:
@@ -128,6 +130,11 @@ func (f *projectFlags) identify(ctx context.Context) error {
 	f.path, f.host = cmp.Or(f.path, defaultPath), cmp.Or(f.host, defaultHost)
 	f.defBranch = cmp.Or(f.defBranch, id.DefaultBranch, defaultBranch)
 	return nil
+}
+
+// inTree returns a path that a person has typed, relative to the project, as git and GitLab write it. Windows has another separator.
+func inTree(name string, separator rune) string {
+	return path.Clean(strings.ReplaceAll(name, string(separator), "/"))
 }
 
 // printIdentity prints on standard error what was read from the repository, for another clone may say something else.

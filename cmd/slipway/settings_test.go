@@ -133,3 +133,34 @@ func TestTyposAndVersion(t *testing.T) {
 		t.Error(stdout)
 	}
 }
+
+func TestPathsInTheTree(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		typed     string
+		separator rune
+		want      string
+	}{
+		{"ci/main.yml", '/', "ci/main.yml"},
+		{"./.gitlab-ci.yml", '/', ".gitlab-ci.yml"},
+		{`ci\main.yml`, '\\', "ci/main.yml"},
+		{`.\ci\..\src/main.go`, '\\', "src/main.go"},
+		{`a\b`, '/', `a\b`}, // a file's name, where that is possible
+	} {
+		if got := inTree(tt.typed, tt.separator); got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.typed, got, tt.want)
+		}
+	}
+}
+
+func TestConfigInTheFolderThatIsNamed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fill(t, filepath.Join(dir, "ci", "main.yml"), []byte("a: {script: [x], rules: [{changes: [src/*.go]}]}\n"))
+	for _, args := range [][]string{{"plan", "--changed", "./src/a.go"}, {"lint"}, {"compile"}, {"matrix"}} {
+		code, stdout, stderr := command(t, append(args, "-C", dir, "--config", "./ci/../ci/main.yml")...)
+		if code != 0 || args[0] == "plan" && !strings.Contains(stdout, "1 job") {
+			t.Errorf("%v: %d\n%s%s", args, code, stdout, stderr)
+		}
+	}
+}
