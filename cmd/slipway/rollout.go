@@ -93,17 +93,22 @@ runs something newer; 2 kubectl or the manifests cannot be used.`,
 	flags.StringVar(&v.Image, "image", "", "`IMAGE` that is rolled out: REPOSITORY@DIGEST")
 	flags.StringVar(&v.Commit, "commit", "", "`SHA` that the Service must name")
 	flags.BoolVar(&newer, "newer", false, "refuse if the commit does not contain the one that runs")
+	flags.DurationVar(&s.Soak, "soak", 0, "how long it is watched after the rollout: it must go on answering, without a restart")
+	flags.StringVar(&v.Pipeline, "pipeline", os.Getenv("CI_PIPELINE_URL"), "`ADDRESS` of the pipeline, for undo --pipeline")
 	return command
 }
 
 func newRolloutUndoCommand() *cobra.Command {
 	var s rollout.Service
-	var digest string
+	var digest, pipeline string
 	command := &cobra.Command{
-		Use:   "undo --name NAME --namespace NAMESPACE [--digest DIGEST]",
+		Use:   "undo --name NAME -n NAMESPACE [--digest DIGEST | --pipeline ADDRESS]",
 		Short: "Go back to the release before, or to that of a digest",
 		Long: `Go back to the good release before the present one, or to the last one of a digest: its manifests
-are applied as they were. What it passes over is withdrawn: a further undo goes back further.`,
+are applied as they were. What it passes over is withdrawn: a further undo goes back further.
+
+With --pipeline only what that pipeline has brought is undone; if something else runs, nothing is
+done.`,
 		Example: `  slipway rollout undo --name orders --namespace orders-production
   slipway rollout undo --name orders --namespace orders-production --digest sha256:0123`,
 		Args: cobra.NoArgs,
@@ -115,11 +120,19 @@ are applied as they were. What it passes over is withdrawn: a further undo goes 
 			if err := s.History(cmd.Context(), s.Out); err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("pipeline") {
+				if err := needed(cmd, "pipeline"); err != nil {
+					return err
+				}
+				return rolloutResult(cmd, &s, s.UndoPipeline(cmd.Context(), pipeline))
+			}
 			return rolloutResult(cmd, &s, s.Undo(cmd.Context(), digest))
 		},
 	}
 	bindMoves(command, &s)
 	command.Flags().StringVar(&digest, "digest", "", "`DIGEST` to go back to, sha256:...")
+	command.Flags().StringVar(&pipeline, "pipeline", "", "`ADDRESS` of the pipeline whose release is undone")
+	command.MarkFlagsMutuallyExclusive("digest", "pipeline")
 	return command
 }
 

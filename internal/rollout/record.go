@@ -15,8 +15,8 @@ type Version struct {
 	// Image is repository@digest.
 	Image  string
 	Commit string
-	// By says which job deploys it: its address, if there is one.
-	By string
+	// By says which job deploys it: its address, if there is one. Pipeline is the address of the job's pipeline.
+	By, Pipeline string
 }
 
 func (v Version) String() string { return fmt.Sprintf("commit %s, %s", short(v.Commit), v.Image) }
@@ -46,14 +46,16 @@ type Release struct {
 
 // The labels and annotations of the record.
 const (
-	releaseLabel      = "slipway.dev/releases"
-	stateLabel        = "slipway.dev/state"
-	instanceLabel     = "app.kubernetes.io/instance"
-	commitAnnotation  = "slipway.dev/commit"
-	imageAnnotation   = "slipway.dev/image"
-	byAnnotation      = "slipway.dev/by"
-	startedAnnotation = "slipway.dev/started"
-	manifestsKey      = "manifests.yaml"
+	releaseLabel     = "slipway.dev/releases"
+	stateLabel       = "slipway.dev/state"
+	instanceLabel    = "app.kubernetes.io/instance"
+	commitAnnotation = "slipway.dev/commit"
+	imageAnnotation  = "slipway.dev/image"
+	byAnnotation     = "slipway.dev/by"
+	// pipelineAnnotation is only in releases that name a pipeline.
+	pipelineAnnotation = "slipway.dev/pipeline"
+	startedAnnotation  = "slipway.dev/started"
+	manifestsKey       = "manifests.yaml"
 )
 
 func (s *Service) recordName(number int) string { return s.Name + "-release-" + strconv.Itoa(number) }
@@ -82,13 +84,16 @@ type owner struct {
 
 // record writes a release.
 func (s *Service) record(ctx context.Context, r Release) error {
+	annotations := map[string]string{commitAnnotation: r.Commit, imageAnnotation: r.Image, byAnnotation: r.By, startedAnnotation: r.Started.Format(time.RFC3339)}
+	if r.Pipeline != "" {
+		annotations[pipelineAnnotation] = r.Pipeline
+	}
 	text, err := json.Marshal(configMap{
 		APIVersion: "v1", Kind: "ConfigMap",
 		Metadata: meta{
-			Name:   s.recordName(r.Number),
-			Labels: map[string]string{releaseLabel: s.Name, stateLabel: string(r.State), instanceLabel: s.Name},
-			Annotations: map[string]string{commitAnnotation: r.Commit, imageAnnotation: r.Image, byAnnotation: r.By,
-				startedAnnotation: r.Started.Format(time.RFC3339)},
+			Name:        s.recordName(r.Number),
+			Labels:      map[string]string{releaseLabel: s.Name, stateLabel: string(r.State), instanceLabel: s.Name},
+			Annotations: annotations,
 		},
 		Data: map[string]string{manifestsKey: string(withoutSecrets(r.manifests.text))},
 	})
@@ -125,7 +130,7 @@ func (s *Service) releases(ctx context.Context) ([]Release, error) {
 		a := c.Metadata.Annotations
 		started, _ := time.Parse(time.RFC3339, a[startedAnnotation])
 		releases = append(releases, Release{Number: number, State: State(c.Metadata.Labels[stateLabel]), Started: started, manifests: m,
-			Version: Version{Image: a[imageAnnotation], Commit: a[commitAnnotation], By: a[byAnnotation]}})
+			Version: Version{Image: a[imageAnnotation], Commit: a[commitAnnotation], By: a[byAnnotation], Pipeline: a[pipelineAnnotation]}})
 	}
 	slices.SortFunc(releases, func(a, b Release) int { return cmp.Compare(a.Number, b.Number) })
 	return releases, nil

@@ -20,6 +20,8 @@ type Service struct {
 	Smoke string
 	// Timeout is for a rolling update, and for going back; CanaryTimeout for a canary with its analyses.
 	Timeout, CanaryTimeout time.Duration
+	// Soak is how long a version that was rolled out is watched before Apply takes it for good.
+	Soak time.Duration
 	// Keep is the number of releases that the record holds.
 	Keep int
 	// Holder says who deploys, for others that try to do so at the same time.
@@ -75,6 +77,9 @@ func (s *Service) Apply(ctx context.Context, v Version, manifests []byte) error 
 		}
 		why := s.bring(ctx, release, current, false)
 		if why == nil {
+			why = s.watch(ctx, release)
+		}
+		if why == nil {
 			return errors.Join(s.markGood(ctx, release), s.prune(ctx, append(releases, release)))
 		}
 		if ctx.Err() != nil {
@@ -113,20 +118,49 @@ func (s *Service) Undo(ctx context.Context, digest string) error {
 				Fix:  "start the production job of the pipeline that delivered it; above is what the record has",
 			}
 		}
-		fmt.Fprintf(s.Out, "Going back from %s to release %d: %s\n", describe(current), target.Number, target.Version)
-		if err := s.bring(ctx, *target, current, true); err != nil {
-			s.explain(ctx, target.manifests)
-			return &Failure{Release: *target, Why: err}
+		return s.back(ctx, releases, current, *target)
+	})
+}
+
+// UndoPipeline goes back to the good release before those that a pipeline has brought, and withdraws these. If the pipeline has not brought
+// what runs, there is nothing to do.
+func (s *Service) UndoPipeline(ctx context.Context, pipeline string) error {
+	return s.locked(ctx, func(ctx context.Context) error {
+		releases, err := s.releases(ctx)
+		if err != nil {
+			return err
 		}
-		for _, r := range releases {
-			if r.State == Good && r.Number > target.Number {
-				if err := s.setState(ctx, r, Withdrawn); err != nil {
-					return err
-				}
+		current := currentOf(releases)
+		if current == nil || current.Pipeline != pipeline {
+			fmt.Fprintf(s.Out, "Nothing to go back from: %s runs %s, which this pipeline has not brought.\n", s.Namespace, describe(current))
+			return nil
+		}
+		target := beforePipeline(releases, pipeline)
+		if target == nil {
+			return &Refusal{
+				What: fmt.Sprintf("The record has no version before %s, which this pipeline has brought", describe(current)),
+				Fix:  "it was the first one here: roll out one that serves, or remove it by hand",
 			}
 		}
-		return s.markGood(ctx, *target)
+		return s.back(ctx, releases, current, *target)
 	})
+}
+
+// back makes target serve in place of current, and withdraws what came after target.
+func (s *Service) back(ctx context.Context, releases []Release, current *Release, target Release) error {
+	fmt.Fprintf(s.Out, "Going back from %s to release %d: %s\n", describe(current), target.Number, target.Version)
+	if err := s.bring(ctx, target, current, true); err != nil {
+		s.explain(ctx, target.manifests)
+		return &Failure{Release: target, Why: err}
+	}
+	for _, r := range releases {
+		if r.State == Good && r.Number > target.Number {
+			if err := s.setState(ctx, r, Withdrawn); err != nil {
+				return err
+			}
+		}
+	}
+	return s.markGood(ctx, target)
 }
 
 // History writes the record, the newest release last.
@@ -186,17 +220,24 @@ func (s *Service) bring(ctx context.Context, r Release, before *Release, promote
 // smoke asks the Service five times which commit it is.
 func (s *Service) smoke(ctx context.Context, commit string) error {
 	const times = 5
-	path := fmt.Sprintf("/api/v1/namespaces/%s/services/%s:%s", s.Namespace, s.Name, s.Smoke)
 	for n := 1; n <= times; n++ {
-		answer, err := s.read(ctx, "get", "--raw", path)
-		if err != nil {
+		if err := s.answers(ctx, commit); err != nil {
 			return fmt.Errorf("smoke test %d: %w", n, err)
-		}
-		if !strings.Contains(string(answer), commit) {
-			return fmt.Errorf("smoke test %d: the Service answers %.300q, not commit %s", n, answer, commit)
 		}
 	}
 	fmt.Fprintf(s.Out, "Smoke test: %d of %d answers of the Service name commit %s\n", times, times, commit)
+	return nil
+}
+
+// answers asks the Service once.
+func (s *Service) answers(ctx context.Context, commit string) error {
+	answer, err := s.read(ctx, "get", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/services/%s:%s", s.Namespace, s.Name, s.Smoke))
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(answer), commit) {
+		return fmt.Errorf("the Service answers %.300q, not commit %s", answer, commit)
+	}
 	return nil
 }
 
@@ -231,6 +272,16 @@ func describe(r *Release) string {
 func currentOf(releases []Release) *Release {
 	for _, r := range slices.Backward(releases) {
 		if r.State == Good {
+			return &r
+		}
+	}
+	return nil
+}
+
+// beforePipeline is the newest good release that the pipeline has not brought; nil if there is none.
+func beforePipeline(releases []Release, pipeline string) *Release {
+	for _, r := range slices.Backward(releases) {
+		if r.State == Good && r.Pipeline != pipeline {
 			return &r
 		}
 	}

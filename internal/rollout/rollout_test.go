@@ -92,6 +92,72 @@ func TestUndoTarget(t *testing.T) {
 	}
 }
 
+func TestBeforePipeline(t *testing.T) {
+	t.Parallel()
+	release := func(number int, state State, pipeline string) Release {
+		return Release{Number: number, State: state, Version: Version{Pipeline: pipeline}}
+	}
+	for _, test := range []struct {
+		name     string
+		releases []Release
+		want     int
+	}{
+		{"nothing", nil, 0},
+		{"the first one here", []Release{release(1, Good, "b")}, 0},
+		{"the one before", []Release{release(1, Good, "a"), release(2, Good, "b")}, 1},
+		{"its job has run twice", []Release{release(1, Good, "a"), release(2, Good, "b"), release(3, Good, "b")}, 1},
+		{"not a withdrawn one", []Release{release(1, Good, "a"), release(2, Withdrawn, "c"), release(3, Good, "b")}, 1},
+		{"one that names no pipeline", []Release{release(1, Good, ""), release(2, Good, "b")}, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := 0
+			if r := beforePipeline(test.releases, "b"); r != nil {
+				got = r.Number
+			}
+			if got != test.want {
+				t.Errorf("release %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestRestarted(t *testing.T) {
+	t.Parallel()
+	pods := func(text string) map[string]int {
+		t.Helper()
+		restarts, err := podRestarts([]byte(`{"items": [` + text + `]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return restarts
+	}
+	const (
+		a     = `{"metadata": {"name": "a"}, "status": {"containerStatuses": [{"restartCount": 1}, {"restartCount": 1}]}}`
+		again = `{"metadata": {"name": "a"}, "status": {"containerStatuses": [{"restartCount": 1}, {"restartCount": 2}]}}`
+		b     = `{"metadata": {"name": "b"}, "status": {"containerStatuses": [{"restartCount": 0}]}}`
+		c     = `{"metadata": {"name": "c"}, "status": {"containerStatuses": [{"restartCount": 1}]}}`
+		fresh = `{"metadata": {"name": "d"}, "status": {}}`
+	)
+	before := pods(a + "," + b)
+	for name, test := range map[string]struct{ now, want string }{
+		"nothing has happened":          {a + "," + b, ""},
+		"a pod is gone, another begins": {b + "," + fresh, ""},
+		"a second restart":              {again + "," + b, "a"},
+		"a new pod that was restarted":  {a + "," + b + "," + c, "c"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := restarted(before, pods(test.now)); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+	if _, err := podRestarts([]byte("no list")); err == nil {
+		t.Error("what is no list of pods was read")
+	}
+}
+
 func TestDeploymentProgress(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
