@@ -123,6 +123,9 @@ func TestCombinations(t *testing.T) {
 				if name == "gitops" {
 					inputs["job_prefix"] = prefix + "gitops-"
 				}
+				if name == "deploy-waves" {
+					inputs["job_prefix"] = prefix + "deploy-"
+				}
 				if name == "deploy" {
 					if prefix != "" {
 						inputs["review_needs"] = []string{prefix + "build-image"}

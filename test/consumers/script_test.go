@@ -25,6 +25,7 @@ include:
   - local: /ci/acceptance.yml
     inputs: {url: "https://staging.example.com", contract: openapi.yaml}
   - local: /ci/gitops.yml
+  - local: /ci/deploy-waves.yml
 `
 
 // loadEverything is the checkout with that configuration.
