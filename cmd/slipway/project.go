@@ -106,7 +106,7 @@ func (f *projectFlags) identify(ctx context.Context) error {
 	}
 	f.identified = true
 	f.config = inTree(f.config, filepath.Separator)
-	repository, err := gitevent.Open(ctx, f.dir, gitevent.Options{Committed: f.committed, Getenv: os.Getenv})
+	repository, err := gitevent.Open(ctx, f.dir, gitevent.Options{Committed: f.committed, Env: os.Environ()})
 	switch {
 	case err == nil:
 		f.repository = repository

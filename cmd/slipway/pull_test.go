@@ -62,9 +62,6 @@ func TestVariablesPull(t *testing.T) {
 		{"SLIPWAY_TOKEN", "Private-Token"}, {"GITLAB_TOKEN", "Private-Token"}, {"CI_JOB_TOKEN", "Job-Token"},
 	} {
 		t.Run(c.variable, func(t *testing.T) {
-			for _, name := range []string{"SLIPWAY_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_COMMIT_SHA", "CI_PROJECT_PATH", "CI_SERVER_HOST", "CI_SERVER_FQDN", "CI_SERVER_URL", "GITLAB_CI"} {
-				t.Setenv(name, "")
-			}
 			t.Setenv(c.variable, "the-token")
 			server := variableServer(t, c.header, "the-token")
 			dir := t.TempDir()
@@ -101,9 +98,6 @@ func TestVariablesPull(t *testing.T) {
 }
 
 func TestVariablesPullIsRefused(t *testing.T) {
-	for _, name := range []string{"SLIPWAY_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_COMMIT_SHA", "CI_PROJECT_PATH", "CI_SERVER_HOST", "CI_SERVER_FQDN", "CI_SERVER_URL", "GITLAB_CI"} {
-		t.Setenv(name, "")
-	}
 	server := variableServer(t, "Private-Token", "the-token")
 	dir := t.TempDir()
 	initRepository(t, dir)
@@ -129,9 +123,6 @@ func TestVariablesPullIsRefused(t *testing.T) {
 
 // TestVariablesPullOfLevels has a project that has moved, a server with a limit of requests, and an administrator's token that is none.
 func TestVariablesPullOfLevels(t *testing.T) {
-	for _, name := range []string{"GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_COMMIT_SHA", "CI_PROJECT_PATH", "CI_SERVER_HOST", "CI_SERVER_FQDN", "CI_SERVER_URL", "GITLAB_CI"} {
-		t.Setenv(name, "")
-	}
 	t.Setenv("SLIPWAY_TOKEN", "the-token")
 	lists := map[string]string{
 		"/api/v4/projects/7/variables": `[{"key":"A","value":"project","environment_scope":"review/*"},{"key":"B","value":"project","environment_scope":"production"}]`,
@@ -182,9 +173,6 @@ func TestVariablesPullOfLevels(t *testing.T) {
 }
 
 func TestVariablesPullKeepsTheTokenOnItsServer(t *testing.T) {
-	for _, name := range []string{"GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_COMMIT_SHA", "CI_PROJECT_PATH", "CI_SERVER_HOST", "CI_SERVER_FQDN", "CI_SERVER_URL", "GITLAB_CI"} {
-		t.Setenv(name, "")
-	}
 	t.Setenv("SLIPWAY_TOKEN", "the-token")
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.Errorf("another server gets %v", r.Header)

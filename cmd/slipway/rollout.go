@@ -44,7 +44,7 @@ func bindMoves(command *cobra.Command, s *rollout.Service) {
 	flags.DurationVar(&s.Timeout, "timeout", 2*time.Minute, "how long a rolling update, or going back, may take")
 	flags.DurationVar(&s.CanaryTimeout, "canary-timeout", 25*time.Minute, "how long a canary may take, analyses included")
 	flags.IntVar(&s.Keep, "keep", 20, "how many releases the record keeps")
-	flags.StringVar(&s.Holder, "by", os.Getenv("CI_JOB_URL"), "who does it: the job's `ADDRESS`")
+	flags.StringVar(&s.Holder, "by", "", "who does it: the job's `ADDRESS`")
 }
 
 func newRolloutApplyCommand() *cobra.Command {

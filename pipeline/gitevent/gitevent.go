@@ -24,9 +24,9 @@ var ErrDetached = errors.New("HEAD is detached: no branch is checked out")
 type Options struct {
 	// Committed ignores uncommitted and untracked files.
 	Committed bool
-	// Getenv returns environment variables. In a job of GitLab, whose HEAD is detached, CI_COMMIT_BRANCH, CI_COMMIT_TAG and
-	// the others identify the pipeline. Nothing is read if it is nil.
-	Getenv func(string) string
+	// Env are environment variables, each as "NAME=value". In a job of GitLab, whose HEAD is detached, CI_COMMIT_BRANCH,
+	// CI_COMMIT_TAG and the others identify the pipeline.
+	Env []string
 }
 
 // Current returns the event that the work tree represents: in a job of GitLab that of its pipeline, otherwise a push of the

@@ -15,6 +15,15 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/gitevent"
 )
 
+// pairs is an environment as the operating system has it.
+func pairs(variables map[string]string) []string {
+	var env []string
+	for name, value := range variables {
+		env = append(env, name+"="+value)
+	}
+	return env
+}
+
 // A clone is a repository in a test.
 type clone struct {
 	t   *testing.T
@@ -273,14 +282,14 @@ func TestDetachedHead(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			event, _ := local.current(gitevent.Options{Getenv: func(key string) string { return c.env[key] }})
+			event, _ := local.current(gitevent.Options{Env: pairs(c.env)})
 			if !c.check(event) {
 				t.Errorf("%+v", event)
 			}
 		})
 	}
 	other := map[string]string{"CI_COMMIT_SHA": strings.Repeat("1", 40), "CI_COMMIT_BRANCH": "topic"}
-	if _, err := local.open(gitevent.Options{Getenv: func(key string) string { return other[key] }}).Current(t.Context()); !errors.Is(err, gitevent.ErrDetached) {
+	if _, err := local.open(gitevent.Options{Env: pairs(other)}).Current(t.Context()); !errors.Is(err, gitevent.ErrDetached) {
 		t.Errorf("the job of another checkout: %v", err)
 	}
 }
@@ -335,7 +344,7 @@ func TestDefaultBranch(t *testing.T) {
 		t.Errorf("on another branch: %s", got)
 	}
 	job := map[string]string{"CI_COMMIT_SHA": again.git("rev-parse", "HEAD"), "CI_PROJECT_PATH": "acme/o", "CI_DEFAULT_BRANCH": "develop", "CI_SERVER_HOST": "gitlab.example.com"}
-	id := again.open(gitevent.Options{Getenv: func(key string) string { return job[key] }}).Identity
+	id := again.open(gitevent.Options{Env: pairs(job)}).Identity
 	if id.DefaultBranch != "develop" || id.Path != "acme/o" || id.Host != "gitlab.example.com" || id.Remote != "CI" {
 		t.Errorf("in a job: %+v", id)
 	}

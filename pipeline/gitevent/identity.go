@@ -34,7 +34,7 @@ func (r *Repository) identify(ctx context.Context, s settings) error {
 	id := &r.Identity
 	name := s.identityRemote()
 	id.DefaultBranch = r.defaultBranch(name, s.fetchesAll(name))
-	if r.inJob() && r.getenv("CI_PROJECT_PATH") != "" {
+	if r.inJob() && r.env["CI_PROJECT_PATH"] != "" {
 		r.identifyJob()
 	}
 	address := s["remote."+name+".url"]

@@ -11,34 +11,34 @@ import (
 
 // inJob reports whether the environment is that of a GitLab job whose checkout this repository is.
 func (r *Repository) inJob() bool {
-	if sha := r.getenv("CI_COMMIT_SHA"); sha != "" {
+	if sha := r.env["CI_COMMIT_SHA"]; sha != "" {
 		return sha == r.head
 	}
-	return r.getenv("CI_COMMIT_BRANCH") != "" || r.getenv("CI_COMMIT_TAG") != "" || r.getenv("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") != ""
+	return r.env["CI_COMMIT_BRANCH"] != "" || r.env["CI_COMMIT_TAG"] != "" || r.env["CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"] != ""
 }
 
 // identifyJob takes the project's names from the variables of the job.
 func (r *Repository) identifyJob() {
 	id := &r.Identity
 	id.Remote = "CI"
-	id.Path = r.getenv("CI_PROJECT_PATH")
-	id.Host = cmp.Or(r.getenv("CI_SERVER_FQDN"), r.getenv("CI_SERVER_HOST"))
-	id.Protocol = cmp.Or(r.getenv("CI_SERVER_PROTOCOL"), "https")
-	id.DefaultBranch = cmp.Or(r.getenv("CI_DEFAULT_BRANCH"), id.DefaultBranch)
-	id.Registry = r.getenv("CI_REGISTRY")
+	id.Path = r.env["CI_PROJECT_PATH"]
+	id.Host = cmp.Or(r.env["CI_SERVER_FQDN"], r.env["CI_SERVER_HOST"])
+	id.Protocol = cmp.Or(r.env["CI_SERVER_PROTOCOL"], "https")
+	id.DefaultBranch = cmp.Or(r.env["CI_DEFAULT_BRANCH"], id.DefaultBranch)
+	id.Registry = r.env["CI_REGISTRY"]
 	if id.Host != "" {
-		id.Projects = cmp.Or(r.getenv("CI_SERVER_URL"), id.Protocol+"://"+id.Host) + "/"
+		id.Projects = cmp.Or(r.env["CI_SERVER_URL"], id.Protocol+"://"+id.Host) + "/"
 	}
 }
 
 // jobEvent is the event of the pipeline that the job belongs to.
 func (r *Repository) jobEvent(ctx context.Context) (pipeline.Event, error) {
-	source := pipeline.Source(cmp.Or(r.getenv("CI_PIPELINE_SOURCE"), string(pipeline.Push)))
-	tag, branch := r.getenv("CI_COMMIT_TAG"), r.getenv("CI_COMMIT_BRANCH")
+	source := pipeline.Source(cmp.Or(r.env["CI_PIPELINE_SOURCE"], string(pipeline.Push)))
+	tag, branch := r.env["CI_COMMIT_TAG"], r.env["CI_COMMIT_BRANCH"]
 	var event pipeline.Event
 	var err error
 	switch {
-	case r.getenv("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") != "":
+	case r.env["CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"] != "":
 		event, err = r.jobMergeRequest(ctx)
 	case tag != "":
 		event, err = r.event(source, tag)
@@ -51,8 +51,8 @@ func (r *Repository) jobEvent(ctx context.Context) (pipeline.Event, error) {
 	if err != nil {
 		return event, err
 	}
-	event.RefProtected = r.getenv("CI_COMMIT_REF_PROTECTED") == "true"
-	if open := r.getenv("CI_OPEN_MERGE_REQUESTS"); open != "" {
+	event.RefProtected = r.env["CI_COMMIT_REF_PROTECTED"] == "true"
+	if open := r.env["CI_OPEN_MERGE_REQUESTS"]; open != "" {
 		event.OpenMergeRequests = strings.Split(open, ",")
 	}
 	return event, nil
@@ -64,7 +64,7 @@ func (r *Repository) jobPush(ctx context.Context, branch string) (pipeline.Event
 	if err != nil {
 		return event, err
 	}
-	before := r.getenv("CI_COMMIT_BEFORE_SHA")
+	before := r.env["CI_COMMIT_BEFORE_SHA"]
 	if before == "" {
 		if before = r.parentOfHead(); before == "" {
 			event.NewBranch = true
@@ -85,22 +85,22 @@ func (r *Repository) jobPush(ctx context.Context, branch string) (pipeline.Event
 }
 
 func (r *Repository) jobMergeRequest(ctx context.Context) (pipeline.Event, error) {
-	source, target := r.getenv("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"), r.getenv("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
+	source, target := r.env["CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"], r.env["CI_MERGE_REQUEST_TARGET_BRANCH_NAME"]
 	event, err := r.event(pipeline.MergeRequest, source)
 	if err != nil {
 		return event, err
 	}
-	iid, _ := strconv.Atoi(r.getenv("CI_MERGE_REQUEST_IID"))
-	info := &pipeline.MergeRequestInfo{IID: max(1, iid), SourceBranch: source, TargetBranch: target, Title: r.getenv("CI_MERGE_REQUEST_TITLE"),
-		Draft: r.getenv("CI_MERGE_REQUEST_DRAFT") == "true", Kind: r.getenv("CI_MERGE_REQUEST_EVENT_TYPE")}
-	if labels := r.getenv("CI_MERGE_REQUEST_LABELS"); labels != "" {
+	iid, _ := strconv.Atoi(r.env["CI_MERGE_REQUEST_IID"])
+	info := &pipeline.MergeRequestInfo{IID: max(1, iid), SourceBranch: source, TargetBranch: target, Title: r.env["CI_MERGE_REQUEST_TITLE"],
+		Draft: r.env["CI_MERGE_REQUEST_DRAFT"] == "true", Kind: r.env["CI_MERGE_REQUEST_EVENT_TYPE"]}
+	if labels := r.env["CI_MERGE_REQUEST_LABELS"]; labels != "" {
 		info.Labels = strings.Split(labels, ",")
 	}
-	if project := r.getenv("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH"); project != "" && project != r.Identity.Path {
+	if project := r.env["CI_MERGE_REQUEST_SOURCE_PROJECT_PATH"]; project != "" && project != r.Identity.Path {
 		info.Fork, info.SourceProject = true, project
 	}
 	event.MergeRequestInfo = info
-	base := r.getenv("CI_MERGE_REQUEST_DIFF_BASE_SHA")
+	base := r.env["CI_MERGE_REQUEST_DIFF_BASE_SHA"]
 	if base == "" {
 		if base, err = r.base(ctx, target); err != nil || base == "" {
 			return event, err

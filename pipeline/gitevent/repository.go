@@ -19,7 +19,7 @@ type Repository struct {
 	Identity Identity
 
 	git     git.Command
-	getenv  func(string) string
+	env     map[string]string
 	prefix  string // the project's folder below Top, "" or with a slash at its end
 	shallow bool
 
@@ -41,9 +41,10 @@ type Repository struct {
 
 // Open reads the repository that holds dir. The error satisfies errors.Is(err, ErrNotARepository) if there is none.
 func Open(ctx context.Context, dir string, o Options) (*Repository, error) {
-	r := &Repository{git: git.In(dir), getenv: o.Getenv, refs: map[string]string{}, heads: map[string]string{}, symbolic: map[string]string{}}
-	if r.getenv == nil {
-		r.getenv = func(string) string { return "" }
+	r := &Repository{git: git.In(dir), env: map[string]string{}, refs: map[string]string{}, heads: map[string]string{}, symbolic: map[string]string{}}
+	for _, pair := range o.Env {
+		name, value, _ := strings.Cut(pair, "=")
+		r.env[name] = value
 	}
 	var settings settings
 	// Each question is a separate process, and none needs the answer to another one.
