@@ -24,9 +24,9 @@ const connections = 16
 // server is a process that is measured.
 type server struct {
 	name, addr string
-	path       string // what is asked for
+	path       string // what is requested
 	command    *exec.Cmd
-	stdin      io.WriteCloser // nil for a program that knows nothing of us
+	stdin      io.WriteCloser // nil for other programs
 	stdout     *bufio.Reader
 }
 
@@ -41,7 +41,7 @@ func (p program) startServer(folder string) (*server, error) {
 		return nil, err
 	}
 	program := p.command(p.file, addr, filepath.Join(folder, p.name+".db"))
-	// #nosec G204 -- this program itself, which becomes the other one
+	// #nosec G204 -- this program, which execs the other one
 	s := &server{name: p.name, addr: addr, path: p.path, command: exec.Command(self, append([]string{"-serve", p.name}, program.Args...)...)} //nolint:noctx // stop ends it
 	s.command.Env = program.Env
 	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -54,7 +54,7 @@ func (p program) startServer(folder string) (*server, error) {
 		}
 	}
 	s.stop()
-	return nil, errors.New("the program does not answer")
+	return nil, errors.New("the program does not respond")
 }
 
 func startServer(name string) (*server, error) {
@@ -95,7 +95,7 @@ func (s *server) stop() {
 	_ = s.command.Wait()
 }
 
-// cpu returns the CPU time that the server has used; that of another program is known in steps of 10 ms.
+// cpu returns the CPU time that the server has used; for other programs the resolution is 10 ms.
 func (s *server) cpu() (time.Duration, error) {
 	if s.stdin == nil {
 		return cpuOf(s.command.Process.Pid)
@@ -151,7 +151,7 @@ func (s *server) measure(requests int) (float64, error) {
 	return float64((after - before).Nanoseconds()) / 1e3 / float64(requests), err
 }
 
-// ask makes requests on one connection while there are any left.
+// ask makes requests on one connection until none are left.
 func ask(addr, path string, left *atomic.Int64) error {
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", addr)
 	if err != nil {
@@ -171,7 +171,7 @@ func ask(addr, path string, left *atomic.Int64) error {
 		n, err := io.Copy(io.Discard, response.Body)
 		_ = response.Body.Close()
 		if err != nil {
-			return fmt.Errorf("read the answer: %w", err)
+			return fmt.Errorf("read the response: %w", err)
 		}
 		if response.StatusCode != http.StatusOK || n < 200 {
 			return fmt.Errorf("status %s, %d bytes", response.Status, n)
@@ -180,7 +180,7 @@ func ask(addr, path string, left *atomic.Int64) error {
 	return nil
 }
 
-// residentMiB is the memory that the server holds.
+// residentMiB returns the resident memory of the server.
 func (s *server) residentMiB() (float64, error) { return residentMiB(s.command.Process.Pid) }
 
 func residentMiB(pid int) (float64, error) {

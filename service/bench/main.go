@@ -1,8 +1,8 @@
 // Command bench measures what the service adds to net/http: CPU time per request of the whole handler (request id,
-// recovery, metrics, access record, limits, time limit) against a bare server that returns the same JSON. Server and client
-// are separate processes on a processor each, and the servers take turns in every round, so that what disturbs one
-// disturbs the others; the result is the median of the rounds' ratios. It also measures the program: its size, how soon it
-// answers, the memory that it holds; and podinfo, where its module can be had. It fails when something is above its limit.
+// recovery, metrics, access log, limits, deadline) against a bare server that returns the same JSON. Server and client
+// are separate processes on a processor each, and the servers take turns in every round, so that a disturbance affects
+// all of them; the result is the median of the rounds' ratios. It also measures the program, beside podinfo if that can be
+// built: its size, start and memory. It fails if a figure is above its limit.
 package main
 
 import (
@@ -30,7 +30,7 @@ func main() {
 
 func run(args []string, w io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	serve := flags.String("serve", "", "be the server of this name (for the command itself)")
+	serve := flags.String("serve", "", "run as the server of this name (the command starts itself)")
 	rounds := flags.Int("rounds", 9, "rounds")
 	requests := flags.Int("requests", 20_000, "requests per server and round")
 	if err := flags.Parse(args); err != nil {
@@ -51,13 +51,14 @@ func run(args []string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	programs := []program{orders}
+	var peer *program
+	var others []program
 	if podinfo, err := buildPodinfo(folder); err != nil {
 		fmt.Fprintf(w, "podinfo is not measured, since it cannot be built here: %v\n\n", err)
 	} else {
-		programs = append(programs, podinfo)
+		peer, others = &podinfo, []program{podinfo}
 	}
-	return errors.Join(measurePrograms(w, programs, folder, programStarts), compare(w, programs[1:], folder, *rounds, *requests))
+	return errors.Join(measurePrograms(w, orders, peer, folder, programStarts), compare(w, others, folder, *rounds, *requests))
 }
 
 // compare measures the servers, and other programs beside them.
@@ -118,7 +119,7 @@ func compare(w io.Writer, others []program, folder string, rounds, requests int)
 		fmt.Fprintf(w, "%-14s %12.2f %8.2f %6s %10.1f%s\n", s.name, median(micros[s.name]), median(ratios[s.name]), limit, rss, verdict)
 	}
 	fmt.Fprintf(w, "CPU time (user and system) of the server, %d rounds of %d requests, %d connections; -traced and -otelhttp record a tenth of the requests,\n"+
-		"the first with spans of its own, the second with otelhttp; orders-sqlite reads the order from a file; podinfo answers GET /api/info.\n",
+		"the first with the service's own server span, the second with otelhttp; orders-sqlite reads the order from a file; podinfo serves GET /api/info.\n",
 		rounds, requests, connections)
 	if failed != nil {
 		return fmt.Errorf("%v: above the limit", failed)

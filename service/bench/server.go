@@ -26,7 +26,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
-// serverCPU and clientCPU keep the two from each other's caches.
+// Server and client run on a processor each, so that they do not share caches.
 const (
 	serverCPU = 0
 	clientCPU = 1
@@ -35,7 +35,7 @@ const (
 // tracedRatio is the share of the requests that are recorded, the service's default.
 const tracedRatio = 0.1
 
-// orderID names the one order that is asked for.
+// orderID is the id of the order that is requested.
 const orderID = "01a1fb9a-fe51-73c1-b5e5-35bd9d5446ca"
 
 var moment = time.Date(2030, 1, 2, 12, 0, 0, 123456000, time.UTC)
@@ -44,13 +44,13 @@ var theOrder = order.Order{ID: orderID, Customer: "ann", Currency: "EUR", Note: 
 	Items:   []order.LineItem{{SKU: "a-1", Quantity: 2, UnitPrice: 300}, {SKU: "b", Quantity: 1, UnitPrice: 100}},
 	Version: 1, CreatedAt: moment, UpdatedAt: moment}
 
-// oneOrder is a store without the cost of one: what is measured is what the service adds, not the database.
+// oneOrder is a store of one order that costs nothing: the benchmark measures what the service adds, not the database.
 type oneOrder struct{ order.Store }
 
 func (oneOrder) Get(context.Context, string) (order.Order, error) { return theOrder, nil }
 
-// pin restricts the process to a processor. It runs itself again when that is news, since the runtime counts processors
-// at its start.
+// pin restricts the process to a processor. If it was not yet, the process execs itself, since the runtime counts processors
+// at start.
 func pin(cpu int) error {
 	var now, want unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &now); err != nil {
@@ -61,7 +61,7 @@ func pin(cpu int) error {
 		return nil
 	}
 	if err := unix.SchedSetaffinity(0, &want); err != nil {
-		return nil //nolint:nilerr // there is no such processor: then they share
+		return nil //nolint:nilerr // no such processor: then they share one
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -70,8 +70,8 @@ func pin(cpu int) error {
 	return syscall.Exec(self, os.Args, os.Environ()) // #nosec G204 G702 -- this program itself
 }
 
-// beServer serves until standard input ends. It writes its address, and its CPU time for every line that it reads. Or it becomes
-// another program, if one is given.
+// beServer serves until standard input ends. It writes its address, and its CPU time for each line that it reads. If another
+// program is given, it execs that instead.
 func beServer(name string, program []string) error {
 	if err := pin(serverCPU); err != nil {
 		return err
@@ -155,7 +155,7 @@ func handlerOf(name, dir string) (http.Handler, error) {
 	}, httpapi.Limits{Rate: 1e9, Burst: 1e9, MaxInFlight: 256})
 }
 
-// startCollector starts a collector that takes everything and keeps nothing; it ends with the process.
+// startCollector starts a collector that accepts and discards all spans; it ends with the process.
 func startCollector() (endpoint string, err error) {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -166,7 +166,7 @@ func startCollector() (endpoint string, err error) {
 	return "http://" + l.Addr().String(), nil
 }
 
-// bare is the least that a Go program can do to answer with this JSON.
+// bare is the minimal Go handler that responds with this JSON.
 func bare() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/orders/{id}", func(w http.ResponseWriter, _ *http.Request) {
