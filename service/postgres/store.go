@@ -198,16 +198,9 @@ func (s *Store) Get(ctx context.Context, id string) (o order.Order, err error) {
 	return o, err
 }
 
-// List implements [order.Store].
-func (s *Store) List(ctx context.Context, q order.Query) (orders []order.Order, err error) {
-	defer classify(&err)
-	select {
-	case s.lists <- struct{}{}:
-		defer func() { <-s.lists }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	where, args := []string{"true"}, []any{}
+// listQuery returns the query of a list and its arguments.
+func listQuery(q order.Query) (query string, args []any) {
+	where := []string{"true"}
 	and := func(condition string, value any) {
 		args = append(args, value)
 		where = append(where, fmt.Sprintf("%s $%d", condition, len(args)))
@@ -233,8 +226,21 @@ func (s *Store) List(ctx context.Context, q order.Query) (orders []order.Order, 
 	}
 	args = append(args, q.Limit)
 	// #nosec G202 -- the conditions above are constants, values are arguments
-	rows, err := s.pool.Query(ctx, "SELECT "+columns+" FROM orders WHERE "+strings.Join(where, " AND ")+
-		fmt.Sprintf(" ORDER BY created_at DESC, id DESC LIMIT $%d", len(args)), args...)
+	return "SELECT " + columns + " FROM orders WHERE " + strings.Join(where, " AND ") +
+		fmt.Sprintf(" ORDER BY created_at DESC, id DESC LIMIT $%d", len(args)), args
+}
+
+// List implements [order.Store].
+func (s *Store) List(ctx context.Context, q order.Query) (orders []order.Order, err error) {
+	defer classify(&err)
+	select {
+	case s.lists <- struct{}{}:
+		defer func() { <-s.lists }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	query, args := listQuery(q)
+	rows, err := s.pool.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

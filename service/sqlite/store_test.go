@@ -97,3 +97,26 @@ func TestWriterWaits(t *testing.T) {
 		t.Errorf("after that: %v", err)
 	}
 }
+
+// TestListsUseIndexes asks SQLite how it executes each list that the API allows: it reads an index, in order, and sorts nothing.
+func TestListsUseIndexes(t *testing.T) {
+	t.Parallel()
+	s := open(t, filepath.Join(t.TempDir(), "orders.db"))
+	for name, q := range storetest.Lists() {
+		t.Run(name, func(t *testing.T) {
+			plan := s.Plan(t, q)
+			want := "USING INDEX orders_by_time"
+			switch {
+			case q.Customer != "" && q.Status != "":
+				want = "USING INDEX orders_by_customer_status_and_time"
+			case q.Customer != "":
+				want = "USING INDEX orders_by_customer_and_time"
+			case q.Status != "":
+				want = "USING INDEX orders_by_status_and_time"
+			}
+			if !strings.Contains(plan, want+" ") && !strings.Contains(plan, want+"\n") || strings.Contains(plan, "TEMP B-TREE") {
+				t.Errorf("want %s, in order:\n%s", want, plan)
+			}
+		})
+	}
+}

@@ -344,3 +344,32 @@ func createTwice(t *testing.T, s order.Store) {
 		t.Error("the same id was stored twice")
 	}
 }
+
+// Lists returns the lists that the API allows, by their filters.
+func Lists() map[string]order.Query {
+	from := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	filters := []struct {
+		name string
+		set  func(*order.Query)
+	}{
+		{"status", func(q *order.Query) { q.Status = order.Paid }},
+		{"customer", func(q *order.Query) { q.Customer = "ann" }},
+		{"from", func(q *order.Query) { q.CreatedFrom = from }},
+		{"before", func(q *order.Query) { q.CreatedBefore = from.AddDate(1, 0, 0) }},
+		{"after", func(q *order.Query) {
+			q.After = order.Position{CreatedAt: from.AddDate(0, 6, 0), ID: "01a1fb9a-fe51-73c1-b5e5-35bd9d5446ca"}
+		}},
+	}
+	lists := map[string]order.Query{}
+	for set := range 1 << len(filters) {
+		q, name := order.Query{Limit: 20}, "all"
+		for i, f := range filters {
+			if set>>i&1 == 1 {
+				f.set(&q)
+				name += " " + f.name
+			}
+		}
+		lists[name] = q
+	}
+	return lists
+}
