@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"gitlab.com/slipway-ci/slipway/service/auth"
 )
@@ -152,8 +155,8 @@ func (c *Config) Validate() error {
 	check(c.HTTP.Timeout > 0, "http.timeout", "must be positive")
 	check(c.HTTP.PayTimeout > 0, "http.pay_timeout", "must be positive")
 	for _, origin := range c.HTTP.CORSOrigins {
-		u, err := url.Parse(origin)
-		check(err == nil && u.Scheme != "" && u.Host != "" && u.Path == "", "http.cors_origins", fmt.Sprintf("%q is not an origin, as https://shop.example", origin))
+		err := http.NewCrossOriginProtection().AddTrustedOrigin(origin) // httpapi trusts them that way
+		check(err == nil, "http.cors_origins", fmt.Sprintf("%q is not an origin, as https://shop.example", origin))
 	}
 	if _, err := auth.ParseKeys(string(c.APIKeys)); err != nil {
 		errs = append(errs, err)
@@ -193,7 +196,11 @@ func (h HTTP) TrustedProxies() []netip.Prefix {
 
 func hostPort(s string) bool {
 	_, port, err := net.SplitHostPort(s)
-	return err == nil && port != ""
+	if err != nil || port == "" {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port)
+	return err == nil
 }
 
 func loopback(addr string) bool {
@@ -209,5 +216,9 @@ func httpURL(s string) bool {
 
 func postgresURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql")
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return false
+	}
+	_, err = pgxpool.ParseConfig(s)
+	return err == nil
 }
