@@ -309,3 +309,23 @@ func TestReloadWatchesNewFiles(t *testing.T) {
 		t.Error("the metrics do not tell that a setting needs a restart")
 	}
 }
+
+// TestReloadNamesTheDatabase changes the mounted URL of the database: the service keeps the one it has, and says that a change takes a restart.
+func TestReloadNamesTheDatabase(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := filepath.Join(folder, "url")
+	write(t, file, "sqlite:"+filepath.Join(folder, "orders.db"))
+	i := start(t, settings{"DATABASE_URL": unset, "DATABASE_URL_FILE": file})
+	id := i.place(t).Id
+	write(t, file, "postgres://u:hunter2@db/orders")
+	i.log.Wait(t, `"settings":["database.url"]`)
+	i.log.Wait(t, "changed settings take effect after a restart")
+	if strings.Contains(i.log.String(), "hunter2") {
+		t.Error("the log contains the password")
+	}
+	wantStatus(t, i.get(t, "/v1/orders/"+id), http.StatusOK)
+	if !strings.Contains(i.probe(t, "/metrics").body, "config_settings_need_restart 1") {
+		t.Error("the metrics do not count the setting")
+	}
+}

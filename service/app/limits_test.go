@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -208,10 +209,40 @@ func TestKeysOfClients(t *testing.T) {
 	}
 }
 
+// TestClientsBehindProxy shows that clients of a trusted proxy are limited one by one, IPv6 networks as one client, and that a header of
+// anybody else changes nothing.
+func TestClientsBehindProxy(t *testing.T) {
+	t.Parallel()
+	limits := settings{"RATE_LIMIT": "0.001", "RATE_BURST": "1"}
+	for name, test := range map[string]struct {
+		trusted string
+		clients []string // X-Forwarded-For of one request each
+		want    []int
+	}{
+		"a trusted proxy": {"127.0.0.0/8, ::1/128", []string{"198.51.100.1", "198.51.100.2", "203.0.113.7, 198.51.100.1", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"},
+			[]int{200, 200, 429, 200, 429, 200}},
+		"nobody is trusted": {"", []string{"198.51.100.1", "198.51.100.2"}, []int{200, 429}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := maps.Clone(limits)
+			s["HTTP_TRUSTED_PROXIES"] = test.trusted
+			i := start(t, s)
+			for n, client := range test.clients {
+				if got := i.get(t, "/v1/orders", "X-Forwarded-For", client).status; got != test.want[n] {
+					t.Errorf("request %d, from %s: %d, want %d", n, client, got, test.want[n])
+				}
+			}
+		})
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	i := start(t, nil)
-	id := i.place(t).Id
+	id := i.place(t, "Idempotency-Key", "k").Id
+	i.place(t, "Idempotency-Key", "k") // the same one
+	wantStatus(t, i.do(t, http.MethodPost, "/v1/orders", strings.Replace(basket, "ann", "eve", 1), "Idempotency-Key", "k"), http.StatusUnprocessableEntity)
 	wantStatus(t, i.do(t, http.MethodPost, "/v1/orders/"+id+"/pay", ""), http.StatusOK)
 	wantStatus(t, i.get(t, "/v1/orders/"+id), http.StatusOK)
 	wantStatus(t, i.get(t, "/nope/"+id), http.StatusNotFound)
@@ -230,7 +261,9 @@ func TestMetrics(t *testing.T) {
 	for _, line := range []string{`http_requests_total{code="200",method="GET",route="/v1/orders/{id}"} 1`,
 		`http_requests_total{code="404",method="any",route="unmatched"} 1`, `orders_total{status="paid"} 1`,
 		`payment_duration_seconds_count{outcome="paid"} 1`, `build_info{commit="abc123",go="`, `le="0.8"`, `database_connections_max 5`,
-		`database_query_duration_seconds_count{operation="create",result="ok"} 1`, `idempotency_keys_total{result="replayed"} 0`, `reconcile_unsettled_orders 0`} {
+		`database_query_duration_seconds_count{operation="create",result="ok"} 3`, `idempotency_keys_total{result="stored"} 1`,
+		`idempotency_keys_total{result="replayed"} 1`, `idempotency_keys_total{result="reused"} 1`, `reconcile_unsettled_orders 0`,
+		`database_connections_in_use 0`, `database_connection_waits_total `, `database_connection_wait_seconds_total `} {
 		if !strings.Contains(a.body, line) {
 			t.Errorf("%s is missing", line)
 		}

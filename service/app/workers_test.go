@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -58,6 +60,13 @@ func TestWorkers(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		if o, err = a.orders.Get(t.Context(), o.ID); err != nil || o.Status != order.Paid {
 			t.Errorf("three minutes later the order is %s, %v", o.Status, err)
+		}
+		w := httptest.NewRecorder()
+		a.metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		for _, line := range []string{`reconcile_orders_total{result="failed"} 1`, `reconcile_orders_total{result="settled"} 1`, "reconcile_unsettled_orders 0"} {
+			if !strings.Contains(w.Body.String(), line+"\n") {
+				t.Errorf("the metrics have no %s", line)
+			}
 		}
 		if _, replayed, err := a.orders.Create(t.Context(), placed, "shop", "key"); err != nil || !replayed {
 			t.Errorf("the key is forgotten already: %v", err)

@@ -164,8 +164,12 @@ func TestTokenAlgorithms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := newKey(t, "p384", p384)
-	a := tokensOf(t, newIssuer(t, ec.public, rs.public, ed.public, pinned.public, weak.public, other.public), func() time.Time { return now })
+	p521, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	medium, large := newKey(t, "p384", p384), newKey(t, "p521", p521)
+	a := tokensOf(t, newIssuer(t, ec.public, rs.public, ed.public, pinned.public, weak.public, medium.public, large.public), func() time.Time { return now })
 	for name, test := range map[string]struct {
 		token string
 		want  error
@@ -177,8 +181,12 @@ func TestTokenAlgorithms(t *testing.T) {
 		"a key for another algorithm": {sign(t, jose.RS256, pinned.private, "pinned", good()), auth.ErrWrong},
 		"the key's own algorithm":     {sign(t, jose.PS256, pinned.private, "pinned", good()), nil},
 		"a key that is too small":     {sign(t, jose.RS256, weak.private, "weak", good()), auth.ErrWrong},
-		"ES384":                       {sign(t, jose.ES384, other.private, "p384", good()), nil},
+		"ES384":                       {sign(t, jose.ES384, medium.private, "p384", good()), nil},
+		"ES512":                       {sign(t, jose.ES512, large.private, "p521", good()), nil},
+		"RS384":                       {sign(t, jose.RS384, rs.private, "rsa", good()), nil},
 		"RS512":                       {sign(t, jose.RS512, rs.private, "rsa", good()), nil},
+		"PS384":                       {sign(t, jose.PS384, rs.private, "rsa", good()), nil},
+		"PS512":                       {sign(t, jose.PS512, rs.private, "rsa", good()), nil},
 		"another issuer's key":        {sign(t, jose.ES256, ecKey(t, "ec").private, "ec", good()), auth.ErrWrong},
 		"an unknown key":              {sign(t, jose.ES256, ec.private, "unknown", good()), auth.ErrWrong},
 		"a public key as a secret":    {sign(t, jose.HS256, []byte(strings.Repeat("k", 32)), "rsa", good()), auth.ErrWrong},
@@ -216,22 +224,27 @@ func TestTokenClaims(t *testing.T) {
 		change func(map[string]any)
 		ok     bool
 	}{
-		"as it should be":        {func(map[string]any) {}, true},
-		"several audiences":      {func(c map[string]any) { c["aud"] = []string{"x", "orders"} }, true},
-		"scopes as a list":       {func(c map[string]any) { delete(c, "scope"); c["scp"] = []string{"orders:read", "orders:pay"} }, true},
-		"clocks differ":          {func(c map[string]any) { c["exp"] = now.Add(-20 * time.Second).Unix() }, true},
-		"expired":                {func(c map[string]any) { c["exp"] = now.Add(-31 * time.Second).Unix() }, false},
-		"without expiry":         {func(c map[string]any) { delete(c, "exp") }, false},
-		"expiry is text":         {func(c map[string]any) { c["exp"] = "never" }, false},
-		"not valid yet":          {func(c map[string]any) { c["nbf"] = now.Add(time.Minute).Unix() }, false},
-		"another issuer":         {func(c map[string]any) { c["iss"] = "https://evil.example" }, false},
-		"without issuer":         {func(c map[string]any) { delete(c, "iss") }, false},
-		"for somebody else":      {func(c map[string]any) { c["aud"] = "billing" }, false},
-		"for nobody":             {func(c map[string]any) { delete(c, "aud") }, false},
-		"audience is no text":    {func(c map[string]any) { c["aud"] = 1 }, false},
-		"without a subject":      {func(c map[string]any) { delete(c, "sub") }, false},
-		"names in other letters": {func(c map[string]any) { c["ISS"] = "x"; c["EXP"] = 0 }, true},
-		"a scope list as text":   {func(c map[string]any) { delete(c, "scope"); c["scp"] = "orders:read orders:pay" }, true},
+		"as it should be":     {func(map[string]any) {}, true},
+		"several audiences":   {func(c map[string]any) { c["aud"] = []string{"x", "orders"} }, true},
+		"scopes as a list":    {func(c map[string]any) { delete(c, "scope"); c["scp"] = []string{"orders:read", "orders:pay"} }, true},
+		"clocks differ":       {func(c map[string]any) { c["exp"] = now.Add(-20 * time.Second).Unix() }, true},
+		"expired":             {func(c map[string]any) { c["exp"] = now.Add(-31 * time.Second).Unix() }, false},
+		"without expiry":      {func(c map[string]any) { delete(c, "exp") }, false},
+		"expiry is text":      {func(c map[string]any) { c["exp"] = "never" }, false},
+		"not valid yet":       {func(c map[string]any) { c["nbf"] = now.Add(time.Minute).Unix() }, false},
+		"another issuer":      {func(c map[string]any) { c["iss"] = "https://evil.example" }, false},
+		"without issuer":      {func(c map[string]any) { delete(c, "iss") }, false},
+		"for somebody else":   {func(c map[string]any) { c["aud"] = "billing" }, false},
+		"for nobody":          {func(c map[string]any) { delete(c, "aud") }, false},
+		"audience is no text": {func(c map[string]any) { c["aud"] = 1 }, false},
+		"without a subject":   {func(c map[string]any) { delete(c, "sub") }, false},
+		"names in other letters": {func(c map[string]any) {
+			c["ISS"] = "x"
+			c["EXP"] = 0
+			c["Scope"] = "orders:write"
+			c["SCP"] = "orders:write"
+		}, true},
+		"a scope list as text": {func(c map[string]any) { delete(c, "scope"); c["scp"] = "orders:read orders:pay" }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			claims := good()
@@ -240,8 +253,8 @@ func TestTokenClaims(t *testing.T) {
 			if (err == nil) != test.ok {
 				t.Errorf("%s: %v", name, err)
 			}
-			if test.ok && len(c.Scopes) != 2 {
-				t.Errorf("%s: scopes %v", name, c.Scopes)
+			if want := []string{"orders:read", "orders:pay"}; test.ok && !slices.Equal(c.Scopes, want) {
+				t.Errorf("%s: scopes %v, want %v", name, c.Scopes, want)
 			}
 		})
 	}
@@ -386,20 +399,34 @@ func TestHangingIssuer(t *testing.T) {
 	}
 }
 
-// TestTokenWithoutKeyID tries all keys of a set.
+// TestTokenWithoutKeyID shows that all keys of a set are tried for a token that does not name its key.
 func TestTokenWithoutKeyID(t *testing.T) {
 	t.Parallel()
-	one, two := ecKey(t, "1"), ecKey(t, "2")
-	a := tokensOf(t, newIssuer(t, one.public, two.public), func() time.Time { return now })
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: two.private}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := jwt.Signed(signer).Claims(good()).Serialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c, err := a.Authenticate(t.Context(), bearer(token)); err != nil || c.Name != "ann" {
-		t.Errorf("%+v, %v", c, err)
+	first, second, third := ecKey(t, "1"), rsaKey(t, "2", 2048), ecKey(t, "3")
+	a := tokensOf(t, newIssuer(t, first.public, second.public, third.public), func() time.Time { return now })
+	for name, test := range map[string]struct {
+		algorithm jose.SignatureAlgorithm
+		key       keyPair
+		want      error
+	}{
+		"the first key":                 {jose.ES256, first, nil},
+		"the second key":                {jose.RS256, second, nil},
+		"the third key":                 {jose.ES256, third, nil},
+		"a key that is not in this set": {jose.ES256, ecKey(t, "1"), auth.ErrWrong},
+	} {
+		t.Run(name, func(t *testing.T) {
+			signer, err := jose.NewSigner(jose.SigningKey{Algorithm: test.algorithm, Key: test.key.private}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			token, err := jwt.Signed(signer).Claims(good()).Serialize()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := a.Authenticate(t.Context(), bearer(token))
+			if !errors.Is(err, test.want) || (test.want == nil) != (c.Name == "ann") {
+				t.Errorf("%+v, %v, want %v", c, err, test.want)
+			}
+		})
 	}
 }
