@@ -12,21 +12,23 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// TestNetworkPolicy is proof 8: a foreign pod reaches the public port, and neither the admin port nor the database. The pods that try
-// have the service's image, whose migration dials what its database URL names; the database is a listener with the labels and the
-// policy of the component postgres.
+// TestNetworkPolicy is proof 8: a foreign pod reaches the public port, and neither the admin port nor the database; monitoring reaches the
+// admin port, and the service a collector of traces. The pods that try have the service's image, whose migration dials what its database URL
+// names; the database is a listener with the labels and the policy of the component postgres.
 func TestNetworkPolicy(t *testing.T) {
 	f := setup(t)
 	image := f.build(t, "Serve").image()
-	for _, namespace := range []string{"proof", "foreign"} {
+	for _, namespace := range []string{"proof", "foreign", "watching"} {
 		outside.Kubectl(t, "create", "namespace", namespace)
 		t.Cleanup(func() { outside.Kubectl(t, "delete", "namespace", namespace, "--wait=false") })
 	}
+	outside.Kubectl(t, "label", "namespace", "watching", "slipway/scrapes=true")
 	f.applyPolicies(t, "proof")
 
 	run(t, "proof", "orders", "orders", image, []string{"serve"}, map[string]string{"ORDERS_HTTP_ADDR": ":8080", "ORDERS_ADMIN_ADDR": ":8081", "ORDERS_AUTH_MODE": "none"})
 	run(t, "proof", "postgres", "orders-postgres", image, []string{"serve"}, map[string]string{"ORDERS_HTTP_ADDR": ":5432", "ORDERS_ADMIN_ADDR": ":8081", "ORDERS_AUTH_MODE": "none"})
-	service, database := address(t, "proof", "orders"), address(t, "proof", "postgres")
+	run(t, "foreign", "collector", "collector", image, []string{"serve"}, map[string]string{"ORDERS_HTTP_ADDR": ":4317", "ORDERS_ADMIN_ADDR": ":4318", "ORDERS_AUTH_MODE": "none"})
+	service, database, collector := address(t, "proof", "orders"), address(t, "proof", "postgres"), address(t, "foreign", "collector")
 	api := outside.Kubectl(t, "get", "service", "kubernetes", "--output", "jsonpath={.spec.clusterIP}") + ":443"
 
 	attempts := []struct {
@@ -35,13 +37,17 @@ func TestNetworkPolicy(t *testing.T) {
 	}{
 		{"public", "foreign", "anything", service + ":8080", true},
 		{"admin", "foreign", "anything", service + ":8081", false},
+		{"admin-for-monitoring", "watching", "anything", service + ":8081", true},
 		{"database", "foreign", "anything", database + ":5432", false},
 		// The label alone does not help: it has to be in the service's namespace.
 		{"database-by-label", "foreign", "orders", database + ":5432", false},
 		{"database-of-its-own", "proof", "orders", database + ":5432", true},
 		{"neighbour", "proof", "anything", database + ":5432", false},
 		{"migration", "proof", "orders-migrate", database + ":5432", true},
-		// Out goes only what the service needs: of 443 what is public.
+		// Out goes only what the service needs: traces over both protocols, and of 443 what is public.
+		{"traces-grpc", "proof", "orders", collector + ":4317", true},
+		{"traces-http", "proof", "orders", collector + ":4318", true},
+		{"not-traces", "proof", "orders", collector + ":4319", false},
 		{"api-server", "proof", "orders", api, false},
 		{"api-server-of-others", "foreign", "anything", api, true},
 		{"other-service", "proof", "orders", service + ":443", false},
@@ -61,7 +67,7 @@ func TestNetworkPolicy(t *testing.T) {
 			t.Errorf("%s: reached is %v, want %v:\n%s", a.name, reached, a.reached, log)
 		}
 	}
-	figure(t, "8 network policies", "a foreign pod reaches the public port; the admin port and the database it does not, nor does a neighbour; the service reaches its database, and neither the API server nor another service")
+	figure(t, "8 network policies", "a foreign pod reaches the public port, and neither the admin port, which monitoring reaches, nor the database; the service reaches its database and a collector of traces, and neither the API server nor another service")
 }
 
 // applyPolicies applies the network policies of the base and of the components postgres and migration, and nothing else of them.
