@@ -2,26 +2,37 @@ package pipeline
 
 import (
 	"context"
+	"io"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/reuse"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// A Node is a value of a [Config]: a scalar, a sequence or a mapping in its order, with its place in a file. Nodes are
-// shared and must not be changed.
-type Node = yamltree.Node
-
 // A Config is a merged configuration: all includes read, inputs interpolated, `extends` and `!reference` resolved.
 type Config struct {
-	// Root is a mapping. The stages have .pre first and .post last.
-	Root *Node
 	// Files are those that it is made of, in the order in which they were read, each once.
 	Files []string
+	tree  *node
+}
+
+// WriteYAML writes the configuration as YAML that compiles to the same. With comments, "# ci/lint.yml:12" names where each job, and
+// each part of a job that comes from another place, was written.
+func (c *Config) WriteYAML(w io.Writer, comments bool) error {
+	return yamltree.Write(w, c.tree, comments)
+}
+
+// Stages returns the stages in their order, .pre first and .post last.
+func (c *Config) Stages() []string {
+	var names []string
+	for _, stage := range c.tree.Get("stages").Flatten() {
+		names = append(names, stage.Text)
+	}
+	return names
 }
 
 // Jobs returns the names of the jobs, hidden ones not included, in their order.
 func (c *Config) Jobs() []string {
-	jobs, _ := splitJobs(c.Root)
+	jobs, _ := splitJobs(c.tree)
 	var names []string
 	for _, pair := range jobs {
 		if kind := kindOf(pair.Key.Text, pair.Value); kind == buildJob || kind == bridgeJob {
@@ -47,7 +58,7 @@ func (p *Project) Config(ctx context.Context, event Event) (*Config, error) {
 			files = append(files, f.name)
 		}
 	}
-	return &Config{Root: withoutExtends(merged.tree), Files: files}, nil
+	return &Config{Files: files, tree: withoutExtends(merged.tree)}, nil
 }
 
 // withoutExtends leaves out the keyword whose templates are merged already.

@@ -95,7 +95,7 @@ func ExampleErrors() {
 	// 3 jobs:unit:retry - should be a number from 0 to 2, not the integer 3
 }
 
-// The merged configuration knows where each part comes from.
+// The merged configuration knows its files, jobs and stages; WriteYAML shows where each part comes from.
 func ExampleProject_Config() {
 	project, err := pipeline.Load(files, pipeline.Options{})
 	if err != nil {
@@ -107,13 +107,13 @@ func ExampleProject_Config() {
 		fmt.Println(err)
 		return
 	}
-	for _, pair := range config.Root.Pairs {
-		fmt.Println(pair.Key.Text, pair.Value.Position.File)
-	}
+	fmt.Println(config.Files)
+	fmt.Println(config.Jobs())
+	fmt.Println(config.Stages())
 	// Output:
-	// deploy-production ci/deploy.yml
-	// unit .gitlab-ci.yml
-	// stages .gitlab-ci.yml
+	// [.gitlab-ci.yml ci/deploy.yml]
+	// [deploy-production unit]
+	// [.pre build test deploy .post]
 }
 
 // The variables of a job are those that its shell has, expanded.

@@ -4,11 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
-	"slices"
-	"strings"
 
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/input"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/parsed"
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
@@ -29,46 +27,26 @@ type Input struct {
 	Position Position `json:"position,omitzero"`
 }
 
-// Parse returns the value that a text stands for: the text itself for a string, and otherwise JSON. It is an error if the value does
+// Parse returns the value that a text stands for: the text itself for a string, and otherwise JSON. Errors are [Errors]: the value does
 // not have the input's type, is not one of its options, or does not match its regex.
 func (in Input) Parse(text string) (any, error) {
-	var value any = text
-	if in.Type != "string" {
-		if err := json.Unmarshal([]byte(text), &value); err != nil || !in.accepts(value) {
-			return nil, fmt.Errorf("the input %s should be %s, not %q", in.Name, input.WithArticle(in.Type), text)
-		}
-	}
-	if len(in.Options) > 0 && !slices.ContainsFunc(in.Options, func(o any) bool { return InputText(o) == InputText(value) }) {
-		options := make([]string, len(in.Options))
-		for i, o := range in.Options {
-			options[i] = InputText(o)
-		}
-		return nil, fmt.Errorf("the input %s should be one of %s, not %q", in.Name, strings.Join(options, ", "), text)
+	declared := map[string]any{"type": in.Type}
+	if in.Options != nil {
+		declared["options"] = in.Options
 	}
 	if in.Regex != "" {
-		re, err := regexp.Compile(in.Regex)
-		if err != nil {
-			return nil, fmt.Errorf("the regex of the input %s: %w", in.Name, err)
-		}
-		if !re.MatchString(text) {
-			return nil, fmt.Errorf("the input %s should match %s, not %q", in.Name, in.Regex, text)
-		}
+		declared["regex"] = in.Regex
 	}
-	return value, nil
-}
-
-// accepts reports whether a value that was JSON has the input's type.
-func (in Input) accepts(value any) bool {
-	switch value.(type) {
-	case float64:
-		return in.Type == "number"
-	case bool:
-		return in.Type == "boolean"
-	case []any:
-		return in.Type == "array"
-	default:
-		return false
+	spec, err := yamltree.FromAny(declared, yamltree.Position(in.Position))
+	if err != nil {
+		return nil, err
 	}
+	c := newChecker(new(parsed.Cache))
+	value := input.Value(&c.Checker, input.Declaration{Name: in.Name, Spec: spec}, yamltree.NewString(text, yamltree.Position{}))
+	if len(c.Problems) > 0 {
+		return nil, errorsOf(c.Problems, nil)
+	}
+	return value.Any(), nil
 }
 
 // InputText returns the text of an input's value in an expression: a string as it is, anything else as JSON.

@@ -183,35 +183,6 @@ other: {script: [x], rules: [{changes: [b.go]}]}
 	}
 }
 
-func TestConfig(t *testing.T) {
-	t.Parallel()
-	project := load(t, pipeline.Options{}, map[string]string{
-		".gitlab-ci.yml": "include: [a.yml, a.yml]\nunit: {extends: .base, script: [!reference [.base, image]]}\n",
-		"a.yml":          ".base: {image: go}\n",
-	})
-	config, err := project.Config(context.Background(), pipeline.Event{Source: pipeline.Push})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{".gitlab-ci.yml", "a.yml"}, config.Files); diff != "" {
-		t.Error(diff)
-	}
-	var keys []string
-	for _, p := range config.Root.Pairs {
-		keys = append(keys, p.Key.Text)
-	}
-	if diff := cmp.Diff([]string{".base", "unit", "stages"}, keys); diff != "" {
-		t.Error(diff)
-	}
-	unit := config.Root.Get("unit")
-	if file := unit.Get("image").Position.File; file != "a.yml" {
-		t.Errorf("image comes from %s", file)
-	}
-	if got := unit.Get("script").Items[0].Text; got != "go" {
-		t.Errorf("script %q", got)
-	}
-}
-
 func TestStandardEventsPlan(t *testing.T) {
 	t.Parallel()
 	project := load(t, pipeline.Options{}, map[string]string{".gitlab-ci.yml": "a: {script: [x], rules: [{when: always}]}\n"})

@@ -6,6 +6,9 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
+// String returns "file:line", as far as they are known.
+func (p Position) String() string { return yamltree.Position(p).String() }
+
 // Position returns where a keyword of the job is written: Position("artifacts", "paths") is the place of that key in the job, in
 // a job that it extends, in `default`, or among the global keywords. If only a part of the path is written, it is the place of
 // the last key that is; the zero Position means that the first key is not written at all.

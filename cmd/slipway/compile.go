@@ -1,10 +1,6 @@
 package main
 
-import (
-	"github.com/spf13/cobra"
-
-	"gitlab.com/slipway-ci/slipway/pipeline/render"
-)
+import "github.com/spf13/cobra"
 
 // newCompileCommand is `slipway compile`: the merged configuration.
 func newCompileCommand() *cobra.Command {
@@ -33,7 +29,7 @@ merged.`,
 			if err != nil {
 				return refused(cmd, err, "text")
 			}
-			return render.YAML(cmd.OutOrStdout(), config, !bare)
+			return config.WriteYAML(cmd.OutOrStdout(), !bare)
 		},
 	}
 	where.bind(cmd)

@@ -306,7 +306,7 @@ func (p *pass) reportChild(job *pipeline.Job, e *pipeline.Error) {
 	if p.source(at.File) == nil {
 		at, path = p.place(job, "trigger")
 		if e.Position.File != "" {
-			message = render.Place(e.Position) + ": " + message
+			message = e.Position.String() + ": " + message
 		}
 	}
 	p.report(Finding{

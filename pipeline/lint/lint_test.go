@@ -15,7 +15,6 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/lint"
-	"gitlab.com/slipway-ci/slipway/pipeline/render"
 	"gitlab.com/slipway-ci/slipway/pipeline/resolver"
 )
 
@@ -366,7 +365,7 @@ func wanted(files fstest.MapFS) []string {
 	return places
 }
 
-func place(p pipeline.Position) string { return render.Place(p) }
+func place(p pipeline.Position) string { return p.String() }
 
 // switchedOn returns options with which a rule is checked that is off by default.
 func switchedOn(rule lint.Rule) lint.Options {

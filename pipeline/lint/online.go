@@ -18,7 +18,6 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
-	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
 // gitlabRule is the id of what a GitLab instance reports or does differently; it is checked only on request.
@@ -182,7 +181,7 @@ func (c *comparison) mergedYAML(ctx context.Context, project *pipeline.Project, 
 		return
 	}
 	var text bytes.Buffer
-	if err := render.YAML(&text, config, false); err != nil {
+	if err := config.WriteYAML(&text, false); err != nil {
 		return
 	}
 	var ours, theirs any

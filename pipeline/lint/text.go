@@ -76,5 +76,5 @@ func place(p pipeline.Position) string {
 	if p.Line > 0 && p.Column > 0 {
 		return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 	}
-	return render.Place(p)
+	return p.String()
 }

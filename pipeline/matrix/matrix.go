@@ -102,15 +102,9 @@ func Build(ctx context.Context, project *pipeline.Project, events []pipeline.Eve
 // stageOrder is `stages` of the configuration, as the first event has it that can be merged.
 func stageOrder(ctx context.Context, project *pipeline.Project, events []pipeline.Event) []string {
 	for _, event := range events {
-		config, err := project.Config(ctx, event)
-		if err != nil {
-			continue
+		if config, err := project.Config(ctx, event); err == nil {
+			return config.Stages()
 		}
-		var stages []string
-		for _, stage := range config.Root.Get("stages").Flatten() {
-			stages = append(stages, stage.Text)
-		}
-		return stages
 	}
 	return nil
 }

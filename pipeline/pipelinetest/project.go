@@ -21,7 +21,6 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/matrix"
-	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
 // A Project is a configuration under test.
@@ -134,7 +133,7 @@ func updating() bool {
 
 // place is where something stands, in brackets; empty if that is not known.
 func place(p pipeline.Position) string {
-	if at := render.Place(p); at != "" {
+	if at := p.String(); at != "" {
 		return " (" + at + ")"
 	}
 	return ""

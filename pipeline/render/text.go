@@ -17,7 +17,7 @@ func Text(w io.Writer, plan *pipeline.Plan, color Palette) error {
 	if !plan.Created {
 		fmt.Fprintf(out, "%s: no pipeline, %s\n", color.Bold(label), NotCreated(plan.Reason))
 		if plan.Reason == "workflow" {
-			fmt.Fprintf(out, "  %s  %s\n", plan.Decision.Text, color.Dim(Place(plan.Decision.Position)))
+			fmt.Fprintf(out, "  %s  %s\n", plan.Decision.Text, color.Dim(plan.Decision.Position.String()))
 		}
 		leftOut(out, plan, color)
 		return out.Flush()

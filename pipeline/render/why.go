@@ -57,10 +57,10 @@ func Why(w io.Writer, plan *pipeline.Plan, jobs []string, name string, color Pal
 
 func because(w io.Writer, job *pipeline.Job, color Palette) {
 	fmt.Fprintf(w, "  because   %s\n", job.Decision.Text)
-	if at := Place(job.Decision.Position); at != "" {
+	if at := job.Decision.Position.String(); at != "" {
 		fmt.Fprintf(w, "  decided   %s\n", at)
 	}
-	if at := Place(job.Source); at != "" {
+	if at := job.Source.String(); at != "" {
 		fmt.Fprintf(w, "  defined   %s\n", at)
 	}
 	checks(w, job.Decision.Checks, color)
@@ -76,7 +76,7 @@ func checks(w io.Writer, list []pipeline.Check, color Palette) {
 		result := map[pipeline.CheckResult]string{
 			pipeline.Matched: color.Green("yes"), pipeline.NotMatched: "no ", pipeline.NotEvaluated: color.Dim("-  "), pipeline.Failed: color.Red("?  "),
 		}[check.Result]
-		fmt.Fprintf(w, "  %s  %s  %s  %s\n", Pad(name, len("rules[0]")), result, check.Text, color.Dim(Place(check.Position)))
+		fmt.Fprintf(w, "  %s  %s  %s  %s\n", Pad(name, len("rules[0]")), result, check.Text, color.Dim(check.Position.String()))
 		for _, v := range check.Variables {
 			text := "$" + v.Name + " is not set"
 			if v.Set {
@@ -84,17 +84,5 @@ func checks(w io.Writer, list []pipeline.Check, color Palette) {
 			}
 			fmt.Fprintf(w, "                 %s\n", color.Dim(text))
 		}
-	}
-}
-
-// Place writes a position as "file:line"; empty if it is not known.
-func Place(p pipeline.Position) string {
-	switch {
-	case p.File == "":
-		return ""
-	case p.Line == 0:
-		return p.File
-	default:
-		return fmt.Sprintf("%s:%d", p.File, p.Line)
 	}
 }

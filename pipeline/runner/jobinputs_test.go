@@ -27,8 +27,8 @@ func TestJobInputs(t *testing.T) {
 	p.wantLog(first, "none", "${{ job.inputs.whom }}")
 	for _, c := range []struct{ name, value, says string }{
 		{"digset", "x", "roll back has no input digset; its inputs: digest, mode"},
-		{"digest", "latest", `the input digest should match ^(sha256:[0-9a-f]+)?$, not "latest"`},
-		{"mode", "medium", `the input mode should be one of fast, slow, not "medium"`},
+		{"digest", "latest", `the input digest is "latest", which does not match ^(sha256:[0-9a-f]+)?$`},
+		{"mode", "medium", `the input mode cannot be the string "medium" (one of fast, slow)`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := p.options

@@ -60,6 +60,11 @@ func unknown(c *check.Checker, file string, declared, given *yamltree.Node) {
 	}
 }
 
+// Value returns the value of one input that is given, and validates it.
+func Value(c *check.Checker, d Declaration, given *yamltree.Node) *yamltree.Node {
+	return reading{Declaration: d, Checker: c, path: check.NewPath("inputs").Child(d.Name), given: given}.value()
+}
+
 // ValidateDefault validates the default of an input that nothing is given for.
 func ValidateDefault(c *check.Checker, p *check.Path, d Declaration) {
 	reading{Declaration: d, Checker: c, path: p}.value()
@@ -167,7 +172,7 @@ func (in reading) position(n *yamltree.Node) yamltree.Position {
 func (in reading) validate(v, rule *yamltree.Node, whose string) {
 	kind := in.Type()
 	if !hasType(v, kind) {
-		in.Fail(in.path, v, "", "%sthe input %s should be %s, not %s", whose, in.Name, WithArticle(kind), yamltree.Describe(v))
+		in.Fail(in.path, v, "", "%sthe input %s should be %s, not %s", whose, in.Name, withArticle(kind), yamltree.Describe(v))
 	}
 	in.validateOptions(v, rule, whose)
 	regex := in.Spec.Get("regex")
@@ -204,8 +209,8 @@ func hasType(v *yamltree.Node, kind string) bool {
 	return true
 }
 
-// WithArticle returns a type as it stands in a sentence: "an array".
-func WithArticle(kind string) string {
+// withArticle returns a type with its article: "an array".
+func withArticle(kind string) string {
 	if kind == "array" {
 		return "an array"
 	}

@@ -34,6 +34,14 @@ type Position struct {
 	Line, Column int
 }
 
+// String returns "file:line", as far as they are known.
+func (p Position) String() string {
+	if p.File == "" || p.Line == 0 {
+		return p.File
+	}
+	return p.File + ":" + strconv.Itoa(p.Line)
+}
+
 // A Node is one value. Nodes are shared between trees (by aliases and merges), so they must not be changed.
 type Node struct {
 	Kind Kind

@@ -1,4 +1,4 @@
-package render_test
+package pipeline_test
 
 import (
 	"encoding/json"
@@ -11,14 +11,57 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
-	"pgregory.net/rapid"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
-	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 	"gitlab.com/slipway-ci/slipway/pipeline/render"
 )
 
-func TestYAMLTellsWherePartsComeFrom(t *testing.T) {
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	project := load(t, pipeline.Options{}, map[string]string{
+		".gitlab-ci.yml": "include: [a.yml, a.yml]\nstages: [unit]\nunit: {extends: .base, stage: unit, script: [!reference [.base, image]]}\n",
+		"a.yml":          ".base: {image: go}\n",
+	})
+	config, err := project.Config(t.Context(), pipeline.Event{Source: pipeline.Push})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{".gitlab-ci.yml", "a.yml"}, config.Files); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"unit"}, config.Jobs()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{".pre", "unit", ".post"}, config.Stages()); diff != "" {
+		t.Error(diff)
+	}
+	var out strings.Builder
+	if err := config.WriteYAML(&out, true); err != nil {
+		t.Fatal(err)
+	}
+	want := `# a.yml:1
+.base:
+  image: go
+
+# .gitlab-ci.yml:2
+stages:
+  - .pre
+  - unit
+  - .post
+
+# .gitlab-ci.yml:3
+unit:
+  image: go  # a.yml:1
+  stage: unit
+  script:
+    - go  # a.yml:1
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestConfigYAML(t *testing.T) {
 	t.Parallel()
 	files := fstest.MapFS{
 		".gitlab-ci.yml": {Data: []byte(`include: [ci/base.yml]
@@ -77,23 +120,23 @@ test:
       echo one
       echo two
 `
-	got := compile(t, files, true)
-	// The order of top-level keys is the engine's; each job is looked at by itself.
+	got := mergedYAML(t, files, true)
+	// The order of top-level keys is the engine's, so each job is compared separately.
 	for part := range strings.SplitSeq(want, "\n\n") {
 		if !strings.Contains(got, strings.TrimSpace(part)) {
 			t.Errorf("the output does not contain:\n%s\n---\n%s", part, got)
 		}
 	}
-	if plain := compile(t, files, false); strings.Contains(plain, "#") {
-		t.Errorf("a comment, though none was wanted:\n%s", plain)
+	if plain := mergedYAML(t, files, false); strings.Contains(plain, "#") {
+		t.Errorf("a comment, although none was requested:\n%s", plain)
 	}
 }
 
-// What GitLab's own corpus of configurations merges to compiles to the same plan again.
-func TestYAMLCompilesToTheSame(t *testing.T) {
+// TestConfigYAMLCompilesToTheSame compiles each merged configuration of GitLab's own corpus again, and gets the same plan.
+func TestConfigYAMLCompilesToTheSame(t *testing.T) {
 	t.Parallel()
 	compared := 0
-	err := filepath.WalkDir("../testdata/conformance", func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir("testdata/conformance", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".txtar" {
 			return err
 		}
@@ -117,7 +160,7 @@ func TestYAMLCompilesToTheSame(t *testing.T) {
 			return nil
 		}
 		compared++
-		text := compile(t, files, true)
+		text := mergedYAML(t, files, true)
 		files[".gitlab-ci.yml"] = &fstest.MapFile{Data: []byte(text)}
 		again, err := pipeline.Load(files, pipeline.Options{})
 		if err != nil {
@@ -128,7 +171,7 @@ func TestYAMLCompilesToTheSame(t *testing.T) {
 			t.Errorf("%s: the merged configuration is refused: %v\n%s", path, err, text)
 			return nil
 		}
-		if diff := cmp.Diff(jobs(t, before), jobs(t, after)); diff != "" {
+		if diff := cmp.Diff(gitLabJobs(t, before), gitLabJobs(t, after)); diff != "" {
 			t.Errorf("%s: jobs (-original +merged):\n%s\n%s", path, diff, text)
 		}
 		return nil
@@ -141,42 +184,8 @@ func TestYAMLCompilesToTheSame(t *testing.T) {
 	}
 }
 
-// Any text survives being written and read, as a key and as a value.
-func TestYAMLKeepsAnyText(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.OneOf(
-			rapid.String(),
-			rapid.StringMatching(`[ -~\n\t]{0,30}`),
-			rapid.SampledFrom([]string{"yes", "on", "1:30", "0755", "~", "null", "a: b", "a #b", "- a", "|", "", " ", "\n", "a\n", "a\n\n", "a\n b\n", ".5", "1e3", "!x", "&a", "*a", "{}", "[]", "---", "'", "\"", "\\", "é", "\u2028", "\ufeff", "a:", "a: ", "a\tb", "2026-01-01"}),
-		).Draw(t, "text")
-		at := yamltree.Position{File: "x", Line: 1, Column: 1}
-		value := yamltree.NewString(text, at)
-		root := yamltree.NewMapping([]yamltree.Pair{
-			{Key: yamltree.NewString("k"+text, at), Value: yamltree.NewMapping([]yamltree.Pair{
-				{Key: yamltree.NewString("value", at), Value: value},
-				{Key: yamltree.NewString("list", at), Value: yamltree.NewSequence([]*yamltree.Node{value, yamltree.NewSequence([]*yamltree.Node{value}, at)}, at)},
-			}, at)},
-		}, at)
-		var out strings.Builder
-		if err := render.YAML(&out, &pipeline.Config{Root: root}, false); err != nil {
-			t.Fatal(err)
-		}
-		documents, err := yamltree.Parse("x", []byte(out.String()))
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out.String())
-		}
-		got := documents[0].Get("k" + text)
-		for _, n := range []*yamltree.Node{got.Get("value"), got.Get("list").Items[0], got.Get("list").Items[1].Items[0]} {
-			if !n.Is(yamltree.String) || n.Text != text {
-				t.Fatalf("%q came back as %v %q\n%s", text, n.Kind, n.Text, out.String())
-			}
-		}
-	})
-}
-
-// jobs are those of a plan as GitLab would tell them.
-func jobs(t *testing.T, plan *pipeline.Plan) string {
+// gitLabJobs returns the jobs of a plan in the form in which GitLab stores them.
+func gitLabJobs(t *testing.T, plan *pipeline.Plan) string {
 	t.Helper()
 	text, err := json.MarshalIndent(render.GitLabJobs(plan.Jobs), "", " ")
 	if err != nil {
@@ -185,7 +194,7 @@ func jobs(t *testing.T, plan *pipeline.Plan) string {
 	return string(text)
 }
 
-func compile(t *testing.T, files fs.FS, comments bool) string {
+func mergedYAML(t *testing.T, files fs.FS, comments bool) string {
 	t.Helper()
 	project, err := pipeline.Load(files, pipeline.Options{})
 	if err != nil {
@@ -196,15 +205,15 @@ func compile(t *testing.T, files fs.FS, comments bool) string {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := render.YAML(&out, config, comments); err != nil {
+	if err := config.WriteYAML(&out, comments); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
 }
 
-func BenchmarkYAML(b *testing.B) {
+func BenchmarkConfigYAML(b *testing.B) {
 	b.ReportAllocs()
-	project, err := pipeline.Load(os.DirFS("../.."), pipeline.Options{})
+	project, err := pipeline.Load(os.DirFS(".."), pipeline.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -213,7 +222,7 @@ func BenchmarkYAML(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if err := render.YAML(new(strings.Builder), config, true); err != nil {
+		if err := config.WriteYAML(new(strings.Builder), true); err != nil {
 			b.Fatal(err)
 		}
 	}

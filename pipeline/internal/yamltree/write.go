@@ -1,4 +1,4 @@
-package render
+package yamltree
 
 import (
 	"bufio"
@@ -8,45 +8,38 @@ import (
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
-	"gitlab.com/slipway-ci/slipway/pipeline"
-	"gitlab.com/slipway-ci/slipway/pipeline/internal/yamltree"
 )
 
-// YAML writes a merged configuration as YAML that compiles to the same. With comments, "# ci/lint.yml:12" names where each
-// job, and each part of a job that comes from elsewhere, was written.
-func YAML(w io.Writer, config *pipeline.Config, comments bool) error {
-	e := &emitter{out: bufio.NewWriter(w), blocks: blocks(config.Root)}
-	for i, pair := range config.Root.Pairs {
+// Write writes a mapping as YAML that reads back as the same. With comments, "# ci/lint.yml:12" names where each key of it, and each part
+// that comes from another place, was written.
+func Write(w io.Writer, root *Node, comments bool) error {
+	e := &emitter{out: bufio.NewWriter(w), comments: comments, blocks: blocks(root)}
+	for i, pair := range root.Pairs {
 		if i > 0 {
 			e.out.WriteByte('\n')
 		}
-		e.comments = comments
-		if at := place(pair.Key.Position); comments && at != "" {
+		if at := pair.Key.Position.String(); comments && at != "" {
 			e.out.WriteString("# " + at + "\n")
 		}
-		e.entry(pair, 0, e.block(pair.Key.Position), false)
+		e.entry(pair, 0, e.block(pair.Key.Position))
 	}
-	if len(config.Root.Pairs) == 0 {
+	if len(root.Pairs) == 0 {
 		e.out.WriteString("{}\n")
 	}
 	return e.out.Flush()
-}
-
-func place(p yamltree.Position) string {
-	return Place(pipeline.Position{File: p.File, Line: p.Line})
 }
 
 // An emitter writes nodes in block style.
 type emitter struct {
 	out      *bufio.Writer
 	comments bool
-	// blocks are the lines at which top-level keys stand, by file, sorted: a part belongs to the last one before it.
+	// blocks are the lines of the top-level keys, by file, sorted: a part belongs to the last one before it.
 	blocks map[string][]int
 }
 
-// blocks finds where the top-level keys of each file stand. Keys that another file has overwritten are not seen, so a
-// comment too many is possible, but none is missing.
-func blocks(root *pipeline.Node) map[string][]int {
+// blocks returns the lines of the top-level keys, by file. It does not see keys that another file has overridden, so there may be a
+// superfluous comment, but none is missing.
+func blocks(root *Node) map[string][]int {
 	found := map[string][]int{}
 	for _, pair := range root.Pairs {
 		at := pair.Key.Position
@@ -58,13 +51,13 @@ func blocks(root *pipeline.Node) map[string][]int {
 	return found
 }
 
-// A block is the top-level part of a file that holds a place.
+// A block is the top-level part of a file that contains a place.
 type block struct {
 	file string
 	line int
 }
 
-func (e *emitter) block(at yamltree.Position) block {
+func (e *emitter) block(at Position) block {
 	b := block{file: at.File}
 	for _, line := range e.blocks[at.File] {
 		if line <= at.Line {
@@ -74,13 +67,13 @@ func (e *emitter) block(at yamltree.Position) block {
 	return b
 }
 
-// entry writes a key and its value; in is the block that the reader knows to be in. The comment is told to the value, since
-// it stands at the end of the key's line.
-func (e *emitter) entry(pair yamltree.Pair, indent int, in block, told bool) {
+// entry writes a key and its value; in is the block that the reader expects it to come from. value writes the comment, which
+// comes at the end of the key's line.
+func (e *emitter) entry(pair Pair, indent int, in block) {
 	comment := ""
 	if here := e.block(pair.Key.Position); here != in {
 		in = here
-		if at := place(pair.Key.Position); e.comments && !told && at != "" {
+		if at := pair.Key.Position.String(); e.comments && at != "" {
 			comment = "  # " + at
 		}
 	}
@@ -88,16 +81,16 @@ func (e *emitter) entry(pair yamltree.Pair, indent int, in block, told bool) {
 	e.value(pair.Value, indent, in, comment)
 }
 
-// value writes what stands after a key, up to the end of its last line.
-func (e *emitter) value(n *pipeline.Node, indent int, in block, comment string) {
+// value writes what follows a key, up to the end of its last line.
+func (e *emitter) value(n *Node, indent int, in block, comment string) {
 	switch {
-	case n.Is(yamltree.Mapping) && len(n.Pairs) > 0:
+	case n.Is(Mapping) && len(n.Pairs) > 0:
 		e.out.WriteString(comment + "\n")
 		for _, pair := range n.Pairs {
 			e.indent(indent + 2)
-			e.entry(pair, indent+2, in, false)
+			e.entry(pair, indent+2, in)
 		}
-	case n.Is(yamltree.Sequence) && len(n.Items) > 0:
+	case n.Is(Sequence) && len(n.Items) > 0:
 		e.out.WriteString(comment + "\n")
 		for _, item := range n.Items {
 			e.indent(indent + 2)
@@ -109,19 +102,19 @@ func (e *emitter) value(n *pipeline.Node, indent int, in block, comment string) 
 }
 
 // item writes an element of a sequence; a mapping or a sequence begins on the line of the dash.
-func (e *emitter) item(n *pipeline.Node, indent int, in block) {
+func (e *emitter) item(n *Node, indent int, in block) {
 	e.out.WriteString("-")
 	switch {
-	case n.Is(yamltree.Mapping) && len(n.Pairs) > 0:
+	case n.Is(Mapping) && len(n.Pairs) > 0:
 		for i, pair := range n.Pairs {
 			if i == 0 {
 				e.out.WriteByte(' ')
 			} else {
 				e.indent(indent + 2)
 			}
-			e.entry(pair, indent+2, in, false)
+			e.entry(pair, indent+2, in)
 		}
-	case n.Is(yamltree.Sequence) && len(n.Items) > 0:
+	case n.Is(Sequence) && len(n.Items) > 0:
 		for i, item := range n.Items {
 			if i == 0 {
 				e.out.WriteByte(' ')
@@ -132,9 +125,9 @@ func (e *emitter) item(n *pipeline.Node, indent int, in block) {
 		}
 	default:
 		comment := ""
-		// What the engine adds (.pre and .post) stands at no key.
-		if here := e.block(n.Position); here != in && here.line > 0 && e.comments && place(n.Position) != "" {
-			comment = "  # " + place(n.Position)
+		// What the engine adds (.pre and .post) has no place.
+		if here := e.block(n.Position); here != in && here.line > 0 && e.comments && n.Position.String() != "" {
+			comment = "  # " + n.Position.String()
 		}
 		e.out.WriteString(" " + withComment(scalar(n, indent+2), comment) + "\n")
 	}
@@ -152,13 +145,13 @@ func withComment(text, comment string) string {
 }
 
 // scalar writes a scalar or an empty collection; the lines of a block scalar are indented.
-func scalar(n *pipeline.Node, indent int) string {
+func scalar(n *Node, indent int) string {
 	switch {
-	case n.Is(yamltree.Mapping):
+	case n.Is(Mapping):
 		return "{}"
-	case n.Is(yamltree.Sequence):
+	case n.Is(Sequence):
 		return "[]"
-	case n.Is(yamltree.Reference):
+	case n.Is(Reference):
 		parts := make([]string, len(n.Items))
 		for i, item := range n.Items {
 			parts[i] = scalar(item, indent)
@@ -166,7 +159,7 @@ func scalar(n *pipeline.Node, indent int) string {
 		return "!reference [" + strings.Join(parts, ", ") + "]"
 	case n.IsNull():
 		return "null"
-	case !n.Is(yamltree.String):
+	case !n.Is(String):
 		return n.Text
 	case literal().MatchString(n.Text) && indent > 0:
 		return blockScalar(n.Text, indent)
@@ -196,10 +189,10 @@ func blockScalar(text string, indent int) string {
 }
 
 var (
-	// literal texts have several lines, the first of which begins with no space, and nothing that a block scalar cannot hold.
+	// literal texts have several lines, the first of which does not begin with a space, and only characters that a block scalar can contain.
 	literal = lazyregexp.New(`^[^\s\x00-\x1f\x7f-\x{9f}\x{feff}][^\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{2028}\x{2029}\x{feff}]*\n[^\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{2028}\x{2029}\x{feff}]*$`)
 	// plain texts need no quotes; "#" and ":" are left to quotes where they could be read as a comment or a key.
 	plain = lazyregexp.New(`^[A-Za-z_./$][A-Za-z0-9_./@+=$,;()<>!?~^%*&|'"\[\]{}\\-]*(([ ]|:)[A-Za-z0-9_./@+=$,;()<>!?~^%*&|'"\[\]{}\\-]+)*$`)
-	// ambiguous texts are something else than text in YAML 1.1.
+	// ambiguous texts are not strings in YAML 1.1.
 	ambiguous = lazyregexp.New(`^(?i:y|n|yes|no|on|off|true|false|null|~|\.inf|\.nan)$|^\.[0-9]|^\.\.\.|^---`)
 )
