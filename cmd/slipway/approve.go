@@ -8,7 +8,7 @@ import (
 
 // newApproveCommand is `slipway approve`: a person's yes to a manual job, after the run has ended.
 func newApproveCommand() *cobra.Command {
-	var play playFlags
+	var play runFlags
 	var options runner.Options
 	var number int
 	command := &cobra.Command{
@@ -32,7 +32,7 @@ variables; nothing is built again. A run that failed cannot be approved, nor a j
 			if len(args) > 0 {
 				job = args[0]
 			}
-			return conclude(runner.Resume(cmd.Context(), number, job, options))
+			return finish(runner.Resume(cmd.Context(), number, job, options))
 		},
 	}
 	bindRun(command, &options.Dir, &number)

@@ -11,7 +11,7 @@ import (
 
 // newRetryCommand is `slipway retry`: jobs of a run once more, without those that passed.
 func newRetryCommand() *cobra.Command {
-	var play playFlags
+	var play runFlags
 	var options runner.Options
 	var number int
 	command := &cobra.Command{
@@ -29,7 +29,7 @@ The jobs get the sources as they were when the run began: to test a change, star
 			if err := play.apply(cmd, &options); err != nil {
 				return err
 			}
-			return conclude(runner.Retry(cmd.Context(), number, names, options))
+			return finish(runner.Retry(cmd.Context(), number, names, options))
 		},
 		ValidArgsFunction: completeRunJobs(&options.Dir, &number),
 	}

@@ -14,7 +14,7 @@ import (
 func newRunCommand() *cobra.Command {
 	var project projectFlags
 	var event eventFlags
-	var play playFlags
+	var play runFlags
 	var options runner.Options
 	var execution executionFlags
 	var needs bool
@@ -63,7 +63,7 @@ could not run.`,
 			if err := execution.apply(ctx, &options); err != nil {
 				return err
 			}
-			return conclude(runner.Run(ctx, plan, options))
+			return finish(runner.Run(ctx, plan, options))
 		},
 	}
 	project.bind(command)

@@ -13,7 +13,7 @@ import (
 func newShellCommand() *cobra.Command {
 	var project projectFlags
 	var event eventFlags
-	var play playFlags
+	var play runFlags
 	var execution executionFlags
 	var options runner.Options
 	command := &cobra.Command{
@@ -57,7 +57,7 @@ run in which they passed. Nothing of it is kept.
 					fmt.Fprintln(errs, name+u.Message)
 				}
 			}
-			return conclude(runner.Result{Status: runner.RunSuccess}, runner.Shell(ctx, plan, names[0], options))
+			return finish(runner.Result{Status: runner.RunSuccess}, runner.Shell(ctx, plan, names[0], options))
 		},
 	}
 	project.bind(command)

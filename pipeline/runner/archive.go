@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// writeArchive writes the artifacts in a job's folder as the archive that GitLab keeps of them.
+// writeArchive writes the artifacts in a job's folder as an archive, as GitLab stores them.
 func writeArchive(job string, to io.Writer) error {
 	modes, err := readFolderModes(job)
 	if err != nil {
@@ -76,7 +76,7 @@ func addToArchive(archive *zip.Writer, file, name string, mode fs.FileMode) erro
 	return err
 }
 
-// readArchive puts an archive that a runner has uploaded into a job's folder.
+// readArchive extracts an archive that a runner has uploaded into a job's folder.
 func readArchive(file, job string) error {
 	archive, err := zip.OpenReader(file)
 	if err != nil {
@@ -87,7 +87,7 @@ func readArchive(file, job string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	// Names and links in the archive cannot lead out of the root.
+	// Names and links in the archive cannot escape from the root.
 	root, err := os.OpenRoot(folder)
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func readArchive(file, job string) error {
 	return writeJSON(filepath.Join(job, foldersFile), modes)
 }
 
-// extract makes one file or link of an archive.
+// extract creates one file or link of an archive.
 func extract(root *os.Root, name string, f *zip.File) error {
 	if err := root.MkdirAll(path.Dir(name), 0o700); err != nil {
 		return err

@@ -20,11 +20,11 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
 )
 
-// foldersFile lists the folders among a job's artifacts with their modes, beside the folder of the artifacts. Folders that are only
-// there because something in them was kept are not in it: they leave the modes of the checkout that they come into alone.
+// foldersFile lists the folders among a job's artifacts with their modes, beside the folder of the artifacts. It does not list folders that
+// are only there because of a file in them: these do not change the modes of the checkout that they are copied to.
 const foldersFile = "folders.json"
 
-// wanted decides by `artifacts:when` or `cache:when` whether a job's files are kept.
+// wanted reports whether a job's files are kept, by `artifacts:when` or `cache:when`.
 func wanted(when string, success bool) bool {
 	switch when {
 	case "always":
@@ -36,7 +36,7 @@ func wanted(when string, success bool) bool {
 	}
 }
 
-// keepArtifacts puts the files of `artifacts:paths` and `artifacts:untracked` into the job's folder of the run.
+// keepArtifacts moves the files of `artifacts:paths` and `artifacts:untracked` to the job's folder of the run.
 func (a *attempt) keepArtifacts(ctx context.Context, spec *pipeline.Artifacts) error {
 	entries := a.find(a.env.expandAll(spec.Paths))
 	if spec.Untracked {
@@ -71,15 +71,15 @@ func (a *attempt) keepArtifacts(ctx context.Context, spec *pipeline.Artifacts) e
 	return nil
 }
 
-// warnOfGit says, as GitLab's runner does, that git's own files are among those that are kept.
+// warnOfGit warns, as GitLab's runner does, that git's own files are among the artifacts.
 func (a *attempt) warnOfGit(entries []string, verb string) {
 	if slices.ContainsFunc(entries, func(entry string) bool { return entry == ".git" || strings.HasPrefix(entry, ".git/") }) {
 		a.logf("WARNING: files of the folder .git are %s: this can break the checkout that they come into", verb)
 	}
 }
 
-// keepReports puts the files of `artifacts:reports` into the job's folder, by kind, and reads those of the kind dotenv.
-// GitLab takes reports also from failed jobs.
+// keepReports moves the files of `artifacts:reports` to the job's folder, by kind, and reads those of the kind dotenv.
+// As on GitLab, failed jobs have reports as well.
 func (a *attempt) keepReports(spec *pipeline.Artifacts) (kinds []string, dotenv []pipeline.Variable, err error) {
 	for _, kind := range slices.Sorted(maps.Keys(spec.Reports)) {
 		files := a.find(a.env.expandAll(spec.ReportPaths(kind)))
@@ -102,7 +102,7 @@ func (a *attempt) keepReports(spec *pipeline.Artifacts) (kinds []string, dotenv 
 	return kinds, dotenv, nil
 }
 
-// isNoFile reports whether an entry is a folder or a link, which GitLab's runner uploads as no report.
+// isNoFile reports whether an entry is a folder or a link, which GitLab's runner does not upload as a report.
 func (a *attempt) isNoFile(entry string) bool {
 	info, err := os.Lstat(filepath.Join(a.build.project, entry))
 	return err == nil && !info.Mode().IsRegular()
@@ -130,9 +130,9 @@ func (a *attempt) readDotenv(files []string) ([]pipeline.Variable, error) {
 	return variables, nil
 }
 
-// find lists what the patterns name below the checkout: files, links, and folders with everything in them, with globs in which **
-// stands for any folders. Links are not followed, but for those in the fixed part of a pattern. What names nothing, or what
-// is outside of the checkout, is reported in the log.
+// find returns the paths below the checkout that match the patterns: files, links, and folders with everything in them. In a pattern ** matches
+// any number of folders. Links are only followed in the fixed part of a pattern. Patterns that match nothing, or that are outside of the
+// checkout, are reported in the log.
 func (a *attempt) find(patterns []string) []string {
 	var entries []string
 	for _, pattern := range patterns {
@@ -159,7 +159,7 @@ func (a *attempt) find(patterns []string) []string {
 	return slices.Compact(entries)
 }
 
-// match lists the paths that a pattern names; see find.
+// match returns the paths that match a pattern; see find.
 func (a *attempt) match(pattern string) []string {
 	if pattern == "" {
 		a.logf("WARNING: a path is empty, perhaps because a variable is not set: nothing is kept for it")
@@ -183,7 +183,7 @@ func (a *attempt) match(pattern string) []string {
 		return true
 	})
 	if !hasMeta(relative) {
-		// What no glob has found must have a target, if it is a link.
+		// A link that is named without a glob must have a target.
 		matches = slices.DeleteFunc(matches, func(match string) bool {
 			_, err := os.Stat(filepath.Join(a.build.project, match))
 			return err != nil
@@ -195,11 +195,11 @@ func (a *attempt) match(pattern string) []string {
 	return matches
 }
 
-// hasMeta reports whether a pattern is more than a name.
+// hasMeta reports whether a pattern has special characters.
 func hasMeta(pattern string) bool { return strings.ContainsAny(pattern, `*?[{\`) }
 
-// reachable reports whether the folder of a path is in the checkout, whatever links lead to it. A job in a container can make links
-// to files of this machine that it cannot read.
+// reachable reports whether the folder of a path is in the checkout after its links are followed. A job in a container can create links
+// to files of this machine that it cannot read itself.
 func (a *attempt) reachable(relative string) bool {
 	root, err := filepath.EvalSymlinks(a.build.project)
 	if err != nil {
@@ -209,7 +209,7 @@ func (a *attempt) reachable(relative string) bool {
 	return err == nil && (folder == root || strings.HasPrefix(folder, root+string(filepath.Separator)))
 }
 
-// inside makes a pattern relative to the checkout.
+// inside returns a pattern relative to the checkout.
 func (a *attempt) inside(pattern string) (relative string, ok bool) {
 	absolute := path.Clean(filepath.ToSlash(pattern))
 	if !path.IsAbs(absolute) {
@@ -221,8 +221,8 @@ func (a *attempt) inside(pattern string) (relative string, ok bool) {
 	return strings.CutPrefix(absolute, a.build.project+"/")
 }
 
-// collect puts entries of the checkout into a folder, and lists the folders among them beside it. It returns the number of files. Links are
-// enough: the checkout is removed when the job has ended.
+// collect copies entries of the checkout to a folder as hard links, since the checkout is removed after the job, and lists the folders among
+// them beside it. It returns the number of files.
 func (a *attempt) collect(entries []string, folder string) (files int, err error) {
 	modes := map[string]fs.FileMode{}
 	for _, entry := range entries {
@@ -269,7 +269,7 @@ func throughLink(root, relative string) bool {
 	return false
 }
 
-// fetchArtifacts puts the artifacts of earlier jobs into the checkout, in the pipeline's order.
+// fetchArtifacts copies the artifacts of earlier jobs to the checkout, in the pipeline's order.
 func (a *attempt) fetchArtifacts() error {
 	for _, source := range a.sources {
 		folder := a.run.folder(source.Slug)
@@ -315,7 +315,7 @@ func placeArtifacts(job, checkout string) error {
 	if err != nil {
 		return err
 	}
-	// The innermost first: a folder may become one that nothing can be put into.
+	// The innermost first: a folder may become read-only.
 	for _, folder := range slices.Backward(slices.Sorted(maps.Keys(modes))) {
 		if err := os.Chmod(filepath.Join(checkout, folder), modes[folder]); err != nil {
 			return err

@@ -24,11 +24,11 @@ const (
 	logFile         = "log"
 )
 
-// errJobTimeout is the cause of a job's context when its time is over.
+// errJobTimeout is the cause of a job's context when its timeout has passed.
 var errJobTimeout = errors.New("the job has timed out")
 
-// An attempt is one execution of a job. What it needs from the run is fixed before it starts, so that it shares nothing
-// that changes.
+// An attempt is one execution of a job. Everything that it needs from the run is fixed before it starts, so it shares no
+// mutable state.
 type attempt struct {
 	run     *run
 	node    *node
@@ -48,9 +48,9 @@ type attempt struct {
 	out   *maskingWriter
 	// printed counts what the job's scripts have written, of which maxLog bytes are kept.
 	printed int64
-	// keys are the keys of the job's caches.
+	// keys are those of the job's caches.
 	keys []string
-	// session is where the job's scripts run; nil before it is prepared.
+	// session runs the job's scripts; nil before it is prepared.
 	session executor.Session
 }
 
@@ -64,11 +64,11 @@ type outcome struct {
 	dotenv      []pipeline.Variable
 	reports     []string
 	environment *Deployment
-	// fatal says that the machine, not the job, is at fault: going on makes no sense.
+	// fatal reports that the machine, not the job, has failed: other jobs would fail as well.
 	fatal bool
 }
 
-// timeout is the job's `timeout`, or the run's.
+// timeout returns the job's `timeout`, or the run's.
 func (a *attempt) timeout() time.Duration {
 	if t := a.node.job.Timeout; t > 0 {
 		return t
@@ -76,7 +76,7 @@ func (a *attempt) timeout() time.Duration {
 	return a.run.options.Timeout
 }
 
-// folder is a path in the job's folder of the run.
+// folder returns a path in the job's folder of the run.
 func (a *attempt) folder(name string) string {
 	return filepath.Join(a.run.folder(a.node.state.Slug), name)
 }
@@ -87,7 +87,7 @@ func (a *attempt) logf(format string, args ...any) {
 	a.out.line("[slipway] " + strings.ReplaceAll(text, "\n", "\n[slipway]   ") + "\n")
 }
 
-// execute runs the job. It returns when everything that the job started is gone.
+// execute runs the job. It returns after all processes that the job started have ended.
 func (a *attempt) execute(ctx context.Context) (result outcome) {
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
@@ -129,7 +129,7 @@ func (a *attempt) execute(ctx context.Context) (result outcome) {
 	return a.finish(context.WithoutCancel(ctx), result)
 }
 
-// script runs `before_script` and `script`; over reports whether the job's whole time is up, after which nothing is kept.
+// script runs `before_script` and `script`; over reports whether the job's timeout has passed, after which nothing is kept.
 func (a *attempt) script(ctx context.Context) (result outcome, over bool) {
 	job := a.node.job
 	scriptCtx, cancel := ctx, context.CancelFunc(func() {})
@@ -159,7 +159,7 @@ func (a *attempt) script(ctx context.Context) (result outcome, over bool) {
 	return result, result.failure == JobTimeout && errors.Is(context.Cause(ctx), errJobTimeout)
 }
 
-// exitOutcome is the outcome of a script that ended with an exit code other than zero.
+// exitOutcome returns the outcome of a script that ended with an exit code other than zero.
 func exitOutcome(code int) outcome {
 	return outcome{status: Failed, failure: ScriptFailure, exitCode: code, err: fmt.Errorf("exit code %d", code)}
 }
@@ -174,7 +174,7 @@ func (e *jobError) Error() string { return e.err.Error() }
 
 func (e *jobError) Unwrap() error { return e.err }
 
-// failed is the outcome of an error before the script.
+// failed returns the outcome of an error before the script.
 func (a *attempt) failed(err error) outcome {
 	if e, ok := errors.AsType[*jobError](err); ok {
 		return outcome{status: Failed, failure: ScriptFailure, exitCode: e.code, err: e.err}
@@ -185,7 +185,7 @@ func (a *attempt) failed(err error) outcome {
 	return a.broken(err)
 }
 
-// cleanup ends the session, with what the scripts have left in the background, and returns how many processes that were.
+// cleanup ends the session and the scripts' background processes, and returns their number.
 func (a *attempt) cleanup() (left int) {
 	if a.session == nil {
 		return 0
@@ -198,19 +198,19 @@ func (a *attempt) cleanup() (left int) {
 	return left
 }
 
-// open makes the log and the build folder, and the job's variables.
+// open creates the log and the build folder, and sets the job's variables.
 func (a *attempt) open(broken func(error)) (err error) {
 	if err := a.openLog(broken); err != nil {
 		return err
 	}
-	if a.build, err = a.run.workshop.open(a.node.state.Slug, a.projectPath(), a.run.options.TempDir, a.number > 1); err != nil {
+	if a.build, err = a.run.workspace.open(a.node.state.Slug, a.projectPath(), a.run.options.TempDir, a.number > 1); err != nil {
 		return errors.Join(err, a.log.Close())
 	}
 	a.setVariables(a.predefined(), a.build.temporaryProject())
 	return nil
 }
 
-// openLog opens the job's log. That of an earlier attempt is kept beside it.
+// openLog opens the job's log. The log of an earlier attempt is kept beside it.
 func (a *attempt) openLog(broken func(error)) (err error) {
 	folder := a.run.folder(a.node.state.Slug)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -229,7 +229,7 @@ func (a *attempt) openLog(broken func(error)) (err error) {
 	return nil
 }
 
-// setVariables makes the job's variables, and lets the log mask the secrets among them. Files among them are for a folder.
+// setVariables sets the job's variables, with file-type variables in a folder, and lets the log mask the secrets among them.
 func (a *attempt) setVariables(predefined []pipeline.Variable, folder string) {
 	a.env = environmentOf(a.node.graph.plan, a.node.job, a.dotenv, predefined, folder)
 	if image := a.node.job.Image; image != nil {
@@ -238,7 +238,7 @@ func (a *attempt) setVariables(predefined []pipeline.Variable, folder string) {
 	a.out = newMaskingWriter(a.log, a.env.secrets)
 }
 
-// projectPath is CI_PROJECT_PATH, where the checkout lies below CI_BUILDS_DIR, as on GitLab.
+// projectPath returns CI_PROJECT_PATH, the path of the checkout below CI_BUILDS_DIR, as on GitLab.
 func (a *attempt) projectPath() string {
 	if path := a.predefinedValue("CI_PROJECT_PATH"); path != "" && filepath.IsLocal(path) {
 		return path
@@ -246,7 +246,7 @@ func (a *attempt) projectPath() string {
 	return "project"
 }
 
-// prepare makes the checkout, and puts caches and artifacts into it.
+// prepare creates the checkout, with caches and artifacts in it.
 func (a *attempt) prepare(ctx context.Context) error {
 	job := a.node.job
 	if a.unmet != nil {
@@ -290,7 +290,7 @@ func (a *attempt) prepare(ctx context.Context) error {
 	return nil
 }
 
-// unsupported logs what GitLab would do for a job and a run on one machine does not.
+// unsupported logs features of the job that GitLab supports and a run on one machine does not.
 func (n *node) unsupported() []string {
 	var notes []string
 	for _, need := range n.job.Needs {
@@ -310,7 +310,7 @@ func (n *node) unsupported() []string {
 }
 
 // afterScript runs `after_script` in a separate shell. Its failure counts only if AFTER_SCRIPT_IGNORE_ERRORS is false. It also
-// runs when the script was canceled, but not when the job's whole time is over, as in GitLab.
+// runs when the script was canceled, but not when the job's timeout has passed, as on GitLab.
 func (a *attempt) afterScript(ctx context.Context, script outcome) outcome {
 	job := a.node.job
 	if len(job.AfterScript) == 0 || errors.Is(context.Cause(ctx), errJobTimeout) {
@@ -346,7 +346,7 @@ func (a *attempt) afterScript(ctx context.Context, script outcome) outcome {
 	return outcome{}
 }
 
-// ignoresAfterScript reports whether a failure of after_script leaves the job's result alone.
+// ignoresAfterScript reports whether a failure of after_script does not change the job's result.
 func (a *attempt) ignoresAfterScript() bool {
 	ignore, err := strconv.ParseBool(a.env.variables["AFTER_SCRIPT_IGNORE_ERRORS"])
 	return err != nil || ignore
@@ -367,7 +367,7 @@ func (a *attempt) shell(ctx context.Context, name string, commands []string, mor
 	})
 }
 
-// scriptOptions are the ways in which variables change how a script runs.
+// scriptOptions returns the options of scripts that variables set.
 func (a *attempt) scriptOptions(name string) scriptOptions {
 	o := scriptOptions{
 		dir: a.build.project, trace: a.env.flag("CI_DEBUG_TRACE"), sections: a.env.flag("FF_SCRIPT_SECTIONS"), legacyEval: a.env.flag("FF_USE_LEGACY_BASH_EVAL"),
@@ -377,7 +377,7 @@ func (a *attempt) scriptOptions(name string) scriptOptions {
 		o.legacyEval = true
 	}
 	if name == hookScript {
-		// There is no checkout yet.
+		// The checkout does not exist yet.
 		o.dir = a.build.root
 	}
 	return o
@@ -386,7 +386,7 @@ func (a *attempt) scriptOptions(name string) scriptOptions {
 // hookScript is the name of the script of hooks:pre_get_sources_script.
 const hookScript = "pre_get_sources_script"
 
-// runHook runs `hooks:pre_get_sources_script`. Its failure is the job's; what it writes to GITLAB_ENV holds from here on.
+// runHook runs `hooks:pre_get_sources_script`. Its failure fails the job; the variables that it writes to GITLAB_ENV apply to what follows.
 func (a *attempt) runHook(ctx context.Context) error {
 	hooks, _ := a.node.job.Hooks.(map[string]any)
 	commands := texts(hooks[hookScript])
@@ -404,7 +404,7 @@ func (a *attempt) runHook(ctx context.Context) error {
 	return a.readJobVariables()
 }
 
-// texts are the strings of a value that was a list of strings, also after a detour through JSON.
+// texts returns the strings of a list, which is a []string, or a []any if it was read from JSON.
 func texts(value any) []string {
 	if list, ok := value.([]string); ok {
 		return list
@@ -422,7 +422,7 @@ func texts(value any) []string {
 // maxLog is GitLab's default limit for the log of a job.
 const maxLog = 100 << 20
 
-// scriptOutput writes what a script prints into the log, up to Options.MaxLog. The job goes on, whatever it prints.
+// scriptOutput writes the output of a script to the log, up to Options.MaxLog. More output is dropped and does not fail the job.
 type scriptOutput struct{ *attempt }
 
 func (o scriptOutput) Write(p []byte) (int, error) {
@@ -442,7 +442,7 @@ func (o scriptOutput) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// stopped replaces an outcome by the reason for which the attempt was stopped, if it was.
+// stopped replaces the outcome of an attempt that was stopped by the reason.
 func (a *attempt) stopped(ctx context.Context, result outcome) outcome {
 	switch cause := context.Cause(ctx); {
 	case cause == nil || result.fatal:
@@ -456,17 +456,17 @@ func (a *attempt) stopped(ctx context.Context, result outcome) outcome {
 	}
 }
 
-// limit is the tighter of the job's timeouts.
+// limit returns the shorter of the job's timeouts.
 func (a *attempt) limit() time.Duration {
 	return min(a.timeout(), a.env.duration("RUNNER_SCRIPT_TIMEOUT", a.timeout()))
 }
 
-// broken is the outcome of an error that is not the script's.
+// broken returns the outcome of an error that is not the script's.
 func (a *attempt) broken(err error) outcome {
 	return outcome{status: Failed, failure: SystemFailure, err: err, fatal: isMachineError(err)}
 }
 
-// finish keeps what the job leaves: artifacts, reports, caches. What cannot be kept fails the job, as in GitLab.
+// finish saves the job's artifacts, reports and caches. If that fails, the job fails, as on GitLab.
 func (a *attempt) finish(ctx context.Context, result outcome) outcome {
 	success := result.status == Success
 	fail := func(err error) {
@@ -497,7 +497,7 @@ func (a *attempt) finish(ctx context.Context, result outcome) outcome {
 		}
 	}
 	if err := a.saveCaches(ctx, success); err != nil {
-		// A cache is a convenience: without it the next run is slower, no more.
+		// A cache only makes the next run faster: its loss does not fail the job.
 		if isMachineError(err) {
 			fail(err)
 		} else {
@@ -529,7 +529,7 @@ func (a *attempt) coverage(pattern string) string {
 	return coverage
 }
 
-// deployment is the environment of the job; its URL may use the job's own dotenv report.
+// deployment returns the environment of the job; its URL may use the job's own dotenv report.
 func (a *attempt) deployment(own []pipeline.Variable) *Deployment {
 	spec := a.node.job.Environment
 	if spec == nil {

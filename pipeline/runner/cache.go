@@ -22,10 +22,10 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
 )
 
-// A cacheEntry is the folder of one cache key: its files, and a lock that readers share and a writer has alone.
+// A cacheEntry is the folder of one cache key: its files, and a lock that is shared by readers and exclusive for writers.
 type cacheEntry struct{ dir string }
 
-func (w workshop) cache(key string) cacheEntry {
+func (w workspace) cache(key string) cacheEntry {
 	name := pipeline.Slug(key)
 	return cacheEntry{filepath.Join(w.caches(), name[:min(len(name), 40)]+"-"+shortHash(key))}
 }
@@ -53,14 +53,14 @@ func (a *attempt) cacheKeys(ctx context.Context, c pipeline.Cache) ([]string, er
 	return keys, nil
 }
 
-// keySources are the sources that `cache:key:files` looks at: their files, and a repository with their commit.
+// keySources are the sources for `cache:key:files`: their files, and a repository with their commit.
 type keySources struct {
 	files            fs.FS
 	repository, head string
 }
 
 // sentCacheKeys returns the key of a cache and the ones to fall back to, as GitLab sends them to its runner. Protected refs have
-// caches of their own, so that unprotected ones cannot poison them.
+// separate caches, so that unprotected ones cannot poison them.
 func (a *attempt) sentCacheKeys(ctx context.Context, c pipeline.Cache, sources keySources) ([]string, error) {
 	key := cmp.Or(c.Key, "default")
 	if len(c.KeyFiles)+len(c.KeyFilesCommits) > 0 {
@@ -87,12 +87,12 @@ func (a *attempt) sentCacheKeys(ctx context.Context, c pipeline.Cache, sources k
 	return keys, nil
 }
 
-// keyDigest is a hash of the files that `cache:key:files` names, or of the commits that last changed them; empty if there are none.
+// keyDigest returns a hash of the files of `cache:key:files`, or of the commits that last changed them; empty if there are none.
 func (a *attempt) keyDigest(ctx context.Context, c pipeline.Cache, sources keySources) (string, error) {
 	digest := sha256.New()
 	found := false
 	for _, pattern := range a.env.expandAll(c.KeyFiles) {
-		// GitLab asks git for the path as it is written, and git knows no "./go.sum".
+		// GitLab asks git for the path as it is written, and git does not find "./go.sum".
 		if path.Clean(pattern) != pattern {
 			continue
 		}
@@ -125,14 +125,14 @@ func (a *attempt) keyDigest(ctx context.Context, c pipeline.Cache, sources keySo
 	return hex.EncodeToString(digest.Sum(nil))[:40], nil
 }
 
-// restoreCaches fills the checkout from the job's caches.
+// restoreCaches copies the job's caches to the checkout.
 func (a *attempt) restoreCaches(ctx context.Context) error {
 	for _, c := range a.node.job.Cache {
 		keys, err := a.cacheKeys(ctx, c)
 		if err != nil {
 			return fmt.Errorf("cache: %w", err)
 		}
-		// The key is computed once: the script may change the files that it is made of.
+		// The key is computed once, since the script may change the files that it depends on.
 		a.keys = append(a.keys, keys[0])
 		switch policy := a.env.expand(c.Policy); policy {
 		case "push":
@@ -150,7 +150,7 @@ func (a *attempt) restoreCaches(ctx context.Context) error {
 
 func (a *attempt) restoreCache(ctx context.Context, keys []string) error {
 	for _, key := range keys {
-		entry := a.run.workshop.cache(key)
+		entry := a.run.workspace.cache(key)
 		if _, err := os.Stat(entry.files()); err != nil {
 			a.logf("WARNING: the cache %s does not exist", key)
 			continue
@@ -172,8 +172,8 @@ func (a *attempt) restoreCache(ctx context.Context, keys []string) error {
 	return nil
 }
 
-// saveCaches keeps the job's caches. It is the last to touch the checkout: files are moved, not copied, where one cache only
-// can want them.
+// saveCaches saves the job's caches. Nothing uses the checkout after it, so files that belong to one cache only are moved instead of
+// copied.
 func (a *attempt) saveCaches(ctx context.Context, success bool) error {
 	caches := a.node.job.Cache
 	for i, c := range caches {
@@ -188,7 +188,7 @@ func (a *attempt) saveCaches(ctx context.Context, success bool) error {
 }
 
 func (a *attempt) saveCache(ctx context.Context, c pipeline.Cache, key string, move bool) error {
-	entry := a.run.workshop.cache(key)
+	entry := a.run.workspace.cache(key)
 	if err := os.MkdirAll(entry.dir, 0o750); err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (a *attempt) saveCache(ctx context.Context, c pipeline.Cache, key string, m
 	return filetree.Remove(old)
 }
 
-// mirrorParents makes the folders above a path with the modes that they have in the checkout: it is with these that the cache comes back.
+// mirrorParents creates the folders above a path with the modes that they have in the checkout, so that a restored cache has the same.
 func mirrorParents(from, to, relative string) error {
 	parent := filepath.Dir(relative)
 	if parent == "." {
@@ -257,7 +257,7 @@ func mirrorParents(from, to, relative string) error {
 	return os.Chmod(target, info.Mode().Perm()|0o700)
 }
 
-// cachePaths lists what to keep: files, links, and whole folders.
+// cachePaths returns the paths to save: files, links, and whole folders.
 func (a *attempt) cachePaths(ctx context.Context, c pipeline.Cache) ([]string, error) {
 	var paths []string
 	for _, pattern := range a.env.expandAll(c.Paths) {
@@ -285,7 +285,7 @@ func (a *attempt) cachePaths(ctx context.Context, c pipeline.Cache) ([]string, e
 	return withoutNested(paths), nil
 }
 
-// withoutNested drops repetitions, and what lies below another path of the list: it is kept with that.
+// withoutNested removes duplicates, and paths below another path of the list, which includes them.
 func withoutNested(paths []string) []string {
 	slices.Sort(paths)
 	paths = slices.Compact(paths)

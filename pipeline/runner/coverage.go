@@ -14,7 +14,7 @@ var (
 	percentage   = lazyregexp.New(`\d+(?:\.\d+)?`)
 )
 
-// coverageOf finds the coverage in a log as GitLab does: the last line that the pattern matches, its last match (or, if the
+// coverageOf returns the coverage in a log as GitLab reads it: the last line that the pattern matches, its last match (or, if the
 // pattern has a group, the last group), the first number in it. It is empty if nothing matches.
 func coverageOf(log io.Reader, pattern string) (string, error) {
 	re, err := regexp.Compile(pattern)

@@ -12,8 +12,8 @@ func (n *node) deploys() bool {
 	return tier == "staging" || tier == "production"
 }
 
-// holds reports whether a job that would start automatically waits for a person instead: a pipeline that is tried out on a
-// developer's machine must not deploy by accident.
+// holds reports whether a job that would start automatically waits for a person instead: a trial run on a developer's machine must not
+// deploy by accident.
 func (r *run) holds(n *node) bool {
 	return n.job.When != pipeline.Manual && !n.approved && !r.options.Deploy && n.deploys()
 }

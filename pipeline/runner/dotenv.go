@@ -10,7 +10,7 @@ import (
 )
 
 // GitLab's limits of a dotenv report: 5 KB, and the number of variables of a self-managed instance by default, which is
-// the lowest that there is.
+// the lowest limit.
 const (
 	dotenvMaxBytes     = 5 * 1024
 	dotenvMaxVariables = 20

@@ -8,19 +8,19 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/executor"
 )
 
-// executorConfig is what the executor of the run gets to know of it.
+// executorConfig returns the configuration of the run's executor.
 func (r *run) executorConfig() executor.Config {
 	return executor.Config{
 		Name: r.options.Executor, Engine: r.options.ContainerEngine, Project: r.project,
 		CallerEnv: r.options.Env, JobEnv: withPath(machineEnvironment(r.options.Env), r.options.Tools), PassedEnv: pick(r.options.Env, r.options.PassEnv),
-		CacheHome: r.workshop.cacheHome(), Containers: executor.Containers(r.options.Containers),
+		CacheHome: r.workspace.cacheHome(), Containers: executor.Containers(r.options.Containers),
 		NoSandbox: r.options.NoSandbox, Writable: r.options.Writable,
 		Supervisor: r.options.Supervisor, Grace: r.options.Grace, Kill: r.options.Kill,
 		Hint: func(code string) string { return r.options.Hints[pipeline.Code(code)] },
 	}
 }
 
-// image is the image of a job: its own, or the one for jobs that name none.
+// image returns the image of a job: its own, or the one for jobs without one.
 func (r *run) image(job *pipeline.Job) *pipeline.Image {
 	if job.Image == nil && r.options.Containers.Image != "" && r.options.Executor != executor.Shell {
 		return &pipeline.Image{Name: r.options.Containers.Image}
@@ -28,7 +28,7 @@ func (r *run) image(job *pipeline.Job) *pipeline.Image {
 	return job.Image
 }
 
-// executorJob is what the executor gets to know of the attempt, with all variables expanded.
+// executorJob returns the attempt in the form that the executor needs, with all variables expanded.
 func (a *attempt) executorJob() executor.Job {
 	job := executor.Job{
 		Name: a.node.state.Name, Run: a.run.number, ID: a.id, Variables: a.env.variables,
@@ -66,7 +66,7 @@ func (a *attempt) expandImage(spec pipeline.Image) executor.Image {
 	return image
 }
 
-// A NoEngineError is the error of jobs that name an image where there is no container engine to run them.
+// A NoEngineError is the error of jobs with an image if there is no container engine to run them.
 type NoEngineError struct{ Jobs []string }
 
 func (e *NoEngineError) Error() string {
@@ -85,7 +85,7 @@ func nameJobs(jobs []string) string {
 	return "the jobs " + shown + " name"
 }
 
-// checkEngine refuses a run whose jobs need a container engine where there is none. Manual jobs that are not approved do not count.
+// checkEngine returns an error if jobs of the run need a container engine and there is none. Manual jobs that are not approved do not count.
 func (r *run) checkEngine() error {
 	var jobs []string
 	for _, n := range r.nodes {

@@ -22,7 +22,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/executor"
 )
 
-// job is an attempt in the words of GitLab's API.
+// job returns the attempt in the form of GitLab's API.
 func (g *gitlabRunner) job(ctx context.Context, a *attempt, uploads string) (coordinator.Job, error) {
 	token := coordinator.NewToken()
 	commit, err := a.run.definition.Sources.Publish(ctx, a.run.machine, pipelineRef(a.pipelineID))
@@ -84,10 +84,10 @@ func (g *gitlabRunner) job(ctx context.Context, a *attempt, uploads string) (coo
 	return job, nil
 }
 
-// pipelineRef is the ref by which GitLab's runner fetches the commit of a pipeline.
+// pipelineRef returns the ref by which GitLab's runner fetches the commit of a pipeline.
 func pipelineRef(id int) string { return "refs/pipelines/" + strconv.Itoa(id) }
 
-// gitInfo says what the runner fetches; see [snapshot.CheckoutOptions].
+// gitInfo returns what the runner fetches; see [snapshot.CheckoutOptions].
 func (a *attempt) gitInfo(commit string) coordinator.GitInfo {
 	event := a.node.graph.plan.Event
 	ref := pipelineRef(a.pipelineID)
@@ -118,7 +118,7 @@ func (a *attempt) gitInfo(commit string) coordinator.GitInfo {
 	return info
 }
 
-// sentVariables are the job's variables as GitLab sends them: the runner adds its own, and expands them.
+// sentVariables returns the job's variables as GitLab sends them: the runner adds its own, and expands them.
 func (a *attempt) sentVariables(token, url string) []coordinator.Variable {
 	predefined := append(a.gitlabPredefined(), pipeline.Variable{Key: "SLIPWAY", Value: "true"})
 	variables := toSent(a.node.graph.plan.SentVariables(a.node.job, a.dotenv, predefined))
@@ -155,7 +155,7 @@ func sentImage(image pipeline.Image) coordinator.Image {
 	return sent
 }
 
-// sentCaches are the job's caches, their keys computed from the sources.
+// sentCaches returns the job's caches, with keys computed from the sources.
 func (a *attempt) sentCaches(ctx context.Context, commit string) ([]coordinator.Cache, error) {
 	caches := []coordinator.Cache{}
 	if len(a.node.job.Cache) == 0 {
@@ -179,10 +179,10 @@ func (a *attempt) sentCaches(ctx context.Context, commit string) ([]coordinator.
 	return caches, nil
 }
 
-// A reportFile is how GitLab lets its runner upload a kind of report.
+// A reportFile describes how a runner uploads a kind of report.
 type reportFile struct{ name, format string }
 
-// rawReports are the file names of the kinds of reports that are one file as it is; the others are compressed.
+// rawReports are the file names of the kinds of reports that are uploaded as they are; the others are compressed.
 // https://gitlab.com/gitlab-org/gitlab/-/blob/master/lib/gitlab/ci/reports lists them.
 var rawReports = map[string]string{
 	"codequality": "gl-code-quality-report.json", "sast": "gl-sast-report.json", "secret_detection": "gl-secret-detection-report.json",
@@ -211,7 +211,7 @@ func reportFileOf(kind string) reportFile {
 	return reportFile{kind + ".json", "gzip"}
 }
 
-// sentArtifacts are the uploads that a job asks for: the archive, and each kind of report.
+// sentArtifacts returns the uploads that a job asks for: the archive, and each kind of report.
 func sentArtifacts(spec *pipeline.Artifacts) []coordinator.Artifact {
 	sent := []coordinator.Artifact{}
 	if spec == nil {
@@ -236,17 +236,17 @@ func sentArtifacts(spec *pipeline.Artifacts) []coordinator.Artifact {
 	return sent
 }
 
-// coverageReport is the report whose type is in its value.
+// coverageReport is the kind of report whose value names its format.
 const coverageReport = "coverage_report"
 
-// keptUploads are what the runner has uploaded of a job, put where other jobs find it.
+// keptUploads stores the files that the runner uploads for a job where other jobs find them.
 type keptUploads struct {
 	*attempt
 	kinds  []string
 	dotenv []pipeline.Variable
 }
 
-// keep takes an upload. Its errors are those for which GitLab refuses one.
+// keep stores an upload. It returns an error if GitLab would refuse it.
 func (k *keptUploads) keep(u coordinator.Upload) error {
 	if u.Type == "" || u.Type == "archive" {
 		return readArchive(u.Path, k.run.folder(k.node.state.Slug))
@@ -298,7 +298,7 @@ type uploadedFile struct {
 	content []byte
 }
 
-// readReport reads the files of a report: one as it is, or several that are compressed one after the other.
+// readReport reads the files of a report: one as it is, or several compressed ones in sequence.
 func readReport(u coordinator.Upload) ([]uploadedFile, error) {
 	if u.Format != "gzip" {
 		content, err := os.ReadFile(u.Path)
@@ -331,7 +331,7 @@ func readReport(u coordinator.Upload) ([]uploadedFile, error) {
 	}
 }
 
-// outcome is how the attempt ended, by what the runner says of it.
+// outcome returns the outcome of the attempt that the runner reported.
 func (k *keptUploads) outcome(executed coordinator.Result) outcome {
 	result := outcome{status: Success, dotenv: k.dotenv, reports: k.kinds}
 	switch executed.State {

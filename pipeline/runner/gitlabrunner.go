@@ -22,9 +22,9 @@ import (
 
 // A backend executes attempts of jobs.
 type backend interface {
-	// execute runs an attempt. It returns when everything that the job started is gone.
+	// execute runs an attempt. It returns after all processes that the job started have ended.
 	execute(ctx context.Context, a *attempt) outcome
-	// close ends the backend.
+	// close stops the backend.
 	close() error
 }
 
@@ -35,7 +35,7 @@ func (ownBackend) execute(ctx context.Context, a *attempt) outcome { return a.ex
 
 func (ownBackend) close() error { return nil }
 
-// newBackend starts what executes the jobs of the run.
+// newBackend starts the backend that executes the jobs of the run.
 func (r *run) newBackend(ctx context.Context) (backend, error) {
 	if r.options.GitLabRunner == "" {
 		return ownBackend{}, nil
@@ -43,14 +43,14 @@ func (r *run) newBackend(ctx context.Context) (backend, error) {
 	return r.startGitLabRunner(ctx)
 }
 
-// A gitlabRunner is GitLab's own runner as a process of this machine, with a coordinator that it gets its jobs from.
+// A gitlabRunner is GitLab's own runner as a process of this machine, with a coordinator that gives it jobs.
 type gitlabRunner struct {
 	run         *run
 	coordinator *coordinator.Coordinator
 	process     *supervise.Process
-	// tokens are those of the two runners in the configuration, by the executor that they have.
+	// tokens are those of the two runners in the configuration, by executor.
 	tokens map[string]string
-	// dir is where the runner works, temporary its TMPDIR.
+	// dir is the working folder of the runner, temporary its TMPDIR.
 	dir, temporary string
 	// ended is closed when the process has ended.
 	ended chan struct{}
@@ -63,10 +63,10 @@ const runnerLog = "gitlab-runner.log"
 // startGitLabRunner starts the coordinator, and the runner with a configuration for it.
 func (r *run) startGitLabRunner(ctx context.Context) (_ *gitlabRunner, err error) {
 	g := &gitlabRunner{
-		run: r, dir: filepath.Join(r.workshop.dir, "gitlab-runner", strconv.Itoa(r.number)), ended: make(chan struct{}),
+		run: r, dir: filepath.Join(r.workspace.dir, "gitlab-runner", strconv.Itoa(r.number)), ended: make(chan struct{}),
 		tokens: map[string]string{executor.Shell: coordinator.NewToken(), executor.Docker: coordinator.NewToken()},
 	}
-	for _, folder := range []string{g.dir, r.workshop.runnerCache()} {
+	for _, folder := range []string{g.dir, r.workspace.runnerCache()} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, err
 		}
@@ -104,7 +104,7 @@ func (g *gitlabRunner) start(ctx context.Context) error {
 		return err
 	}
 	config := r.executorConfig()
-	config.Writable = append(config.Writable, r.workshop.runnerCache())
+	config.Writable = append(config.Writable, r.workspace.runnerCache())
 	environ, sandbox, err := executor.Machine(ctx, config, executor.Job{Root: g.dir, Temporary: g.temporary, Sources: r.definition.Sources.Dir})
 	if err != nil {
 		return err
@@ -123,7 +123,7 @@ func (g *gitlabRunner) start(ctx context.Context) error {
 	return err
 }
 
-// withoutProxy keeps what the runner starts from asking a proxy for the coordinator.
+// withoutProxy lets programs that the runner starts reach the coordinator without a proxy.
 func withoutProxy(environ []string) []string {
 	changed := slices.Clone(environ)
 	for _, name := range []string{"NO_PROXY", "no_proxy"} {
@@ -138,7 +138,7 @@ func withoutProxy(environ []string) []string {
 	return changed
 }
 
-// configuration is the runner's config.toml: one runner for jobs on this machine, one for those in containers.
+// configuration returns the runner's config.toml: one runner for jobs on this machine, one for those in containers.
 func (g *gitlabRunner) configuration() []byte {
 	r := g.run
 	var b bytes.Buffer
@@ -147,9 +147,9 @@ func (g *gitlabRunner) configuration() []byte {
 		fmt.Fprintf(&b, "\n[[runners]]\nname = \"slipway-%s\"\nurl = %q\ntoken = %q\nexecutor = %q\n", name, g.coordinator.URL(), g.tokens[name], name)
 		fmt.Fprintf(&b, "request_concurrency = %d\n", r.options.Jobs)
 		if name == executor.Shell {
-			fmt.Fprintf(&b, "shell = \"bash\"\nbuilds_dir = %q\ncache_dir = %q\n", filepath.Join(g.dir, "builds"), r.workshop.runnerCache())
+			fmt.Fprintf(&b, "shell = \"bash\"\nbuilds_dir = %q\ncache_dir = %q\n", filepath.Join(g.dir, "builds"), r.workspace.runnerCache())
 		}
-		// Lines of the log do not begin with the time.
+		// Without timestamps in the log.
 		fmt.Fprint(&b, "[runners.feature_flags]\nFF_TIMESTAMPS = false\n")
 		if name == executor.Docker {
 			g.dockerConfiguration(&b)
@@ -158,7 +158,7 @@ func (g *gitlabRunner) configuration() []byte {
 	return b.Bytes()
 }
 
-// dockerConfiguration is the section of the docker executor. Its containers reach the coordinator on the network of this machine.
+// dockerConfiguration returns the section of the docker executor. Its containers reach the coordinator on the network of this machine.
 func (g *gitlabRunner) dockerConfiguration(b *bytes.Buffer) {
 	c := g.run.options.Containers
 	fmt.Fprintf(b, "[runners.docker]\nimage = %q\nprivileged = %t\nnetwork_mode = %q\n", cmp.Or(c.Image, "alpine"), c.Privileged, cmp.Or(c.Network, "host"))
@@ -170,10 +170,10 @@ func (g *gitlabRunner) dockerConfiguration(b *bytes.Buffer) {
 	fmt.Fprint(b, "]\n")
 }
 
-func (w workshop) runnerCache() string { return filepath.Join(w.dir, "gitlab-runner", "cache") }
+func (w workspace) runnerCache() string { return filepath.Join(w.dir, "gitlab-runner", "cache") }
 
 func (g *gitlabRunner) close() error {
-	// SIGTERM makes the runner end its jobs first; there are none.
+	// At SIGTERM the runner would wait for its jobs; there are none.
 	g.process.Terminate()
 	select {
 	case <-g.ended:

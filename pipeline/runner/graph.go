@@ -14,7 +14,7 @@ type graph struct {
 	nodes []*node
 	// bridge is the job that triggered this child pipeline; nil for the run's own.
 	bridge *node
-	// begun says that the pipeline's jobs may start: always for the run's own, once its bridge ran for a child.
+	// begun reports whether the pipeline's jobs may start: always for the run's own, after its bridge for a child pipeline.
 	begun bool
 }
 
@@ -23,15 +23,15 @@ type node struct {
 	job   *pipeline.Job
 	graph *graph
 	state *JobState
-	// dag says that the job waits for its needs; otherwise it waits for all jobs of earlier stages.
+	// dag reports whether the job waits for its needs; otherwise it waits for all jobs of earlier stages.
 	dag    bool
 	before []*node
 	// sources are the jobs whose artifacts and dotenv variables this one gets.
 	sources []*node
 	child   *graph
-	// approved says that a person, now or beforehand, wants this manual job to run.
+	// approved reports whether a person has started this manual job, now or beforehand.
 	approved bool
-	// expanded says that job has the values of its inputs; unknownExpression is why it cannot have them.
+	// expanded reports whether job has the values of its inputs; unknownExpression is the error of an expression that cannot be expanded.
 	expanded          bool
 	unknownExpression error
 }
@@ -67,7 +67,7 @@ func uniqueSlug(name string, taken map[string]bool) string {
 	return s
 }
 
-// shortHash names a file after something that is too long or too strange for a file's name.
+// shortHash returns a file name for a text that is too long for one or has other characters.
 func shortHash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:6])
@@ -101,7 +101,7 @@ func (g *graph) link(n *node) {
 	}
 }
 
-// named finds a job by its name, or all instances of a parallel one by the name in the configuration.
+// named returns a job by its name, or all instances of a parallel one by the name in the configuration.
 func (g *graph) named(name string) []*node {
 	var found []*node
 	for _, n := range g.nodes {
@@ -142,14 +142,14 @@ func (g *graph) all() []*node {
 type step int
 
 const (
-	stay  step = iota // it waits for others
-	play              // it starts now
-	gate              // it is manual, and its turn has come
-	delay             // it is delayed, and its turn has come
+	wait  step = iota // it waits for others
+	start             // it starts now
+	block             // it is manual, and nothing else keeps it from starting
+	delay             // it is delayed, and nothing else keeps it from starting
 	skip              // it will never start
 )
 
-// next decides what to do with a job, given the jobs before it, by GitLab's rules.
+// next returns what to do with a job by GitLab's rules, given the jobs before it.
 func (n *node) next() step {
 	switch composite(n.before, n.dag) {
 	case Success:
@@ -160,31 +160,31 @@ func (n *node) next() step {
 		}
 	case Failed:
 		if n.job.When == pipeline.OnFailure || n.job.When == pipeline.Always {
-			return play
+			return start
 		}
 		return skip
 	case Canceled:
 		return skip
 	default:
-		return stay
+		return wait
 	}
 	switch n.job.When {
 	case pipeline.OnFailure, pipeline.Never:
 		return skip
 	case pipeline.Manual:
 		if n.approved {
-			return play
+			return start
 		}
-		return gate
+		return block
 	case pipeline.Delayed:
 		return delay
 	default:
-		return play
+		return start
 	}
 }
 
-// composite is the status of several jobs together, as GitLab computes it for the jobs that come after them: Success,
-// Failed, Skipped or Canceled when it is decided, otherwise Running or Manual.
+// composite returns the status of several jobs together, as GitLab computes it for the jobs after them: Success,
+// Failed, Skipped or Canceled once it is final, otherwise Running or Manual.
 func composite(nodes []*node, dag bool) Status {
 	if len(nodes) == 0 {
 		return Success
@@ -210,7 +210,7 @@ func composite(nodes []*node, dag bool) Status {
 	}
 	switch {
 	case dag && skipped+ignored > 0:
-		// One need that does not run is enough, whatever the others do. A manual job that need not be started counts as one.
+		// One need that does not run is enough, whatever the others do. An optional manual job counts as one.
 		return Skipped
 	case unfinished > 0, dag && blocked > 0:
 		return Running
@@ -227,8 +227,8 @@ func composite(nodes []*node, dag bool) Status {
 	}
 }
 
-// resetSkipped lets the jobs that were skipped because a manual job had not been started be pending again, as GitLab does
-// when it is.
+// resetSkipped makes jobs that were skipped because of a manual job pending again, as GitLab does when that is
+// started.
 func (g *graph) resetSkipped(played *node) {
 	again := map[*node]bool{played: true}
 	for changed := true; changed; {
@@ -241,11 +241,11 @@ func (g *graph) resetSkipped(played *node) {
 	}
 }
 
-// outcome is the status of a whole pipeline for the job that triggered it; Running while it can still change.
+// outcome returns the status of a whole pipeline for the job that triggered it; Running while it can still change.
 func (g *graph) outcome() Status {
 	status := composite(g.nodes, false)
 	if status == Manual || status == Skipped {
-		// A child pipeline at a gate keeps its bridge waiting; one whose jobs were all left out has succeeded.
+		// The bridge of a child pipeline that is blocked by a manual job waits; a child pipeline without jobs has succeeded.
 		return map[Status]Status{Manual: Running, Skipped: Success}[status]
 	}
 	return status

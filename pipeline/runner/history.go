@@ -13,11 +13,11 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 )
 
-// A Past is a run that is kept on disk.
+// A Past is a run that is stored on disk.
 type Past struct {
 	Run    int       `json:"run"`
 	Status RunStatus `json:"status"`
-	// Title is what ran: event, ref, commit.
+	// Title describes the run: event, ref, commit.
 	Title    string     `json:"title"`
 	Started  time.Time  `json:"started"`
 	Finished time.Time  `json:"finished,omitzero"`
@@ -25,7 +25,7 @@ type Past struct {
 	Jobs     []JobState `json:"jobs"`
 }
 
-// Log is the path of a job's log.
+// Log returns the path of a job's log.
 func (p Past) Log(job JobState) string { return filepath.Join(p.Dir, jobsFolder, job.Slug, logFile) }
 
 // Named returns the jobs of a name: one, or all instances of a parallel one.
@@ -42,7 +42,7 @@ func (p Past) Named(name string) []JobState {
 	return parts
 }
 
-// History lists the runs of a project, the latest first. A project without runs has none.
+// History returns the runs of a project, the latest first.
 func History(dir string) ([]Past, error) {
 	s, err := storeOf(dir)
 	if err != nil {
@@ -57,7 +57,7 @@ func History(dir string) ([]Past, error) {
 	}
 	var runs []Past
 	for _, number := range slices.Backward(numbers) {
-		// A run whose folder is incomplete is just beginning, or being removed.
+		// The folder of a run that begins or is removed at this moment is incomplete.
 		if past, err := s.past(number); err == nil {
 			runs = append(runs, past)
 		}
@@ -112,7 +112,7 @@ func (s store) past(number int) (Past, error) {
 	}, nil
 }
 
-// CleanOptions say what [Clean] removes beside runs that have ended.
+// CleanOptions select what [Clean] removes besides runs that have ended.
 type CleanOptions struct {
 	// Dir is the project, CacheDir as in [Options].
 	Dir, CacheDir string
@@ -158,7 +158,7 @@ func Clean(o CleanOptions) ([]int, error) {
 			_ = os.Remove(latest)
 		}
 	}
-	work := openWorkshop(cacheDir, filepath.Dir(s.dir))
+	work := openWorkspace(cacheDir, filepath.Dir(s.dir))
 	work.sweep()
 	if o.Caches {
 		return removed, errors.Join(filetree.Remove(work.caches()), filetree.Remove(work.cacheHome()))

@@ -21,7 +21,7 @@ func setInputs(nodes []*node, values map[string]string) error {
 					names[j] = in.Name
 				}
 				if len(names) == 0 {
-					return fmt.Errorf("%s has no inputs: it cannot be given %s", n.state.Name, name)
+					return fmt.Errorf("%s has no inputs, so %s cannot be set", n.state.Name, name)
 				}
 				return fmt.Errorf("%s has no input %s; its inputs: %s", n.state.Name, name, strings.Join(names, ", "))
 			}
@@ -37,14 +37,14 @@ func setInputs(nodes []*node, values map[string]string) error {
 	return nil
 }
 
-// expressions finds `${{ }}`, and inputReference what may stand in it here.
+// expressions matches `${{ }}`, and inputReference the supported content.
 var (
 	expressions    = lazyregexp.New(`\$\{\{(.*?)\}\}`)
 	inputReference = lazyregexp.New(`^\s*job\.inputs\.([A-Za-z_][A-Za-z0-9_-]*)\s*$`)
 )
 
-// expandInputs puts the values of the job's inputs in place of `${{ job.inputs.NAME }}`, in the keywords where GitLab's runner does. It
-// happens once, before the first attempt.
+// expandInputs replaces `${{ job.inputs.NAME }}` with the values of the job's inputs, in the keywords in which GitLab's runner does. It
+// does so once, before the first attempt.
 func (n *node) expandInputs() {
 	if len(n.job.Inputs) == 0 || n.expanded {
 		return
@@ -80,7 +80,7 @@ func (n *node) expandInputs() {
 	n.job, n.unknownExpression = &job, e.err
 }
 
-// An inputExpander replaces expressions; err is the first that it does not know.
+// An inputExpander replaces expressions; err is the error of the first unknown one.
 type inputExpander struct {
 	values map[string]string
 	err    error

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// A jobLog is the log of one attempt of a job. It never refuses output: a job must not hang because the disk is full.
-// The first error is kept, and told to broken.
+// A jobLog is the log of one attempt of a job. It accepts all output, since a job must not hang because the disk is full.
+// It keeps the first error, and calls broken with it.
 type jobLog struct {
 	mu   sync.Mutex
 	file *os.File
@@ -51,7 +51,7 @@ func (l *jobLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close closes the file; its error is the first of all.
+// Close closes the file and returns the first error of all calls.
 func (l *jobLog) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

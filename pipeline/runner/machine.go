@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// machineVariables are what a job gets from the environment of the caller: what makes a machine work, and no secrets.
+// machineVariables are the variables that a job gets from the environment of the caller: those that programs need to run, and no secrets.
 var machineVariables = []string{
 	"PATH", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TERM",
 	"GOTOOLCHAIN", "GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOINSECURE", "GOFLAGS",
@@ -15,13 +15,13 @@ var machineVariables = []string{
 	"DOCKER_HOST", "CONTAINER_HOST",
 }
 
-// userVariables are those by which programs find what the user has: settings, credentials, agents. What slipway itself starts,
-// such as git, gets them; jobs do not.
+// userVariables are those by which programs find the user's settings, credentials and agents. Programs that slipway itself starts,
+// such as git, get them; jobs do not.
 var userVariables = []string{
 	"HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "GOENV", "GOPATH", "NETRC",
 }
 
-// pick returns the variables of an environment that have one of the names; a * at the end of a name stands for anything.
+// pick returns the variables of an environment that have one of the names; a * at the end of a name matches any text.
 func pick(environ, names []string) []string {
 	var kept []string
 	for _, entry := range environ {
@@ -36,7 +36,7 @@ func pick(environ, names []string) []string {
 	return kept
 }
 
-// machineEnvironment picks from an environment what makes a machine work, and always has a PATH.
+// machineEnvironment returns the variables of an environment that programs need to run, always with a PATH.
 func machineEnvironment(environ []string) []string {
 	kept := pick(environ, machineVariables)
 	if !slices.ContainsFunc(kept, func(s string) bool { return strings.HasPrefix(s, "PATH=") }) {
@@ -45,7 +45,7 @@ func machineEnvironment(environ []string) []string {
 	return kept
 }
 
-// withPath puts a folder first in the PATH of an environment.
+// withPath returns an environment with a folder first in its PATH.
 func withPath(environ []string, folder string) []string {
 	if folder == "" {
 		return environ

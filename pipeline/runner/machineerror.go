@@ -7,15 +7,14 @@ import (
 	"syscall"
 )
 
-// isMachineError reports whether an error is that of a machine on which nothing can run any more (disk full, quota, read-only), not of a
-// job.
+// isMachineError reports whether an error means that no job can run on this machine any more (disk full, quota, read-only).
 func isMachineError(err error) bool {
 	return err != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) ||
-		// git says it in words.
+		// git only has a text.
 		strings.Contains(err.Error(), "No space left on device"))
 }
 
-// explain makes one clear message of an error of the machine.
+// explain returns one clear message for an error of the machine.
 func explain(err error, cacheDir string) error {
 	switch {
 	case err == nil:

@@ -10,10 +10,10 @@ import (
 // masked replaces a secret in a log.
 const masked = "[MASKED]"
 
-// A pattern is a text that is masked, or one after which something is.
+// A pattern is a text that is masked, or a prefix of masked text.
 type pattern struct {
 	text []byte
-	// tail, if set, reports which bytes after text are the secret; text itself stays. Its letters match whatever their case is.
+	// tail, if set, reports which bytes after text are the secret; text itself is not masked. Letters match regardless of case.
 	tail func(byte) bool
 }
 
@@ -22,7 +22,7 @@ var tokenPrefixes = []string{
 	"glpat-", "gloas-", "gldt-", "glrt-", "glrtr-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "glwt-", "glsoat-", "glffct-", "_gitlab_session=",
 }
 
-// queryParameters of URLs have secrets as values.
+// queryParameters are parameters of URLs whose values are secrets.
 var queryParameters = []string{
 	"private_token", "authenticity_token", "rss_token", "x-amz-signature", "x-amz-security-token", "x-goog-signature",
 }
@@ -33,7 +33,7 @@ func isTokenByte(b byte) bool {
 
 func isQueryByte(b byte) bool { return b > ' ' && b != '&' && b != 0x7f }
 
-// wellKnownPatterns mask what looks like a token of GitLab, whether a variable holds it or not.
+// wellKnownPatterns mask texts in the form of GitLab's tokens, whether a variable contains them or not.
 func wellKnownPatterns() []pattern {
 	var patterns []pattern
 	for _, prefix := range tokenPrefixes {
@@ -45,7 +45,7 @@ func wellKnownPatterns() []pattern {
 	return patterns
 }
 
-// matches reports whether data begins with the pattern's text; maybe, that it is too short to tell.
+// matches reports whether data begins with the pattern's text; maybe, that data is too short to decide.
 func (p pattern) matches(data []byte) (yes, maybe bool) {
 	n := min(len(data), len(p.text))
 	same := bytes.Equal(data[:n], p.text[:n])
@@ -55,20 +55,20 @@ func (p pattern) matches(data []byte) (yes, maybe bool) {
 	return same && n == len(p.text), same && n < len(p.text)
 }
 
-// A maskingWriter replaces secrets in what passes through it, also those that arrive in pieces. Flush must follow the last Write.
+// A maskingWriter replaces secrets in what is written to it, also those that are split over several writes. Flush must follow the last Write.
 // It is safe for concurrent use.
 type maskingWriter struct {
 	mu       sync.Mutex
 	w        io.Writer
 	patterns []pattern
-	// first has the bytes that patterns begin with.
+	// first is the set of bytes that patterns begin with.
 	first [256]bool
-	// held is what came last and may be the beginning of a secret.
+	// held are the last bytes, which may be the beginning of a secret.
 	held []byte
 	// tail, if set, is that of the pattern that came last; masked reports whether the secret has begun.
 	tail   func(byte) bool
 	masked bool
-	// open reports that the last line has no end yet.
+	// open reports whether the last line is incomplete.
 	open bool
 }
 
@@ -118,7 +118,7 @@ func (m *maskingWriter) write(p []byte) error {
 	return err
 }
 
-// replace adds data to out with the secrets replaced. It stops where a secret may have begun, unless nothing more comes.
+// replace appends data to out with the secrets replaced. It stops where a secret may have begun, unless data is complete.
 func (m *maskingWriter) replace(out, data []byte, last bool) (_, rest []byte) {
 	for i := 0; i < len(data); {
 		if m.tail != nil {
@@ -155,7 +155,7 @@ func (m *maskingWriter) replace(out, data []byte, last bool) (_, rest []byte) {
 	return out, nil
 }
 
-// match finds the pattern that data begins with. It reports maybe if a longer one could still follow, unless nothing more comes.
+// match returns the pattern that data begins with. It reports maybe if a longer one could still match, unless data is complete.
 func (m *maskingWriter) match(data []byte, last bool) (found *pattern, maybe bool) {
 	for i := range m.patterns {
 		yes, more := m.patterns[i].matches(data)

@@ -36,7 +36,7 @@ func Retry(ctx context.Context, number int, names []string, options Options) (Re
 	return r.goOn(ctx, begun)
 }
 
-// retryable finds the jobs to run again.
+// retryable returns the jobs to run again.
 func (r *run) retryable(names []string) ([]*node, error) {
 	var nodes []*node
 	if len(names) == 0 {
@@ -68,7 +68,7 @@ func (r *run) retryable(names []string) ([]*node, error) {
 	return nodes, nil
 }
 
-// reset makes a job, and those that were skipped because of it, pending again.
+// reset makes a job, and the jobs that were skipped because of it, pending again.
 func (r *run) reset(n *node) error {
 	if n.child != nil {
 		return errors.New(n.state.Name + " runs a child pipeline: name the jobs of that, or start over with `slipway run`")
@@ -78,7 +78,7 @@ func (r *run) reset(n *node) error {
 	}
 	fresh := JobState{Name: n.state.Name, BaseName: n.state.BaseName, Slug: n.state.Slug, Stage: n.state.Stage, Status: Created, Blocking: n.state.Blocking, Held: n.state.Held,
 		Inputs: n.state.Inputs}
-	// Who runs a manual job again has approved it.
+	// Running a manual job again approves it.
 	n.approved = n.state.Played
 	*n.state = fresh
 	n.graph.resetSkipped(n)

@@ -38,7 +38,7 @@ func Resume(ctx context.Context, number int, job string, options Options) (Resul
 	return r.goOn(ctx, begun)
 }
 
-// reopen loads and locks a run that has ended, unless refuse has something against it.
+// reopen loads and locks a run that has ended, unless refuse returns an error.
 func reopen(ctx context.Context, number int, options Options, refuse refusalFunc) (_ *run, err error) {
 	recorded, number, held, err := take(options.Dir, number, refuse)
 	if err != nil {
@@ -70,7 +70,7 @@ func reopen(ctx context.Context, number int, options Options, refuse refusalFunc
 	return r, r.restore()
 }
 
-// goOn continues a run that was reopened.
+// goOn continues a reopened run.
 func (r *run) goOn(ctx context.Context, begun time.Time) (Result, error) {
 	r.sweep(ctx)
 	r.state.Status = RunRunning
@@ -78,13 +78,13 @@ func (r *run) goOn(ctx context.Context, begun time.Time) (Result, error) {
 		return Result{}, explain(err, r.options.CacheDir)
 	}
 	r.update(RunStarted, nil, r.title())
-	return r.conclude(ctx, begun)
+	return r.complete(ctx, begun)
 }
 
-// A refusalFunc returns why a run cannot go on; nil if it can.
+// A refusalFunc returns why a run cannot continue; nil if it can.
 type refusalFunc func(state runState, number int, s store, numbers []int) error
 
-// take finds and locks the run to go on with.
+// take finds and locks the run to continue.
 func take(project string, number int, refuse refusalFunc) (record, int, *filelock.Lock, error) {
 	s, err := storeOf(project)
 	if err != nil {
@@ -119,7 +119,7 @@ func take(project string, number int, refuse refusalFunc) (record, int, *fileloc
 	return recorded, number, held, nil
 }
 
-// refusal returns why a run cannot go on with a manual job; nil if it can.
+// refusal returns why a run cannot continue with a manual job; nil if it can.
 func refusal(state runState, number int, s store, numbers []int) error {
 	var problem string
 	switch state.Status {
@@ -144,10 +144,10 @@ func refusal(state runState, number int, s store, numbers []int) error {
 	return fmt.Errorf("%s: start over with `slipway run`", problem)
 }
 
-// ErrNotWaiting is in the error about a run that does not wait for approval, while others do.
+// ErrNotWaiting is wrapped by the error for a run that does not wait for approval, while others do.
 var ErrNotWaiting = errors.New("the run does not wait for approval")
 
-// restore sets the jobs to the state that they had.
+// restore sets the jobs to their recorded state.
 func (r *run) restore() error {
 	known := map[string]JobState{}
 	for _, j := range r.state.Jobs {
@@ -167,7 +167,7 @@ func (r *run) restore() error {
 	return nil
 }
 
-// playable finds the manual job to run, or all instances of a parallel one.
+// playable returns the manual job to run, or all instances of a parallel one.
 func (r *run) playable(name string) ([]*node, error) {
 	if name == "" {
 		var gates []string
@@ -210,7 +210,7 @@ func (r *run) playable(name string) ([]*node, error) {
 	return nil, err
 }
 
-// errNoRun is the error of a project without runs.
+// errNoRun is the error for a project without runs.
 var errNoRun = errors.New("there is no run yet: start one with `slipway run`")
 
 func join(numbers []int) string {

@@ -6,7 +6,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// shouldRetry decides whether a job that has failed gets another attempt. With neither `when` nor `exit_codes` every
+// shouldRetry reports whether a failed job gets another attempt. With neither `when` nor `exit_codes` every
 // failure does; with both, either is enough.
 func shouldRetry(retry *pipeline.Retry, attempts int, failure Failure, exitCode int) bool {
 	if retry == nil || attempts > retry.Max {
@@ -21,7 +21,7 @@ func shouldRetry(retry *pipeline.Retry, attempts int, failure Failure, exitCode 
 	return slices.Contains(retry.When, "always") || slices.Contains(retry.When, string(failure))
 }
 
-// failureAllowed decides whether a failure leaves the pipeline green.
+// failureAllowed reports whether a failure does not fail the pipeline.
 func failureAllowed(job *pipeline.Job, failure Failure, exitCode int) bool {
 	if len(job.AllowFailureExitCodes) > 0 {
 		return failure == ScriptFailure && slices.Contains(job.AllowFailureExitCodes, exitCode)

@@ -43,7 +43,7 @@ func (r *run) reuse() error {
 	return nil
 }
 
-// takeResult makes a copy of what a job left in another run, which may be removed at any time.
+// takeResult copies the files of a job in another run, which may be removed at any time.
 func (r *run) takeResult(n *node, number int, state JobState) error {
 	from, to := filepath.Join(r.store.run(number), jobsFolder, state.Slug), r.folder(n.state.Slug)
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {

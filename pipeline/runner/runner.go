@@ -19,7 +19,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
 )
 
-// Options say how to run a plan. Dir, Env and Supervisor are required.
+// Options configure how a plan is run. Dir, Env and Supervisor are required.
 type Options struct {
 	// Dir is the project's folder: a git work tree, or a folder in one.
 	Dir string
@@ -29,8 +29,8 @@ type Options struct {
 	TempDir string
 	// MaxLog is the limit in bytes for the output that is kept of a job; 100 MiB, GitLab's default, if 0.
 	MaxLog int64
-	// Env is the environment of the caller, as os.Environ returns it. Jobs see of it what a machine needs to work, and the
-	// variables that PassEnv names.
+	// Env is the environment of the caller, as os.Environ returns it. Jobs get the variables that programs need to run, and
+	// those of PassEnv.
 	Env     []string
 	PassEnv []string
 	// User is the person who started the run, or approved it: GITLAB_USER_LOGIN and so on.
@@ -45,12 +45,12 @@ type Options struct {
 	NoSandbox  bool
 	Writable   []string
 	Containers ContainerOptions
-	// Hints are what the program advises its user to do about messages with a code, such as which of its flags to set.
+	// Hints are the program's advice to its user for messages with a code, such as which of its flags to set.
 	Hints map[pipeline.Code]string
 	// Terminal is where a person gets a shell: [Shell] needs it. ShellOnFailure opens one in jobs whose script has failed.
 	Terminal       *Terminal
 	ShellOnFailure bool
-	// Deploy runs automatic jobs that deploy to environments of the tiers staging and production without a question; without it
+	// Deploy runs automatic jobs that deploy to environments of the tiers staging and production without asking; without it
 	// they are treated as manual jobs.
 	Deploy bool
 	// GitLabRunner is the path of a gitlab-runner, GitLab's own, that executes the jobs instead of this package. Executor says with
@@ -73,11 +73,11 @@ type Options struct {
 	NoDelay bool
 	// Keep is how many runs stay on disk, beside those that wait for a person; 10 if zero.
 	Keep int
-	// Approve names manual jobs that run without a question.
+	// Approve names manual jobs that run without asking.
 	Approve []string
 	// Inputs are values for the inputs of the jobs that [Resume] or [Retry] starts, by name.
 	Inputs map[string]string
-	// Named are the jobs that the user has named, or whose base name: they run without a question, even if they are manual.
+	// Named are the jobs that the user has named, or whose base name: they run without asking, even if they are manual.
 	Named []string
 	// Reuse takes the results of jobs that are not named from the latest run in which they passed, and runs only the others.
 	Reuse bool
@@ -88,7 +88,7 @@ type Options struct {
 	Confirm func(context.Context, JobState) (bool, error)
 	// ApproveHint is the command that a person is told to approve with; "slipway approve JOB" if empty.
 	ApproveHint string
-	// Observe gets what happens, one update after the other; Output asks for every line of the jobs' logs.
+	// Observe is called with each update, in order; Output requests every line of the jobs' logs.
 	Observe func(Update)
 	Output  bool
 	// Kill, when closed, kills canceled jobs immediately.
@@ -108,10 +108,10 @@ type ContainerOptions struct {
 	Privileged bool
 }
 
-// A Terminal is where a person types.
+// A Terminal connects a shell to a person.
 type Terminal = executor.Terminal
 
-// A User is a person; what is empty is not told to the jobs.
+// A User is a person; empty fields set no variables.
 type User struct{ Login, Name, Email string }
 
 func (o Options) withDefaults() (Options, error) {
@@ -157,7 +157,7 @@ const (
 	ReadOnlyFolder pipeline.Code = executor.ReadOnlyFolder
 )
 
-// CacheDir is a cache folder as given, absolute, or if it is empty slipway's own in the user's cache folder.
+// CacheDir returns the absolute path of the given cache folder or, if it is empty, of slipway's own in the user's cache folder.
 func CacheDir(given string) (string, error) {
 	if given != "" {
 		return filepath.Abs(given)
@@ -177,7 +177,7 @@ type run struct {
 	options    Options
 	project    string
 	store      store
-	workshop   workshop
+	workspace  workspace
 	number     int
 	definition definition
 	state      runState
@@ -187,7 +187,7 @@ type run struct {
 	slugs    map[string]bool
 	executor executor.Executor
 	backend  backend
-	// machine is the environment of what the run itself starts, such as git.
+	// machine is the environment of programs that the run itself starts, such as git.
 	machine []string
 	slots   chan struct{}
 	held    *filelock.Lock
@@ -196,7 +196,7 @@ type run struct {
 }
 
 // Run executes a plan: every job that can start, until only manual jobs are left that are not approved. A failed job is
-// no error; see [Result]. Errors are of the machine or the options, each one message that says what to do.
+// not an error; see [Result]. Errors are caused by the machine or the options; each is one message that says what to do.
 func Run(ctx context.Context, plan *pipeline.Plan, options Options) (Result, error) {
 	begun := time.Now()
 	r, err := newRun(ctx, options)
@@ -208,10 +208,10 @@ func Run(ctx context.Context, plan *pipeline.Plan, options Options) (Result, err
 	}
 	defer r.held.Unlock()
 	r.update(RunStarted, nil, r.title())
-	return r.conclude(ctx, begun)
+	return r.complete(ctx, begun)
 }
 
-// begin links the plan's jobs, marks those that a person wants, and makes the run's folder.
+// begin links the plan's jobs, marks the approved ones, and creates the run's folder.
 func (r *run) begin(ctx context.Context, plan *pipeline.Plan) error {
 	stored := *plan
 	stored.Dropped, stored.Jobs = nil, slices.Clone(plan.Jobs)
@@ -231,7 +231,7 @@ func (r *run) begin(ctx context.Context, plan *pipeline.Plan) error {
 	return explain(r.create(ctx), r.options.CacheDir)
 }
 
-// newRun checks what the machine must have before anything is written.
+// newRun checks the requirements of the run before anything is written.
 func newRun(ctx context.Context, options Options) (*run, error) {
 	options, err := options.withDefaults()
 	if err != nil {
@@ -248,7 +248,7 @@ func newRun(ctx context.Context, options Options) (*run, error) {
 	if r.project, err = filepath.EvalSymlinks(r.project); err != nil {
 		return nil, err
 	}
-	r.workshop = openWorkshop(options.CacheDir, r.project)
+	r.workspace = openWorkspace(options.CacheDir, r.project)
 	if r.executor, err = executor.New(ctx, r.executorConfig()); err != nil {
 		return nil, err
 	}
@@ -258,7 +258,7 @@ func newRun(ctx context.Context, options Options) (*run, error) {
 	return r, nil
 }
 
-// create makes the run's folder, with the snapshot of the sources.
+// create creates the run's folder, with the snapshot of the sources.
 func (r *run) create(ctx context.Context) (err error) {
 	if _, err := snapshot.Head(ctx, r.project, r.machine); err != nil {
 		return err
@@ -304,25 +304,25 @@ func (r *run) create(ctx context.Context) (err error) {
 	return r.save()
 }
 
-// define writes what the run consists of.
+// define saves the definition of the run.
 func (r *run) define() error {
 	return writeJSON(filepath.Join(r.store.run(r.number), definitionFile), r.definition)
 }
 
-// sweep removes what killed runs of this project left.
+// sweep removes the files that killed runs of this project left.
 func (r *run) sweep(ctx context.Context) {
-	r.workshop.sweep()
+	r.workspace.sweep()
 	r.executor.Sweep(ctx, r.store.alive)
 }
 
-// link makes the graph of the jobs.
+// link builds the graph of the jobs.
 func (r *run) link() {
 	r.slugs = map[string]bool{}
 	r.graph = newGraph(r.definition.Plan, nil, "", r.slugs)
 	r.nodes = r.graph.all()
 }
 
-// approve marks manual jobs as wanted.
+// approve marks manual jobs as approved.
 func (r *run) approve(names []string) error {
 	for _, name := range names {
 		found := r.named(name)
@@ -362,8 +362,8 @@ func (r *run) manualJobs() string {
 	return strings.Join(names, ", ")
 }
 
-// conclude executes what can be executed and writes down how the run stands then.
-func (r *run) conclude(ctx context.Context, begun time.Time) (Result, error) {
+// complete executes what can be executed, and saves the state that the run has then.
+func (r *run) complete(ctx context.Context, begun time.Time) (Result, error) {
 	fatal := r.executeAll(ctx)
 	status := r.status()
 	switch {
@@ -375,8 +375,8 @@ func (r *run) conclude(ctx context.Context, begun time.Time) (Result, error) {
 	if err := r.finish(status); fatal == nil {
 		fatal = err
 	}
-	// What a job kept for an attempt that never came.
-	r.workshop.sweep()
+	// Files that a job kept for an attempt that did not follow.
+	r.workspace.sweep()
 	result := r.result(begun)
 	r.update(RunFinished, nil, "", &result)
 	return result, explain(fatal, r.options.CacheDir)
@@ -390,7 +390,7 @@ func (r *run) executeAll(ctx context.Context) (err error) {
 	return errors.Join(r.execute(ctx), r.backend.close())
 }
 
-// status is how the pipeline stands, were it to stop now.
+// status returns the status of the pipeline if it stopped now.
 func (r *run) status() RunStatus {
 	status := RunSuccess
 	for _, n := range r.nodes {
@@ -427,12 +427,12 @@ func (r *run) result(begun time.Time) Result {
 	}
 }
 
-// folder is a job's folder in the run.
+// folder returns a job's folder in the run.
 func (r *run) folder(slug string) string {
 	return filepath.Join(r.store.run(r.number), jobsFolder, slug)
 }
 
-// title is what runs, in one line.
+// title describes the run in one line.
 func (r *run) title() string { return r.definition.title(len(r.nodes)) }
 
 func (d definition) title(jobs int) string {
@@ -470,8 +470,8 @@ func (r *run) update(kind Kind, n *node, message string, result ...*Result) {
 	r.options.Observe(u)
 }
 
-// lines passes the lines of a job's log on, if an observer wants them. It is called from the job's goroutine, so it names the
-// job and nothing that changes.
+// lines passes the lines of a job's log on if the observer requests them. It is called from the job's goroutine, so it only uses what does
+// not change.
 func (r *run) lines(n *node) func(string) {
 	if !r.options.Output || r.options.Observe == nil {
 		return nil

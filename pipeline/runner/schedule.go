@@ -14,11 +14,11 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 )
 
-// A message is what a job's goroutine sends to the schedule.
+// A message is sent by a job's goroutine to the schedule.
 type message struct {
 	node    *node
 	started time.Time
-	// waiting says for what the job waits; done is set when the attempt has ended.
+	// waiting is what the job waits for; done is set when the attempt has ended.
 	waiting string
 	status  Status
 	done    *outcome
@@ -30,17 +30,17 @@ type schedule struct {
 	messages chan message
 	// active counts the attempts that are running or waiting for their turn.
 	active int
-	// jobs is the context of all of them, which cancel ends; canceled says that nothing new starts.
+	// jobs is the context of all attempts, which cancel ends; canceled reports that no others start.
 	jobs     context.Context
 	cancel   context.CancelFunc
 	canceled bool
-	// asked are the gates at which a person said no.
+	// asked are the manual jobs that a person did not want to start.
 	asked map[*node]bool
-	// fatal is the error of the machine that ended the run.
+	// fatal is the error of the machine that has ended the run.
 	fatal error
 }
 
-// execute runs jobs until none can start without a person, and returns an error only if the machine failed.
+// execute runs jobs until none can start without a person. It returns an error only if the machine failed.
 func (r *run) execute(ctx context.Context) error {
 	jobs, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -77,7 +77,7 @@ func (r *run) execute(ctx context.Context) error {
 	return s.fatal
 }
 
-// fail ends the run because of the machine.
+// fail ends the run because of an error of the machine.
 func (s *schedule) fail(err error) {
 	if s.fatal == nil {
 		s.fatal = err
@@ -86,8 +86,8 @@ func (s *schedule) fail(err error) {
 	s.cancel()
 }
 
-// startReady starts every job whose turn has come, and settles those that will not run. Each decision can make others
-// possible, so it goes on until nothing changes.
+// startReady starts every job that can start, and settles those that will not run. Each decision can allow others, so
+// it repeats until nothing changes.
 func (s *schedule) startReady() error {
 	for changed := true; changed; {
 		changed = false
@@ -113,24 +113,24 @@ func (s *schedule) startReady() error {
 				continue
 			}
 			step := n.next()
-			if step == stay {
+			if step == wait {
 				continue
 			}
 			changed = true
-			if (step == play || step == delay) && s.run.holds(n) {
-				step = gate
+			if (step == start || step == delay) && s.run.holds(n) {
+				step = block
 				n.state.Held, n.state.Blocking = true, !n.job.AllowFailure
 			}
 			switch step {
-			case play:
-				s.play(n, 0)
+			case start:
+				s.start(n, 0)
 			case delay:
 				d := n.job.StartIn
 				if s.run.options.NoDelay {
 					d = 0
 				}
-				s.play(n, d)
-			case gate:
+				s.start(n, d)
+			case block:
 				n.state.Status = Manual
 				n.state.Confirmation = s.confirmation(n)
 				s.run.update(JobGate, n, n.state.Confirmation)
@@ -146,8 +146,8 @@ func (s *schedule) startReady() error {
 	return nil
 }
 
-// play starts a job, or the child pipeline that it triggers.
-func (s *schedule) play(n *node, after time.Duration) {
+// start starts a job, or the child pipeline that it triggers.
+func (s *schedule) start(n *node, after time.Duration) {
 	if n.state.Status == Manual {
 		n.graph.resetSkipped(n)
 	}
@@ -164,7 +164,7 @@ func (s *schedule) play(n *node, after time.Duration) {
 func (s *schedule) attempt(n *node, number int, after time.Duration) {
 	r, ctx := s.run, s.jobs
 	if number > 1 {
-		// What an earlier attempt kept is not this one's.
+		// The files of an earlier attempt do not belong to this one.
 		for _, kept := range []string{artifactsFolder, reportsFolder} {
 			if err := filetree.Remove(filepath.Join(r.folder(n.state.Slug), kept)); err != nil {
 				s.fail(err)
@@ -204,7 +204,7 @@ func (s *schedule) attempt(n *node, number int, after time.Duration) {
 			case <-time.After(after):
 			}
 		}
-		// The resource first: a job that waits for one must not keep others from running.
+		// The resource first: a job that waits for one must not occupy a slot.
 		if group := n.job.ResourceGroup; group != "" {
 			held, err := filelock.Wait(ctx, r.store.resourceLock(group), true, func() {
 				tell(message{status: Waiting, waiting: "waits for the resource group " + group})
@@ -229,7 +229,7 @@ func (s *schedule) attempt(n *node, number int, after time.Duration) {
 	}()
 }
 
-// dotenv is what earlier jobs pass on to this one.
+// dotenv returns the variables that earlier jobs pass on to this one.
 func (n *node) dotenv() []pipeline.Variable {
 	var variables []pipeline.Variable
 	for _, source := range n.sources {
@@ -238,7 +238,7 @@ func (n *node) dotenv() []pipeline.Variable {
 	return variables
 }
 
-// handle takes note of what a job's goroutine tells, and saves it, also for those who follow the run from another terminal.
+// handle processes a message of a job's goroutine, and saves the state, which other processes may follow.
 func (s *schedule) handle(m message) {
 	if m.done == nil {
 		s.waitOrStart(m)
@@ -254,7 +254,7 @@ func (s *schedule) handle(m message) {
 	}
 }
 
-// waitOrStart takes note that a job waits or has started.
+// waitOrStart records that a job waits or has started.
 func (s *schedule) waitOrStart(m message) {
 	n, r := m.node, s.run
 	n.state.Status = m.status
@@ -266,7 +266,7 @@ func (s *schedule) waitOrStart(m message) {
 	}
 }
 
-// settle writes down how an attempt ended, and starts the next one if the job is to be retried.
+// settle records the outcome of an attempt, and starts the next one if the job is retried.
 func (s *schedule) settle(n *node, o outcome) {
 	state := n.state
 	state.Finished = time.Now()
@@ -293,8 +293,8 @@ func (s *schedule) settle(n *node, o outcome) {
 	}
 }
 
-// refuseEnvironment fails a job whose environment GitLab could not create. GitLab does so when it creates the pipeline: before the job's
-// turn, also if it is manual, and without a retry.
+// refuseEnvironment fails a job whose environment GitLab could not create. GitLab does so when it creates the pipeline: before the job
+// could start, also if it is manual, and without a retry.
 func (s *schedule) refuseEnvironment(n *node) {
 	state := n.state
 	state.Started = time.Now()
@@ -335,7 +335,7 @@ func (s *schedule) trigger(n *node) {
 	}
 }
 
-// generate compiles the child pipeline that earlier jobs have made for a job, and makes it a part of the run.
+// generate compiles the child pipeline of a job from the artifacts of earlier jobs, and adds it to the run.
 func (r *run) generate(ctx context.Context, n *node) error {
 	job := *n.job
 	read := func(job, name string) ([]byte, error) {
@@ -374,7 +374,7 @@ func (r *run) forward(n *node) {
 	if forward, given := n.job.Trigger.Forward["yaml_variables"]; given && !forward {
 		return
 	}
-	// The caller's plan stays as it is.
+	// The caller's plan is not changed.
 	child := *n.child.plan
 	child.Run = slices.Clone(child.Run)
 	n.child.plan = &child
@@ -387,7 +387,7 @@ func (r *run) forward(n *node) {
 		if !known {
 			continue
 		}
-		// The value has been expanded here.
+		// The value is expanded already.
 		forwarded := pipeline.Variable{Key: own.Key, Value: value, Raw: true}
 		if i := slices.IndexFunc(child.Run, func(v pipeline.Variable) bool { return v.Key == own.Key }); i >= 0 {
 			child.Run[i] = forwarded
@@ -412,7 +412,7 @@ func (s *schedule) settleBridge(n *node) bool {
 	return true
 }
 
-// confirmation is the question at a gate, with the job's variables in it.
+// confirmation returns the question before a manual job is started, with the job's variables expanded.
 func (s *schedule) confirmation(n *node) string {
 	text := n.job.ManualConfirmation
 	switch {
@@ -430,7 +430,7 @@ func (s *schedule) confirmation(n *node) string {
 	return string(*out)
 }
 
-// maskedText collects what a maskingWriter lets through.
+// maskedText collects the output of a maskingWriter.
 type maskedText []byte
 
 func (t *maskedText) Write(p []byte) (int, error) {
@@ -438,8 +438,8 @@ func (t *maskedText) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// askAtGate asks a person about one blocking manual job, if [Options.Confirm] is set and nothing has failed; true if the
-// run can go on.
+// askAtGate asks a person about one blocking manual job if [Options.Confirm] is set and no job has failed, and reports whether the
+// run continues.
 func (s *schedule) askAtGate(ctx context.Context) (bool, error) {
 	confirm := s.run.options.Confirm
 	if confirm == nil || s.canceled || s.run.status() == RunFailed {
@@ -453,7 +453,7 @@ func (s *schedule) askAtGate(ctx context.Context) (bool, error) {
 		var err error
 		n.approved, err = confirm(ctx, *n.state)
 		if errors.Is(err, context.Canceled) {
-			// Who interrupts the question leaves the gate closed.
+			// An interrupted question does not start the job.
 			return false, nil
 		}
 		if err != nil || n.approved {
@@ -463,7 +463,7 @@ func (s *schedule) askAtGate(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// cancelRest settles what will not start any more.
+// cancelRest settles the jobs that will not start any more.
 func (s *schedule) cancelRest() {
 	for _, n := range s.run.nodes {
 		if n.graph.begun && !n.state.Status.finished() {

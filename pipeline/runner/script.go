@@ -17,7 +17,7 @@ type scriptOptions struct {
 	sections bool
 	// legacyEval loses the exit codes of commands, as runners before 19.1 did by default (FF_USE_LEGACY_BASH_EVAL).
 	legacyEval bool
-	// variables are those among the job's that a shell does not take from its environment.
+	// variables are those of the job that a shell does not take from its environment.
 	variables map[string]string
 }
 
@@ -64,7 +64,7 @@ func shellScript(commands []string, o scriptOptions) string {
 	return "set +o noclobber\n" + assignments + "trap 'exit 1' TERM\n(trap 'exit 1' TERM; eval " + executor.Quote(b.String()) + ") </dev/null\nexit 0\n"
 }
 
-// shown is how a command appears in the log, in the words of GitLab's runner.
+// shown returns a command as it appears in the log of GitLab's runner.
 func shown(command string) string {
 	first, _, more := strings.Cut(strings.TrimSpace(command), "\n")
 	if more {

@@ -77,7 +77,7 @@ func selectJobs(plan *pipeline.Plan, names []string, needs bool) (*pipeline.Plan
 	return &selected, nil
 }
 
-// earlierJobs names the jobs of the stages before one.
+// earlierJobs returns the names of the jobs of the stages before one.
 func earlierJobs(plan *pipeline.Plan, stage string) []string {
 	position := slices.Index(plan.Stages, stage)
 	var names []string

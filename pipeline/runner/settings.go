@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// settings are variables with which a job configures its runner, by what their values must be; see [settingForm.accepts].
+// settings are variables with which a job configures its runner, by the form of their values; see [settingForm.accepts].
 var settings = []setting{
 	{boolSetting, []string{
 		"CI_DEBUG_SERVICES", "CI_DEBUG_TRACE", "GIT_CHECKOUT", "GIT_LFS_SKIP_SMUDGE", "GIT_SUBMODULE_FORCE_HTTPS", "AFTER_SCRIPT_IGNORE_ERRORS",
@@ -66,8 +66,8 @@ func (f settingForm) accepts(value string) bool {
 	}
 }
 
-// warnOfSettings names the variables whose values a runner cannot read, or cannot do. As with GitLab's runner the job goes on with the
-// defaults.
+// warnOfSettings warns of variables whose values a runner cannot parse, or does not support. As with GitLab's runner, the job continues with
+// the defaults.
 func (a *attempt) warnOfSettings() {
 	for _, name := range slices.Sorted(maps.Keys(a.env.variables)) {
 		if value := a.env.variables[name]; strings.HasPrefix(name, "FF_") && !boolSetting.accepts(value) {

@@ -51,7 +51,7 @@ func Shell(ctx context.Context, plan *pipeline.Plan, name string, options Option
 			}
 		}
 	}
-	result, err := r.conclude(ctx, begun)
+	result, err := r.complete(ctx, begun)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func Shell(ctx context.Context, plan *pipeline.Plan, name string, options Option
 	return nil
 }
 
-// shellPlan is a plan with a job that starts whatever the others did, and keeps nothing.
+// shellPlan returns a plan with a job that starts regardless of the others, and keeps nothing.
 func shellPlan(plan *pipeline.Plan, name string) (*pipeline.Plan, error) {
 	var instances []string
 	changed := *plan

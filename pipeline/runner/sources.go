@@ -16,10 +16,10 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
 )
 
-// defaultDepth is GIT_DEPTH of a project that says nothing of it.
+// defaultDepth is GIT_DEPTH if it is not set.
 const defaultDepth = 20
 
-// getSources fills the project's folder as the variables GIT_* say.
+// getSources fills the project's folder as the variables GIT_* request.
 func (a *attempt) getSources(ctx context.Context) error {
 	if a.env.variables["GIT_CLONE_PATH"] != "" {
 		return &jobError{0, errors.New("GIT_CLONE_PATH is not allowed: a runner must have custom_build_dir enabled for it")}
@@ -58,7 +58,7 @@ func (a *attempt) clean(ctx context.Context) error {
 	return err
 }
 
-// gitFailure makes the failure of a git command one of the job, as it is for GitLab's runner, unless the machine is at fault.
+// gitFailure turns the failure of a git command into a failure of the job, as GitLab's runner does, unless the machine has failed.
 func gitFailure(err error) error {
 	failed, isExit := errors.AsType[*exec.ExitError](err)
 	if !isExit || isMachineError(err) {
@@ -108,7 +108,7 @@ func (a *attempt) checkoutOptions() snapshot.CheckoutOptions {
 	return o
 }
 
-// submodules fills the submodules as GIT_SUBMODULE_STRATEGY says.
+// submodules checks out the submodules as GIT_SUBMODULE_STRATEGY requests.
 func (a *attempt) submodules(ctx context.Context) error {
 	variables := a.env.variables
 	strategy := variables["GIT_SUBMODULE_STRATEGY"]
@@ -129,7 +129,7 @@ func (a *attempt) submodules(ctx context.Context) error {
 	return gitFailure(update.Update(ctx, a.build.project))
 }
 
-// predefinedValue is a variable as GitLab sets it, even if the job's configuration overrides it.
+// predefinedValue returns the value of a variable that GitLab sets, even if the job's configuration overrides it.
 func (a *attempt) predefinedValue(name string) string {
 	return a.node.graph.predefined(name)
 }

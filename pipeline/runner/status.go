@@ -6,7 +6,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// A Status is the state of a job, in GitLab's words.
+// A Status is the state of a job, as GitLab names it.
 type Status string
 
 // The states of a job.
@@ -32,10 +32,10 @@ func (s Status) finished() bool {
 	return false
 }
 
-// A Failure is why a job failed, in GitLab's words, as in `retry:when`.
+// A Failure is why a job failed, as GitLab names it in `retry:when`.
 type Failure string
 
-// The failures that can happen here.
+// The failures that can occur here.
 const (
 	ScriptFailure  Failure = "script_failure"
 	JobTimeout     Failure = "job_execution_timeout"
@@ -51,17 +51,17 @@ const (
 type JobState struct {
 	// Name is the job's name; in child pipelines after that of the job that triggered it: "deploy / smoke".
 	Name string `json:"name"`
-	// BaseName is the name in the configuration where that is another one: of jobs with `parallel`.
+	// BaseName is the name in the configuration if it is different: of jobs with `parallel`.
 	BaseName string `json:"base_name,omitempty"`
 	// Slug names the job's folder in the run.
 	Slug   string `json:"slug"`
 	Stage  string `json:"stage"`
 	Status Status `json:"status"`
-	// Allowed says that the job failed and was allowed to (`allow_failure`).
+	// Allowed reports that the job failed and was allowed to (`allow_failure`).
 	Allowed bool `json:"allowed,omitempty"`
-	// Blocking says that a job in the state manual stops the pipeline.
+	// Blocking reports that a job in the state manual blocks the pipeline.
 	Blocking bool `json:"blocking,omitempty"`
-	// Failure and Error are why a job failed, the latter in words; ExitCode is the script's.
+	// Failure and Error are why a job failed, the latter as a message; ExitCode is the script's.
 	Failure  Failure `json:"failure,omitempty"`
 	Error    string  `json:"error,omitempty"`
 	ExitCode int     `json:"exit_code,omitempty"`
@@ -76,26 +76,26 @@ type JobState struct {
 	Coverage string `json:"coverage,omitempty"`
 	// Environment is the deployed environment, with variables of the job's own dotenv report expanded.
 	Environment *Deployment `json:"environment,omitempty"`
-	// Dotenv is what the job passes on to later ones.
+	// Dotenv are the variables that the job passes on to later ones.
 	Dotenv []pipeline.Variable `json:"dotenv,omitempty"`
-	// Reports are the kinds of reports that the job left.
+	// Reports are the kinds of the job's reports.
 	Reports []string `json:"reports,omitempty"`
 	// Confirmation is the question to ask before a manual job is started.
 	Confirmation string `json:"confirmation,omitempty"`
 	// Inputs are the values of the job's inputs that are not their defaults, as texts.
 	Inputs map[string]string `json:"inputs,omitempty"`
-	// Played says that a person started this manual job.
+	// Played reports that a person started this manual job.
 	Played bool `json:"played,omitempty"`
-	// Held says that this job is not manual, but waits for a person because it deploys; see [Options.Deploy].
+	// Held reports that this job is not manual, but waits for a person because it deploys; see [Options.Deploy].
 	Held bool `json:"held,omitempty"`
 	// Reused is the number of the run that the job's result was taken from; 0 if it ran in this one. See [Options.Reuse].
 	Reused int `json:"reused,omitempty"`
-	// ImageIgnored and ServicesIgnored say that the job ran on this machine, without its image, or without its services.
+	// ImageIgnored and ServicesIgnored report that the job ran on this machine, without its image, or without its services.
 	ImageIgnored    bool `json:"image_ignored,omitempty"`
 	ServicesIgnored bool `json:"services_ignored,omitempty"`
 }
 
-// Duration is how long the last attempt took; zero if there was none.
+// Duration returns the duration of the last attempt; zero if there was none.
 func (s JobState) Duration() time.Duration {
 	if s.Finished.IsZero() {
 		return 0
@@ -115,7 +115,7 @@ type Deployment struct {
 // A RunStatus is the state of a run.
 type RunStatus string
 
-// The states of a run. A run is interrupted when its process ended without saying so.
+// The states of a run. A run is interrupted if its process ended without recording another state.
 const (
 	RunRunning     RunStatus = "running"
 	RunSuccess     RunStatus = "success"
@@ -127,7 +127,7 @@ const (
 
 // A Result is the state of a run when [Run] or [Resume] returns.
 type Result struct {
-	// Run is the run's number, CI_PIPELINE_ID and CI_PIPELINE_IID of its jobs. Child pipelines have numbers of their own.
+	// Run is the run's number, CI_PIPELINE_ID and CI_PIPELINE_IID of its jobs. Child pipelines have separate numbers.
 	Run    int       `json:"run"`
 	Status RunStatus `json:"status"`
 	// Dir is the run's folder.
@@ -137,7 +137,7 @@ type Result struct {
 	Duration time.Duration `json:"duration"`
 }
 
-// Gates are the blocking manual jobs that a waiting run waits for.
+// Gates returns the blocking manual jobs that a run waits for.
 func (r Result) Gates() []JobState {
 	var gates []JobState
 	for _, j := range r.Jobs {

@@ -17,7 +17,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/snapshot"
 )
 
-// stateFolder holds what runs leave in a project.
+// stateFolder is the folder of all runs in a project.
 const stateFolder = ".slipway"
 
 func stateFolderOf(project string) string { return filepath.Join(project, stateFolder) }
@@ -25,7 +25,7 @@ func stateFolderOf(project string) string { return filepath.Join(project, stateF
 // A store is the folder of a project's runs.
 type store struct{ dir string }
 
-// openStore prepares .slipway in a project, which git then ignores.
+// openStore creates .slipway in a project, and lets git ignore it.
 func openStore(project string) (store, error) {
 	s := store{stateFolderOf(project)}
 	if err := os.MkdirAll(s.runs(), 0o700); err != nil {
@@ -45,7 +45,7 @@ func (s store) runs() string { return filepath.Join(s.dir, "runs") }
 
 func (s store) run(number int) string { return filepath.Join(s.runs(), strconv.Itoa(number)) }
 
-// resourceLock is the file whose lock a resource group is.
+// resourceLock returns the lock file of a resource group.
 func (s store) resourceLock(group string) string {
 	return filepath.Join(s.dir, "resources", shortHash(group)+".lock")
 }
@@ -66,7 +66,7 @@ func (s store) numbers() ([]int, error) {
 	return numbers, nil
 }
 
-// create makes the folder of a new run and locks it. Numbers ascend, also when several runs start at once.
+// create creates the folder of a new run and locks it. Numbers ascend, also if several runs start at the same time.
 func (s store) create() (number int, held *filelock.Lock, err error) {
 	numbers, err := s.numbers()
 	if err != nil {
@@ -92,7 +92,7 @@ func (s store) create() (number int, held *filelock.Lock, err error) {
 	}
 }
 
-// lock takes a run for this process.
+// lock locks a run for this process.
 func (s store) lock(number int) (*filelock.Lock, error) {
 	path := filepath.Join(s.run(number), "lock")
 	held, err := filelock.Try(path, true)
@@ -106,7 +106,7 @@ func (s store) lock(number int) (*filelock.Lock, error) {
 	return held, held.Write(fmt.Sprintf("pid %d", os.Getpid()))
 }
 
-// alive says whether some process holds a run.
+// alive reports whether a process holds the lock of a run.
 func (s store) alive(number int) bool {
 	if _, err := os.Stat(s.run(number)); err != nil {
 		return false
@@ -125,7 +125,7 @@ func (s store) link(number int) error {
 	return os.Rename(temporary, filepath.Join(s.runs(), "latest"))
 }
 
-// prune removes old runs but the last ones, those that go on, and those that wait for a person.
+// prune removes old runs except for the last ones, those in progress, and those that wait for a person.
 func (s store) prune(keep int) error {
 	numbers, err := s.numbers()
 	if err != nil {
@@ -150,13 +150,13 @@ func (s store) prune(keep int) error {
 	return nil
 }
 
-// A record is what a run's folder says of it. The definition is written once, the state whenever it changes.
+// A record is the content of a run's folder. The definition is written once, the state whenever it changes.
 type record struct {
 	Definition definition
 	State      runState
 }
 
-// definition is what a run needs to go on in another process.
+// definition is what another process needs to continue a run.
 type definition struct {
 	Plan     *pipeline.Plan
 	Sources  *snapshot.Snapshot
@@ -212,7 +212,7 @@ func readJSON(path string, into any) error {
 	return nil
 }
 
-// writeJSON replaces a file so that a crash leaves the old or the new one. Only the owner may read it: it can hold secrets.
+// writeJSON replaces a file so that a crash leaves the old or the new one. Only the owner may read it, since it can contain secrets.
 func writeJSON(path string, value any) error {
 	content, err := json.MarshalIndent(value, "", "\t")
 	if err != nil {

@@ -2,14 +2,14 @@ package runner
 
 import "time"
 
-// A Kind says what an [Update] is about.
+// A Kind is the kind of an [Update].
 type Kind string
 
 // The kinds of updates.
 const (
-	// RunStarted comes first; Message says what runs.
+	// RunStarted comes first; Message describes the run.
 	RunStarted Kind = "run_started"
-	// JobWaiting: a job waits for its resource group, or for its time if it is delayed. Message says for what.
+	// JobWaiting: a job waits for its resource group, or for its time if it is delayed. Message names it.
 	JobWaiting Kind = "job_waiting"
 	JobStarted Kind = "job_started"
 	// JobOutput is a line of a job's log, in Message, if [Options.Output] asks for them.
@@ -26,7 +26,7 @@ const (
 	RunFinished Kind = "run_finished"
 )
 
-// An Update is something that happened in a run.
+// An Update is an event in a run.
 type Update struct {
 	Time    time.Time `json:"time"`
 	Kind    Kind      `json:"kind"`

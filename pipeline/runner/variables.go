@@ -26,10 +26,10 @@ type jobEnvironment struct {
 	secrets []string
 }
 
-// environmentOf makes a job's variables. The contents of file-type variables are replaced by the paths of their files.
+// environmentOf returns a job's variables. The contents of file-type variables are replaced by the paths of their files.
 func environmentOf(plan *pipeline.Plan, job *pipeline.Job, dotenv, extra []pipeline.Variable, folder string) jobEnvironment {
 	e := jobEnvironment{variables: map[string]string{}, files: map[string]string{}}
-	// Masked ones of other scopes are not secrets of this job, but must not appear in its log either.
+	// Masked variables of other scopes are not for this job, but must not appear in its log either.
 	for _, layer := range [][]pipeline.Variable{plan.Project, plan.Run} {
 		for _, v := range layer {
 			if v.Masked {
@@ -52,7 +52,7 @@ func environmentOf(plan *pipeline.Plan, job *pipeline.Job, dotenv, extra []pipel
 }
 
 // minSecretLine is the length in bytes of the shortest line of a secret that is masked separately, GitLab's limit for masked variables:
-// replacing shorter ones, such as the "]," of a secret file in JSON, would make logs unreadable and hide nothing.
+// replacing shorter ones, such as the "]," of a secret file in JSON, would make logs unreadable and would not protect the secret.
 const minSecretLine = 8
 
 // mask adds a secret: the whole value, as in GitLab's runner, and each line of a value that has several.
@@ -67,7 +67,7 @@ func (e *jobEnvironment) mask(value string) {
 	}
 }
 
-// expand replaces $NAME and ${NAME} by the job's variables, unknown ones by nothing. "$$" is nothing, too, as in the paths and keys
+// expand replaces $NAME and ${NAME} with the job's variables, unknown ones with the empty text. So is "$$", as in the paths and keys
 // that GitLab's runner expands.
 func (e jobEnvironment) expand(text string) string {
 	return os.Expand(text, func(name string) string { return e.variables[name] })
@@ -111,10 +111,10 @@ func (e jobEnvironment) writeFiles() error {
 	return nil
 }
 
-// maxVariable is the longest value that Linux lets a process have in its environment, with the name and the equals sign.
+// maxVariable is the longest entry that Linux allows in the environment of a process: name, equals sign and value.
 const maxVariable = 128<<10 - 1
 
-// checkSizes names a variable that no process could be started with.
+// checkSizes returns an error for a variable that is too long for the environment of a process.
 func checkSizes(variables map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		if size := len(name) + 1 + len(variables[name]); size > maxVariable {
@@ -124,7 +124,7 @@ func checkSizes(variables map[string]string) error {
 	return nil
 }
 
-// readJobVariables reads the file GITLAB_ENV, in which a script passes variables on to what follows in the job.
+// readJobVariables reads the file GITLAB_ENV, in which a script passes variables on to later steps of the job.
 func (a *attempt) readJobVariables() error {
 	content, err := os.ReadFile(a.build.jobVariables())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -150,10 +150,10 @@ func (e jobEnvironment) duration(name string, otherwise time.Duration) time.Dura
 	return d
 }
 
-// runnerVersion is the version of GitLab's runner whose behaviour the package has.
+// runnerVersion is the version of GitLab's runner whose behaviour the package reproduces.
 const runnerVersion = "18.11.4"
 
-// runnerTags are the tags of a runner that takes the job: its own.
+// runnerTags returns the tags of a runner that accepts the job: the job's own.
 func (a *attempt) runnerTags() string {
 	tags := a.node.job.Tags
 	if len(tags) == 0 {
@@ -166,7 +166,7 @@ func (a *attempt) runnerTags() string {
 	return strings.ReplaceAll(string(quoted), `","`, `", "`)
 }
 
-// predefined are the variables that only the machine knows: those of GitLab, and those of its runner.
+// predefined returns the variables that depend on the machine: those of GitLab, and those of its runner.
 func (a *attempt) predefined() []pipeline.Variable {
 	return append(a.gitlabPredefined(), []pipeline.Variable{
 		{Key: "SLIPWAY", Value: "true"},
@@ -174,7 +174,7 @@ func (a *attempt) predefined() []pipeline.Variable {
 		{Key: "CI_BUILDS_DIR", Value: a.build.root},
 		{Key: "CI_PROJECT_DIR", Value: a.build.project},
 		{Key: "GITLAB_ENV", Value: a.build.jobVariables()},
-		// What a job pushes or fetches by this URL stays on this machine.
+		// Pushes and fetches with this URL stay on this machine.
 		{Key: "CI_REPOSITORY_URL", Value: a.run.definition.Sources.Dir},
 		{Key: "CI_CONCURRENT_ID", Value: "0"},
 		{Key: "CI_CONCURRENT_PROJECT_ID", Value: "0"},
@@ -188,7 +188,7 @@ func (a *attempt) predefined() []pipeline.Variable {
 	}...)
 }
 
-// gitlabPredefined are the variables that GitLab sets when it gives a job to a runner.
+// gitlabPredefined returns the variables that GitLab sets when it gives a job to a runner.
 func (a *attempt) gitlabPredefined() []pipeline.Variable {
 	variables := append(slices.Clone(a.pipelineVariables), []pipeline.Variable{
 		{Key: "CI_JOB_ID", Value: strconv.Itoa(a.id)},

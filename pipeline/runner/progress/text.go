@@ -14,7 +14,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner"
 )
 
-// tailLines is how much of a failed job's log is shown.
+// tailLines is the number of lines of a failed job's log that are shown.
 const tailLines = 20
 
 // Text writes lines for people: a line when a job starts and when it ends, the end of its log if it failed, a summary.
@@ -24,7 +24,7 @@ type Text struct {
 	hints   Hints
 }
 
-// Hints are what a program advises its user to do.
+// Hints are the advice of a program to its user.
 type Hints struct {
 	// Approve returns the command that approves a job: one that blocks the run, or one that may be left.
 	Approve func(job string, blocking bool) string
@@ -89,7 +89,7 @@ func (t *Text) finished(u runner.Update) {
 	}
 }
 
-// details are what a successful job has to show: coverage, environment.
+// details returns the coverage and the environment of a successful job.
 func details(job runner.JobState) string {
 	var b strings.Builder
 	if job.Coverage != "" {
@@ -130,10 +130,10 @@ func (t *Text) tail(path string) {
 	}
 }
 
-// marks are what GitLab's logs have for GitLab's page only: sections, and colours.
+// marks are the parts of GitLab's logs that only its web page interprets: sections and colours.
 var marks = lazyregexp.New("\x1b\\[[0-9;?]*[A-Za-z]|section_(start|end):[^\r\n]*\r?")
 
-// plain is a line of a log without marks, and of a bar that was redrawn only the last state.
+// plain returns a line of a log without marks; of a progress bar only the last state.
 func plain(line string) string {
 	line = marks().ReplaceAllString(strings.TrimRight(line, "\r\n"), "")
 	return line[strings.LastIndexByte(line, '\r')+1:]

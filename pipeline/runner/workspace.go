@@ -15,15 +15,15 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 )
 
-// A workshop is the folder in the user's cache where jobs of a project work. A job finds its checkout at the same path in
-// every run, so what Go remembers of compiled packages by their paths is found again.
-type workshop struct{ dir string }
+// A workspace is the folder in the user's cache where the jobs of a project work. A job has its checkout at the same path in
+// every run, so Go's build cache, which knows packages by their paths, is hit.
+type workspace struct{ dir string }
 
-func openWorkshop(cacheDir, project string) workshop {
-	return workshop{filepath.Join(cacheDir, "projects", plainName(filepath.Base(project))+"-"+shortHash(project))}
+func openWorkspace(cacheDir, project string) workspace {
+	return workspace{filepath.Join(cacheDir, "projects", plainName(filepath.Base(project))+"-"+shortHash(project))}
 }
 
-// plainName replaces what scripts that forget to quote a path would trip over; GitLab's paths have none of it.
+// plainName replaces characters that break scripts which do not quote paths; GitLab's paths do not have them.
 func plainName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._-", r)) {
@@ -33,16 +33,16 @@ func plainName(name string) string {
 	}, name)
 }
 
-func (w workshop) builds() string { return filepath.Join(w.dir, "builds") }
+func (w workspace) builds() string { return filepath.Join(w.dir, "builds") }
 
-func (w workshop) lock(build string) string { return filepath.Join(w.dir, "locks", build) }
+func (w workspace) lock(build string) string { return filepath.Join(w.dir, "locks", build) }
 
-func (w workshop) caches() string { return filepath.Join(w.dir, "caches") }
+func (w workspace) caches() string { return filepath.Join(w.dir, "caches") }
 
-// cacheHome is the XDG_CACHE_HOME of jobs on this machine.
-func (w workshop) cacheHome() string { return filepath.Join(w.dir, "cache-home") }
+// cacheHome returns the XDG_CACHE_HOME of jobs on this machine.
+func (w workspace) cacheHome() string { return filepath.Join(w.dir, "cache-home") }
 
-// A build is where one job works, CI_BUILDS_DIR, held by a lock.
+// A build is the folder of one job, CI_BUILDS_DIR, protected by a lock.
 type build struct {
 	root string
 	// project is the checkout, CI_PROJECT_DIR.
@@ -52,17 +52,17 @@ type build struct {
 	held      *filelock.Lock
 }
 
-// temporaryProject is the folder of scripts and file-type variables, beside the checkout as in GitLab's runner.
+// temporaryProject returns the folder of scripts and file-type variables, beside the checkout as in GitLab's runner.
 func (b *build) temporaryProject() string { return b.project + ".tmp" }
 
-// jobVariables is the file GITLAB_ENV.
+// jobVariables returns the path of the file GITLAB_ENV.
 func (b *build) jobVariables() string {
 	return filepath.Join(b.temporaryProject(), "gitlab_runner_env")
 }
 
-// open takes a build folder for a job and empties it, unless it is for another attempt of the same job: what that left beside its
-// checkout exists again. Another run may be using the job's usual one.
-func (w workshop) open(slug, projectPath, tempDir string, again bool) (*build, error) {
+// open locks a build folder for a job and empties it, except for another attempt of the same job, which keeps the files beside the checkout.
+// If another run uses the job's usual folder, it takes the next one.
+func (w workspace) open(slug, projectPath, tempDir string, again bool) (*build, error) {
 	for i := 1; ; i++ {
 		name := slug
 		if i > 1 {
@@ -89,7 +89,7 @@ func (w workshop) open(slug, projectPath, tempDir string, again bool) (*build, e
 
 func (b *build) prepare(projectPath, tempDir string) error {
 	b.project = filepath.Join(b.root, filepath.FromSlash(projectPath))
-	// Containers open the job's files to all users; the folder above keeps those of this machine out.
+	// Containers make the job's files readable for all users; the folder above denies access to other users of this machine.
 	if err := os.MkdirAll(filepath.Dir(b.root), 0o700); err != nil {
 		return err
 	}
@@ -101,19 +101,19 @@ func (b *build) prepare(projectPath, tempDir string) error {
 		return err
 	}
 	b.temporary = temporary
-	// Whoever finds the lock free can clean up.
+	// The next run that finds the lock free reads this and cleans up.
 	return b.held.Write(temporary)
 }
 
-// makeTemporary makes the TMPDIR of a build. Its name is the same in every run of the job, since Go's test cache keeps results for
-// the value of each variable that a test reads; if the name is taken, another one is used.
+// makeTemporary creates the TMPDIR of a build. It has the same name in every run of the job, since results in Go's test cache depend on
+// the value of each variable that a test reads; if the name is taken, it has another one.
 func makeTemporary(tempDir, root string) (string, error) {
 	if tempDir == "" {
 		tempDir = os.TempDir()
 	}
 	sum := sha256.Sum256([]byte(root))
 	name := filepath.Join(tempDir, "slipway-"+strconv.FormatUint(uint64(binary.BigEndian.Uint32(sum[:])), 10))
-	// What an interrupted run of this build left; the build's lock is held.
+	// An interrupted run may have left it; the build's lock is held.
 	_ = os.RemoveAll(name)
 	if err := os.Mkdir(name, 0o700); err == nil {
 		return name, nil
@@ -135,7 +135,7 @@ func (b *build) close(again bool) error {
 	return err
 }
 
-// sweep removes what a killed process left in a build folder, whose lock is held.
+// sweep removes the files that a killed process left in a build folder, whose lock is held.
 func sweep(root string, held *filelock.Lock) error {
 	temporary, err := held.Holder()
 	if err != nil {
@@ -149,8 +149,8 @@ func sweep(root string, held *filelock.Lock) error {
 	return filetree.Remove(root)
 }
 
-// sweep removes what killed runs of the project left; builds in use are left alone.
-func (w workshop) sweep() {
+// sweep removes the files that killed runs of the project left; builds in use are kept.
+func (w workspace) sweep() {
 	builds, err := os.ReadDir(w.builds())
 	if err != nil {
 		return
@@ -160,7 +160,7 @@ func (w workshop) sweep() {
 		if err != nil || held == nil {
 			continue
 		}
-		// What cannot be removed now fails with a message when a job needs the folder.
+		// If this fails, the next job that needs the folder reports the error.
 		if sweep(filepath.Join(w.builds(), b.Name()), held) == nil {
 			_ = held.Write("")
 		}

@@ -19,8 +19,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/progress"
 )
 
-// playFlags say how runs behave on this machine; the commands that run jobs share them.
-type playFlags struct {
+// runFlags configure how runs behave on this machine; the commands that run jobs share them.
+type runFlags struct {
 	jobs     int
 	timeout  time.Duration
 	format   string
@@ -32,7 +32,7 @@ type playFlags struct {
 	onFailure string
 }
 
-func (f *playFlags) bind(cmd *cobra.Command) {
+func (f *runFlags) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.IntVarP(&f.jobs, "jobs", "j", 0, "`NUMBER` of jobs that run in parallel (default: the number of CPUs)")
 	flags.DurationVar(&f.timeout, "timeout", time.Hour, "time limit of jobs without one")
@@ -46,7 +46,7 @@ func (f *playFlags) bind(cmd *cobra.Command) {
 }
 
 // apply sets what the flags, the terminal and the environment say.
-func (f *playFlags) apply(cmd *cobra.Command, o *runner.Options) error {
+func (f *runFlags) apply(cmd *cobra.Command, o *runner.Options) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (f *playFlags) apply(cmd *cobra.Command, o *runner.Options) error {
 	return nil
 }
 
-// terminalOf is where a person types; nil if the command's input and output are not files.
+// terminalOf returns the terminal of the command; nil if the command's input and output are not files.
 func terminalOf(cmd *cobra.Command) *runner.Terminal {
 	in, inFile := cmd.InOrStdin().(*os.File)
 	out, outFile := cmd.OutOrStdout().(*os.File)
@@ -99,7 +99,7 @@ func terminalOf(cmd *cobra.Command) *runner.Terminal {
 	return &runner.Terminal{In: in, Out: out, TTY: isatty.IsTerminal(in.Fd()) && isatty.IsTerminal(out.Fd())}
 }
 
-// confirmOn asks on a terminal. The answer is read in the background, for reading cannot be interrupted.
+// confirmOn asks on a terminal. The answer is read in the background, since reading cannot be interrupted.
 func confirmOn(in io.Reader, out io.Writer) func(context.Context, runner.JobState) (bool, error) {
 	lines := make(chan string)
 	return func(ctx context.Context, job runner.JobState) (bool, error) {
@@ -132,8 +132,8 @@ func secondSignal(ctx context.Context) <-chan struct{} {
 	return kill
 }
 
-// conclude turns how a run stands into the command's exit.
-func conclude(result runner.Result, err error) error {
+// finish turns the result of a run into the exit of the command.
+func finish(result runner.Result, err error) error {
 	if missing, is := errors.AsType[*runner.NoEngineError](err); is {
 		return fmt.Errorf("%w (--executor shell)", missing)
 	}

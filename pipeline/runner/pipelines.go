@@ -14,7 +14,7 @@ func (r *run) newID() int {
 	return r.number*10_000 + r.state.LastID
 }
 
-// pipelineID is CI_PIPELINE_ID of the run's own pipeline, which is the run's number, or of a child pipeline that has begun.
+// pipelineID returns CI_PIPELINE_ID of the run's own pipeline, which is the run's number, or of a child pipeline that has begun.
 func (r *run) pipelineID(g *graph) int {
 	if g.bridge == nil {
 		return r.number
@@ -22,7 +22,7 @@ func (r *run) pipelineID(g *graph) int {
 	return g.bridge.state.ChildPipeline
 }
 
-// pipelineVariables are the variables that a pipeline has from the time when it begins. The jobs that trigger others have them, too.
+// pipelineVariables returns the variables that a pipeline has once it has begun. The jobs that trigger others have them, too.
 func (r *run) pipelineVariables(g *graph) []pipeline.Variable {
 	id, created := strconv.Itoa(r.pipelineID(g)), r.state.Started
 	var variables []pipeline.Variable
@@ -45,7 +45,7 @@ func (r *run) pipelineVariables(g *graph) []pipeline.Variable {
 	return variables
 }
 
-// predefined is a variable as GitLab sets it, even if a job's configuration overrides it.
+// predefined returns the value of a variable that GitLab sets, even if a job's configuration overrides it.
 func (g *graph) predefined(name string) string {
 	for _, v := range g.plan.Predefined {
 		if v.Key == name {
@@ -63,8 +63,8 @@ func (e *dependencyError) Error() string {
 		e.need.Job, e.need.Pipeline)
 }
 
-// fromOtherPipelines returns the jobs of the run's other pipelines whose artifacts a job fetches (`needs:pipeline:job`). Like GitLab it does
-// not wait for them: the job fails if one has not passed.
+// fromOtherPipelines returns the jobs of the run's other pipelines whose artifacts a job fetches (`needs:pipeline:job`). As on GitLab, the
+// job does not wait for them: it fails if one has not passed.
 func (r *run) fromOtherPipelines(n *node) ([]JobState, error) {
 	var sources []JobState
 	var variables map[string]string
@@ -88,7 +88,7 @@ func (r *run) fromOtherPipelines(n *node) ([]JobState, error) {
 	return sources, nil
 }
 
-// passed returns the job of a pipeline other than g that is needed, if it has passed; otherwise nil.
+// passed returns the needed job of a pipeline other than g if it has passed, otherwise nil.
 func (r *run) passed(g *graph, need pipeline.Need) *JobState {
 	for _, n := range r.nodes {
 		if n.graph != g && n.graph.begun && n.job.Name == need.Job && strconv.Itoa(r.pipelineID(n.graph)) == need.Pipeline && n.state.Status == Success {
