@@ -17,15 +17,15 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filetree"
 )
 
-// CheckoutOptions say what a job's repository has of the snapshot, as in GitLab's runner.
+// CheckoutOptions select what a job's repository has of the snapshot, as with GitLab's runner.
 type CheckoutOptions struct {
-	// URL is what remote.origin.url says. Git takes the snapshot instead.
+	// URL is the value of remote.origin.url. Git fetches from the snapshot instead.
 	URL string
 	// Branch or Tag is the ref of the pipeline, the only one that is fetched; neither for a merge request.
 	Branch, Tag string
 	// Pipeline is the number in refs/pipelines/.
 	Pipeline int
-	// Depth is how many commits of the history are fetched. With zero that is all of it, with all branches and tags.
+	// Depth is how many commits of the history are fetched. Zero fetches all of it, with all branches and tags.
 	Depth int
 	// FetchFlags replace the flags of git fetch.
 	FetchFlags []string
@@ -35,7 +35,7 @@ type CheckoutOptions struct {
 	Env []string
 }
 
-// refspecs are what GitLab has its runner fetch.
+// refspecs returns the refspecs that GitLab lets its runner fetch.
 func (o CheckoutOptions) refspecs(s *Snapshot) []string {
 	specs := []string{"+" + commitRef + ":refs/pipelines/" + strconv.Itoa(o.Pipeline)}
 	if s.Changed {
@@ -52,7 +52,7 @@ func (o CheckoutOptions) refspecs(s *Snapshot) []string {
 	return specs
 }
 
-// Checkout makes a repository in a folder, which may exist if it is empty: its HEAD is the commit, detached, and its index and files are
+// Checkout creates a repository in a folder, which may exist if it is empty: its HEAD is the commit, detached, and its index and files are
 // the sources. Its remote "origin" is the snapshot, so that `git fetch origin main` works as it does on GitLab, without a network.
 // Pushes are refused, as GitLab does by default with the token of a job.
 func (s *Snapshot) Checkout(ctx context.Context, dir string, o CheckoutOptions) error {
@@ -82,7 +82,7 @@ func (s *Snapshot) checkout(ctx context.Context, dir string, o CheckoutOptions) 
 	return err
 }
 
-// fetch returns a bare repository with what a job fetches. Jobs that fetch the same share it.
+// fetch returns a bare repository with the refs that a job fetches. Jobs that fetch the same share it.
 func (s *Snapshot) fetch(ctx context.Context, o CheckoutOptions) (string, error) {
 	args := []string{"fetch", "--update-shallow"}
 	if o.Depth > 0 {
@@ -118,7 +118,7 @@ func (s *Snapshot) fetch(ctx context.Context, o CheckoutOptions) (string, error)
 			return "", err
 		}
 	}
-	// Another job may have been faster.
+	// Another job may have created it in the meantime.
 	if err := os.Rename(temporary, dir); err != nil {
 		if _, missing := os.Stat(dir); missing != nil {
 			return "", err
@@ -127,7 +127,7 @@ func (s *Snapshot) fetch(ctx context.Context, o CheckoutOptions) (string, error)
 	return dir, nil
 }
 
-// copyObjects adds to a repository the objects of a fetched one, as links if it can. So a copy of .git is whole.
+// copyObjects adds to a repository the objects of a fetched one, as links if possible, so that a copy of .git is complete.
 func copyObjects(fetched, own string) error {
 	return filepath.WalkDir(filepath.Join(fetched, "objects"), func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
@@ -148,7 +148,7 @@ func copyObjects(fetched, own string) error {
 	})
 }
 
-// copyRefs adds to a repository the refs of a fetched one, and where its history ends.
+// copyRefs adds to a repository the refs of a fetched one, and its shallow boundary.
 func copyRefs(fetched, own string) error {
 	packed, err := os.ReadFile(filepath.Join(fetched, "packed-refs"))
 	if err != nil {
@@ -170,7 +170,7 @@ func copyRefs(fetched, own string) error {
 	return errors.Join(err, os.WriteFile(filepath.Join(own, "shallow"), shallow, 0o644)) //nolint:gosec
 }
 
-// refusedRemote is where pushes go: git has no such transport, and its message says the name.
+// refusedRemote is the URL of pushes: git has no such transport, and its error contains the name.
 const refusedRemote = "push-is-refused-as-with-a-job-token"
 
 // configure writes the settings of a job's repository that GitLab's runner writes.
@@ -197,9 +197,9 @@ func quoteConfig(value string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
 }
 
-// Submodules say which submodules of a checkout to fill, and how.
+// Submodules select the submodules of a checkout to fill, and how.
 type Submodules struct {
-	// Project is the work tree that the snapshot was taken of: what it has of a submodule is used before the network.
+	// Project is the work tree of the snapshot: commits of a submodule that it has are not fetched from the network.
 	Project string
 	// Recursive fills submodules of submodules as well.
 	Recursive bool

@@ -8,10 +8,10 @@ import (
 )
 
 // Publish makes the sources a commit that can be fetched from the snapshot by the name of a ref: the commit that was checked out, or
-// one on top of it that holds the uncommitted changes. It returns that commit.
+// one on top of it with the uncommitted changes. It returns that commit.
 func (s *Snapshot) Publish(ctx context.Context, env []string, ref string) (string, error) {
 	in := git.Command{Dir: s.Dir, Env: env, Set: []string{
-		// The same sources make the same commit.
+		// The same sources yield the same commit.
 		"GIT_AUTHOR_NAME=slipway", "GIT_AUTHOR_EMAIL=slipway@localhost", "GIT_AUTHOR_DATE=2000-01-01T00:00:00Z",
 		"GIT_COMMITTER_NAME=slipway", "GIT_COMMITTER_EMAIL=slipway@localhost", "GIT_COMMITTER_DATE=2000-01-01T00:00:00Z",
 	}}

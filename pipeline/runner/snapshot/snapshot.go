@@ -2,8 +2,8 @@
 // of them.
 //
 // A snapshot is a separate bare repository beside the project's: it shares the project's objects by hard links, adds
-// those of the uncommitted files, and leaves nothing behind in the project's .git. It stays what it is when the work
-// tree changes, when commits are amended, and when git collects garbage.
+// those of the uncommitted files, and changes nothing in the project's .git. It does not change if the work
+// tree changes, commits are amended, or git collects garbage.
 package snapshot
 
 import (
@@ -30,7 +30,7 @@ type Snapshot struct {
 	Nested []string `json:",omitempty"`
 }
 
-// Options say what a snapshot holds.
+// Options select what a snapshot contains.
 type Options struct {
 	// CommittedOnly leaves uncommitted and untracked files out.
 	CommittedOnly bool
@@ -38,10 +38,10 @@ type Options struct {
 	Env []string
 }
 
-// ErrNotARepository is what Take returns for a folder outside of any git work tree.
+// ErrNotARepository is returned by Take for a folder outside of any git work tree.
 var ErrNotARepository = errors.New("not a git repository: run `git init` and commit")
 
-// ErrNoCommit is what Take returns for a repository without commits.
+// ErrNoCommit is returned by Take for a repository without commits.
 var ErrNoCommit = errors.New("the repository has no commit yet: commit first (`git add . && git commit`)")
 
 // Take freezes the work tree of project into a new bare repository dir.
@@ -81,7 +81,7 @@ func Take(ctx context.Context, project, dir string, options Options) (*Snapshot,
 	return s, nil
 }
 
-// Refs of the snapshot for what no branch or tag may hold.
+// Refs of the snapshot for commits that may be on no branch or tag.
 const (
 	commitRef = "refs/slipway/commit"
 	treeRef   = "refs/slipway/tree"
@@ -104,7 +104,7 @@ func Head(ctx context.Context, project string, env []string) (string, error) {
 }
 
 // mirrorRefs adds to the snapshot the refs that a job can fetch on GitLab: the branches and tags of the project, and, as
-// branches, what is only known from its remote. The commit itself stays reachable whatever happens to the branches.
+// branches, those that only its remote has. The commit itself stays reachable if the branches change.
 func mirrorRefs(ctx context.Context, work, bare git.Command, commit string) error {
 	refs, err := work.Text(ctx, "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags", "refs/remotes/origin")
 	if err != nil {
@@ -130,7 +130,7 @@ func mirrorRefs(ctx context.Context, work, bare git.Command, commit string) erro
 }
 
 // addWorkTree adds the work tree to the snapshot, as a tree object. It works on a copy of the index: the copy knows which files are
-// unchanged, and the project's own stays as it is.
+// unchanged, and the project's index is not changed.
 func (s *Snapshot) addWorkTree(ctx context.Context, work git.Command) error {
 	paths, err := work.Text(ctx, "rev-parse", "--path-format=absolute", "--git-path", "index", "--git-path", "objects", "--show-toplevel")
 	if err != nil {
@@ -172,7 +172,7 @@ func (s *Snapshot) addWorkTree(ctx context.Context, work git.Command) error {
 	return s.copyMissing(ctx, in)
 }
 
-// copyIndex copies an index with its time: git does not trust what it knows of a file that is as new as the index.
+// copyIndex copies an index with its time: git does not trust the entry of a file that is as new as the index.
 func copyIndex(from, to string) error {
 	info, err := os.Stat(from)
 	if err != nil {

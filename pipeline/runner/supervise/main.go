@@ -17,7 +17,7 @@ import (
 const killPatience = 10 * time.Second
 
 // Main is the supervisor: it runs the command in args (a grace as a Go duration, "--", the command line) and returns
-// when the command and everything that it started are gone. Only [Start] calls it, through the executable.
+// after the command and all processes that it started have ended. Only [Start] calls it, through the executable.
 func Main(args []string) int {
 	if len(args) < 3 || args[1] != "--" {
 		fmt.Fprintln(os.Stderr, "slipway starts supervise for each job; do not run it by hand")
@@ -46,8 +46,8 @@ func supervise(status, control *os.File, grace time.Duration, args []string) err
 	if err := becomeSubreaper(); err != nil {
 		return fmt.Errorf("become subreaper: %w", err)
 	}
-	// Signals that a script sends to its whole session must not end the supervisor. They are caught and dropped, not
-	// ignored: what is ignored stays ignored in the command.
+	// Signals that a script sends to its whole session must not end the supervisor. They are caught and dropped instead of
+	// ignored, since the command would inherit that.
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGCHLD)
 
@@ -94,7 +94,7 @@ func supervise(status, control *os.File, grace time.Duration, args []string) err
 	return nil
 }
 
-// releaseOutput lets go of the command's standard output and error, so that they are closed when its processes are gone.
+// releaseOutput closes this process's copies of the command's standard output and error, so that they are closed when its processes end.
 func releaseOutput() error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -138,7 +138,7 @@ func (r *reaper) endAll(grace time.Duration, signals <-chan os.Signal, orders <-
 	return nil
 }
 
-// readOrders passes on what the program asks for; its end is the order to kill, again and again.
+// readOrders passes on the orders of the program; when its pipe is closed, it orders to kill until nothing is left.
 func readOrders(control *os.File) <-chan byte {
 	orders := make(chan byte)
 	go func() {
@@ -183,7 +183,7 @@ func (r *reaper) reap() {
 	}
 }
 
-// order passes on what the program asks for; what only ends the descendants has no signal.
+// order passes an order of the program on; one that only ends the descendants has no signal.
 func (r *reaper) order(order byte) {
 	switch order {
 	case orderTerminate:

@@ -1,9 +1,9 @@
-// Package supervise runs a command so that no process outlives it: not one that went to the background, not one that
-// daemonised with setsid, and none if the program that asked for it is killed.
+// Package supervise runs a command so that no process outlives it: neither background processes, nor daemons that called setsid,
+// nor the command itself if the program that started it is killed.
 //
 // Between the program and the command stands a supervisor: another process of the program's own executable that calls
-// [Main]. On Linux it is the subreaper of everything below it, so it finds every descendant, whatever that did to get
-// away. It watches a pipe from the program; when the pipe closes, the program is gone and the supervisor kills them all.
+// [Main]. On Linux it is the subreaper of everything below it, so it finds every descendant, including
+// daemons. It watches a pipe from the program; when the pipe closes, the program is gone and the supervisor kills them all.
 package supervise
 
 import (
@@ -20,8 +20,7 @@ import (
 	"time"
 )
 
-// What the program writes into the control pipe; closing it means kill. End follows the end of the command: its descendants
-// are to end as well.
+// Orders that the program writes to the control pipe; closing it means kill. End, after the end of the command, ends its descendants.
 const (
 	orderTerminate = 't'
 	orderEnd       = 'e'
@@ -34,18 +33,18 @@ const (
 	statusFile  = 4
 )
 
-// A Command is what to run.
+// A Command is a command to run.
 type Command struct {
 	// Supervisor is the command line that makes the executable call [Main]; the command's own is appended to it.
 	Supervisor []string
 	Args       []string
 	Dir        string
 	Env        []string
-	// Output gets what the command and its descendants write to standard output and error.
+	// Output receives the standard output and error of the command and its descendants.
 	Output io.Writer
-	// Grace is how long what a finished command left behind may take to end after SIGTERM.
+	// Grace is how long the remaining descendants of a finished command may take to end after SIGTERM.
 	Grace time.Duration
-	// OutputPatience is how long Wait goes on for descendants that hold the output open when the command has ended.
+	// OutputPatience is how long Wait waits for descendants that keep the output open after the command has ended.
 	OutputPatience time.Duration
 }
 
@@ -91,7 +90,7 @@ func Start(c Command) (*Process, error) {
 	defer outputWrite.Close()
 
 	args := append(append([]string{}, c.Supervisor[1:]...), c.Grace.String(), "--")
-	// No context: what ends a supervisor must end its command first, which is for orders to do.
+	// Without a context, which would kill the supervisor: only orders end the command first.
 	command := exec.Command(c.Supervisor[0], append(args, c.Args...)...) //nolint:noctx
 	command.Dir, command.Env = c.Dir, c.Env
 	command.Stdout, command.Stderr = outputWrite, outputWrite
@@ -110,7 +109,7 @@ func Start(c Command) (*Process, error) {
 	go func() {
 		defer close(p.copied)
 		defer outputRead.Close()
-		// Errors of writing the output are the writer's to know; the command must not block on a full pipe.
+		// Errors of writing are ignored here, since the writer knows them; the command must not block on a full pipe.
 		if _, err := io.Copy(c.Output, outputRead); err != nil {
 			_, _ = io.Copy(io.Discard, outputRead)
 		}
@@ -128,7 +127,7 @@ func (p *Process) order(b byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.control != nil {
-		// A supervisor that has just ended has nothing left to be told.
+		// The supervisor may just have ended.
 		_, _ = p.control.Write([]byte{b})
 	}
 }
@@ -148,7 +147,7 @@ func (p *Process) Wait() (code int, closed bool, err error) {
 	}
 }
 
-// End ends the descendants that the command has left behind, and waits until they are gone and everything that they wrote has been
+// End ends the remaining descendants of the command, and waits until they have ended and their output has been
 // passed on. It returns their number. It follows Wait, and does nothing if that failed.
 func (p *Process) End() (left int, err error) {
 	if p.pipe == nil {
@@ -159,7 +158,7 @@ func (p *Process) End() (left int, err error) {
 	return left, errors.Join(err, p.finish())
 }
 
-// report reads a line of the supervisor.
+// report processes a line of the supervisor.
 func (p *Process) report(want string) (int, error) {
 	line, err := p.status.ReadString('\n')
 	if err != nil {
@@ -172,7 +171,7 @@ func (p *Process) report(want string) (int, error) {
 	return strconv.Atoi(rest)
 }
 
-// finish waits for the supervisor, whose exit code says nothing.
+// finish waits for the supervisor, whose exit code has no meaning.
 func (p *Process) finish() error {
 	_ = p.command.Wait()
 	<-p.copied

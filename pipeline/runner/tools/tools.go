@@ -22,18 +22,18 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/runner/internal/filelock"
 )
 
-// Options say where tools are built.
+// Options configure where tools are built.
 type Options struct {
 	// CacheDir is the folder below which every set of tools has its own.
 	CacheDir string
 	// Env is the environment of the go command.
 	Env []string
-	// Progress gets a line whenever there is something to say.
+	// Progress is called with each line of progress.
 	Progress func(string)
 }
 
-// Build builds all tools of the go.mod in dir and returns the folder with the programs. A set that was built before, by any
-// project, is used again; of two processes that want the same set, one builds and the other waits.
+// Build builds all tools of the go.mod in dir and returns the folder with the programs. A set that was built before, for any
+// project, is reused; of two processes that need the same set, one builds it and the other waits.
 func Build(ctx context.Context, dir string, options Options) (string, error) {
 	if options.Progress == nil {
 		options.Progress = func(string) {}
@@ -70,7 +70,7 @@ func complete(target string) bool {
 	return err == nil && info.IsDir()
 }
 
-// fingerprint names a set of tools: by what go.mod and go.sum pin, and by the version of Go.
+// fingerprint identifies a set of tools: by the versions in go.mod and go.sum, and the version of Go.
 func fingerprint(dir, version string) (string, error) {
 	h := sha256.New()
 	for _, name := range []string{"go.mod", "go.sum"} {
@@ -84,7 +84,7 @@ func fingerprint(dir, version string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
 }
 
-// A goCommand runs go in the tools' module, whatever the machine's GOFLAGS and workspaces are.
+// A goCommand runs go in the tools' module, regardless of the machine's GOFLAGS and workspaces.
 type goCommand struct {
 	dir string
 	env []string
@@ -159,7 +159,7 @@ func (g goCommand) build(ctx context.Context, target string, packages []string, 
 	for {
 		select {
 		case <-tick.C:
-			tellNew(temporary, seen, begun, progress)
+			reportNew(temporary, seen, begun, progress)
 			continue
 		case err = <-finished:
 		}
@@ -174,13 +174,13 @@ func (g goCommand) build(ctx context.Context, target string, packages []string, 
 		}
 		return fmt.Errorf("build the tools of %s: %w\n%s", filepath.Join(g.dir, "go.mod"), err, strings.TrimSpace(log.String()))
 	}
-	tellNew(temporary, seen, begun, progress)
+	reportNew(temporary, seen, begun, progress)
 	return os.Rename(temporary, target)
 }
 
 var goVersions = lazyregexp.New(`requires go >= (\S+) \(running go (\S+); GOTOOLCHAIN=(\S+)\)`)
 
-// tooOld says what to do if the go command has refused a module that is for a newer one; nil if it has not.
+// tooOld returns an error with advice if the go command has refused a module that requires a newer one; otherwise nil.
 func (g goCommand) tooOld(said string) error {
 	m := goVersions().FindStringSubmatch(said)
 	if m == nil {
@@ -191,8 +191,8 @@ func (g goCommand) tooOld(said string) error {
 		filepath.Join(g.dir, "go.mod"), m[1], m[2], m[3], m[1])
 }
 
-// tellNew reports the programs that were added since its last call.
-func tellNew(dir string, seen map[string]bool, begun time.Time, progress func(string)) {
+// reportNew reports the programs that were added since its last call.
+func reportNew(dir string, seen map[string]bool, begun time.Time, progress func(string)) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
 		if !seen[e.Name()] && !strings.HasSuffix(e.Name(), "-go-tmp-umask") {
@@ -204,7 +204,7 @@ func tellNew(dir string, seen map[string]bool, begun time.Time, progress func(st
 
 var majorVersion = lazyregexp.New(`^v[0-9]+$`)
 
-// programs are the names of the programs that packages become.
+// programs returns the names of the programs of packages.
 func programs(packages []string) []string {
 	names := make([]string, len(packages))
 	for i, p := range packages {

@@ -23,28 +23,28 @@ import (
 // requestPatience is how long the coordinator lets a runner wait for a job before it answers that there is none.
 const requestPatience = 20 * time.Second
 
-// A Job is what a runner is to execute.
+// A Job is a job for a runner.
 type Job struct {
 	// Runner is the token of the runner that gets the job.
 	Runner  string
 	Payload Payload
 	// Trace gets the job's log.
 	Trace io.Writer
-	// Uploads is a folder for what the runner uploads. Accept, if it is set, refuses an upload with an error, which fails the job.
+	// Uploads is the folder for the runner's uploads. Accept, if it is set, refuses an upload with an error, which fails the job.
 	Uploads string
 	Accept  func(Upload) error
 	// Dependencies write the archives of the jobs in Payload.Dependencies, by job number.
 	Dependencies map[int]func(io.Writer) error
-	// Grace is how long the runner may take to end a job that was canceled; it is given up immediately when Kill is closed.
+	// Grace is how long the runner may take to end a job that was canceled; it is abandoned immediately when Kill is closed.
 	Grace time.Duration
 	Kill  <-chan struct{}
 }
 
-// A Result is how the runner says that a job ended.
+// A Result is the result of a job, as the runner reports it.
 type Result struct {
 	// State is "success", "failed" or "canceled".
 	State string
-	// FailureReason is GitLab's word for why the job failed.
+	// FailureReason is why the job failed, as GitLab names it.
 	FailureReason string
 	ExitCode      int
 	Uploads       []Upload
@@ -57,7 +57,7 @@ type Upload struct {
 	Path string
 }
 
-// Config is what a coordinator needs.
+// Config configures a coordinator.
 type Config struct {
 	// Repository is the bare repository of the sources, GitEnv the environment of the git that serves it.
 	Repository string
@@ -81,7 +81,7 @@ type Coordinator struct {
 	jobs   map[int]*job
 }
 
-// A job is one that was submitted. Its fields below mu belong to whoever holds it.
+// A job is a submitted job. mu protects the fields below it.
 type job struct {
 	Job
 	done chan struct{}
@@ -112,7 +112,7 @@ func New(config Config) (*Coordinator, error) {
 	return c, nil
 }
 
-// URL is what runners use as the address of their GitLab instance.
+// URL returns the address of the GitLab instance for runners.
 func (c *Coordinator) URL() string { return "http://" + c.listener.Addr().String() }
 
 // Close ends the server, and all jobs with [http.ErrServerClosed].
@@ -131,8 +131,8 @@ func (c *Coordinator) AddRunner(token string) {
 	c.queues[token] = make(chan *job)
 }
 
-// Execute waits until a runner has executed the job. When the context ends, the runner is asked to cancel it. The error is of
-// the machine, not of the job.
+// Execute waits until a runner has executed the job. When the context ends, the runner is asked to cancel it. An error is
+// one of the machine, not of the job.
 func (c *Coordinator) Execute(ctx context.Context, submitted Job) (Result, error) {
 	j := &job{Job: submitted, done: make(chan struct{}), state: "running"}
 	if j.Payload.Token == "" {
@@ -170,7 +170,7 @@ func (c *Coordinator) Execute(ctx context.Context, submitted Job) (Result, error
 	return j.result, j.err
 }
 
-// cancel asks the runner to end the job, so that after_script runs, and gives it up after the grace.
+// cancel asks the runner to end the job, so that after_script runs, and abandons it after the grace.
 func (j *job) cancel(gone chan struct{}) {
 	j.setState("canceling")
 	select {
@@ -190,7 +190,7 @@ func (j *job) setState(state string) {
 	j.state = state
 }
 
-// fail notes the first error of the machine.
+// fail records the first error of the machine.
 func (j *job) fail(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -199,7 +199,7 @@ func (j *job) fail(err error) {
 	}
 }
 
-// finish ends the job with the runner's result. Only the first counts: a runner repeats itself when an answer got lost.
+// finish ends the job with the runner's result. Only the first counts: a runner repeats a request whose response was lost.
 func (j *job) finish(state, reason string, exitCode int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -223,7 +223,7 @@ func (c *Coordinator) handler() http.Handler {
 	return mux
 }
 
-// request answers a runner that asks for a job, when there is one.
+// request responds to a runner that asks for a job when there is one.
 func (c *Coordinator) request(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Token string `json:"token"`
@@ -271,13 +271,13 @@ func (c *Coordinator) withJob(handle func(*job, http.ResponseWriter, *http.Reque
 
 func sameToken(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// headers say how the job stands, and that traces are to come every second.
+// headers sets the state of the job, and the interval of traces, a second.
 func (j *job) headers(w http.ResponseWriter) {
 	w.Header().Set("Job-Status", j.state)
 	w.Header().Set("X-GitLab-Trace-Update-Interval", "1")
 }
 
-// trace appends a part of a log. A part that begins elsewhere than where the log ends is refused with the range that is known; the
+// trace appends a part of a log. A part that does not begin at the end of the log is refused with the known range; the
 // runner sends the rest again.
 func trace(j *job, w http.ResponseWriter, r *http.Request) {
 	var first, last int64
@@ -306,7 +306,7 @@ func trace(j *job, w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// update takes note of how a job stands or ended.
+// update records the state of a job.
 func update(j *job, w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		State         string `json:"state"`
@@ -327,7 +327,7 @@ func update(j *job, w http.ResponseWriter, r *http.Request) {
 	switch body.State {
 	case "success", "failed":
 		if body.Output.Bytesize > written {
-			// The runner sends its trace again, as after the same answer of GitLab.
+			// The runner sends its trace again, as after the same response of GitLab.
 			w.WriteHeader(http.StatusPreconditionFailed)
 			return
 		}
@@ -336,7 +336,7 @@ func update(j *job, w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// upload keeps an artifact.
+// upload stores an artifact.
 func upload(j *job, w http.ResponseWriter, r *http.Request) {
 	reader, err := r.MultipartReader()
 	if err != nil {
@@ -377,7 +377,7 @@ func upload(j *job, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// An errorReader keeps the error of reading, so that a runner that breaks an upload off is told from a full disk.
+// An errorReader keeps the error of reading, to distinguish an upload that the runner aborts from a full disk.
 type errorReader struct {
 	io.Reader
 	err error
@@ -417,12 +417,12 @@ func (c *Coordinator) download(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/zip")
 	if err := write(w); err != nil {
-		// The status is sent; a broken connection is the way to say that the archive is not whole.
+		// The status is sent; only a broken connection tells the runner that the archive is incomplete.
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// dependency finds the archive of a job that a running one depends on.
+// dependency returns the archive of a job that a running one depends on.
 func (c *Coordinator) dependency(id int, token string) func(io.Writer) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

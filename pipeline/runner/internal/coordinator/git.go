@@ -23,7 +23,7 @@ func newGitHandler(config Config) (http.Handler, error) {
 	return &cgi.Handler{Path: process.Path, Args: process.Args[1:], Env: process.Env, Dir: config.Repository}, nil
 }
 
-// repositoryURL is where the runner clones from.
+// repositoryURL returns the URL that the runner clones from.
 func (c *Coordinator) repositoryURL() string { return c.URL() + "/" + c.config.ProjectPath + ".git" }
 
 // repository serves the sources to requests with the token of a running job.

@@ -1,6 +1,6 @@
 package coordinator
 
-// A Payload is what the runner is told about a job: the answer to POST /api/v4/jobs/request. Names and meanings are those of GitLab's API.
+// A Payload describes a job to the runner: the response to POST /api/v4/jobs/request. Names and meanings are those of GitLab's API.
 type Payload struct {
 	ID            int           `json:"id"`
 	Token         string        `json:"token"`
@@ -32,7 +32,7 @@ type JobInfo struct {
 	ProjectFullPath string `json:"project_full_path"`
 }
 
-// GitInfo says where the sources are. [Coordinator.Execute] fills RepoURL in.
+// GitInfo describes where the sources are. [Coordinator.Execute] sets RepoURL.
 type GitInfo struct {
 	RepoURL          string   `json:"repo_url"`
 	RepoObjectFormat string   `json:"repo_object_format"`
@@ -122,7 +122,7 @@ type ArtifactsFile struct {
 	Size     int64  `json:"size"`
 }
 
-// Features are what this coordinator can do.
+// Features are the features of this coordinator.
 type Features struct {
 	TraceSections     bool     `json:"trace_sections"`
 	TokenMaskPrefixes []string `json:"token_mask_prefixes"`

@@ -31,7 +31,7 @@ type containers struct {
 // engineTimeout bounds commands of the engine that should be quick, such as inspect and rm.
 const engineTimeout = 30 * time.Second
 
-// ErrEngine is in errors about a container engine that is missing or does not work.
+// ErrEngine is wrapped by errors of a container engine that is missing or does not work.
 var ErrEngine = errors.New("no container engine")
 
 func newContainers(ctx context.Context, config Config, engine string) (*containers, error) {
@@ -84,7 +84,7 @@ func (c *containers) Prepare(ctx context.Context, job Job) (_ Session, err error
 			_, _ = s.Cleanup()
 		}
 	}()
-	// Users of images are not ours: as on GitLab, they may read and write the job's files.
+	// Images have other users: as on GitLab, they may read and write the job's files.
 	if err := open(job.Root); err != nil {
 		return nil, err
 	}
@@ -130,8 +130,8 @@ type containerSession struct {
 	processes processes
 }
 
-// name is the name of the job's container or network: unique on the machine, also for projects that run at the same time. It
-// names the run, so that Sweep finds what a killed one left.
+// name returns the name of the job's container or network: unique on the machine, also for projects that run at the same time. It
+// contains the run, so that Sweep finds the containers of killed runs.
 func (s *containerSession) name(part string) string {
 	return fmt.Sprintf("%s%d-%d-%s", s.prefix(), s.job.Run, s.job.ID, strings.ReplaceAll(part, "_", "-"))
 }
@@ -167,7 +167,7 @@ func (s *containerSession) pull(ctx context.Context, image Image) error {
 	return nil
 }
 
-// qualified is the name of an image with its registry: Docker Hub, if it names none. Podman does not take that for granted.
+// qualified returns the name of an image with its registry, by default Docker Hub, which podman does not assume.
 func qualified(name string) string {
 	first, _, hasPath := strings.Cut(name, "/")
 	switch {
@@ -180,7 +180,7 @@ func qualified(name string) string {
 	}
 }
 
-// args is the end of a command line of `run`: the image's options, its name, and what runs in it.
+// args returns the end of a command line of `run`: the image's options, its name, and what runs in it.
 func (i Image) args(command ...string) []string {
 	var args []string
 	if i.Platform != "" {
@@ -196,8 +196,8 @@ func (i Image) args(command ...string) []string {
 	return append(append(args, i.Name), command...)
 }
 
-// findShell runs a script in bash, or where an image has none, in sh. As the first process of a container it would be deaf to
-// SIGTERM; it passes it on to all others. When it ends, so does everything else in the container.
+// findShell runs a script in bash or, if the image has none, in sh. The first process of a container ignores SIGTERM by default; it passes it
+// on to all others. When it ends, all other processes of the container end, too.
 const findShell = `shell=sh
 if command -v bash >/dev/null; then shell=bash; fi
 $shell "$0" &

@@ -88,7 +88,7 @@ type Terminal struct {
 	TTY bool
 }
 
-// Config is what an executor needs.
+// Config configures an executor.
 type Config struct {
 	// Name is the executor: [Auto] if empty.
 	Name string
@@ -96,10 +96,10 @@ type Config struct {
 	Engine string
 	// Project is the project's folder: containers of several projects differ by it.
 	Project string
-	// CallerEnv is the environment of the caller, for docker and podman; JobEnv what jobs on this machine get of it, PassedEnv
-	// what they get because the user named it.
+	// CallerEnv is the environment of the caller, for docker and podman; JobEnv the part of it for jobs on this machine, PassedEnv
+	// the part that the user named.
 	CallerEnv, JobEnv, PassedEnv []string
-	// CacheHome is the XDG_CACHE_HOME of the project's jobs on this machine: what linters and package managers keep there makes the
+	// CacheHome is the XDG_CACHE_HOME of the project's jobs on this machine: the files that linters and package managers keep there make the
 	// next run fast.
 	CacheHome string
 	// NoSandbox lets jobs on this machine write wherever the user can; Writable are folders that they can write to anyway.
@@ -142,7 +142,7 @@ type Containers struct {
 	Privileged bool
 }
 
-// Validate returns what is wrong with the settings.
+// Validate returns an error for invalid settings.
 func (c Containers) Validate() error {
 	switch c.PullPolicy {
 	case "", "always", "if-not-present", "never":
@@ -151,7 +151,7 @@ func (c Containers) Validate() error {
 	return fmt.Errorf("there is no pull policy %q: always, if-not-present or never", c.PullPolicy)
 }
 
-// ErrNoEngine is the error of jobs that need a container engine where there is none.
+// ErrNoEngine is the error of jobs that need a container engine if there is none.
 var ErrNoEngine = errors.New("neither docker nor podman works here")
 
 // RunsOnMachine reports whether a job runs as processes of this machine, without its services, and without its image if it names
@@ -197,17 +197,17 @@ func New(ctx context.Context, c Config) (Executor, error) {
 	return nil, fmt.Errorf("there is no executor %q: shell, docker, podman or auto", c.Name)
 }
 
-// automatic runs jobs that name an image in containers, and others as processes of this machine. Container engines take a part of a
-// second to answer, so the first job with an image looks for one.
+// automatic runs jobs that name an image in containers, and others as processes of this machine. Container engines take a fraction of a
+// second to respond, so the first job with an image looks for one.
 type automatic struct {
 	machine *shell
-	// containers returns nil where no container engine works.
+	// containers returns nil if no container engine works.
 	containers func() *containers
-	// sweep removes what killed runs left in an engine.
+	// sweep removes the containers and networks of killed runs.
 	sweep func(*containers)
 }
 
-// find returns the first container engine that works, without what killed runs left there.
+// find returns the first container engine that works, after it has removed the containers of killed runs.
 func (a *automatic) find(ctx context.Context, c Config) *containers {
 	for _, engine := range []string{Docker, Podman} {
 		if found, err := newContainers(ctx, c, engine); err == nil {

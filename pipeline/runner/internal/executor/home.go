@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// toolchains are folders in the user's HOME that version managers find by a variable. Jobs have a HOME of their own, and still
+// toolchains are folders in the user's HOME that version managers find by a variable. Jobs have a separate HOME, and still
 // use the toolchains of the machine.
 var toolchains = map[string]string{
 	"ASDF_DATA_DIR": ".asdf", "MISE_DATA_DIR": ".local/share/mise", "NVM_DIR": ".nvm", "PYENV_ROOT": ".pyenv",
@@ -45,13 +45,13 @@ func machineFolders(ctx context.Context, callerEnv []string) (environ, writable 
 	}
 	environ, writable = append(environ, "GOMODCACHE="+settings.GOMODCACHE), append(writable, settings.GOMODCACHE)
 	if _, err := os.Stat(settings.GOENV); err == nil {
-		// Settings such as GOPRIVATE hold for jobs; prepareHome copies the file, so that `go env -w` in a job changes the copy.
+		// Settings such as GOPRIVATE apply to jobs; prepareHome copies the file, so that `go env -w` in a job changes the copy.
 		environ = append(environ, "GOENV="+settings.GOENV)
 	}
 	return environ, writable
 }
 
-// prepareHome makes the HOME of a job and returns the variables that point to it.
+// prepareHome creates the HOME of a job and returns the variables that point to it.
 func (j Job) prepareHome(cacheHome string, shared []string) ([]string, error) {
 	home := filepath.Join(j.Root, "home")
 	runtime := filepath.Join(j.Temporary, "run")

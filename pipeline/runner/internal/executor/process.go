@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// leftoverGrace is how long what a script left in the background may take to end after SIGTERM.
+	// leftoverGrace is how long background processes of a script may take to end after SIGTERM.
 	leftoverGrace = time.Second
-	// outputPatience is how long a script that has ended waits for the background to close its output. GitLab's shell executor waits
+	// outputPatience is how long a script that has ended waits for background processes to close its output. GitLab's shell executor waits
 	// until the job's timeout.
 	outputPatience = 10 * time.Second
 )
 
-// processes are those of a session, in whose background something may still run.
+// processes are those of a session, background processes included.
 type processes struct{ started []*supervise.Process }
 
 // run runs a command with the environment, supervised, until it or the context has ended, and returns its exit code.
@@ -42,7 +42,7 @@ func (p *processes) run(ctx context.Context, c Config, job Job, args, env []stri
 	return code, nil
 }
 
-// end ends what the background still runs, and returns how many processes that were.
+// end ends the background processes, and returns their number.
 func (p *processes) end() (left int, err error) {
 	for _, process := range p.started {
 		n, e := process.End()
@@ -80,7 +80,7 @@ func (c Config) stopWhenDone(ctx context.Context, process *supervise.Process) fu
 	}
 }
 
-// writeScript writes a script to the job's folder of scripts and returns its path. Only the owner can read it: it can hold secrets.
+// writeScript writes a script to the job's folder of scripts and returns its path. Only the owner can read it, since it can contain secrets.
 func (j Job) writeScript(name, text string) (string, error) {
 	path := filepath.Join(j.Scripts, name+".sh")
 	return path, os.WriteFile(path, []byte(text), 0o600)

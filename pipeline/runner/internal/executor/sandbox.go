@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A sandbox is a command line that runs another with a disk that is read-only outside of the given folders; it is empty where
-// there is no bubblewrap, or bubblewrap does not work.
+// A sandbox is a command line that runs another one with a disk that is read-only outside of the given folders; it is empty if
+// bubblewrap is missing or does not work.
 type sandbox []string
 
 // newSandbox returns a sandbox in which temporary folders and the given ones are writable.
@@ -31,7 +31,7 @@ func newSandbox(ctx context.Context, writable []string) sandbox {
 	return s
 }
 
-// writable adds folders that can be written to. Those that do not exist are left out.
+// writable adds writable folders. Those that do not exist are skipped.
 func (s sandbox) writable(folders ...string) sandbox {
 	for _, folder := range folders {
 		path, err := filepath.EvalSymlinks(folder)
@@ -43,7 +43,7 @@ func (s sandbox) writable(folders ...string) sandbox {
 	return s
 }
 
-// job is the sandbox of one job: its folders are writable, and the user's ~/.ssh is the job's.
+// job returns the sandbox of one job: its folders are writable, and the user's ~/.ssh is the job's.
 func (s sandbox) job(j Job, cacheHome, userHome string) sandbox {
 	if len(s) == 0 {
 		return nil
@@ -55,7 +55,7 @@ func (s sandbox) job(j Job, cacheHome, userHome string) sandbox {
 	return s
 }
 
-// A readOnlyDetector passes a script's output on, and notes whether it says that the disk is read-only.
+// A readOnlyDetector passes a script's output on, and detects messages that the disk is read-only.
 type readOnlyDetector struct {
 	io.Writer
 	seen bool
@@ -66,7 +66,7 @@ func (d *readOnlyDetector) Write(p []byte) (int, error) {
 	return d.Writer.Write(p)
 }
 
-// folders lists what is writable, for people.
+// folders returns the writable folders as a text.
 func (s sandbox) folders() string {
 	var folders []string
 	for i, arg := range s {

@@ -77,7 +77,7 @@ func environmentFile(variables map[string]string) string {
 }
 
 // listens waits until a process in its network namespace listens on one of the ports in the arguments, four hexadecimal digits each;
-// not only on the loopback interface, where others could not reach it. It needs a POSIX shell and nothing else.
+// not only on the loopback interface, where other containers cannot reach it. It only needs a POSIX shell.
 const listens = `while :; do
   for table in /proc/net/tcp /proc/net/tcp6; do
     [ -r $table ] || continue
@@ -93,7 +93,7 @@ const listens = `while :; do
 done`
 
 // waitForService waits until a service listens on the port in HEALTHCHECK_TCP_PORT, or else on the lowest port that its image exposes.
-// Of services that expose none nothing can be expected. The wait happens in a container of the job's image that shares the service's
+// It does not wait for services that expose none. The wait happens in a container of the job's image that shares the service's
 // network, so it works wherever the engine runs its containers.
 func (s *containerSession) waitForService(ctx context.Context, i int, service Image) error {
 	port, err := s.port(ctx, service)
@@ -120,7 +120,7 @@ func (s *containerSession) waitForService(ctx context.Context, i int, service Im
 
 func (s *containerSession) waiter(i int) string { return s.name(fmt.Sprintf("wait-%d", i)) }
 
-// port is the TCP port on which a service should listen; 0 if that is unknown.
+// port returns the TCP port on which a service should listen; 0 if that is unknown.
 func (s *containerSession) port(ctx context.Context, service Image) (int, error) {
 	if given := s.serviceVariables(service)["HEALTHCHECK_TCP_PORT"]; given != "" {
 		port, err := strconv.ParseUint(given, 10, 16)
@@ -147,7 +147,7 @@ func (s *containerSession) port(ctx context.Context, service Image) (int, error)
 	return lowest, nil
 }
 
-// showLog puts the end of a service's log into the job's.
+// showLog copies the end of a service's log to the job's.
 func (s *containerSession) showLog(ctx context.Context, i int) {
 	log, err := s.run(ctx, "logs", "--tail", "20", s.service(i))
 	if err != nil {
@@ -158,7 +158,7 @@ func (s *containerSession) showLog(ctx context.Context, i int) {
 	}
 }
 
-// aliases are the host names of a service: of its image without tag, with / as "__" and as "-", and the given ones.
+// aliases returns the host names of a service: of its image without tag, with / as "__" and as "-", and the given ones.
 func aliases(name, given string) []string {
 	name, _, _ = strings.Cut(name, "@")
 	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {

@@ -9,12 +9,12 @@ import (
 	"sync"
 )
 
-// shell runs jobs as processes of this machine. Each job has its own HOME; of the user's it shares caches of Go and
+// shell runs jobs as processes of this machine. Each job has a separate HOME, but shares the user's Go caches and
 // toolchains. With bubblewrap the rest of the disk is read-only.
 type shell struct {
 	config Config
 	bash   string
-	// once finds out about the machine, when the first job needs it.
+	// once inspects the machine when the first job needs it.
 	once    sync.Once
 	shared  []string
 	sandbox sandbox
@@ -42,7 +42,7 @@ func (s *shell) Prepare(ctx context.Context, job Job) (Session, error) {
 	return &shellSession{shell: s, job: job, environ: environ, sandbox: sandbox}, nil
 }
 
-// machine returns what a job's processes on this machine run in: their environment, and their sandbox.
+// machine returns the environment and the sandbox of a job's processes on this machine.
 func (s *shell) machine(ctx context.Context, job Job) (environ []string, box sandbox, err error) {
 	s.once.Do(func() {
 		ctx := context.WithoutCancel(ctx)
@@ -56,13 +56,13 @@ func (s *shell) machine(ctx context.Context, job Job) (environ []string, box san
 	if err != nil {
 		return nil, nil, err
 	}
-	// The later holds where a variable is set twice: what the user passes on by name overrides the job's own folders.
+	// If a variable is set twice, the last one wins: those that the user passes on by name override the job's own folders.
 	environ = slices.Concat(s.config.JobEnv, folders, s.config.PassedEnv)
 	return environ, s.sandbox.job(job, s.config.CacheHome, lookup(s.config.CallerEnv, "HOME")), nil
 }
 
 // Machine returns the environment and the sandbox, a command line that may be empty, in which another program can run jobs as
-// processes of this machine. Of the job only its folders matter.
+// processes of this machine. Only the folders of the job are used.
 func Machine(ctx context.Context, c Config, job Job) (environ, sandbox []string, err error) {
 	s, err := newShell(c)
 	if err != nil {

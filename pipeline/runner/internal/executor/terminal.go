@@ -11,7 +11,7 @@ import (
 // prompt is the prompt of a shell that is opened in a job.
 func (j Job) prompt() string { return "[" + strings.ReplaceAll(j.Name, `\\`, "/") + `] \w \$ ` }
 
-// run runs a command at the terminal until it ends. Its exit code is the person's affair.
+// run runs a command at the terminal until it ends. Its exit code is ignored.
 func (t *Terminal) run(ctx context.Context, args []string, dir string, environ []string) error {
 	// A session at a terminal ends when the person leaves it.
 	command := exec.CommandContext(context.WithoutCancel(ctx), args[0], args[1:]...)
@@ -34,7 +34,7 @@ type interactive struct {
 	Executor
 	terminal *Terminal
 	instead  bool
-	// turn is held by the job that has the terminal.
+	// turn is locked by the job that uses the terminal.
 	turn chan struct{}
 }
 
@@ -76,7 +76,7 @@ func (s *interactiveSession) Run(ctx context.Context, script Script) (code int, 
 	return exit, nil
 }
 
-// open opens a shell when no other job has the terminal.
+// open opens a shell when no other job uses the terminal.
 func (s *interactiveSession) open(ctx context.Context, script Script) (code int, err error) {
 	select {
 	case s.turn <- struct{}{}:

@@ -16,7 +16,7 @@ func (t *Terminal) foreground(command *exec.Cmd) (restore func()) {
 	fd := int(t.In.Fd())
 	command.SysProcAttr = &syscall.SysProcAttr{Foreground: true, Ctty: fd}
 	return func() {
-		// Who is in the background and takes the terminal gets this signal.
+		// A background process that takes the terminal gets this signal.
 		signal.Ignore(syscall.SIGTTOU)
 		_ = unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, syscall.Getpgrp())
 		signal.Reset(syscall.SIGTTOU)

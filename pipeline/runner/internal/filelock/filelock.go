@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// errHeld is the error of a lock that another has.
+// errHeld is the error of a lock that is held.
 var errHeld = errors.New("another process has the lock")
 
-// A Lock is an advisory lock that ends with the process that holds it, however it ends. Two locks of the same file
-// exclude each other within one process too.
+// A Lock is an advisory lock that ends with the process that holds it, even if that is killed. Two locks of the same file
+// exclude each other within one process, too.
 type Lock struct{ file *os.File }
 
-// Try takes the lock of a file without waiting; nil if another has it.
+// Try takes the lock of a file without waiting; it returns nil if it is held.
 func Try(path string, exclusive bool) (*Lock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func Wait(ctx context.Context, path string, exclusive bool, busy func()) (*Lock,
 	}
 }
 
-// Write replaces what the locked file says about its holder.
+// Write replaces the text about the holder in the locked file.
 func (l *Lock) Write(text string) error {
 	return errors.Join(l.file.Truncate(0), func() error { _, err := l.file.WriteAt([]byte(text), 0); return err }())
 }
@@ -70,7 +70,7 @@ func (l *Lock) Unlock() {
 	}
 }
 
-// Holder is what the locked file says about its holder.
+// Holder returns the text about the holder in the locked file.
 func (l *Lock) Holder() (string, error) {
 	content, err := os.ReadFile(l.file.Name())
 	return strings.TrimSpace(string(content)), err

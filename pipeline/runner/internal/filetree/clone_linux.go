@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clone makes out share the blocks of in (btrfs, xfs); false where the file system cannot.
+// clone makes out share the blocks of in (btrfs, xfs); it reports false if the file system cannot.
 func clone(out, in *os.File) bool {
 	return unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) == nil
 }

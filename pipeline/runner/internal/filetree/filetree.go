@@ -1,5 +1,5 @@
-// Package filetree copies, moves and removes files and folders as artifacts and caches need it: cheaply, and whatever
-// their permissions are.
+// Package filetree copies, moves and removes files and folders for artifacts and caches: cheaply, and regardless of
+// their permissions.
 package filetree
 
 import (
@@ -12,7 +12,7 @@ import (
 )
 
 // Copy copies a file, a symbolic link or a whole folder to a path that must not exist (folders are merged into). It
-// keeps permissions and modification times. On file systems that can, files share their blocks until one is changed.
+// keeps permissions and modification times. If the file system supports it, files share their blocks until one is changed.
 func Copy(from, to string) error { return walk(from, to, copyFile) }
 
 // CopyCache copies like [Copy], but makes hard links of the files that tools replace rather than change: read-only
@@ -35,7 +35,7 @@ func isBuildCacheEntry(path string) bool {
 		strings.Trim(name[:64], "0123456789abcdef") == "" && filepath.Base(filepath.Dir(path)) == name[:2]
 }
 
-// Move renames, or where that is impossible copies and removes.
+// Move renames or, if that is impossible, copies and removes.
 func Move(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
 		return err
@@ -49,7 +49,7 @@ func Move(from, to string) error {
 	return Remove(from)
 }
 
-// Remove removes a path with everything below it, also from folders that forbid it, as Go's module cache does.
+// Remove removes a path with everything below it, also in read-only folders such as Go's module cache.
 func Remove(path string) error {
 	if err := os.RemoveAll(path); err == nil {
 		return nil
@@ -110,7 +110,7 @@ func walk(from, to string, file func(from, to string, info fs.FileInfo) error) e
 			}
 			return file(path, target, info)
 		default:
-			// Sockets, pipes and devices mean nothing in another place.
+			// Sockets, pipes and devices are useless in another place.
 			return nil
 		}
 	})
@@ -121,7 +121,7 @@ func walk(from, to string, file func(from, to string, info fs.FileInfo) error) e
 	return err
 }
 
-// replaceable removes what is in the way of a file.
+// replaceable removes what a file would replace.
 func replaceable(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
