@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner"
 )
 
 // weak has one finding of gosec, G401 at line 8.
@@ -77,6 +78,40 @@ func TestGosecGate(t *testing.T) {
 				t.Errorf("no SAST report: %.100q", sast)
 			}
 		})
+	}
+}
+
+// TestGosecScanCache repeats no scan whose files have not changed, and judges what is known all the same.
+func TestGosecScanCache(t *testing.T) {
+	t.Parallel()
+	const known = "Nothing has changed since the last scan"
+	p := clone(t, "library")
+	p.variables = []pipeline.Variable{{Key: "SCAN_CACHE", Value: "true"}}
+	p.write("weak.go", weak)
+	p.commit("Change")
+	for _, want := range []struct {
+		name   string
+		change func()
+		known  bool
+	}{
+		{"first", func() {}, false},
+		{"unchanged", func() {}, true},
+		{"another document", func() { p.write("README.md", "# Library\n") }, true},
+		{"another Go file", func() { p.write("strong.go", "package library\n") }, false},
+		{"another requirement", func() { p.write("go.mod", p.read("go.mod")+"\n// changed\n") }, false},
+		{"code that does not compile", func() { p.write("broken.go", "package library\n\nfunc broken( {\n") }, false},
+		{"it still does not", func() {}, false},
+	} {
+		want.change()
+		p.git("add", "--all")
+		p.git("commit", "--quiet", "--allow-empty", "--message", want.name)
+		o := p.run(nil, "gosec")
+		if o.job("gosec").Status != runner.Failed || !strings.Contains(o.log("gosec"), "weak.go:8") && !strings.Contains(o.log("gosec"), "incomplete") {
+			t.Errorf("%s: the gate is %s:\n%s", want.name, o.job("gosec").Status, tail(o.log("gosec")))
+		}
+		if got := strings.Contains(o.log("gosec-scan"), known); got != want.known {
+			t.Errorf("%s: taken from the cache: %t, want %t", want.name, got, want.known)
+		}
 	}
 }
 
