@@ -18,7 +18,7 @@ run := $(slipway) run --event push --branch main --executor shell --no-sandbox \
 	--var TEST_CACHE=true --var SCAN_CACHE=true --var OUTSIDE_FILES=$(outside) --var ALLOW_OLDER=true --var SLIPWAY_REQUIRE_POSTGRES=1 --var SLIPWAY_REQUIRE_CHROMIUM=1 --var SLIPWAY_REQUIRE_PROMETHEUS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline approve test test-consumers test-stages test-generated test-portable test-manifests test-tools-image test-supply-chain lint build run generate platform-up platform-down test-platform e2e e2e-delivery bench-engine bench-pipeline bench-rollout bench-service attack clean commands
+.PHONY: help pipeline approve test test-consumers test-stages test-generated test-portable test-manifests test-tools-image test-supply-chain lint build run generate platform-up platform-down test-platform e2e e2e-delivery e2e-machines bench-engine bench-pipeline bench-rollout bench-service attack clean commands
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ test-consumers: commands ## Plan and run the projects that include the stages
 
 # Those that plan the stages, and those that run one stage with the tools of this repository.
 test-stages: commands
-	go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestSlipway|TestPublishAndRelease|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes|TestDashboard|TestHabits|TestCloudToken|TestPrivateModules|TestGitOps|TestProduction|TestAcceptance' ./...
+	go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestSlipway|TestPublishAndRelease|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes|TestDashboard|TestHabits|TestCloudToken|TestPrivateModules|TestGitOps|TestProduction|TestAcceptance|TestMachineScripts|TestMachineUnit|TestMachineChecks' ./...
 
 # Base images come from Debian packages and this machine's Go, so that no registry is needed; the tools are compiled in the image, with this machine's Go caches.
 test-tools-image: commands ## Build the tools image and run the stages' jobs in it, with podman and no tool of this machine in reach
@@ -101,6 +101,10 @@ e2e-delivery: commands ## Prove what users notice of rollouts, canaries and fail
 	$(delivery) $(platform) up --with rollouts,monitoring
 	PATH="$$($(delivery) $(platform) bin):$$PATH" $(delivery) SLIPWAY_DELIVERY=1 go -C test test -count=1 -timeout 150m -v -run '$(or $(PROOFS),.)' ./delivery; \
 		status=$$?; $(delivery) $(platform) down --purge || status=1; exit $$status
+
+e2e-machines: commands ## Prove deployments without Kubernetes: machines that systemd-nspawn boots, nginx before them, under load
+	$(platform) deps debootstrap systemd-container openssh-client iproute2 jq
+	SLIPWAY_MACHINES=1 go -C test test -count=1 -timeout 20m -v -run 'TestMachines$$' ./consumers
 
 generate: ## Generate the API code, the templates of the stages and their reference
 	go generate ./...

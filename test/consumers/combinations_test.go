@@ -114,7 +114,7 @@ func TestCombinations(t *testing.T) {
 				if prefix != "" {
 					inputs["job_prefix"] = prefix
 				}
-				if prefix != "" && (name == "publish" || name == "deploy" || name == "gitops") {
+				if prefix != "" && (name == "publish" || name == "deploy" || name == "gitops" || name == "deploy-machine") {
 					inputs["needs"] = []string{prefix + "build-image"}
 				}
 				if name == "acceptance" {
@@ -125,6 +125,9 @@ func TestCombinations(t *testing.T) {
 				}
 				if name == "deploy-waves" {
 					inputs["job_prefix"] = prefix + "deploy-"
+				}
+				if name == "deploy-machine" {
+					inputs["job_prefix"] = prefix + "machine-"
 				}
 				if name == "deploy" {
 					if prefix != "" {

@@ -113,6 +113,12 @@ type outcome struct {
 // run plans the project's pipeline for its event, with changes to it, and runs the named jobs and what they need.
 func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 	p.t.Helper()
+	return p.runUntil(p.t.Context(), change, jobs...)
+}
+
+// runUntil is run with a context that may end before the jobs do, which are killed then.
+func (p *project) runUntil(ctx context.Context, change func(*pipeline.Event), jobs ...string) *outcome {
+	p.t.Helper()
 	o := options(p.name)
 	o.Variables = p.variables
 	if p.image != "" {
@@ -162,7 +168,7 @@ func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 		environment = append(environment, "PATH="+p.path+":"+os.Getenv("PATH"))
 	}
 	// A run of a whole pipeline takes a minute or two; one that hangs shall not take the tests with it.
-	ctx, cancel := context.WithTimeout(p.t.Context(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 8*time.Minute)
 	defer cancel()
 	// What golangci-lint knows of the standard library is of use to all projects.
 	environment = append(environment, "GOLANGCI_LINT_CACHE="+lintCache(p.t))

@@ -26,6 +26,7 @@ include:
     inputs: {url: "https://staging.example.com", contract: openapi.yaml}
   - local: /ci/gitops.yml
   - local: /ci/deploy-waves.yml
+  - local: /ci/deploy-machine.yml
 `
 
 // loadEverything is the checkout with that configuration.

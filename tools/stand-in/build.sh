@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 packages=(base-files base-passwd bash coreutils dash debianutils diffutils findutils grep gzip hostname libc-bin mawk passwd perl-base sed tar util-linux
-  ca-certificates curl git jq g++ gcc libc6-dev make pkg-config runc uidmap)
+  ca-certificates curl git jq openssh-client g++ gcc libc6-dev make pkg-config runc uidmap)
 goroot=$(go env GOROOT)
 key=$( (cat Dockerfile && echo "${packages[@]}" && go version) | sha256sum | cut -c1-16)
 [ "$(buildah images --quiet --filter "label=dev.slipway.stand-in=$key" | sort -u | wc -l)" -lt 3 ] || exit 0

@@ -1,0 +1,131 @@
+package consumers
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/pipelinetest"
+)
+
+// machines is the folder with what administrators install on machines.
+var machines = filepath.Join(root, "machines")
+
+// TestMachineScripts has shellcheck look at the programs on hosts and balancers.
+func TestMachineScripts(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("shellcheck"); err != nil {
+		t.Skip("shellcheck is not installed: apt-get install shellcheck")
+	}
+	for _, name := range []string{"host", "balancer", "setup"} {
+		if out, err := exec.CommandContext(t.Context(), "shellcheck", "--shell=sh", "--format=gcc", filepath.Join(machines, name)).CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
+}
+
+// TestMachineUnit has systemd look at the unit: that it knows every line of it, and how much the service could do to its machine.
+func TestMachineUnit(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		const message = "systemd-analyze is not installed: apt-get install systemd"
+		if os.Getenv("SLIPWAY_REQUIRE_SYSTEMD") == "1" {
+			t.Fatal(message)
+		}
+		t.Skip(message)
+	}
+	unit, err := os.ReadFile(filepath.Join(machines, "orders.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The binary is nowhere on this machine, and systemd looks for it.
+	text := strings.Replace(string(unit), "ExecStart=/opt/orders/current/orders", "ExecStart=/bin/true", 1)
+	analyze := func(text string, args ...string) (string, error) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "orders.service")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.CommandContext(t.Context(), "systemd-analyze", append(args, path)...).CombinedOutput()
+		return string(out), err
+	}
+	if out, err := analyze(text, "verify"); err != nil || strings.TrimSpace(out) != "" {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+	if out, _ := analyze(strings.Replace(text, "NoNewPrivileges=", "NoNewPrivilege=", 1), "verify"); !strings.Contains(out, "'NoNewPrivilege'") {
+		t.Errorf("verify does not see a misspelt key:\n%s", out)
+	}
+	// Exposure times ten: 10 is perfect, 100 everything. Units without any sandboxing have 96.
+	security := []string{"security", "--offline=true", "--threshold=15"}
+	if out, err := analyze(text, security...); err != nil {
+		t.Errorf("security: %v\n%s", err, out)
+	}
+	var bare []string
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "Restrict") && !strings.HasPrefix(line, "Protect") && !strings.HasPrefix(line, "SystemCall") {
+			bare = append(bare, line)
+		}
+	}
+	if out, err := analyze(strings.Join(bare, ""), security...); err == nil {
+		t.Errorf("security accepts the unit without half of its sandbox:\n%s", out)
+	}
+}
+
+// TestMachineChecks compares what production asks before it lets somebody deploy to machines with what it asks before a cluster.
+func TestMachineChecks(t *testing.T) {
+	t.Parallel()
+	p := planned(t, with("deploy", "app: service, needs: [], review_needs: [], four_eyes: approval")+strings.TrimPrefix(
+		with("deploy-machine", "app: service, needs: [], four_eyes: approval, environment_prefix: machines-"), "include:\n"))
+	main := p.On(pipelinetest.Push("main"))
+	main.Job("machine-production").IsManual().Blocks().Needs("machine-staging").IsOneAtATimeIn("machines-service-production").DeploysTo("machines-production")
+	main.Job("machine-rollback").IsManual().MayFail().StartsImmediately().IsOneAtATimeIn("machines-service-production")
+	for _, e := range []pipelinetest.Event{pipelinetest.MergeRequest(), pipelinetest.Push("feature"), pipelinetest.Schedule("main")} {
+		lacks(p.On(e), "machine-staging", "machine-production", "machine-rollback")
+	}
+	cluster, machine := main.Plan().Job("deploy-production"), main.Plan().Job("machine-production")
+	same := 0
+	for _, item := range cluster.BeforeScript {
+		if !strings.Contains(item, "four_eyes") {
+			continue
+		}
+		same++
+		if !slices.Contains(machine.BeforeScript, item) {
+			t.Errorf("machine-production does not have this item of deploy-production:\n%s", item)
+		}
+	}
+	if same != 2 {
+		t.Errorf("%d items of deploy-production are about four eyes, want 2", same)
+	}
+
+	job := func(inputs string, variables ...pipeline.Variable) *project {
+		c := clone(t, "service")
+		c.write(".gitlab-ci.yml", with("deploy-machine", "app: service, needs: []"+inputs))
+		c.write("deployed.env", "IMAGE_DIGEST=sha256:"+strings.Repeat("a", 64)+"\n")
+		c.commit("Ask for production")
+		c.alone = true
+		c.variables = append(variables, pipeline.Variable{Key: "IMAGE_REPOSITORY", Value: "x"})
+		return c
+	}
+	digest := func(letter string) pipeline.Variable {
+		return pipeline.Variable{Key: "IMAGE_DIGEST", Value: "sha256:" + strings.Repeat(letter, 64)}
+	}
+	key := []pipeline.Variable{{Key: "MACHINE_SSH_KEY", Value: "x", File: true}, {Key: "MACHINE_KNOWN_HOSTS", Value: "x", File: true}}
+	for _, c := range []struct {
+		name, says string
+		project    *project
+	}{
+		{"a freeze", "A deploy freeze is on; nothing has been touched", job("", digest("a"), pipeline.Variable{Key: "CI_DEPLOY_FREEZE", Value: "true"})},
+		{"another digest", "Staging of this pipeline did not run sha256:bb", job("", digest("b"))},
+		{"no key", "The private key is missing; nothing has been touched", job("", digest("a"))},
+		{"no hosts", "There are no hosts for production", job("", append(key, digest("a"))...)},
+		{"hosts that are none", "have characters that no name has", job("", append(key, digest("a"), pipeline.Variable{Key: "PRODUCTION_HOSTS", Value: "app1 $(id)", Raw: true})...)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.project.run(nil, "machine-production").red("machine-production", 1, c.says)
+		})
+	}
+}

@@ -1,0 +1,650 @@
+package consumers
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/test/load"
+)
+
+// A lab is a network with machines that systemd has booted: hosts of the orders service, and nginx before them.
+type lab struct {
+	t *testing.T
+	// keys holds the key pairs: the administrator's, the pipeline's and the machines'.
+	keys string
+	// registry is the address of the registry, and project delivers with the stage.
+	registry string
+	project  *project
+}
+
+var (
+	appHosts = []string{"app1", "app2", "app3"}
+	// addresses are those of the machines in the lab's network.
+	addresses = map[string]string{"app1": "10.77.0.11", "app2": "10.77.0.12", "app3": "10.77.0.13", "web": "10.77.0.10"}
+)
+
+// TestMachines delivers to machines with the stage deploy-machine, under load. The machines are booted by systemd-nspawn from a Debian that debootstrap has
+// made; they, the registry, the pipeline's jobs and the load are in namespaces of their own, so that nothing is left when the test ends, however it does.
+func TestMachines(t *testing.T) {
+	switch os.Getenv("SLIPWAY_MACHINES") {
+	case "":
+		t.Skip("boots machines, as root: SLIPWAY_MACHINES=1 (make e2e-machines)")
+	case "inside":
+		inLab(t)
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Fatal("systemd-nspawn boots machines for root only")
+	}
+	for _, program := range []string{"systemd-nspawn", "debootstrap", "unshare", "ssh", "ssh-keygen", "ip", "jq"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("%s is not installed: make e2e-machines installs it", program)
+		}
+	}
+	debian := debootstrap(t)
+	// What takes the network comes first: there is none inside.
+	commands(t)
+	buildOrders(t, "", "")
+	inside := exec.CommandContext(t.Context(), "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+		os.Args[0], "-test.run=^TestMachines$", "-test.v", "-test.timeout=15m")
+	// One that was killed has left empty cgroups.
+	for _, hierarchy := range hierarchies() {
+		stale, _ := filepath.Glob(filepath.Join(hierarchy, "slipway-machines-*"))
+		for _, group := range stale {
+			removeGroups(group)
+		}
+	}
+	groups := fmt.Sprintf("slipway-machines-%d", os.Getpid())
+	inside.Env = append(os.Environ(), "SLIPWAY_MACHINES=inside", "SLIPWAY_MACHINES_DEBIAN="+debian, "SLIPWAY_MACHINES_CGROUP="+groups)
+	inside.Stdout, inside.Stderr = os.Stdout, os.Stderr
+	err := inside.Run()
+	for _, hierarchy := range hierarchies() {
+		removeGroups(filepath.Join(hierarchy, groups))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// debootstrap returns the folder of a Debian with what machines need; it is made once.
+func debootstrap(t *testing.T) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(cache, "slipway", "machine-bookworm-1")
+	if _, err := os.Stat(folder); err == nil {
+		return folder
+	}
+	_ = os.RemoveAll(folder + ".new")
+	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	out, err := exec.CommandContext(t.Context(), "debootstrap", "--variant=minbase",
+		"--include=systemd,systemd-sysv,dbus,openssh-server,sudo,curl,nginx-light,iproute2", "bookworm", folder+".new").CombinedOutput()
+	if err != nil {
+		t.Fatalf("debootstrap: %v\n%s", err, tail(string(out)))
+	}
+	t.Logf("debootstrap took %s", time.Since(begin).Round(time.Second))
+	if err := os.Rename(folder+".new", folder); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// hierarchies are the cgroup hierarchies that systemd uses: one where there is version 2 alone.
+func hierarchies() []string {
+	return slices.DeleteFunc([]string{"/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"}, func(folder string) bool {
+		_, err := os.Stat(filepath.Join(folder, "cgroup.procs"))
+		return err != nil
+	})
+}
+
+// removeGroups removes a cgroup and those below it, which are empty when the last process has ended.
+func removeGroups(folder string) {
+	for range 10 {
+		var groups []string
+		_ = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				groups = append(groups, path)
+			}
+			return nil
+		})
+		slices.Reverse(groups)
+		for _, group := range groups {
+			_ = os.Remove(group)
+		}
+		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// buildOrders compiles the orders service as a commit, with another main function if there is one.
+func buildOrders(t *testing.T, commit, main string) string {
+	t.Helper()
+	folder := t.TempDir()
+	args := []string{"-C", filepath.Join(root, "service"), "build", "-ldflags", "-s -w -X main.commit=" + commit, "-o", filepath.Join(folder, "orders")}
+	if main != "" {
+		source, err := filepath.Abs(filepath.Join(root, "service", "cmd", "orders", "main.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		replacement, overlay := filepath.Join(folder, "main.go"), filepath.Join(folder, "overlay.json")
+		paths, err := json.Marshal(map[string]map[string]string{"Replace": {source: replacement}})
+		if err == nil {
+			err = errors.Join(os.WriteFile(replacement, []byte(main), 0o600), os.WriteFile(overlay, paths, 0o600))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "-overlay", overlay)
+	}
+	c := exec.CommandContext(t.Context(), "go", append(args, "./cmd/orders")...)
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return filepath.Join(folder, "orders")
+}
+
+// command runs a program, for what has to succeed.
+func (l *lab) command(name string, args ...string) string {
+	l.t.Helper()
+	out, err := exec.CommandContext(l.t.Context(), name, args...).CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (l *lab) write(path, content string) {
+	l.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// ssh runs a command on a machine: the administrator's, by a shell, or what the pipeline's key is good for.
+func (l *lab) ssh(key, machine, command string) (string, error) {
+	user := map[string]string{"admin": "root", "pipeline": "deploy"}[key]
+	out, err := exec.CommandContext(l.t.Context(), "ssh", "-F", "/dev/null", "-i", filepath.Join(l.keys, key), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5",
+		"-o", "StrictHostKeyChecking=yes", "-o", "UserKnownHostsFile="+filepath.Join(l.keys, "known_hosts"), user+"@"+machine, command).CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+// admin does what an administrator does on a machine.
+func (l *lab) admin(machine, command string) string {
+	l.t.Helper()
+	out, err := l.ssh("admin", machine, command)
+	if err != nil {
+		l.t.Fatalf("%s: %s: %v\n%s", machine, command, err, out)
+	}
+	return out
+}
+
+// newLab makes the network, boots the machines and prepares them as docs/stages/deploy-machine.md describes.
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	l := &lab{t: t, keys: t.TempDir()}
+	for _, args := range []string{"link set lo up", "link add slipway0 type bridge", "addr add 10.77.0.1/24 dev slipway0", "link set slipway0 up"} {
+		l.command("ip", strings.Fields(args)...)
+	}
+	for _, key := range append([]string{"admin", "pipeline", "web"}, appHosts...) {
+		l.command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", filepath.Join(l.keys, key))
+	}
+	var hosts, known, servers strings.Builder
+	hosts.WriteString("127.0.0.1 localhost\n")
+	for _, name := range append([]string{"web"}, appHosts...) {
+		public, err := os.ReadFile(filepath.Join(l.keys, name+".pub"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&hosts, "%s %s\n", addresses[name], name)
+		fmt.Fprintf(&known, "%s %s", name, public)
+	}
+	for _, name := range appHosts {
+		fmt.Fprintf(&servers, "%s %s:8080\n", name, addresses[name])
+	}
+	l.write(filepath.Join(l.keys, "hosts"), hosts.String())
+	l.write(filepath.Join(l.keys, "known_hosts"), known.String())
+	l.command("mount", "--bind", filepath.Join(l.keys, "hosts"), "/etc/hosts")
+	begin := time.Now()
+	for name := range addresses {
+		l.boot(name, servers.String())
+	}
+	for _, name := range append([]string{"web"}, appHosts...) {
+		l.prepare(name)
+	}
+	t.Logf("four machines with systemd are up after %s", time.Since(begin).Round(100*time.Millisecond))
+	return l
+}
+
+// boot starts a machine: a layer of its own over the Debian, with a name, an address and keys.
+func (l *lab) boot(name, servers string) {
+	l.t.Helper()
+	folder := filepath.Join(l.t.TempDir(), name)
+	disk, layers := filepath.Join(folder, "root"), filepath.Join(folder, "layers")
+	for _, dir := range []string{disk, layers} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	l.command("mount", "-t", "tmpfs", "tmpfs", layers)
+	l.command("mkdir", filepath.Join(layers, "upper"), filepath.Join(layers, "work"))
+	l.command("mount", "-t", "overlay", "overlay", "-o",
+		fmt.Sprintf("lowerdir=%s,upperdir=%[2]s/upper,workdir=%[2]s/work", os.Getenv("SLIPWAY_MACHINES_DEBIAN"), layers), disk)
+	hosts, err := os.ReadFile(filepath.Join(l.keys, "hosts"))
+	if err == nil {
+		err = os.CopyFS(filepath.Join(disk, "root", "machines"), os.DirFS(machines))
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.write(filepath.Join(disk, "etc/hosts"), string(hosts))
+	l.write(filepath.Join(disk, "etc/hostname"), name+"\n")
+	l.write(filepath.Join(disk, "root/servers"), servers)
+	l.write(filepath.Join(disk, "etc/systemd/system/lab-network.service"), "[Unit]\nBefore=network.target network-online.target ssh.service\n"+
+		"[Service]\nType=oneshot\nExecStart=/bin/ip addr add "+addresses[name]+"/24 dev host0\nExecStart=/bin/ip link set host0 up\n[Install]\nWantedBy=multi-user.target\n")
+	l.command("chmod", "0644", filepath.Join(disk, "etc/hosts"), filepath.Join(disk, "etc/hostname"))
+	l.command("systemctl", "--quiet", "--root="+disk, "enable", "lab-network.service")
+	if name != "web" {
+		l.command("systemctl", "--quiet", "--root="+disk, "disable", "nginx.service")
+	}
+	for from, to := range map[string]string{"admin.pub": "root/.ssh/authorized_keys", "pipeline.pub": "root/pipeline.pub", name: "etc/ssh/ssh_host_ed25519_key", name + ".pub": "etc/ssh/ssh_host_ed25519_key.pub"} {
+		content, err := os.ReadFile(filepath.Join(l.keys, from))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		l.write(filepath.Join(disk, to), string(content))
+	}
+	// Systemd in the machine manages the cgroups below its own.
+	script := `for group in $GROUPS_OF_MACHINE; do mkdir -p "$group"; echo $$ >"$group/cgroup.procs"; done; exec "$@"`
+	c := exec.CommandContext(l.t.Context(), "sh", "-c", script, "sh", "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--machine="+name,
+		"--directory="+disk, "--network-bridge=slipway0", "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe")
+	var groups []string
+	for _, hierarchy := range hierarchies() {
+		groups = append(groups, filepath.Join(hierarchy, os.Getenv("SLIPWAY_MACHINES_CGROUP"), name))
+	}
+	c.Env = append(os.Environ(), "GROUPS_OF_MACHINE="+strings.Join(groups, " "))
+	console, err := os.Create(filepath.Join(folder, "console"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	c.Stdout, c.Stderr = console, console
+	if err := c.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+		_ = console.Close()
+		if l.t.Failed() {
+			text, _ := os.ReadFile(console.Name())
+			l.t.Logf("the console of %s ends:\n%s", name, tail(string(text)))
+		}
+		_ = exec.Command("umount", "--lazy", disk, layers).Run() //nolint:noctx // the context has ended
+	})
+}
+
+// prepare waits for a machine and sets it up as an administrator does.
+func (l *lab) prepare(name string) {
+	l.t.Helper()
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		out, err := l.ssh("admin", name, "systemctl is-system-running --wait")
+		if err == nil || out == "degraded" {
+			break
+		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("%s is not up: %v\n%s", name, err, out)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	if name == "web" {
+		l.admin(name, "rm -f /etc/nginx/sites-enabled/default; machines/setup balancer orders pipeline.pub servers")
+		return
+	}
+	l.admin(name, "machines/setup host orders pipeline.pub")
+}
+
+// deliver makes a commit and its image, which the next runs deliver.
+func (l *lab) deliver(message, main string) (commit, digest string) {
+	l.t.Helper()
+	p := l.project
+	p.write("README.md", message+"\n")
+	p.commit(message)
+	commit = p.git("rev-parse", "HEAD")
+	binary := buildOrders(l.t, commit, main)
+	archive := binary + ".tar"
+	l.command("tar", "-C", filepath.Dir(binary), "-cf", archive, "orders")
+	crane := filepath.Join(commands(l.t), "crane")
+	repository := l.registry + "/acme/orders"
+	l.command(crane, "append", "--oci-empty-base", "--platform", "linux/amd64", "--new_tag", repository+":"+commit, "--new_layer", archive)
+	l.command(crane, "mutate", repository+":"+commit, "--entrypoint", "/orders", "--user", "65532:65532", "--tag", repository+":"+commit)
+	digest = l.command(crane, "digest", repository+":"+commit)
+	l.image(digest)
+	return commit, digest
+}
+
+// image is what the image job would pass on.
+func (l *lab) image(digest string) {
+	set := func(v pipeline.Variable) {
+		l.project.variables = append(slices.DeleteFunc(l.project.variables, func(o pipeline.Variable) bool { return o.Key == v.Key }), v)
+	}
+	set(pipeline.Variable{Key: "IMAGE_REPOSITORY", Value: l.registry + "/acme/orders"})
+	set(pipeline.Variable{Key: "IMAGE_DIGEST", Value: digest})
+}
+
+// runs checks what every host runs.
+func (l *lab) runs(commit, digest string) {
+	l.t.Helper()
+	for _, host := range appHosts {
+		if out := l.admin(host, "curl --silent http://127.0.0.1:8081/version"); !strings.Contains(out, commit) {
+			l.t.Errorf("%s answers %s, want commit %s", host, out, commit)
+		}
+		if out := l.admin(host, "readlink /opt/orders/current"); out != "releases/"+digest {
+			l.t.Errorf("current of %s is %s, want %s", host, out, digest)
+		}
+	}
+	if out := l.admin("web", "cat /etc/nginx/conf.d/orders-upstream.conf"); strings.Contains(out, " down") || strings.Count(out, "server ") != len(appHosts) {
+		l.t.Errorf("not every host gets requests:\n%s", out)
+	}
+}
+
+// underLoad does something while requests come in through nginx, none of which may fail.
+func (l *lab) underLoad(what string, do func()) {
+	l.t.Helper()
+	ctx, cancel := context.WithCancel(l.t.Context())
+	reports := make(chan load.Report)
+	go func() {
+		reports <- load.Run(ctx, load.Config{URL: "http://web", Host: "orders.example.com", Rate: 50, NewConnections: 10, Timeout: 10 * time.Second, Limit: 50_000})
+	}()
+	time.Sleep(time.Second)
+	begin := time.Now()
+	do()
+	took := time.Since(begin)
+	time.Sleep(time.Second)
+	cancel()
+	report := <-reports
+	fmt.Printf("PROOF machines: %s: %s, in %s\n", what, report, took.Round(100*time.Millisecond))
+	if report.Failed > 0 || report.Requests < 50 {
+		l.t.Errorf("%s: %s", what, report)
+	}
+}
+
+func inLab(t *testing.T) {
+	l := newLab(t)
+	l.registry = registry(t)
+	l.project = clone(t, "service")
+	l.project.alone = true
+	key, err := os.ReadFile(filepath.Join(l.keys, "pipeline"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := os.ReadFile(filepath.Join(l.keys, "known_hosts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// GitLab's form for variables trims what is pasted, or it comes from Windows.
+	l.project.variables = []pipeline.Variable{
+		{Key: "MACHINE_SSH_KEY", Value: string(bytes.TrimSpace(key)), File: true},
+		{Key: "MACHINE_KNOWN_HOSTS", Value: strings.ReplaceAll(string(known), "\n", "\r\n"), File: true},
+	}
+	l.configure("round_robin", "")
+	first, firstDigest := l.deliver("First", "")
+	begin := time.Now()
+	l.project.run(nil, "machine-staging").green("machine-staging")
+	fmt.Printf("PROOF machines: first release on three hosts: %s\n", time.Since(begin).Round(100*time.Millisecond))
+	l.runs(first, firstDigest)
+	if t.Failed() {
+		return
+	}
+	t.Run("rolling release", l.sub(func(l *lab) { l.rollingRelease() }))
+	t.Run("what is refused", l.sub(func(l *lab) { l.refusals(firstDigest) }))
+	t.Run("a release that never gets ready", l.sub(func(l *lab) { l.neverReady() }))
+	t.Run("a job that is killed", l.sub(func(l *lab) { l.killed() }))
+	t.Run("the way back", l.sub(func(l *lab) { l.wayBack(first, firstDigest) }))
+	t.Run("balancing", l.sub(func(l *lab) { l.balancing() }))
+}
+
+// sub gives a part of the test its own failures.
+func (l *lab) sub(part func(*lab)) func(*testing.T) {
+	return func(t *testing.T) {
+		inner, p := *l, *l.project
+		inner.t, p.t = t, t
+		inner.project = &p
+		part(&inner)
+		l.project.variables = p.variables
+	}
+}
+
+// configure includes the stage.
+func (l *lab) configure(balancing, more string) {
+	hosts := strings.Join(appHosts, " ")
+	l.project.write(".gitlab-ci.yml", with("deploy-machine", "app: orders, needs: [], staging_hosts: "+hosts+", production_hosts: "+hosts+
+		", staging_balancers: web, production_balancers: web, ready_timeout: 15, releases: 3, balancing: "+balancing+more))
+}
+
+// rollingRelease replaces a release on three hosts, and delivers it again.
+func (l *lab) rollingRelease() {
+	// Somebody who starts the service at any moment finds a binary.
+	l.admin("app1", "systemd-run --quiet --unit watch sh -c 'while :; do [ -x /opt/orders/current/orders ] || echo gone >>/run/gone; done'")
+	commit, digest := l.deliver("Second", "")
+	l.underLoad("rolling release to three hosts", func() {
+		l.project.run(nil, "machine-staging").green("machine-staging")
+	})
+	l.runs(commit, digest)
+	if gone := l.admin("app1", "systemctl stop watch; cat /run/gone 2>/dev/null || true"); gone != "" {
+		l.t.Error("for a moment there was no release on app1")
+	}
+	pids := func() (all string) {
+		for _, host := range appHosts {
+			all += l.admin(host, "systemctl show --property MainPID orders")
+		}
+		return all + l.admin("web", "cat /run/nginx.pid; pgrep -P $(cat /run/nginx.pid) 2>/dev/null || true")
+	}
+	before := pids()
+	again := l.project.run(nil, "machine-staging", "machine-production")
+	again.green("machine-staging", "machine-production")
+	if log := again.log("machine-staging"); strings.Count(log, "runs "+digest+" already") != len(appHosts) {
+		l.t.Errorf("the second run is not a no-op:\n%s", tail(log))
+	}
+	if after := pids(); after != before {
+		l.t.Errorf("the second run has restarted something:\n%s\n%s", before, after)
+	}
+	// The service is in its sandbox.
+	if out := l.admin("app1", "systemctl show --property User,DynamicUser,NoNewPrivileges orders; ps -o user= -C orders 2>/dev/null || true; stat -c %U /opt/orders/current/orders"); !strings.Contains(out, "DynamicUser=yes") || !strings.HasSuffix(out, "deploy") {
+		l.t.Errorf("the service runs as\n%s", out)
+	}
+}
+
+// refusals tries what must not work, and looks that nothing has changed.
+func (l *lab) refusals(firstDigest string) {
+	secondDigest := strings.TrimPrefix(l.admin("app1", "readlink /opt/orders/current"), "releases/")
+	for _, c := range []struct{ machine, command, says string }{
+		{"app1", "cat /etc/shadow", "no such command: 'cat'"},
+		{"app1", "status; id", "has characters"},
+		{"app1", "", "no such command"},
+		{"app1", "activate ../../tmp 8081 readyz version 5", "is not a digest"},
+		{"app1", "activate sha256:" + strings.Repeat("a", 64) + " 8081 readyz version 5", "does not have"},
+		{"app1", "prune 0", "at least 2"},
+		{"web", "drain app9 5", "'app9' is not in /etc/slipway/orders.servers"},
+		{"web", "method random", "no such method"},
+		{"web", "method ip_hash;}", "has characters"},
+		{"web", "sh -c id", "no such command: 'sh'"},
+	} {
+		if out, err := l.ssh("pipeline", c.machine, c.command); err == nil || !strings.Contains(out, c.says) {
+			l.t.Errorf("%s on %s: %v, %s; want %q", c.command, c.machine, err, out, c.says)
+		}
+	}
+	out, err := exec.CommandContext(l.t.Context(), "ssh", "-F", "/dev/null", "-i", filepath.Join(l.keys, "pipeline"), "-o", "BatchMode=yes", "-o", "UserKnownHostsFile="+filepath.Join(l.keys, "known_hosts"),
+		"-o", "ExitOnForwardFailure=yes", "-R", "127.0.0.1:9999:127.0.0.1:22", "deploy@app1", "status").CombinedOutput()
+	if err == nil {
+		l.t.Errorf("the pipeline's key may forward ports:\n%s", out)
+	}
+	for _, command := range []string{"sudo -n id", "sudo -n systemctl restart ssh.service", "sudo -n systemctl stop orders.service --now", "touch /etc/x", "touch /var/lib/private/orders/x"} {
+		if out, err := l.ssh("admin", "app1", "runuser -u deploy -- "+command); err == nil {
+			l.t.Errorf("deploy may: %s\n%s", command, out)
+		}
+	}
+
+	// A host whose key is another one gets neither the key nor the release.
+	known := slices.IndexFunc(l.project.variables, func(v pipeline.Variable) bool { return v.Key == "MACHINE_KNOWN_HOSTS" })
+	right := l.project.variables[known].Value
+	other, err := os.ReadFile(filepath.Join(l.keys, "admin.pub"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.project.variables[known].Value = strings.Replace(right, "app3 ", "app3 "+string(other)+"#", 1)
+	l.deliver("Third", "")
+	l.project.run(nil, "machine-staging").red("machine-staging", 1, "app3 does not answer to the pipeline's key; nothing has been touched", "Host key verification failed")
+	l.project.variables[known].Value = right
+
+	// An older commit does not replace a newer one.
+	newest := l.project.git("rev-parse", "HEAD")
+	l.project.git("checkout", "--quiet", "-B", "main", "HEAD~2")
+	l.image(firstDigest)
+	l.project.run(nil, "machine-staging").red("machine-staging", 1, "does not contain", "nothing has been touched", "start the rollback job")
+	l.project.git("checkout", "--quiet", "-B", "main", newest)
+
+	// An image without the binary.
+	l.configure("round_robin", ", binary: /nothing")
+	l.project.commit("Look for another binary")
+	l.project.run(nil, "machine-staging").red("machine-staging", 1, "The image has no file '/nothing'; nothing has been touched")
+	l.configure("round_robin", "")
+	l.project.commit("Look for the entrypoint")
+	if got := l.admin("app1", "readlink /opt/orders/current"); got != "releases/"+secondDigest {
+		l.t.Errorf("app1 runs %s, want %s as before", got, secondDigest)
+	}
+}
+
+// hangsOn is the orders service, which never gets ready on one host.
+const hangsOn = `package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"gitlab.com/slipway-ci/slipway/service/command"
+	"gitlab.com/slipway-ci/slipway/service/telemetry"
+)
+
+var version, commit string
+
+func main() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	if name, _ := os.Hostname(); name == "HOST" {
+		os.Stdout.WriteString("waiting for what never comes\n")
+		<-signals
+		return
+	}
+	p := command.Process{Args: os.Args[1:], Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals}
+	os.Exit(command.Run(p, telemetry.NewBuild(version, commit)))
+}
+`
+
+// present is the commit and the digest that app1 runs.
+func (l *lab) present() (commit, digest string) {
+	l.t.Helper()
+	digest = strings.TrimPrefix(l.admin("app1", "readlink /opt/orders/current"), "releases/")
+	return l.admin("app1", "cat /opt/orders/current/commit"), digest
+}
+
+// neverReady delivers a release that hangs on the first, and one that hangs on the last host, when the others run it already.
+func (l *lab) neverReady() {
+	commit, digest := l.present()
+	for _, host := range []string{"app1", "app3"} {
+		_, bad := l.deliver("Hangs on "+host, strings.Replace(hangsOn, "HOST", host, 1))
+		l.underLoad("a release that never gets ready on "+host, func() {
+			l.project.run(nil, "machine-staging").red("machine-staging", 1, host+": "+bad+" is not ready after 15 s", "waiting for what never comes", host+": runs "+digest+" again", host+" has failed")
+		})
+		l.runs(commit, digest)
+	}
+}
+
+// killed ends a job in the middle, and delivers again.
+func (l *lab) killed() {
+	commit, digest := l.deliver("Killed", "")
+	l.underLoad("a job killed in mid-rollout, and run again", func() {
+		ctx, cancel := context.WithCancel(l.t.Context())
+		defer cancel()
+		go func() {
+			for ctx.Err() == nil {
+				if out, err := l.ssh("admin", "app2", "readlink /opt/orders/current"); err == nil && out == "releases/"+digest {
+					cancel()
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+		}()
+		l.project.runUntil(ctx, nil, "machine-staging")
+		if upstream := l.admin("web", "cat /etc/nginx/conf.d/orders-upstream.conf"); !strings.Contains(upstream, " down;") {
+			l.t.Logf("the job was killed late:\n%s", upstream)
+		}
+		l.project.run(nil, "machine-staging").green("machine-staging")
+	})
+	l.runs(commit, digest)
+}
+
+// wayBack goes back to the release before the present one, and further until there is none.
+func (l *lab) wayBack(first, firstDigest string) {
+	commit, digest := l.deliver("Last", "")
+	l.project.run(nil, "machine-staging", "machine-production").green("machine-staging", "machine-production")
+	l.runs(commit, digest)
+	lines := strings.Split(l.admin("app1", "cat /opt/orders/good"), "\n")
+	if len(lines) != 3 {
+		l.t.Fatalf("app1 has these good releases, want the 3 that the input says:\n%s", strings.Join(lines, "\n"))
+	}
+	if out := l.admin("app1", "ls -A /opt/orders/releases | wc -l"); out != "3" {
+		l.t.Errorf("app1 keeps %s releases on disk, want 3", out)
+	}
+	before := strings.Fields(lines[1])
+	l.underLoad("rollback by hand", func() {
+		l.project.run(nil, "machine-rollback").green("machine-rollback")
+	})
+	l.runs(before[1], before[0])
+	l.project.run(nil, "machine-rollback").green("machine-rollback")
+	l.project.run(nil, "machine-rollback").red("machine-rollback", 1, "app1 has no release before the present one; nothing has been touched")
+	// By digest, for which the job has an input.
+	o := l.project.run(nil, "machine-staging")
+	o.green("machine-staging")
+	l.runs(commit, digest)
+	_, _ = first, firstDigest
+}
+
+// balancing changes how nginx chooses, with a release and without one.
+func (l *lab) balancing() {
+	l.configure("ip_hash", "")
+	commit, digest := l.deliver("Balance by ip_hash", "")
+	for _, method := range []string{"ip_hash", "least_conn", "round_robin"} {
+		l.configure(method, "")
+		l.project.commit("Balance by " + method)
+		l.underLoad("balancing by "+method, func() {
+			l.project.run(nil, "machine-staging").green("machine-staging")
+		})
+		l.runs(commit, digest)
+		if upstream := l.admin("web", "cat /etc/nginx/conf.d/orders-upstream.conf"); strings.Contains(upstream, method+";") != (method != "round_robin") {
+			l.t.Errorf("want %s:\n%s", method, upstream)
+		}
+	}
+}
