@@ -32,7 +32,7 @@ approve: commands ## Roll the last pipeline's image to production: the same dige
 # The test jobs of the pipeline, so that what passed here is taken from Go's test cache there, and the other way round; Go compares PATH,
 # too, so it is the pipeline's. One job after the other: each uses all processors.
 test: commands ## Run all tests, with the race detector and real parts; what has not changed comes from Go's test cache
-	$(platform) deps gcc libc6-dev postgresql chromium shellcheck jq buildah bubblewrap podman runc uidmap slirp4netns golang-github-containernetworking-plugin-dnsname busybox-static prometheus prometheus-alertmanager
+	$(platform) deps gcc libc6-dev postgresql chromium shellcheck jq systemd buildah bubblewrap podman runc uidmap slirp4netns golang-github-containernetworking-plugin-dnsname busybox-static prometheus prometheus-alertmanager
 	PATH="$$($(platform) bin):$$PATH" $(run) --verbose --jobs 1 engine-test test
 	go -C platform test -race ./...
 	go -C tools/acceptance test -race ./...
@@ -43,7 +43,7 @@ test-consumers: commands ## Plan and run the projects that include the stages
 
 # Those that plan the stages, and those that run one stage with the tools of this repository.
 test-stages: commands
-	go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestSlipway|TestPublishAndRelease|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes|TestDashboard|TestHabits|TestCloudToken|TestPrivateModules|TestGitOps|TestProduction|TestAcceptance|TestMachineScripts|TestMachineUnit|TestMachineChecks' ./...
+	SLIPWAY_REQUIRE_SYSTEMD=1 go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestSlipway|TestPublishAndRelease|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes|TestDashboard|TestHabits|TestCloudToken|TestPrivateModules|TestGitOps|TestProduction|TestAcceptance|TestMachineScripts|TestMachineUnit|TestMachineChecks' ./...
 
 # Base images come from Debian packages and this machine's Go, so that no registry is needed; the tools are compiled in the image, with this machine's Go caches.
 test-tools-image: commands ## Build the tools image and run the stages' jobs in it, with podman and no tool of this machine in reach
@@ -104,7 +104,7 @@ e2e-delivery: commands ## Prove what users notice of rollouts, canaries and fail
 
 e2e-machines: commands ## Prove deployments without Kubernetes: machines that systemd-nspawn boots, nginx before them, under load
 	$(platform) deps debootstrap systemd-container openssh-client iproute2 jq
-	SLIPWAY_MACHINES=1 go -C test test -count=1 -timeout 20m -v -run 'TestMachines$$' ./consumers
+	SLIPWAY_MACHINES=1 go -C test test -count=1 -timeout 30m -v -run 'TestMachines$$' ./consumers
 
 generate: ## Generate the API code, the templates of the stages and their reference
 	go generate ./...
