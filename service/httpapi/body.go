@@ -12,7 +12,7 @@ import (
 
 // Limits on reading bodies, besides their size.
 const (
-	maxBodies    = 512              // at once
+	maxBodies    = 512              // concurrently
 	bodyTime     = 10 * time.Second // for one body
 	busyBodyTime = time.Second      // for one body while more than half of maxBodies are being read
 )
@@ -29,6 +29,7 @@ func (s *Server) readBody(rt *route, next http.Handler) http.Handler {
 			recordOf(w).fail(err)
 			return
 		}
+		recordOf(w).body = body
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})

@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -36,10 +34,5 @@ func check(operation *api.Operation, w http.ResponseWriter, r *http.Request) err
 		w.Header().Set("Accept", operation.Body)
 		return &problem{status: http.StatusUnsupportedMediaType, detail: "The body must be of the type " + operation.Body + "."}
 	}
-	body, err := io.ReadAll(r.Body) // from memory
-	if err != nil {
-		return err
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return operation.CheckBody(body)
+	return operation.CheckBody(recordOf(w).body)
 }

@@ -19,6 +19,7 @@ type record struct {
 	remote netip.Addr        // the client's address
 	client auth.Client       // the authenticated one
 	span   trace.SpanContext // of the server span
+	body   []byte            // of the request
 	status int               // 0 until the response has begun
 	bytes  int64
 	err    error // why the request failed, for the log
