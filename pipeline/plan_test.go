@@ -191,9 +191,11 @@ func TestStandardEventsPlan(t *testing.T) {
 		t.Errorf("%d events", len(events))
 	}
 	for _, event := range events {
-		if plan := mustPlan(t, project, event); !plan.Created {
-			t.Errorf("%s: %s", event.Name, plan.Reason)
-		}
+		t.Run(event.Name, func(t *testing.T) {
+			if plan := mustPlan(t, project, event); !plan.Created {
+				t.Errorf("%s: %s", event.Name, plan.Reason)
+			}
+		})
 	}
 }
 

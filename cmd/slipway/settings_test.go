@@ -147,9 +147,11 @@ func TestPathsInTheTree(t *testing.T) {
 		{`.\ci\..\src/main.go`, '\\', "src/main.go"},
 		{`a\b`, '/', `a\b`}, // a file's name, where that is possible
 	} {
-		if got := inTree(tt.typed, tt.separator); got != tt.want {
-			t.Errorf("%q: %q, want %q", tt.typed, got, tt.want)
-		}
+		t.Run(tt.typed, func(t *testing.T) {
+			if got := inTree(tt.typed, tt.separator); got != tt.want {
+				t.Errorf("%q: %q, want %q", tt.typed, got, tt.want)
+			}
+		})
 	}
 }
 

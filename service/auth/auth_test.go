@@ -334,14 +334,16 @@ func TestTokensOfABrokenIssuer(t *testing.T) {
 	t.Parallel()
 	for _, document := range []string{"", "{", "[]", `{"keys":[]}`, `{"keys":[{"kty":"oct","k":"AAAA"}]}`, `{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}`,
 		`{"keys":[{"kty":"RSA","n":"!"}]}`, `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA"}]}`} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(document)) }))
-		a := auth.New(nil, auth.NewTokens(server.URL, "https://issuer.example", "orders", func() time.Time { return now }))
-		token := sign(t, jose.ES256, ecKey(t, "k").private, "k", good())
-		if _, err := a.Authenticate(t.Context(), bearer(token)); !errors.Is(err, auth.ErrUnavailable) {
-			t.Errorf("%q: %v, want ErrUnavailable", document, err)
-		}
-		a.Close()
-		server.Close()
+		t.Run(document, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(document)) }))
+			defer server.Close()
+			a := auth.New(nil, auth.NewTokens(server.URL, "https://issuer.example", "orders", func() time.Time { return now }))
+			defer a.Close()
+			token := sign(t, jose.ES256, ecKey(t, "k").private, "k", good())
+			if _, err := a.Authenticate(t.Context(), bearer(token)); !errors.Is(err, auth.ErrUnavailable) {
+				t.Errorf("%q: %v, want ErrUnavailable", document, err)
+			}
+		})
 	}
 }
 

@@ -151,14 +151,18 @@ func TestReachable(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--http.addr=localhost:1"}, {"--http.addr=[::1]:1"}, {"--http.addr=127.9.9.9:1"}, {"--http.addr=:1", "--auth.mode=none"},
 		{"--http.addr=:1", "--api_keys=shop 0123456789abcdef orders:read"}, {"--http.addr=:1", "--auth.jwks_url=https://i", "--auth.issuer=i", "--auth.audience=a"}} {
-		if _, err := (config.Source{Args: args}).Load(); err != nil {
-			t.Errorf("%v: %v", args, err)
-		}
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			if _, err := (config.Source{Args: args}).Load(); err != nil {
+				t.Errorf("%v: %v", args, err)
+			}
+		})
 	}
 	for _, addr := range []string{"", ":1", "0.0.0.0:1", "192.0.2.1:1", "example.com:1", "[::]:1"} {
-		if _, err := (config.Source{Args: []string{"--http.addr=" + addr}}).Load(); err == nil {
-			t.Errorf("%q can be reached by everybody without credentials", addr)
-		}
+		t.Run("refused "+addr, func(t *testing.T) {
+			if _, err := (config.Source{Args: []string{"--http.addr=" + addr}}).Load(); err == nil {
+				t.Errorf("%q can be reached by everybody without credentials", addr)
+			}
+		})
 	}
 }
 
@@ -242,8 +246,10 @@ func TestMerge(t *testing.T) {
 func TestMistakenSetting(t *testing.T) {
 	t.Parallel()
 	for _, entry := range []string{"ORDERS_HTTP_PORT=9090", "ORDERS_PORT=9090", "ORDERS_API_KEYS=shop short orders:read"} {
-		if _, err := (config.Source{Environ: []string{entry}}).Load(); err == nil {
-			t.Errorf("%s was accepted", entry)
-		}
+		t.Run(entry, func(t *testing.T) {
+			if _, err := (config.Source{Environ: []string{entry}}).Load(); err == nil {
+				t.Errorf("%s was accepted", entry)
+			}
+		})
 	}
 }

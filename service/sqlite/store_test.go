@@ -68,13 +68,15 @@ func TestOpenFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{filepath.Join(folder, "missing", "orders.db"), garbage} {
-		s, err := sqlite.Open(t.Context(), path, noop.NewTracerProvider())
-		if err == nil {
-			_ = s.Close()
-			t.Errorf("%s was opened", path)
-		} else if !strings.Contains(err.Error(), path) {
-			t.Errorf("the error does not name %s: %v", path, err)
-		}
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			s, err := sqlite.Open(t.Context(), path, noop.NewTracerProvider())
+			if err == nil {
+				_ = s.Close()
+				t.Errorf("%s was opened", path)
+			} else if !strings.Contains(err.Error(), path) {
+				t.Errorf("the error does not name %s: %v", path, err)
+			}
+		})
 	}
 }
 

@@ -113,9 +113,11 @@ func TestPolicies(t *testing.T) {
 		return strings.Contains(out, attempts[0].reason) && err == nil
 	})
 	for _, a := range attempts {
-		if out, err := pod(a.image, a.user); err == nil || !strings.Contains(out, a.reason) {
-			t.Errorf("%s: %v, want a refusal with %q: %s", a.name, err, a.reason, out)
-		}
+		t.Run(a.name, func(t *testing.T) {
+			if out, err := pod(a.image, a.user); err == nil || !strings.Contains(out, a.reason) {
+				t.Errorf("%s: %v, want a refusal with %q: %s", a.name, err, a.reason, out)
+			}
+		})
 	}
 	figure(t, "7 policies", "root, latest and a foreign registry refused, each with its reason; a good pod taken")
 }
