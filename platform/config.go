@@ -13,12 +13,12 @@ import (
 	"strings"
 )
 
-// Config is everything about a platform that a person can choose. It is kept in the state folder, so that `down`, `status`
-// and a later `up` mean the same platform.
+// Config are the settings of a platform. They are saved in the state folder, so that `down`, `status` and a later `up`
+// use the same platform.
 type Config struct {
-	// State is the folder of everything that the platform keeps; it names the platform.
+	// State is the folder with the platform's data; it identifies the platform.
 	State string `json:"-"`
-	// Cache is the folder of what can be compiled again.
+	// Cache is the folder of compiled programs.
 	Cache string `json:"-"`
 	Ports Ports  `json:"ports"`
 	// Tenants are the environments that get a database and a namespace.
@@ -28,7 +28,7 @@ type Config struct {
 	// With names the optional parts.
 	With []string `json:"with,omitempty"`
 	// Kubeconfig is the path of the user's own cluster's kubeconfig, and Registry the user's own registry; empty means
-	// that the platform brings its own.
+	// the platform's own.
 	Kubeconfig string `json:"-"`
 	Registry   string `json:"-"`
 }
@@ -75,10 +75,10 @@ func (t Tenant) validate() error {
 	return nil
 }
 
-// Database is the name of the tenant's database and of its role.
+// Database returns the name of the tenant's database and of its role.
 func (t Tenant) Database() string { return strings.ReplaceAll(t.Namespace, "-", "_") }
 
-// Host is the name by which the ingress knows the tenant's service. Names under localhost lead to loopback (RFC 6761).
+// Host returns the host name of the tenant's service at the ingress. Names under localhost resolve to loopback (RFC 6761).
 func (t Tenant) Host() string { return t.Namespace + ".localhost" }
 
 // A Setting is one choice: a flag of `platform up`, an environment variable, and the field that it fills.
@@ -87,7 +87,7 @@ type Setting struct {
 	Set              func(*Config, string) error
 }
 
-// Settings are all that can be set by flag or environment.
+// Settings returns all settings that a flag or an environment variable can set.
 func Settings() []Setting {
 	port := func(name string, field func(*Ports) *int) func(*Config, string) error {
 		return func(c *Config, text string) error {
@@ -138,8 +138,8 @@ func Settings() []Setting {
 	}
 }
 
-// Load puts a configuration together: flags before environment before what the last `up` had before the defaults. The
-// flags are by name, and only those that were given.
+// Load returns the configuration: flags take precedence over the environment, the settings of the last `up`, and the defaults. The
+// flags are by name, only those that were given.
 func Load(getenv func(string) string, flags map[string]string) (Config, error) {
 	c := Config{
 		State:    stateDir(getenv),
@@ -169,7 +169,7 @@ func Load(getenv func(string) string, flags map[string]string) (Config, error) {
 			return c, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	// Who exported the platform's own kubeconfig or registry still means the platform.
+	// The platform's own kubeconfig or registry in the environment still selects the platform.
 	if own := c.ownRegistry(); c.Registry == own {
 		c.Registry = ""
 	}
@@ -204,7 +204,7 @@ func (c Config) validate() error {
 	return nil
 }
 
-// A port is one of the host's: which part listens at it, what that is for people, and the setting that moves it.
+// A port is a port of the host: the part that listens on it, its description, and the setting that changes it.
 type port struct {
 	part, title, setting string
 	number               int
@@ -225,14 +225,14 @@ func (c Config) ports() []port {
 	return ports
 }
 
-// has reports whether an optional part is wanted.
+// has reports whether an optional part is enabled.
 func (c Config) has(part string) bool { return slices.Contains(c.With, part) }
 
 func (c Config) file() string { return filepath.Join(c.State, "config.json") }
 
 func (c Config) ownRegistry() string { return "127.0.0.1:" + strconv.Itoa(c.Ports.Registry) }
 
-// save keeps the choices for the next command.
+// save saves the settings for the next command.
 func (c Config) save() error {
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Down ends everything and removes what is not data: processes, mounts, the network namespace, cgroups. It does so
-// whatever state the platform is in. With purge it removes the data too: images, databases, the cluster's objects.
+// Down stops all parts and removes everything except for the data: processes, mounts, the network namespace, cgroups. It works
+// in every state of the platform. With purge it removes the data, too: images, databases, the cluster's objects.
 func (p *Platform) Down(ctx context.Context, purge bool) error {
 	if _, err := os.Stat(p.Config.State); errors.Is(err, os.ErrNotExist) {
 		fmt.Fprintln(p.Out, "nothing to take down: there is no", p.Config.State)

@@ -20,7 +20,7 @@ type Variable struct {
 	EnvironmentScope string `yaml:"environment_scope,omitempty"`
 }
 
-// Variables are what a project's CI/CD settings would hold for pipelines to use this platform.
+// Variables returns the CI/CD variables with which a project's pipelines use this platform.
 func (p *Platform) Variables(ctx context.Context) ([]Variable, error) {
 	registry := p.Config.ownRegistry()
 	if p.Config.Registry != "" {

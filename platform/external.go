@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// useCluster checks the user's own cluster and makes the tenants' namespaces in it. Databases are the user's as well: what
-// is missing is said, not made.
+// useCluster checks the user's own cluster and creates the tenants' namespaces in it. It does not create databases, which are the
+// user's as well, but reports missing ones.
 func (p *Platform) useCluster(ctx context.Context, s *steps) error {
 	if _, err := exec.LookPath("kubectl"); err != nil {
 		if err := s.do("kubectl", func() (changed bool, err error) {
@@ -62,13 +62,13 @@ func (p *Platform) checkCluster(ctx context.Context) error {
 	return nil
 }
 
-// firstPath is the first file of a list as KUBECONFIG may have it.
+// firstPath returns the first file of a list in the form of KUBECONFIG.
 func firstPath(list string) string {
 	first, _, _ := strings.Cut(list, string(os.PathListSeparator))
 	return first
 }
 
-// kubectlPath is the user's kubectl, or else the compiled one.
+// kubectlPath returns the user's kubectl, or else the compiled one.
 func (p *Platform) kubectlPath() string {
 	if path, err := exec.LookPath("kubectl"); err == nil {
 		return path
@@ -76,7 +76,7 @@ func (p *Platform) kubectlPath() string {
 	return p.path("bin", "kubectl")
 }
 
-// kubectl speaks to the user's own cluster, whose kubeconfig may need plugins that only kubectl knows.
+// kubectl runs kubectl for the user's own cluster, whose kubeconfig may need plugins that only kubectl supports.
 func (p *Platform) kubectl(ctx context.Context, stdin []byte, args ...string) error {
 	cmd := exec.CommandContext(ctx, p.kubectlPath(), args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+p.Config.Kubeconfig)

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// lock lets one command at a time change the platform; a second one says whom it waits for.
+// lock lets one command at a time change the platform; others print the process that they wait for.
 func (p *Platform) lock(ctx context.Context) (unlock func(), err error) {
-	// Everyone may enter, since PostgreSQL's user has its folder here; what is secret lies in folders of mode 0700.
+	// All users may enter, since PostgreSQL's user has its folder here; secrets are in folders of mode 0700.
 	if err := os.MkdirAll(p.Config.State, 0o755); err != nil {
 		return nil, fmt.Errorf("%w; SLIPWAY_STATE sets another folder", err)
 	}

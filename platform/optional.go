@@ -38,7 +38,7 @@ const (
 // optionalProcesses are the processes of the optional parts, and the part that each belongs to.
 var optionalProcesses = map[string]string{"rollouts": rollouts, "targets": monitoring, "prometheus": monitoring, "alertmanager": monitoring}
 
-// startOptional brings up the optional parts that are wanted, and ends those that are not wanted any more.
+// startOptional starts the enabled optional parts, and stops those that are no longer enabled.
 func (p *Platform) startOptional(ctx context.Context, self string, s *steps) error {
 	for name, part := range optionalProcesses {
 		if _, ok := p.table.Lookup(name); ok && !p.Config.has(part) {
@@ -73,7 +73,7 @@ func (p *Platform) startRollouts(ctx context.Context, s *steps) error {
 			return false, err
 		}
 		c := p.cluster()
-		// The addresses of metrics that analyses ask are names of the cluster.
+		// The addresses of metrics in analyses are names of the cluster.
 		resolv := p.path("rollouts", "resolv.conf")
 		text := fmt.Sprintf("nameserver %s\nsearch cluster.local\noptions ndots:5\n", cluster.NodeAddress)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(resolv), 0o755), os.WriteFile(resolv, []byte(text), 0o644)); err != nil {
@@ -87,7 +87,7 @@ func (p *Platform) startRollouts(ctx context.Context, s *steps) error {
 	})
 }
 
-// rolloutsBinary compiles Argo Rollouts if need be. Outside of a clone, what was compiled before is good enough to heal with.
+// rolloutsBinary compiles Argo Rollouts if necessary. Outside of a clone it returns the one that was compiled before.
 func (p *Platform) rolloutsBinary(ctx context.Context) (dir string, changed bool, err error) {
 	source, err := build.FindSource()
 	if err != nil {
@@ -127,8 +127,8 @@ func (p *Platform) installRollouts(ctx context.Context, dir string) error {
 	})
 }
 
-// startPrometheus runs Debian's Prometheus inside of the cluster's network, and the part that tells it which pods there are. Argo
-// Rollouts knows it as prometheus.monitoring.svc:9090.
+// startPrometheus runs Debian's Prometheus inside of the cluster's network, and its service discovery. For Argo Rollouts its address is
+// prometheus.monitoring.svc:9090.
 func (p *Platform) startPrometheus(ctx context.Context, self string) (bool, error) {
 	if err := p.provisionMonitoring(ctx); err != nil {
 		return false, err
@@ -165,7 +165,7 @@ scrape_configs:
 `, p.path("monitoring", "rules", "*.yml"), alertmanagerInside, cluster.TargetsAddress)
 }
 
-// provisionMonitoring lets the part that finds targets follow the pods, and gives Prometheus its name in the cluster.
+// provisionMonitoring lets the service discovery read the pods, and gives Prometheus its name in the cluster.
 func (p *Platform) provisionMonitoring(ctx context.Context) error {
 	client, err := p.cluster().Client("admin")
 	if err != nil {
@@ -204,7 +204,7 @@ func (p *Platform) startAlertmanager(ctx context.Context) (bool, error) {
 	return p.table.Up(ctx, spec, 30*time.Second, answers("http://"+address+"/-/ready"))
 }
 
-// monitoringForwards are the gateway's arguments for monitoring: people reach Prometheus from outside, and it reaches Alertmanager.
+// monitoringForwards returns the gateway's arguments for monitoring: to Prometheus from the host, and from it to Alertmanager.
 func (p *Platform) monitoringForwards() []string {
 	if !p.Config.has(monitoring) {
 		return nil
@@ -213,7 +213,7 @@ func (p *Platform) monitoringForwards() []string {
 		"--out", alertmanagerInside + "=" + loopback(p.Config.Ports.Alertmanager)}
 }
 
-// optionalStatus looks at the processes of the optional parts that are wanted.
+// optionalStatus returns the status of the processes of the enabled optional parts.
 func (p *Platform) optionalStatus(ctx context.Context) []PartStatus {
 	c := p.cluster()
 	var all []PartStatus
@@ -230,7 +230,7 @@ func (p *Platform) optionalStatus(ctx context.Context) []PartStatus {
 	return all
 }
 
-// describeOptional is what `up` says about them.
+// describeOptional returns what `up` prints about them.
 func (p *Platform) describeOptional() string {
 	var b strings.Builder
 	if p.Config.has(monitoring) {

@@ -9,7 +9,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/packages"
 )
 
-// Install installs what is missing of the needs and the extra packages, where it may, and says so.
+// Install installs the missing packages of the needs and the extra packages if it can, and prints them.
 func Install(ctx context.Context, needs []packages.Need, extra []string, out io.Writer) (bool, error) {
 	missing := packages.Missing(ctx, needs, extra)
 	if len(missing) == 0 {
@@ -25,7 +25,7 @@ func Install(ctx context.Context, needs []packages.Need, extra []string, out io.
 	return true, nil
 }
 
-// InstallAll is what `platform deps` does: everything that the platform needs, and the extra packages.
+// InstallAll implements `platform deps`: it installs everything that the platform needs, and the extra packages.
 func InstallAll(ctx context.Context, extra []string, out io.Writer) error {
 	changed, err := Install(ctx, append(packages.Database(), packages.Cluster()...), extra, out)
 	if err == nil && !changed {

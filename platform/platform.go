@@ -1,5 +1,5 @@
-// Package platform brings up, on one machine, what a delivery pipeline talks to: an OCI registry, PostgreSQL and a
-// single-node Kubernetes with an ingress. Everything listens on loopback and keeps its state in one folder.
+// Package platform runs the services that a delivery pipeline needs on one machine: an OCI registry, PostgreSQL and a
+// single-node Kubernetes with an ingress. All listen on loopback and keep their state in one folder.
 package platform
 
 import (
@@ -18,15 +18,15 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/postgres"
 )
 
-// A Platform is one installation: that of its state folder.
+// A Platform is one installation, identified by its state folder.
 type Platform struct {
 	Config Config
-	// Out is where the steps and notes for a person go.
+	// Out receives the progress and notes for a person.
 	Out   io.Writer
 	table daemon.Table
 }
 
-// New makes a platform; it does nothing yet.
+// New returns a platform; it does not start anything.
 func New(c Config, out io.Writer) *Platform {
 	return &Platform{Config: c, Out: out, table: daemon.Table{
 		Pids:   filepath.Join(c.State, "run"),
@@ -35,7 +35,7 @@ func New(c Config, out io.Writer) *Platform {
 	}}
 }
 
-// name sets cgroups and CNI notes of this platform apart from those of others on the machine.
+// name returns a name that distinguishes this platform's cgroups and CNI records from those of others on the machine.
 func (p *Platform) name() string {
 	if p.Config.State == "/var/lib/slipway" {
 		return "slipway"
@@ -48,7 +48,7 @@ func (p *Platform) path(names ...string) string {
 	return filepath.Join(append([]string{p.Config.State}, names...)...)
 }
 
-// Bin is the folder with kubectl, for PATH.
+// Bin returns the folder with kubectl, for PATH.
 func (p *Platform) Bin() string { return p.path("bin") }
 
 func (p *Platform) cluster() *cluster.Cluster {
@@ -71,7 +71,7 @@ func (p *Platform) postgres() (*postgres.Server, error) {
 	return postgres.New(p.path("postgres"), p.path("secrets"), p.Config.Ports.Postgres)
 }
 
-// databaseURL is the URL of a tenant's database as its pods see it: the gateway listens at the node's address. The
+// databaseURL returns the URL of a tenant's database as its pods see it: the gateway listens at the node's address. The
 // connection does not leave the machine, so it has no TLS.
 func (p *Platform) databaseURL(server *postgres.Server, t Tenant) (string, error) {
 	password, err := server.Password(t.Database())
@@ -81,13 +81,13 @@ func (p *Platform) databaseURL(server *postgres.Server, t Tenant) (string, error
 	return fmt.Sprintf("postgres://%s:%s@%s:%d/%[1]s?sslmode=disable", t.Database(), password, cluster.NodeAddress, p.Config.Ports.Postgres), nil
 }
 
-// ErrNotRoot is the answer of what only root can do.
+// ErrNotRoot is returned by functions that need root.
 var ErrNotRoot = errors.New("not root, which Kubernetes needs for namespaces, cgroups and mounts: run this as root, or set KUBECONFIG to " +
 	"a cluster that you have")
 
 func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
-// self is a copy of this program in the state folder: `go run` deletes the one that it started, and the parts that this
+// self returns a copy of this program in the state folder: `go run` deletes the one that it started, and the parts that this
 // program serves outlive it.
 func (p *Platform) self() (string, error) {
 	exe, err := os.Executable()

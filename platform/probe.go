@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// answers is ready when a GET has the answer 200.
+// answers returns a check that a GET responds with 200.
 func answers(url string) func(context.Context) error {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	return func(ctx context.Context) error {
@@ -32,7 +32,7 @@ func answers(url string) func(context.Context) error {
 	}
 }
 
-// listens is ready when the port accepts connections.
+// listens returns a check that the port accepts connections.
 func listens(port int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", loopback(port))
@@ -43,7 +43,7 @@ func listens(port int) func(context.Context) error {
 	}
 }
 
-// listener finds the process that listens at a TCP port of this machine; 0 if it cannot be seen.
+// listener returns the process that listens on a TCP port of this machine; 0 if it is unknown.
 func listener(port int) int {
 	inodes := map[string]bool{}
 	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {

@@ -13,21 +13,21 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/netns"
 )
 
-// A PartStatus is what can be said about one part.
+// A PartStatus is the status of one part.
 type PartStatus struct {
 	Part string `json:"part"`
-	// PID is zero for a part that does not run, or is not ours.
+	// PID is zero for a part that does not run, or is the user's own.
 	PID     int    `json:"pid,omitempty"`
 	Address string `json:"address,omitempty"`
 	Healthy bool   `json:"healthy"`
-	// Why says what is wrong with a part that is not healthy.
+	// Why is the reason why a part is not healthy.
 	Why string `json:"why,omitempty"`
-	// Since is when it was started.
+	// Since is the time of its start.
 	Since *time.Time `json:"since,omitempty"`
 	Log   string     `json:"log,omitempty"`
 }
 
-// Status looks at every part that this platform should have.
+// Status returns the status of every part that this platform should have.
 func (p *Platform) Status(ctx context.Context) []PartStatus {
 	var all []PartStatus
 	if p.Config.Registry == "" {
@@ -103,10 +103,10 @@ func (p *Platform) pingPostgres(ctx context.Context) error {
 	return server.Ping(ctx)
 }
 
-// LogPath is the path of a part's log.
+// LogPath returns the path of a part's log.
 func (p *Platform) LogPath(part string) string { return p.table.LogPath(part) }
 
-// Logs lists the parts that have a log, by name.
+// Logs returns the names of the parts with a log.
 func (p *Platform) Logs() []string {
 	paths, _ := filepath.Glob(p.table.LogPath("*"))
 	var names []string

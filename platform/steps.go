@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// steps prints each step when it is done, with its duration; several may be under way.
+// steps prints each step when it is done, with its duration; several may run concurrently.
 type steps struct {
 	mu    sync.Mutex
 	out   io.Writer
@@ -24,7 +24,7 @@ func (s *steps) do(name string, action func() (changed bool, err error)) error {
 	return s.print(name, start, state, err)
 }
 
-// end is do for what is ended.
+// end is do for steps that stop something.
 func (s *steps) end(name string, action func() error) error {
 	start := time.Now()
 	return s.print(name, start, "gone", action())

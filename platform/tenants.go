@@ -17,8 +17,8 @@ const (
 	databaseSecret = "database"
 )
 
-// provision makes each tenant's namespace with what a pipeline needs in it: a service account that may deploy there and
-// nowhere else, and the URL of the database.
+// provision creates each tenant's namespace with the objects that a pipeline needs: a service account that may deploy to it
+// only, and the URL of the database.
 func (p *Platform) provision(ctx context.Context) (bool, error) {
 	client, err := p.cluster().Client("admin")
 	if err != nil {
@@ -46,7 +46,7 @@ func (p *Platform) provision(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// provisionShared makes the cluster-wide objects.
+// provisionShared creates the cluster-wide objects.
 func (p *Platform) provisionShared(ctx context.Context) error {
 	client, err := p.cluster().Client("admin")
 	if err != nil {
@@ -61,7 +61,7 @@ func (p *Platform) provisionShared(ctx context.Context) error {
 	return nil
 }
 
-// shared are the cluster-wide objects: the ingress class, and what the platform's own parts may read.
+// shared returns the cluster-wide objects: the ingress class, and the roles of the platform's own parts.
 func shared() map[string]kube.Object {
 	objects := map[string]kube.Object{
 		"/apis/networking.k8s.io/v1/ingressclasses/slipway": {
@@ -81,7 +81,7 @@ func shared() map[string]kube.Object {
 	return objects
 }
 
-// objects are the role of a reader and who has it.
+// objects returns the role of a reader and its binding.
 func (r reader) objects() []located {
 	const rbac = "rbac.authorization.k8s.io"
 	var rules []kube.Object
@@ -100,7 +100,7 @@ func (r reader) objects() []located {
 	}
 }
 
-// A reader is a part of the platform that follows resources (by API group) in all namespaces.
+// A reader is a part of the platform that watches resources (by API group) in all namespaces.
 type reader struct {
 	user      string
 	resources map[string][]string
@@ -135,7 +135,7 @@ func tenantObjects(t Tenant, databaseURL string) []located {
 			"type": "kubernetes.io/service-account-token"}},
 		{"/apis/rbac.authorization.k8s.io/v1/namespaces/" + t.Namespace + "/rolebindings/" + deployer, kube.Object{
 			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": meta(deployer),
-			// Kubernetes' own role: all of a workload, but no roles, quotas or the namespace itself.
+			// Kubernetes' own role: all objects of a workload, without roles, quotas or the namespace itself.
 			"roleRef":  kube.Object{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
 			"subjects": []kube.Object{{"kind": "ServiceAccount", "name": deployer, "namespace": t.Namespace}}}},
 		{ns + "/secrets/" + databaseSecret, kube.Object{"apiVersion": "v1", "kind": "Secret", "metadata": meta(databaseSecret),
@@ -143,7 +143,7 @@ func tenantObjects(t Tenant, databaseURL string) []located {
 	}
 }
 
-// namespace has the strictest of Kubernetes' Pod Security Standards.
+// namespace returns the namespace, with the strictest of Kubernetes' Pod Security Standards.
 func namespace(t Tenant) kube.Object {
 	return kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": t.Namespace, "labels": kube.Object{
 		"app.kubernetes.io/managed-by":       kube.Manager,
@@ -152,7 +152,7 @@ func namespace(t Tenant) kube.Object {
 	}}}
 }
 
-// deployToken waits until the API server's controller has filled in the token.
+// deployToken waits until a controller has created the token.
 func deployToken(ctx context.Context, client *kube.Client, t Tenant) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()

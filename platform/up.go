@@ -19,8 +19,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/packages"
 )
 
-// Up brings up what is missing and heals what is broken. What runs and is healthy stays as it is. After a failure, or
-// when ctx ends, everything that was started is on record: Up goes on from there, Down removes it.
+// Up starts what is missing and restarts what is broken. Healthy parts are not changed. After a failure, or when ctx
+// ends, everything that was started is recorded: another Up continues, Down removes it.
 func (p *Platform) Up(ctx context.Context) error {
 	own := p.Config.Kubeconfig == ""
 	if own && os.Getuid() != 0 {
@@ -84,7 +84,7 @@ func (p *Platform) up(ctx context.Context, own bool, s *steps) error {
 	return p.startOptional(ctx, self, s)
 }
 
-// parallel runs all of them to their end and joins their errors.
+// parallel runs all functions and joins their errors.
 func parallel(lanes []func() error) error {
 	results := make(chan error)
 	for _, lane := range lanes {
@@ -157,8 +157,8 @@ func (p *Platform) startCluster(ctx context.Context, self string, s *steps) erro
 	})
 }
 
-// binaries compiles hyperkube if need be and puts kubectl where a PATH can have it. Outside of a clone there is nothing to
-// compile; what was compiled before is good enough to heal with.
+// binaries compiles hyperkube if necessary, and links kubectl into a folder for PATH. Outside of a clone it uses the programs that were
+// compiled before.
 func (p *Platform) binaries(ctx context.Context) (dir string, changed bool, err error) {
 	source, err := build.FindSource()
 	if err != nil {
@@ -181,11 +181,11 @@ func (p *Platform) binaries(ctx context.Context) (dir string, changed bool, err 
 func (p *Platform) startGateway(ctx context.Context, c *cluster.Cluster, self string) (bool, error) {
 	args := []string{"serve", "gateway", "--netns", c.NetNS(), "--logs", p.table.Logs,
 		"--in", loopback(p.Config.Ports.API) + "=" + cluster.APIAddress,
-		// Not at the loopback address: pods come from their own addresses.
+		// Not on the loopback address, since pods have their own addresses.
 		"--out", net.JoinHostPort(cluster.NodeAddress, strconv.Itoa(p.Config.Ports.Postgres)) + "=" + loopback(p.Config.Ports.Postgres),
 		"--proxy", cluster.ProxyAddress}
 	if r := p.registryOnLoopback(); r != "" {
-		// At the loopback address: only the node pulls images, pods have no business in the registry.
+		// On the loopback address, since only the node pulls images, not pods.
 		args = append(args, "--out", r+"="+r)
 	}
 	args = append(args, p.monitoringForwards()...)
@@ -199,7 +199,7 @@ func (p *Platform) startIngress(ctx context.Context, c *cluster.Cluster, self st
 		answers("http://"+address+ingress.ReadyPath))
 }
 
-// registryOnLoopback is the address of the registry if it is one of this machine, the platform's or the user's; "" if not.
+// registryOnLoopback returns the address of the registry if it is on this machine, the platform's or the user's; "" if not.
 func (p *Platform) registryOnLoopback() string {
 	if p.Config.Registry == "" {
 		return p.Config.ownRegistry()
@@ -211,15 +211,15 @@ func (p *Platform) registryOnLoopback() string {
 	return ""
 }
 
-// startPolicy runs inside of the namespace as a whole: nft works on the one that it is in.
+// startPolicy runs the process inside of the namespace, since nft changes its own one.
 func (p *Platform) startPolicy(ctx context.Context, c *cluster.Cluster, self string) (bool, error) {
 	args := []string{"serve", "network-policy", "--cluster", c.Dir, "--logs", p.table.Logs}
 	spec := p.inside(c, daemon.Spec{Name: "network-policy", Path: self, Args: args, NetNS: c.NetNS()})
 	return p.table.Up(ctx, spec, 20*time.Second, c.Probe("http://"+cluster.PolicyAddress))
 }
 
-// inside completes the specification of a part that holds on to the cluster's network namespace: it is restarted when
-// the namespace is another one, though its path is the same.
+// inside completes the specification of a part that uses the cluster's network namespace: it is restarted when the
+// namespace was created again at the same path.
 func (p *Platform) inside(c *cluster.Cluster, s daemon.Spec) daemon.Spec {
 	var st syscall.Stat_t
 	if err := syscall.Stat(c.NetNS(), &st); err == nil {
@@ -229,7 +229,7 @@ func (p *Platform) inside(c *cluster.Cluster, s daemon.Spec) daemon.Spec {
 	return s
 }
 
-// freePorts makes sure that nothing else listens where a part that does not run yet is going to.
+// freePorts returns an error if another program listens on the port of a part that does not run.
 func (p *Platform) freePorts(ctx context.Context, own bool) error {
 	var errs []error
 	for _, port := range p.Config.ports() {
@@ -266,7 +266,7 @@ func shorten(text string) string {
 	return text
 }
 
-// enoughSpace looks at the disk of the state before anything is started; etcd and PostgreSQL take a full disk badly.
+// enoughSpace returns an error if the disk of the state is nearly full, since etcd and PostgreSQL fail on a full disk.
 func (p *Platform) enoughSpace() error {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(p.Config.State, &s); err != nil {

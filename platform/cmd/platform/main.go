@@ -1,4 +1,4 @@
-// Command platform brings up what a pipeline talks to, on one machine: an OCI registry, PostgreSQL and Kubernetes.
+// Command platform runs the services that a pipeline needs on one machine: an OCI registry, PostgreSQL and Kubernetes.
 package main
 
 import (
@@ -35,8 +35,8 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// load makes the platform of this environment; what it says for people goes to standard error where standard output is the
-// command's result.
+// load returns the platform of this environment; its messages go to standard error if standard output is the command's
+// result.
 func load(flags map[string]string, out *os.File) (*platform.Platform, error) {
 	c, err := platform.Load(os.Getenv, flags)
 	if err != nil {

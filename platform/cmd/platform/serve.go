@@ -14,7 +14,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/targets"
 )
 
-// newServeCommand has the parts that are this program itself; `up` starts them.
+// newServeCommand runs the parts that are implemented by this program; `up` starts them.
 func newServeCommand() *cobra.Command {
 	c := &cobra.Command{Use: "serve", Short: "Run one part in the foreground", Hidden: true}
 	var logs string

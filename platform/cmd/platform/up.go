@@ -37,7 +37,7 @@ database are started and the tenants' namespaces are made in that cluster; with 
 	return c
 }
 
-// given are the flags that the person wrote.
+// given are the flags on the command line.
 func given(flags *pflag.FlagSet) map[string]string {
 	values := map[string]string{}
 	flags.Visit(func(f *pflag.Flag) {

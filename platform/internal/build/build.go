@@ -1,4 +1,4 @@
-// Package build compiles what the cluster is made of, once for each state of its sources, into a cache.
+// Package build compiles the programs of the cluster, once for each version of their sources, into a cache.
 package build
 
 import (
@@ -20,14 +20,14 @@ import (
 	"time"
 )
 
-// components are the names that hyperkube is called by.
+// components are the names under which hyperkube is called.
 var components = []string{"coredns", "etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"}
 
-// kubernetesInputs are the files that decide what Kubernetes' programs are.
+// kubernetesInputs are the files that Kubernetes' programs depend on.
 var kubernetesInputs = []string{"kubernetes/go.mod", "kubernetes/go.sum", "kubernetes/*.go", "cmd/pause/*.go"}
 
-// room is what the compilation needs at least, with a filled build cache, in bytes; without one it takes 4 GB more, and
-// then the go command says that the disk is full.
+// room is the disk space that the compilation needs with a filled build cache, in bytes; without one it needs 4 GB more, and
+// the go command reports a full disk.
 const room = 1 << 30
 
 // A Source is the folder platform/ of a clone.
@@ -51,14 +51,14 @@ func FindSource() (Source, error) {
 	}
 }
 
-// A recipe is one set of programs: the files that decide what they are, relative to the source, and how they are made.
+// A recipe is one set of programs: the files that they depend on, relative to the source, and how they are built.
 type recipe struct {
 	inputs  []string
 	compile func(ctx context.Context, into string, log io.Writer) error
 }
 
-// Binaries returns the folder with Kubernetes' programs below cache, and compiles them if they are not there. Progress goes
-// to log, one line now and then.
+// Binaries returns the folder with Kubernetes' programs below cache, and compiles them if they are missing. Progress is written
+// to log, occasionally a line.
 func (s Source) Binaries(ctx context.Context, cache string, log io.Writer) (dir string, compiled bool, err error) {
 	return s.once(ctx, cache, recipe{
 		inputs: kubernetesInputs,
@@ -76,7 +76,7 @@ func (s Source) Binaries(ctx context.Context, cache string, log io.Writer) (dir 
 	}, log)
 }
 
-// once returns the folder of a recipe's programs below cache, and makes them if they are not there.
+// once returns the folder of a recipe's programs below cache, and builds them if they are missing.
 func (s Source) once(ctx context.Context, cache string, r recipe, log io.Writer) (dir string, compiled bool, err error) {
 	sum, err := s.sum(r.inputs)
 	if err != nil {
@@ -137,7 +137,7 @@ func (s Source) compile(ctx context.Context, into string, log io.Writer) error {
 	return nil
 }
 
-// versionFlags tell Kubernetes which version it is, which its own build scripts do with these variables.
+// versionFlags set Kubernetes' version, as its own build scripts do with these variables.
 func versionFlags(version string) string {
 	parts := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
 	flags := []string{"-s", "-w"}
@@ -150,12 +150,12 @@ func versionFlags(version string) string {
 	return strings.Join(flags, " ")
 }
 
-// goCommand runs the go command with this process's own toolchain, so that the cached build results fit.
+// goCommand runs the go command with this process's own toolchain, so that the cached build results match.
 func goCommand(ctx context.Context, dir string, out io.Writer, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOTOOLCHAIN="+runtime.Version(), "GOFLAGS=", "GOWORK=off", "GOEXPERIMENT=")
-	// Its own group: Ctrl-C ends the compilers too, and none is left.
+	// A separate process group, so that Ctrl-C ends the compilers, too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
@@ -192,7 +192,7 @@ func enoughSpace(ctx context.Context, module string) error {
 	return nil
 }
 
-// sum covers the sources, the toolchain and the architecture.
+// sum returns a hash of the sources, the toolchain and the architecture.
 func (s Source) sum(patterns []string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, runtime.Version(), runtime.GOARCH)
@@ -238,7 +238,7 @@ func lock(ctx context.Context, dir string, log io.Writer) (func(), error) {
 	}
 }
 
-// progress counts the packages that `go build -v` names and keeps everything else: the compiler's errors.
+// progress counts the packages that `go build -v` prints, and keeps all other lines: the compiler's errors.
 type progress struct {
 	total, done int
 	log         io.Writer

@@ -18,7 +18,7 @@ const (
 	RolloutsManifests  = "manifests"
 )
 
-// Rollouts returns the folder with Argo Rollouts' controller and manifests below cache, and compiles it if it is not there.
+// Rollouts returns the folder with Argo Rollouts' controller and manifests below cache, and compiles it if it is missing.
 func (s Source) Rollouts(ctx context.Context, cache string, log io.Writer) (dir string, compiled bool, err error) {
 	return s.once(ctx, cache, recipe{
 		inputs:  []string{"rollouts/go.mod", "rollouts/go.sum"},

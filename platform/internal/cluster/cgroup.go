@@ -24,7 +24,7 @@ func unified() bool {
 	return unix.Statfs(cgroupMount, &s) == nil && s.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
-// makeCgroups makes the group below which the kubelet puts all pods, which it wants to exist.
+// makeCgroups creates the group for all pods, which the kubelet requires.
 func (c *Cluster) makeCgroups() (bool, error) {
 	if unified() {
 		root := filepath.Join(cgroupMount, c.Name)
@@ -56,7 +56,7 @@ func (c *Cluster) makeCgroups() (bool, error) {
 		if !strings.Contains(controller, "cpuset") {
 			continue
 		}
-		// Groups of cpuset start empty in v1, and an empty one takes no process; those below copy from this one.
+		// In v1 the groups of cpuset start empty, and an empty one accepts no process; those below copy from this one.
 		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 			value, err := os.ReadFile(filepath.Join(cgroupMount, controller, file))
 			if err != nil {
@@ -70,7 +70,7 @@ func (c *Cluster) makeCgroups() (bool, error) {
 	return changed, nil
 }
 
-// v1Controllers are the mounted hierarchies; links such as cpu -> cpu,cpuacct are left out.
+// v1Controllers returns the mounted hierarchies without links such as cpu -> cpu,cpuacct.
 func v1Controllers() []string {
 	entries, _ := os.ReadDir(cgroupMount)
 	var names []string
@@ -82,7 +82,7 @@ func v1Controllers() []string {
 	return names
 }
 
-// cgroups are all groups of this cluster in all hierarchies, those furthest down first.
+// cgroups returns all groups of this cluster in all hierarchies, the deepest first.
 func (c *Cluster) cgroups() []string {
 	roots, _ := filepath.Glob(filepath.Join(cgroupMount, "*", c.Name))
 	roots = append(roots, filepath.Join(cgroupMount, c.Name))
@@ -92,14 +92,14 @@ func (c *Cluster) cgroups() []string {
 			if err == nil && d.IsDir() {
 				dirs = append(dirs, path)
 			}
-			return nil // groups vanish while one looks
+			return nil // a group may disappear during the walk
 		})
 	}
 	slices.SortFunc(dirs, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	return dirs
 }
 
-// killPods kills every process in the cluster's cgroups until there is none.
+// killPods kills the processes in the cluster's cgroups until none is left.
 func (c *Cluster) killPods() error {
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		left := 0

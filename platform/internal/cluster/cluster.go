@@ -1,5 +1,5 @@
-// Package cluster runs a single-node Kubernetes in a network namespace of its own: real components, real containers, and
-// nothing of the host's network changed.
+// Package cluster runs a single-node Kubernetes in a separate network namespace, with real components and containers,
+// without changes to the host's network.
 package cluster
 
 import (
@@ -18,17 +18,17 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/pki"
 )
 
-// The addresses inside of the namespace. Every platform has the same: no two share a namespace.
+// The addresses inside of the namespace. They are the same in every platform, since each has its own namespace.
 const (
 	// NodeAddress is the node's; pods reach what the gateway forwards on it.
 	NodeAddress = "10.99.0.1"
 	// APIAddress is where the API server listens.
 	APIAddress = NodeAddress + ":6443"
-	// ProxyAddress is where the node, and no pod, finds a proxy to registries outside.
+	// ProxyAddress is the address of the proxy to external registries, for the node only, not for pods.
 	ProxyAddress = "127.0.0.1:3128"
-	// PolicyAddress is where the enforcer of network policies says whether it is ready.
+	// PolicyAddress is the address at which the enforcer of network policies reports whether it is ready.
 	PolicyAddress = "127.0.0.1:9879"
-	// TargetsAddress is where Prometheus asks what to scrape.
+	// TargetsAddress is the address of Prometheus' service discovery.
 	TargetsAddress = "127.0.0.1:9880"
 
 	pods         = "10.244.0.0/24"
@@ -40,9 +40,9 @@ const (
 
 // A Cluster is one single-node Kubernetes.
 type Cluster struct {
-	// Name sets this cluster's cgroups and CNI results apart from another's on the same machine.
+	// Name distinguishes this cluster's cgroups and CNI results from those of others on the same machine.
 	Name string
-	// Dir holds the cluster's state. Dir/etcd and Dir/containerd/root are data; the rest can be made again.
+	// Dir holds the cluster's state. Dir/etcd and Dir/containerd/root are data; the rest can be created again.
 	Dir string
 	// Bin holds kube-apiserver, kubelet and the others, and pause.
 	Bin string
@@ -62,31 +62,31 @@ const (
 	Prometheus = "prometheus"
 )
 
-// Parts are the cluster's processes in the order in which they are started.
+// Parts returns the cluster's processes in the order in which they are started.
 func Parts() []string {
 	return []string{"etcd", "kube-apiserver", "containerd", "kube-controller-manager", "kube-scheduler", "coredns", "kubelet", "kube-proxy"}
 }
 
-// NetNS is the path of the cluster's network namespace.
+// NetNS returns the path of the cluster's network namespace.
 func (c *Cluster) NetNS() string { return filepath.Join(c.Dir, "netns") }
 
-// AdminConfig is the path of the administrator's kubeconfig, which goes through the host's loopback.
+// AdminConfig returns the path of the administrator's kubeconfig, which goes through the host's loopback.
 func (c *Cluster) AdminConfig() string { return filepath.Join(c.Dir, "admin.kubeconfig") }
 
-// Server is the API server's URL on the host's loopback.
+// Server returns the API server's URL on the host's loopback.
 func (c *Cluster) Server() string { return "https://127.0.0.1:" + strconv.Itoa(c.APIPort) }
 
-// Kubeconfig is the path of a component's kubeconfig, which goes straight to the API server, from inside of the namespace.
+// Kubeconfig returns the path of a component's kubeconfig, for direct access to the API server from inside of the namespace.
 func (c *Cluster) Kubeconfig(name string) string { return c.path(name + ".kubeconfig") }
 
 func (c *Cluster) path(names ...string) string {
 	return filepath.Join(append([]string{c.Dir}, names...)...)
 }
 
-// A Step runs one named action and tells the person how long it took; the action says whether it changed anything.
+// A Step runs a named action and prints how long it took; the action reports whether it changed anything.
 type Step func(name string, action func() (changed bool, err error)) error
 
-// Start brings up what is missing, in two lanes until the kubelet needs both.
+// Start starts what is not running, in two goroutines until the kubelet needs both.
 func (c *Cluster) Start(ctx context.Context, step Step) error {
 	if err := step("network namespace", func() (bool, error) { return c.network(ctx) }); err != nil {
 		return err
@@ -115,7 +115,7 @@ func parallel(actions ...func() error) error {
 	return errors.Join(errs...)
 }
 
-// certificates makes the authority, every component's certificate and its kubeconfig.
+// certificates creates the authority, every component's certificate and its kubeconfig.
 func (c *Cluster) certificates() (bool, error) {
 	ca, err := pki.Open(c.path("pki"))
 	if err != nil {
@@ -173,10 +173,10 @@ func (c *Cluster) login(name string) (l kube.Login, err error) {
 	return l, err
 }
 
-// Authority is the cluster's certificate authority (PEM).
+// Authority returns the cluster's certificate authority (PEM).
 func (c *Cluster) Authority() ([]byte, error) { return os.ReadFile(c.path("pki", "ca.crt")) }
 
-// Client speaks to the API server as the named certificate's user, from inside of the namespace.
+// Client returns a client of the API server as the named certificate's user, from inside of the namespace.
 func (c *Cluster) Client(user string) (*kube.Client, error) {
 	ca, err := c.Authority()
 	if err != nil {
@@ -189,12 +189,12 @@ func (c *Cluster) Client(user string) (*kube.Client, error) {
 	return kube.New("https://"+APIAddress, ca, pair, c.Dialer())
 }
 
-// Dialer dials inside of the cluster's network.
+// Dialer returns a dialer inside of the cluster's network.
 func (c *Cluster) Dialer() func(context.Context, string, string) (net.Conn, error) {
 	return netns.Dialer(c.NetNS())
 }
 
-// Ready reports whether the API server and the node say that they are.
+// Ready returns an error unless the API server and the node are ready.
 func (c *Cluster) Ready(ctx context.Context) error {
 	if err := c.APIReady(ctx); err != nil {
 		return err
@@ -202,7 +202,7 @@ func (c *Cluster) Ready(ctx context.Context) error {
 	return c.nodeReady(ctx)
 }
 
-// APIReady asks the API server whether it is ready.
+// APIReady returns an error unless the API server is ready.
 func (c *Cluster) APIReady(ctx context.Context) error {
 	client, err := c.Client("admin")
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 
 func (c *Cluster) socket() string { return c.path("containerd.sock") }
 
-// containers brings up containerd, inside of the namespace because the CNI plugins run where it runs, and the image of
+// containers starts containerd, inside of the namespace because the CNI plugins run where it runs, and the image of
 // pods' sandboxes.
 func (c *Cluster) containers(ctx context.Context, step Step) error {
 	files := map[string]string{
@@ -27,8 +27,8 @@ func (c *Cluster) containers(ctx context.Context, step Step) error {
 		"cni/10-ptp.conflist": c.networkConfig(),
 	}
 	if c.PlainRegistry {
-		// The gateway listens at the registry's own address inside of the namespace, so an image has the same name for
-		// whoever pushes it from the host and for the node that pulls it.
+		// The gateway listens at the registry's own address inside of the namespace, so an image has the same name on
+		// the host that pushes it and on the node that pulls it.
 		files[filepath.Join("certs.d", c.Registry, "hosts.toml")] = fmt.Sprintf(
 			"server = \"http://%[1]s\"\n[host.\"http://%[1]s\"]\n  capabilities = [\"pull\", \"resolve\"]\n", c.Registry)
 	}
@@ -80,7 +80,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 		snapshotter(c.Dir), c.path("certs.d"), c.Plugins, c.path("cni"))
 }
 
-// networkConfig connects every pod by a pair of interfaces of its own (ptp). All traffic between pods is then routed by the
+// networkConfig connects every pod by a separate pair of interfaces (ptp). All traffic between pods is then routed by the
 // node, where kube-proxy's rules see it; on a bridge they would need the module br_netfilter.
 func (c *Cluster) networkConfig() string {
 	return fmt.Sprintf(`{"cniVersion": "0.4.0", "name": %q, "plugins": [{"type": "ptp", "ipMasq": false, "ipam": {"type": "host-local",
@@ -88,7 +88,7 @@ func (c *Cluster) networkConfig() string {
 `, c.Name, c.path("ipam"), pods)
 }
 
-// mayLowerOOMScore finds out by trying, on this process, and puts the old value back.
+// mayLowerOOMScore tries to lower the value of this process, and restores it.
 func mayLowerOOMScore() bool {
 	const file = "/proc/self/oom_score_adj"
 	before, err := os.ReadFile(file)
@@ -112,8 +112,8 @@ func snapshotter(dir string) string {
 	return "overlayfs"
 }
 
-// ctr runs containerd's client, which hangs for 10 seconds where no server is: the socket is looked at first, and every
-// call is bounded.
+// ctr runs containerd's client, which hangs for 10 seconds without a server: it checks the socket first, and bounds the
+// call.
 func (c *Cluster) ctr(ctx context.Context, args ...string) (string, error) {
 	if info, err := os.Stat(c.socket()); err != nil || info.Mode().Type() != os.ModeSocket {
 		return "", errors.New("containerd has no socket yet")

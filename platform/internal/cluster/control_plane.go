@@ -10,7 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/daemon"
 )
 
-// component is the specification that all Kubernetes processes share.
+// component returns the specification that all Kubernetes processes share.
 func (c *Cluster) component(name string, inputs []string, args ...string) daemon.Spec {
 	return daemon.Spec{
 		Name:   name,
@@ -34,7 +34,7 @@ func (c *Cluster) controlPlane(ctx context.Context, step Step) error {
 	if err := step("etcd", func() (bool, error) {
 		started, err := c.Table.Up(ctx, etcd, 30*time.Second, c.Probe("http://127.0.0.1:2379/health"))
 		if err == nil && started {
-			// An API server that lost its etcd tries again after ever longer pauses; a new one is there sooner.
+			// An API server that lost its etcd retries after increasing delays; a new one is ready sooner.
 			err = c.Table.Stop("kube-apiserver")
 		}
 		return started, err
@@ -75,8 +75,8 @@ func (c *Cluster) controlPlane(ctx context.Context, step Step) error {
 	)
 }
 
-// controller is the specification of a component that only speaks to the API server. There is one of each, so none has
-// to be elected.
+// controller returns the specification of a component that only uses the API server. There is one of each, without leader
+// election.
 func (c *Cluster) controller(name string, args ...string) daemon.Spec {
 	config := c.path(name + ".kubeconfig")
 	return c.component(name, []string{config}, append([]string{
@@ -84,7 +84,7 @@ func (c *Cluster) controller(name string, args ...string) daemon.Spec {
 		"--bind-address=127.0.0.1", "--leader-elect=false", "--profiling=false"}, args...)...)
 }
 
-// running is ready as soon as the process runs: its health endpoint wants a certificate of its own.
+// running reports ready as soon as the process runs: its health endpoint requires a separate certificate.
 func (c *Cluster) running(name string) func(context.Context) error {
 	return func(context.Context) error {
 		if !c.Table.Running(name) {
@@ -94,7 +94,7 @@ func (c *Cluster) running(name string) func(context.Context) error {
 	}
 }
 
-// Probe asks a health endpoint inside of the namespace.
+// Probe returns a check of a health endpoint inside of the namespace.
 func (c *Cluster) Probe(url string) func(context.Context) error {
 	client := &http.Client{Transport: &http.Transport{DialContext: c.Dialer(), DisableKeepAlives: true}}
 	return func(ctx context.Context) error {

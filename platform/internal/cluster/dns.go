@@ -10,8 +10,8 @@ import (
 
 const domain = "cluster.local"
 
-// names brings up the cluster's DNS. It is a process of the node like all others, not a pod: there is no image to pull for
-// it, and it is there before the first pod.
+// names starts the cluster's DNS. It is a process of the node, not a pod: it needs no image, and runs before the first
+// pod.
 func (c *Cluster) names(ctx context.Context, step Step) error {
 	return step("coredns", func() (bool, error) {
 		if err := c.grantDNS(ctx); err != nil {
@@ -26,7 +26,7 @@ func (c *Cluster) names(ctx context.Context, step Step) error {
 	})
 }
 
-// corefile answers names of the cluster, and that no other name exists: there is no network to ask in.
+// corefile returns the configuration that resolves names of the cluster, and reports that no other name exists: there is no upstream.
 func (c *Cluster) corefile() string {
 	return fmt.Sprintf(`%[2]s in-addr.arpa ip6.arpa {
 	bind %[1]s
@@ -50,7 +50,7 @@ func (c *Cluster) corefile() string {
 `, NodeAddress, domain, c.path("coredns.kubeconfig"))
 }
 
-// grantDNS lets CoreDNS read what its plugin "kubernetes" follows.
+// grantDNS lets CoreDNS read the objects that its plugin "kubernetes" needs.
 func (c *Cluster) grantDNS(ctx context.Context) error {
 	client, err := c.Client("admin")
 	if err != nil {

@@ -13,13 +13,13 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/netns"
 )
 
-// network makes the namespace: loopback, and a veth pair whose one end has the node's address. Nothing leads out of it; a
-// pod that tries the internet is told so immediately.
+// network creates the namespace: loopback, and a veth pair whose one end has the node's address. It has no route to the outside, so
+// connections of pods to the internet fail immediately.
 func (c *Cluster) network(ctx context.Context) (bool, error) {
 	if netns.Exists(c.NetNS()) {
 		return false, nil
 	}
-	// What ran in a namespace that is gone, after a reboot or a half-finished down, is of no use in a new one.
+	// Processes of a namespace that no longer exists, after a reboot or an interrupted down, do not work in a new one.
 	if err := c.Stop(); err != nil {
 		return false, err
 	}
@@ -33,7 +33,7 @@ func (c *Cluster) network(ctx context.Context) (bool, error) {
 			{"address", "add", NodeAddress + "/24", "dev", "node0"},
 			{"link", "set", "node0", "up"},
 			{"link", "set", "node0-peer", "up"},
-			// Only so that a route exists when a process of the node dials a service; kube-proxy rewrites the address.
+			// A route must exist when a process of the node dials a service; kube-proxy rewrites the address.
 			{"route", "add", services, "dev", "node0"},
 			{"route", "add", "unreachable", "default"},
 		} {
@@ -50,9 +50,9 @@ func (c *Cluster) network(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// forgetNetwork removes what the CNI plugins noted about pods that are no more.
+// forgetNetwork removes the CNI plugins' records of pods that no longer exist.
 func (c *Cluster) forgetNetwork() error {
-	// libcni's cache has no setting in containerd; the network's name, which is ours alone, is in each file's name.
+	// libcni's cache has no setting in containerd; each file's name contains the network's name, which is unique.
 	paths, err := filepath.Glob(filepath.Join("/var/lib/cni/results", c.Name+"-*"))
 	for _, p := range paths {
 		err = errors.Join(err, os.Remove(p))
@@ -63,7 +63,7 @@ func (c *Cluster) forgetNetwork() error {
 	return errors.Join(err, os.RemoveAll(c.path("ipam")))
 }
 
-// removeIfEmpty removes a folder that we may have made and that another program may use.
+// removeIfEmpty removes a folder that the platform may have created and that another program may use.
 func removeIfEmpty(dir string) {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) == 0 {
 		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {

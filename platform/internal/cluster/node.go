@@ -10,7 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
 )
 
-// node brings up the kubelet and kube-proxy and waits until the node is ready.
+// node starts the kubelet and kube-proxy, and waits until the node is ready.
 func (c *Cluster) node(ctx context.Context, step Step) error {
 	if err := step("cgroups", c.makeCgroups); err != nil {
 		return err
@@ -42,8 +42,7 @@ func (c *Cluster) node(ctx context.Context, step Step) error {
 	)
 }
 
-// nodeReady asks the API server for the node's condition, which this kubelet must have renewed: what the one before it said
-// does not count.
+// nodeReady returns an error unless the node is ready by a condition that this kubelet, not the one before it, has reported.
 func (c *Cluster) nodeReady(ctx context.Context) error {
 	kubelet, ok := c.Table.Lookup("kubelet")
 	if !ok {
@@ -95,8 +94,8 @@ func (c *Cluster) kubeletConfig() kube.Object {
 		"resolvConf": "", "clusterDomain": domain, "clusterDNS": []string{NodeAddress},
 		"nodeStatusUpdateFrequency": "5s", "syncFrequency": "10s",
 		"serializeImagePulls": false,
-		// 100 means never. On a disk that is 85 % full, whatever with, the kubelet would delete every image that no pod has
-		// right now, at first the one that no pod can begin without.
+		// 100 means never. On a disk that is 85 % full, the kubelet would delete every image that no pod uses at
+		// the moment, including the one that every pod needs to start.
 		"imageGCHighThresholdPercent": 100,
 		"containerLogMaxSize":         "10Mi",
 		"containerLogMaxFiles":        2,
@@ -113,7 +112,7 @@ func (c *Cluster) proxyConfig() kube.Object {
 		"clientConnection": kube.Object{"kubeconfig": c.path("kube-proxy.kubeconfig")},
 		"clusterCIDR":      pods, "hostnameOverride": node, "bindAddress": NodeAddress,
 		"metricsBindAddress": "127.0.0.1:10249", "healthzBindAddress": "127.0.0.1:10256",
-		// All zero: it writes none of the machine's conntrack settings.
+		// Zero leaves the machine's conntrack settings unchanged.
 		"conntrack": kube.Object{"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
 	}
 }

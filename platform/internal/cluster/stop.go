@@ -18,12 +18,12 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/netns"
 )
 
-// Stop ends the cluster and removes everything but its data. It relies on nothing that still runs, so it is also what
-// cleans up after a crash: the objects are in etcd, the kubelet makes the pods again from them.
+// Stop ends the cluster and removes everything except for its data. It works without any running part, so it also
+// cleans up after a crash: the objects are in etcd, from which the kubelet recreates the pods.
 func (c *Cluster) Stop() error {
 	var errs []error
 	parts := Parts()
-	slices.Reverse(parts) // the kubelet before containerd: nothing is to be restarted
+	slices.Reverse(parts) // the kubelet before containerd, so that it restarts nothing
 	for _, name := range parts {
 		if name == "containerd" {
 			errs = append(errs, c.killPods())
@@ -48,7 +48,7 @@ func (c *Cluster) Stop() error {
 	return errors.Join(errs...)
 }
 
-// shims are containerd's helpers, one per pod, which outlive it; their command line names our socket.
+// shims are containerd's helpers, one per pod, which outlive it; their command line contains the cluster's socket.
 func (c *Cluster) shims() []daemon.Process {
 	return daemon.Find(func(pid int) bool {
 		line := daemon.CommandLine(pid)
@@ -56,7 +56,7 @@ func (c *Cluster) shims() []daemon.Process {
 	})
 }
 
-// removeShimSockets removes what killed shims leave outside of our folder. Each noted where: containerd 1 in the file
+// removeShimSockets removes the sockets that killed shims leave outside of the cluster's folder. Each recorded the path: containerd 1 in the file
 // address, containerd 2 in bootstrap.json.
 func (c *Cluster) removeShimSockets() {
 	bundles := c.path("containerd", "state", "io.containerd.runtime.v2.task", "*", "*")
@@ -75,7 +75,7 @@ func (c *Cluster) removeShimSockets() {
 
 var shimSocket = regexp.MustCompile(`unix://(/run/containerd/s/[0-9a-f]+)`)
 
-// removeKubeletTraces removes what the kubelet puts outside of its folder, at paths that cannot be set.
+// removeKubeletTraces removes the kubelet's files outside of its folder, at paths that cannot be configured.
 func (c *Cluster) removeKubeletTraces() {
 	const logs, plugins = "/var/log/containers", "/var/lib/kubelet/device-plugins"
 	links, _ := filepath.Glob(logs + "/*.log")

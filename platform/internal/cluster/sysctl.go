@@ -11,7 +11,7 @@ import (
 )
 
 // kubeletSysctls are what the kubelet sets for the whole machine, once, while it starts (its setupKernelTunables). It does
-// not need them to run pods, and the machine is not ours alone.
+// not need them to run pods, and other programs use the machine, too.
 var kubeletSysctls = map[string]string{
 	"vm/overcommit_memory":      "1",
 	"vm/panic_on_oom":           "0",
@@ -21,10 +21,10 @@ var kubeletSysctls = map[string]string{
 	"kernel/keys/root_maxbytes": "25000000",
 }
 
-// sparingSysctls starts the kubelet and puts the machine's settings back. Only one platform of the machine does so at a
-// time: another would take what this kubelet has set for what was there before.
+// sparingSysctls starts the kubelet and restores the machine's settings. Only one platform of the machine does so at a
+// time: another would save the values of this kubelet as the original ones.
 func (c *Cluster) sparingSysctls(start func() (bool, error)) (bool, error) {
-	lock, err := os.Open(cgroupMount) // any folder that all platforms see, so that no file is left behind
+	lock, err := os.Open(cgroupMount) // a folder that all platforms have, so that no lock file remains
 	if err != nil {
 		return false, err
 	}
@@ -37,9 +37,9 @@ func (c *Cluster) sparingSysctls(start func() (bool, error)) (bool, error) {
 	}
 	started, err := start()
 	if err != nil {
-		return started, err // the note stays for the next up or down: this kubelet may set them yet
+		return started, err // the saved values are kept for the next up or down: this kubelet may still set them
 	}
-	// A node can seem ready by what the last kubelet said; that this one has set them is seen in the values themselves.
+	// A node can seem ready by the state of the last kubelet; only the values show that this one has set them.
 	for end := time.Now().Add(5 * time.Second); started && !kubeletHasSet() && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -55,7 +55,7 @@ func kubeletHasSet() bool {
 	return true
 }
 
-// rememberSysctls notes the values of before, unless a note is there: then those of now are the kubelet's.
+// rememberSysctls saves the present values, unless some are saved: then the present ones are the kubelet's.
 func (c *Cluster) rememberSysctls() error {
 	if _, err := os.Stat(c.path("sysctls.json")); err == nil {
 		return nil
@@ -74,7 +74,7 @@ func (c *Cluster) rememberSysctls() error {
 	return err
 }
 
-// restoreSysctls puts the noted values back.
+// restoreSysctls restores the saved values.
 func (c *Cluster) restoreSysctls() error {
 	b, err := os.ReadFile(c.path("sysctls.json"))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Tail is the last n lines of a file, each indented, as messages quote them.
+// Tail returns the last n lines of a file, each indented, for messages.
 func Tail(path string, n int) string {
 	f, err := os.Open(path)
 	if err != nil {
@@ -37,9 +37,9 @@ func Tail(path string, n int) string {
 	return strings.Join(lines, "\n")
 }
 
-// BoundLogs keeps every *.log in dir under most bytes until ctx ends: a longer one is copied to *.log.1 and cut. The
-// parts open their logs with O_APPEND, so they go on writing at the new end. Several processes may call it at once; one
-// of them works.
+// BoundLogs limits the size of every *.log in dir until ctx ends: a longer one is copied to *.log.1 and truncated. The
+// parts open their logs with O_APPEND, so they continue at the new end. Several processes may call it concurrently; one
+// of them does the work.
 func BoundLogs(ctx context.Context, dir string, most int64, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -62,7 +62,7 @@ func boundLogs(dir string, most int64) error {
 	}
 	defer lock.Close()
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil // another process is at it
+		return nil // another process does it
 	}
 	paths, err := filepath.Glob(filepath.Join(dir, "*.log"))
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package daemon starts, finds and stops the long-running parts of the platform. They survive the command that started
-// them, and are never confused with another process that has got their pid since.
+// them, and are never confused with another process that has their pid later.
 package daemon
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// A Process is one incarnation of a process: a pid may be used again, a pid with its start time may not.
+// A Process identifies a process: a pid may be reused, a pid with its start time is unique.
 type Process struct {
 	PID int `json:"pid"`
 	// Ticks is the start time in clock ticks since boot, as /proc/PID/stat has it.
@@ -32,7 +32,7 @@ func BootID() string {
 	return strings.TrimSpace(string(b))
 }
 
-// Observe describes the process that has the pid now.
+// Observe returns the process that has the pid now.
 func Observe(pid int) (Process, error) {
 	ticks, _, err := stat(pid)
 	if err != nil {
@@ -41,7 +41,7 @@ func Observe(pid int) (Process, error) {
 	return Process{PID: pid, Ticks: ticks, Boot: BootID()}, nil
 }
 
-// Alive reports whether this very process still runs; a zombie does not.
+// Alive reports whether this process still runs; a zombie does not.
 func (p Process) Alive() bool {
 	if p.PID <= 1 || p.Boot != BootID() {
 		return false
@@ -89,7 +89,7 @@ func (p Process) wait(limit time.Duration) bool {
 	}
 }
 
-// stat reads a process's start time and state. The command in parentheses may itself hold spaces and parentheses, so
+// stat reads a process's start time and state. The command in parentheses may contain spaces and parentheses, so
 // the fields are counted from the last one.
 func stat(pid int) (ticks uint64, state byte, err error) {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
@@ -114,7 +114,7 @@ func cutLast(b []byte, sep byte) (before, after []byte, ok bool) {
 	return b[:i], b[i+1:], true
 }
 
-// Find lists the live processes that match, except this one.
+// Find returns the live processes that match, except for this one.
 func Find(match func(pid int) bool) []Process {
 	dirs, _ := os.ReadDir("/proc")
 	var found []Process
@@ -144,7 +144,7 @@ func HasEnv(pid int, assignment string) bool {
 	return false
 }
 
-// CommandLine is what the process was started as, for people; empty if it is gone.
+// CommandLine returns the command line of the process, for messages; empty if it has ended.
 func CommandLine(pid int) string {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/netns"
 )
 
-// A Spec says how a part is started.
+// A Spec describes how a part is started.
 type Spec struct {
 	// Name is the part's name: of its pid file and its log.
 	Name string
@@ -32,21 +32,21 @@ type Spec struct {
 	NetNS string
 	// Resolv is the file that the part sees as /etc/resolv.conf; empty is the host's.
 	Resolv string
-	// User is who runs it; nil is the caller.
+	// User runs it; nil is the caller.
 	User *syscall.Credential
-	// Inputs are files whose content the part reads at its start: it is restarted when one has changed.
+	// Inputs are files that the part reads at its start: it is restarted when one has changed.
 	Inputs []string
 	// Stop is the signal that ends it (default SIGTERM), Grace how long it may take (default 5 s).
 	Stop  syscall.Signal
 	Grace time.Duration
 }
 
-// A Record is what the pid file of a part holds.
+// A Record is the content of a part's pid file.
 type Record struct {
 	Process
 	Name    string    `json:"name"`
 	Started time.Time `json:"started"`
-	// Fingerprint covers everything that the part was started with.
+	// Fingerprint is a hash of everything that the part was started with.
 	Fingerprint string   `json:"fingerprint"`
 	Command     []string `json:"command"`
 	Stop        int      `json:"stop"`
@@ -62,7 +62,7 @@ type Table struct {
 	Marker string
 }
 
-// LogPath is where a part writes.
+// LogPath returns the path of a part's log.
 func (t Table) LogPath(name string) string { return filepath.Join(t.Logs, name+".log") }
 
 func (t Table) pidPath(name string) string { return filepath.Join(t.Pids, name+".json") }
@@ -82,7 +82,7 @@ func (t Table) Running(name string) bool {
 	return ok && r.Alive()
 }
 
-// Names lists the parts that have a record, sorted.
+// Names returns the names of the parts with a record, sorted.
 func (t Table) Names() []string {
 	paths, _ := filepath.Glob(filepath.Join(t.Pids, "*.json"))
 	names := make([]string, 0, len(paths))
@@ -92,9 +92,9 @@ func (t Table) Names() []string {
 	return names
 }
 
-// Up sees to it that the part runs with this very specification and is ready: one that does not run is started, one that
-// runs with another specification is stopped first, and one that runs but does not answer is restarted. The limit is
-// for the time from the start to ready.
+// Up makes the part run with this specification and waits until it is ready: one that does not run is started, one that
+// runs with another specification is stopped first, and one that runs but does not respond is restarted. The limit
+// bounds the time from the start until it is ready.
 func (t Table) Up(ctx context.Context, s Spec, limit time.Duration, ready func(context.Context) error) (started bool, err error) {
 	started, err = t.Ensure(s)
 	if err != nil {
@@ -115,7 +115,7 @@ func (t Table) Up(ctx context.Context, s Spec, limit time.Duration, ready func(c
 	return true, t.Wait(ctx, s.Name, limit, ready)
 }
 
-// Ensure starts the part unless it already runs with this very specification; it does not wait until it is ready.
+// Ensure starts the part unless it already runs with this specification; it does not wait until it is ready.
 func (t Table) Ensure(s Spec) (started bool, err error) {
 	print, err := fingerprint(s)
 	if err != nil {
@@ -155,7 +155,7 @@ func (t Table) start(s Spec, print string) error {
 		return fmt.Errorf("start %s: %w", s.Name, err)
 	}
 	process, err := Observe(cmd.Process.Pid)
-	go func() { _ = cmd.Wait() }() // reaps it should it end while we live; Wait returns its result
+	go func() { _ = cmd.Wait() }() // reaps it if it ends before this process; Wait returns its result
 	if err != nil {
 		return t.failure(s.Name, "ended right after its start", err)
 	}
@@ -167,8 +167,8 @@ func (t Table) start(s Spec, print string) error {
 	return nil
 }
 
-// command makes the process; it outlives the command that starts it. With a resolv.conf of its own it gets a mount namespace, and is
-// the same process all the same: unshare and the shell replace themselves.
+// command returns the command of the process, which outlives the caller. With a separate resolv.conf it has a mount namespace, but is
+// still the same process: unshare and the shell exec it.
 func (s Spec) command() *exec.Cmd {
 	if s.Resolv == "" {
 		return exec.CommandContext(context.Background(), s.Path, s.Args...)
@@ -178,7 +178,7 @@ func (s Spec) command() *exec.Cmd {
 	return exec.CommandContext(context.Background(), "/usr/bin/unshare", args...)
 }
 
-// searchPath is fixed: a part must not behave differently depending on who started it.
+// searchPath is fixed: a part must not depend on the environment of the user who started it.
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 func (t Table) write(r Record) error {
@@ -193,7 +193,7 @@ func (t Table) write(r Record) error {
 	return os.Rename(tmp, t.pidPath(r.Name))
 }
 
-// Stop ends a part and forgets it; one that does not run is only forgotten.
+// Stop ends a part if it runs, and removes its record.
 func (t Table) Stop(name string) error {
 	r, ok := t.Lookup(name)
 	if ok {
@@ -214,7 +214,7 @@ func (t Table) Stop(name string) error {
 	return nil
 }
 
-// Orphans are the processes with this table's marker that none of its records names.
+// Orphans returns the processes with this table's marker that have no record.
 func (t Table) Orphans() []Process {
 	var known []int
 	for _, name := range t.Names() {
@@ -225,7 +225,7 @@ func (t Table) Orphans() []Process {
 	return Find(func(pid int) bool { return !slices.Contains(known, pid) && HasEnv(pid, t.Marker) })
 }
 
-// Wait polls until ready returns nil, the part ends, or the limit is over; the error then names the log and its end.
+// Wait polls until ready returns nil, the part ends, or the limit has passed; the error then contains the end of the log.
 func (t Table) Wait(ctx context.Context, name string, limit time.Duration, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -258,7 +258,7 @@ func (t Table) failure(name, what string, cause error) error {
 	return fmt.Errorf("%s %s%s; its log %s ends with:\n%s", name, what, why, t.LogPath(name), Tail(t.LogPath(name), 5))
 }
 
-// fingerprint covers all that decides what the started process is.
+// fingerprint returns a hash of everything that the process depends on.
 func fingerprint(s Spec) (string, error) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %q %q %q", s.Path, s.Args, s.Env, s.Dir, s.NetNS)

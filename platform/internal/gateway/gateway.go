@@ -1,5 +1,5 @@
-// Package gateway joins the cluster's network namespace and the host's loopback, one TCP address at a time. It is the
-// only way between the two: there is no route, no veth pair and no firewall rule on the host.
+// Package gateway connects the cluster's network namespace and the host's loopback, one TCP address at a time. It is the
+// only connection between the two: there is no route, no veth pair and no firewall rule on the host.
 package gateway
 
 import (
@@ -18,7 +18,7 @@ import (
 // A Forward accepts at Listen on one side and dials Dial on the other.
 type Forward struct {
 	Listen, Dial string
-	// Out is set where Listen is inside of the namespace and Dial outside.
+	// Out is set if Listen is inside of the namespace and Dial outside.
 	Out bool
 }
 
@@ -37,7 +37,7 @@ func Parse(text string, out bool) (Forward, error) {
 	return Forward{Listen: listen, Dial: dial, Out: out}, nil
 }
 
-// Serve forwards until ctx ends. It fails immediately if one of the addresses cannot be listened at. If proxy is not empty, it
+// Serve forwards until ctx ends. It fails immediately if it cannot listen on one of the addresses. If proxy is not empty, it
 // is the address inside of the namespace of an HTTP proxy to the outside.
 func Serve(ctx context.Context, ns string, forwards []Forward, proxy string) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -83,7 +83,7 @@ func accept(ctx context.Context, l net.Listener, address string, dial dialFunc) 
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // out of file descriptors, or the client is gone already: the listener itself is fine
+		if err != nil { // out of file descriptors, or the client has disconnected: the listener itself works
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
@@ -93,7 +93,7 @@ func accept(ctx context.Context, l net.Listener, address string, dial dialFunc) 
 			server, err := dial(limit, "tcp", address)
 			cancel()
 			if err != nil {
-				return // the client sees the connection close, as it would if it had dialled itself
+				return // the client sees a closed connection, as if it had dialled itself
 			}
 			defer server.Close()
 			stop := context.AfterFunc(ctx, func() { _ = client.Close(); _ = server.Close() })
@@ -104,7 +104,7 @@ func accept(ctx context.Context, l net.Listener, address string, dial dialFunc) 
 }
 
 // join copies both ways and passes on half-closed connections: a port-forward may send its last byte long before it
-// receives the answer's.
+// receives that of the response.
 func join(a, b net.Conn) {
 	var wait sync.WaitGroup
 	pipe := func(to, from net.Conn) {

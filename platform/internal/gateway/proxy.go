@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// serveProxy connects whoever reaches the listener with any host outside (CONNECT: RFC 9110, section 9.3.6). What is said
+// serveProxy connects clients of the listener with any external host (CONNECT: RFC 9110, section 9.3.6). The traffic
 // is encrypted from end to end.
 func serveProxy(ctx context.Context, l net.Listener) {
 	server := &http.Server{
@@ -41,6 +41,6 @@ func connect(ctx context.Context, w http.ResponseWriter, r *http.Request) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = client.Close(); _ = server.Close() })
 	defer stop()
-	// The client speaks only after our answer, so nothing of it is in the buffer.
+	// The client only sends data after the response, so the buffer is empty.
 	join(client, server)
 }

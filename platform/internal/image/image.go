@@ -1,4 +1,4 @@
-// Package image makes container images of one static binary, without a builder.
+// Package image creates container images of one static binary, without a builder.
 package image
 
 import (
@@ -16,7 +16,7 @@ type Blob struct {
 	Content []byte
 }
 
-// Digest is the blob's name: "sha256:" and the sum in hexadecimal.
+// Digest returns the blob's name: "sha256:" and the sum in hexadecimal.
 func (b Blob) Digest() string {
 	sum := sha256.Sum256(b.Content)
 	return "sha256:" + hex.EncodeToString(sum[:])
@@ -26,12 +26,12 @@ func (b Blob) descriptor() object {
 	return object{"mediaType": b.Type, "digest": b.Digest(), "size": len(b.Content)}
 }
 
-// An Image is what the OCI image specification (v1.1) says: a manifest that names a configuration and layers.
+// An Image is an image of the OCI image specification (v1.1): a manifest with a configuration and layers.
 type Image struct{ Manifest, Config, Layer Blob }
 
 type object = map[string]any
 
-// New makes an image for this machine's architecture that runs the binary as /NAME, as user and group 65535.
+// New returns an image for this machine's architecture that runs the binary as /NAME, as user and group 65535.
 func New(name string, binary []byte, env ...string) Image {
 	layer := Blob{"application/vnd.oci.image.layer.v1.tar", pack(func(w *tar.Writer) { add(w, name, 0o755, binary) })}
 	config := Blob{"application/vnd.oci.image.config.v1+json", encode(object{
@@ -45,7 +45,7 @@ func New(name string, binary []byte, env ...string) Image {
 	})}}
 }
 
-// Archive is the image as an OCI image layout in a tar, which containerd imports under the reference.
+// Archive returns the image as an OCI image layout in a tar, which containerd imports under the reference.
 func (i Image) Archive(reference string) []byte {
 	manifest := i.Manifest.descriptor()
 	manifest["annotations"] = object{"io.containerd.image.name": reference}
@@ -59,7 +59,7 @@ func (i Image) Archive(reference string) []byte {
 	})
 }
 
-// pack writes a tar into memory, which cannot fail.
+// pack returns a tar; writing to memory cannot fail.
 func pack(fill func(*tar.Writer)) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

@@ -1,5 +1,5 @@
 // Package ingress is a reverse proxy that serves the cluster's Ingress objects on the host's loopback. It routes to ready
-// endpoints only, by what the API server says at that moment, so that a rolling update loses no request.
+// endpoints only, by the present state of the API server, so that a rolling update loses no request.
 package ingress
 
 import (
@@ -8,7 +8,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
 )
 
-// What the proxy reads of Kubernetes' objects.
+// The parts of Kubernetes' objects that the proxy reads.
 type (
 	ingress struct {
 		Metadata kube.Meta `json:"metadata"`

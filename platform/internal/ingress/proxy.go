@@ -29,7 +29,7 @@ type Proxy struct {
 	transports map[string]*http.Transport
 }
 
-// NewProxy makes a proxy over the table.
+// NewProxy returns a proxy that uses the table.
 func NewProxy(table *Table, dial Dial) *Proxy {
 	p := &Proxy{table: table, dial: dial, transports: map[string]*http.Transport{}}
 	p.proxy = &httputil.ReverseProxy{
@@ -39,11 +39,11 @@ func NewProxy(table *Table, dial Dial) *Proxy {
 			r.Out.URL.Scheme, r.Out.URL.Host = "http", r.In.Host
 		},
 		Transport:     p,
-		FlushInterval: -1, // events and streams arrive when they are sent
+		FlushInterval: -1, // do not buffer events and streams
 		ErrorLog:      log.New(os.Stderr, "", log.LstdFlags),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if r.Context().Err() != nil {
-				return // the client is gone
+				return // the client has disconnected
 			}
 			fmt.Fprintf(os.Stderr, "%s %s%s: %v\n", r.Method, r.Host, r.URL.Path, err)
 			http.Error(w, fmt.Sprintf("ingress: the service of %s does not answer: %v", r.Host, err), http.StatusBadGateway)
@@ -81,8 +81,8 @@ func hostname(host string) string {
 	return host
 }
 
-// RoundTrip sends the request to the endpoint whose turn it is, and to the next ones as long as it is certain that none
-// has seen it: because no connection came about, or because repeating it is harmless (RFC 9110, section 9.2.2).
+// RoundTrip sends the request to the next endpoint of the round robin and, if that fails, to others, provided that none has
+// received it since no connection was established, or that it may be repeated (RFC 9110, section 9.2.2).
 func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	route := r.Context().Value(routeKey{}).(*route)
 	body := &unread{ReadCloser: r.Body}
@@ -95,7 +95,7 @@ func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 			out.Body = body
 		}
 		// An idle connection may be closed by the other side in the moment in which it is used. A request that must not
-		// be repeated gets a connection of its own.
+		// be repeated gets a new connection.
 		out.Close = !harmless && r.Header.Get("Upgrade") == ""
 		resp, err := p.transport(address).RoundTrip(out)
 		if err == nil {
@@ -122,7 +122,7 @@ func repeatable(r *http.Request) bool {
 	return false
 }
 
-// unread is a request's body that notices whether anything of it was taken, and stays open for the next attempt; the
+// unread is a request's body that records whether any of it was read, and stays open for the next attempt; the
 // server closes it.
 type unread struct {
 	io.ReadCloser
@@ -156,7 +156,7 @@ func (p *Proxy) transport(address string) *http.Transport {
 	return t
 }
 
-// Keep forgets the endpoints that are not among the addresses and closes their idle connections; requests under way end
+// Keep removes the endpoints that are not among the addresses and closes their idle connections; running requests finish
 // normally.
 func (p *Proxy) Keep(addresses map[string]bool) {
 	p.mu.Lock()

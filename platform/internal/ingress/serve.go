@@ -12,7 +12,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
 )
 
-// ReadyPath answers 200 at the listening address itself once the cluster's objects are known.
+// ReadyPath responds with 200 at the listening address itself once the cluster's objects are known.
 const ReadyPath = "/.well-known/slipway-ingress/ready"
 
 // Serve listens until ctx ends, then lets requests finish for up to 10 seconds.

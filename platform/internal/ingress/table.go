@@ -14,7 +14,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
 )
 
-// A Table knows where each request goes. Readers see a finished snapshot and never wait.
+// A Table routes requests. Readers use a complete snapshot and never wait.
 type Table struct {
 	// Class is the ingressClassName that is served.
 	Class string
@@ -44,7 +44,7 @@ type snapshot struct {
 	addresses map[string]bool
 }
 
-// NewTable makes an empty table.
+// NewTable returns an empty table.
 func NewTable(class string) *Table {
 	t := &Table{Class: class}
 	t.ingresses.Path = "/apis/networking.k8s.io/v1/ingresses"
@@ -54,7 +54,7 @@ func NewTable(class string) *Table {
 	return t
 }
 
-// Follow keeps the table equal to the cluster until ctx ends. After every change it passes on which addresses are in use.
+// Follow updates the table from the cluster until ctx ends. After every change it calls changed with the addresses in use.
 func (t *Table) Follow(ctx context.Context, client *kube.Client, changed func(addresses map[string]bool)) {
 	refresh := func() { changed(t.refresh().addresses) }
 	var wait sync.WaitGroup
@@ -88,7 +88,7 @@ func (t *Table) build() *snapshot {
 	o := objects{t.services.Objects(), t.slices.Objects()}
 	ingresses := t.ingresses.Objects()
 	s := &snapshot{addresses: map[string]bool{}}
-	turns := map[string]*atomic.Uint64{} // the round robin goes on where it was
+	turns := map[string]*atomic.Uint64{} // the round robin continues
 	for _, r := range t.current.Load().routes {
 		turns[r.service] = r.next
 	}
@@ -189,7 +189,7 @@ func (o objects) route(namespace, host string, p path, turns map[string]*atomic.
 	return r
 }
 
-// lookup finds the route of a request; nil if no rule fits. The host has no port.
+// lookup returns the route of a request; nil if no rule matches. The host has no port.
 func (s *snapshot) lookup(host, requestPath string) *route {
 	for _, r := range s.routes {
 		if hostMatches(r.host, host) && r.path.matches(requestPath) {
@@ -199,7 +199,7 @@ func (s *snapshot) lookup(host, requestPath string) *route {
 	return nil
 }
 
-// order lists the backends, beginning with the one whose turn it is; the others follow for retries.
+// order returns the backends, first the next one of the round robin, then the others for retries.
 func (r *route) order() []string {
 	n := len(r.backends)
 	if n == 0 {

@@ -21,10 +21,10 @@ import (
 // Manager is the field manager of everything that the platform applies.
 const Manager = "slipway-platform"
 
-// An Object is any Kubernetes object, as JSON has it.
+// An Object is any Kubernetes object, as in JSON.
 type Object = map[string]any
 
-// A Status is an answer of the API server that is not a success.
+// A Status is an error response of the API server.
 type Status struct {
 	Code    int    `json:"code"`
 	Reason  string `json:"reason"`
@@ -41,13 +41,13 @@ func NotFound(err error) bool {
 	return errors.As(err, &s) && s.Code == http.StatusNotFound
 }
 
-// A Client speaks to one API server as one user.
+// A Client uses one API server as one user.
 type Client struct {
 	server string
 	http   *http.Client
 }
 
-// New makes a client of the server ("https://127.0.0.1:6443") that trusts only the authority ca (PEM). The dial function
+// New returns a client of the server ("https://127.0.0.1:6443") that trusts only the authority ca (PEM). The dial function
 // may be nil.
 func New(server string, ca []byte, user tls.Certificate, dial func(context.Context, string, string) (net.Conn, error)) (*Client, error) {
 	roots := x509.NewCertPool()
@@ -80,7 +80,7 @@ func (c *Client) Get(ctx context.Context, path string, into any) error {
 	return json.NewDecoder(resp.Body).Decode(into)
 }
 
-// Apply makes the object or brings those fields of it that are given to the given values (server-side apply).
+// Apply creates the object, or sets the given fields of it (server-side apply).
 func (c *Client) Apply(ctx context.Context, path string, o Object) error {
 	body, err := json.Marshal(o)
 	if err != nil {
@@ -105,7 +105,7 @@ func (c *Client) Delete(ctx context.Context, path string) error {
 	return resp.Body.Close()
 }
 
-// Watch reports what changes at a list's path after the resource version, until the API server ends it or ctx does.
+// Watch reports changes at a list's path after the resource version, until the API server or ctx ends it.
 func (c *Client) Watch(ctx context.Context, path, version string, event func(kind string, object json.RawMessage) error) error {
 	resp, err := c.do(ctx, http.MethodGet, path+"?watch=1&allowWatchBookmarks=true&resourceVersion="+version, "", nil)
 	if err != nil {
@@ -121,7 +121,7 @@ func (c *Client) Watch(ctx context.Context, path, version string, event func(kin
 		if err := lines.Decode(&e); err != nil {
 			return err
 		}
-		if e.Type == "ERROR" { // most often 410: the version is too old to go on from
+		if e.Type == "ERROR" { // usually 410: the version is too old
 			var s Status
 			if err := json.Unmarshal(e.Object, &s); err != nil {
 				return err

@@ -2,13 +2,13 @@ package kube
 
 import "encoding/json"
 
-// A Login is how a kubeconfig's user proves who it is: a client certificate (PEM) or a token.
+// A Login are the credentials of a kubeconfig's user: a client certificate (PEM) or a token.
 type Login struct {
 	Cert, Key []byte
 	Token     string
 }
 
-// Config writes a kubeconfig that needs no other file. JSON is YAML, so every tool reads it; namespace may be empty.
+// Config returns a kubeconfig that needs no other file. JSON is YAML, so every tool reads it; namespace may be empty.
 func Config(server string, ca []byte, user string, login Login, namespace string) []byte {
 	credentials := Object{}
 	if login.Token != "" {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Meta is what every object has.
+// Meta is the metadata that every object has.
 type Meta struct {
 	Namespace string            `json:"namespace"`
 	Name      string            `json:"name"`
@@ -34,15 +34,15 @@ func (m *Mirror[T]) Objects() map[string]T {
 	return maps.Clone(m.objects)
 }
 
-// Listed reports whether the mirror was complete at least once.
+// Listed reports whether the mirror has been complete at least once.
 func (m *Mirror[T]) Listed() bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.listed
 }
 
-// Follow keeps the mirror equal to the cluster until ctx ends, and calls changed after every change. While the API server
-// does not answer, the mirror stays as it was: pods go on without it.
+// Follow updates the mirror from the cluster until ctx ends, and calls changed after every change. While the API server
+// does not respond, the mirror does not change: pods run without it.
 func (m *Mirror[T]) Follow(ctx context.Context, client *Client, changed func()) {
 	for ctx.Err() == nil {
 		if err := m.follow(ctx, client, changed); err != nil && ctx.Err() == nil {
@@ -85,7 +85,7 @@ func (m *Mirror[T]) follow(ctx context.Context, client *Client, changed func()) 
 	})
 }
 
-// replace exchanges all objects at once: nobody sees half a list.
+// replace replaces all objects atomically: nobody sees a part of a list.
 func (m *Mirror[T]) replace(items []json.RawMessage) error {
 	var fresh Mirror[T]
 	for _, raw := range items {
@@ -99,7 +99,7 @@ func (m *Mirror[T]) replace(items []json.RawMessage) error {
 	return nil
 }
 
-// Put notes one object, as the API server writes it.
+// Put stores one object in the API server's JSON.
 func (m *Mirror[T]) Put(raw []byte) error {
 	key, err := objectKey(raw)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package netns makes a network namespace and reaches into it: to start processes, to dial and to listen there, without
-// changing anything of the host's network.
+// Package netns creates a network namespace, and starts processes, dials and listens in it, without changes to the
+// host's network.
 package netns
 
 import (
@@ -18,13 +18,13 @@ import (
 // nsfs is the magic number of the file system of namespace files (NSFS_MAGIC).
 const nsfs = 0x6e736673
 
-// Exists reports whether path holds a network namespace; a plain file, as a reboot leaves it, does not.
+// Exists reports whether path is a network namespace; after a reboot it is a plain file.
 func Exists(path string) bool {
 	var s unix.Statfs_t
 	return unix.Statfs(path, &s) == nil && s.Type == nsfs
 }
 
-// Create makes a network namespace that lives as long as it is mounted at path.
+// Create creates a network namespace that exists as long as it is mounted at path.
 func Create(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -34,7 +34,7 @@ func Create(path string) error {
 	}
 	done := make(chan error)
 	go func() {
-		// The thread stays locked: with the goroutine's end it ends too, and nobody inherits the new namespace.
+		// The thread stays locked, so it ends with the goroutine, and no other goroutine gets the new namespace.
 		runtime.LockOSThread()
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			done <- fmt.Errorf("make a network namespace: %w", err)
@@ -85,7 +85,7 @@ func Do(path string, fn func() error) error {
 			return
 		}
 		err = fn()
-		// A thread that cannot go home stays locked and is discarded.
+		// A thread that cannot return to its namespace stays locked and is discarded.
 		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
 			runtime.UnlockOSThread()
 		}

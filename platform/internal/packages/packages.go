@@ -1,4 +1,4 @@
-// Package packages installs the system programs that the platform needs, where it may: as root, on Debian and Ubuntu.
+// Package packages installs the system programs that the platform needs if it can: as root, on Debian and Ubuntu.
 package packages
 
 import (
@@ -14,7 +14,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/postgres"
 )
 
-// A Need is a program (or a file) and the package of Debian and Ubuntu that has it.
+// A Need is a program (or a file) and the package of Debian and Ubuntu that contains it.
 type Need struct {
 	Program string
 	Package string
@@ -60,10 +60,10 @@ func CNIPlugins() string {
 	return ""
 }
 
-// A part is searched where daemons are started from: root's PATH may lack /usr/sbin.
+// Programs of daemons are also searched in /usr/sbin, which may be missing in root's PATH.
 var folders = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
-// Path finds a program; "" if it is not installed.
+// Path returns the path of a program; "" if it is not installed.
 func Path(name string) string {
 	for _, dir := range folders {
 		p := filepath.Join(dir, name)
@@ -76,7 +76,7 @@ func Path(name string) string {
 
 func program(name, pkg string) Need { return Need{name, pkg, func() bool { return Path(name) != "" }} }
 
-// Missing lists the packages of the needs that are not there, and those of extra that are not installed, sorted.
+// Missing returns the packages of the needs that are missing, and those of extra that are not installed, sorted.
 func Missing(ctx context.Context, needs []Need, extra []string) []string {
 	var missing []string
 	for _, n := range needs {
@@ -98,7 +98,7 @@ func installed(ctx context.Context, pkg string) bool {
 	return err == nil && string(out) == "installed"
 }
 
-// Install installs the packages with apt-get and writes its output to log. Where it may not, the error is the line that
+// Install installs the packages with apt-get and writes its output to log. If it cannot, the error contains the command that
 // a person has to run.
 func Install(ctx context.Context, missing []string, log io.Writer) error {
 	if len(missing) == 0 {
@@ -117,7 +117,7 @@ func Install(ctx context.Context, missing []string, log io.Writer) error {
 		return err
 	}
 	defer release()
-	// Lists that are old, or were never fetched, name versions that the archive has no more.
+	// Package lists that are old name versions that the archive no longer has.
 	if err := apt(ctx, log, "update"); err != nil {
 		fmt.Fprintf(log, "apt-get update: %v; trying with the lists that are there\n", err)
 	}
@@ -133,7 +133,7 @@ func apt(ctx context.Context, log io.Writer, command string, args ...string) err
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=l", "LC_ALL=C.UTF-8")
 	var tail lastBytes
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(log, &tail), io.MultiWriter(log, &tail)
-	// On Ctrl-C dpkg finishes the package it is at: a half-configured one would be ours to repair.
+	// On Ctrl-C dpkg finishes the present package, so that none is left half configured.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("apt-get %s: %w:\n%s", command, err, strings.TrimSpace(string(tail)))
@@ -144,8 +144,8 @@ func apt(ctx context.Context, log io.Writer, command string, args ...string) err
 // policy is the program that Debian's maintainer scripts ask before they start a service (invoke-rc.d(8)).
 const policy = "/usr/sbin/policy-rc.d"
 
-// forbidServices keeps packages from starting what they install: the platform runs its own containerd and PostgreSQL and
-// leaves the machine's alone. A policy that is there already stays, whatever it says.
+// forbidServices keeps packages from starting services: the platform runs its own containerd and PostgreSQL, independent of
+// the machine's. An existing policy is kept.
 func forbidServices() (release func(), err error) {
 	const text = "#!/bin/sh\n# Temporary: slipway's platform installs packages.\nexit 101\n"
 	if there, err := os.ReadFile(policy); err == nil && string(there) != text {
@@ -157,7 +157,7 @@ func forbidServices() (release func(), err error) {
 	return func() { _ = os.Remove(policy) }, nil
 }
 
-// lastBytes keeps the end of what was written.
+// lastBytes keeps the end of its input.
 type lastBytes []byte
 
 func (l *lastBytes) Write(p []byte) (int, error) {

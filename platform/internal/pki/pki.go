@@ -1,5 +1,5 @@
-// Package pki is the platform's certificate authority: everything that speaks TLS inside of one installation trusts it,
-// and nothing else does.
+// Package pki is the platform's certificate authority: all TLS clients and servers of one installation trust it,
+// and no others.
 package pki
 
 import (
@@ -38,7 +38,7 @@ type Authority struct {
 	now func() time.Time
 }
 
-// Open loads the authority in dir and makes it first if there is none.
+// Open loads the authority in dir, or creates it.
 func Open(dir string) (*Authority, error) {
 	a := &Authority{dir: dir, now: time.Now}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -76,7 +76,7 @@ func (a *Authority) make() error {
 	return a.store("ca", der, key)
 }
 
-// A Request says whom a certificate is for.
+// A Request describes a certificate.
 type Request struct {
 	// Name is the file name; CommonName and Organizations are the subject: Kubernetes' user and groups.
 	Name          string
@@ -86,8 +86,8 @@ type Request struct {
 	Hosts []string
 }
 
-// Issue makes the certificate unless there is one with the same subject and hosts that this authority signed and that
-// does not end soon.
+// Issue creates the certificate unless one with the same subject and hosts exists that this authority has signed and that
+// does not expire soon.
 func (a *Authority) Issue(r Request) error {
 	cert, _, err := a.load(r.Name)
 	if err == nil && a.covers(cert, r) {
@@ -132,7 +132,7 @@ func (a *Authority) covers(cert *x509.Certificate, r Request) bool {
 		slices.Equal(hosts, want)
 }
 
-// KeyPair makes NAME.key and NAME.pub, for signatures without a certificate (service account tokens), unless they exist.
+// KeyPair creates NAME.key and NAME.pub, for signatures without a certificate (service account tokens), unless they exist.
 func (a *Authority) KeyPair(name string) error {
 	if _, err := os.Stat(filepath.Join(a.dir, name+".pub")); err == nil {
 		return nil

@@ -102,12 +102,12 @@ func (s selector) matches(labels map[string]string) bool {
 	return true
 }
 
-// onNetwork reports whether the pod has an address of its own that may send or receive.
+// onNetwork reports whether the pod has a separate address.
 func (p pod) onNetwork() bool {
 	return p.Status.PodIP != "" && !p.Spec.HostNetwork && p.Status.Phase != "Succeeded" && p.Status.Phase != "Failed"
 }
 
-// named resolves a port's name to a number; 0 if the pod has none of that name.
+// named returns the number of a named port; 0 if the pod has no port of that name.
 func (p pod) named(name, protocol string) int {
 	for _, c := range p.Spec.Containers {
 		for _, candidate := range c.Ports {
@@ -126,8 +126,8 @@ func orTCP(protocol string) string {
 	return protocol
 }
 
-// isolates reports whether the policy limits a direction: ingress always, unless policyTypes says otherwise, and egress
-// where there are rules for it.
+// isolates reports whether the policy limits a direction: by default ingress, and egress if there are rules for it,
+// unless policyTypes states otherwise.
 func (n networkPolicy) isolates(direction string) bool {
 	if len(n.Spec.PolicyTypes) > 0 {
 		return slices.Contains(n.Spec.PolicyTypes, direction)

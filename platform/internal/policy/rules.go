@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// A world is what policies are about.
+// A world are the objects that policies select.
 type world struct {
 	policies   map[string]networkPolicy
 	pods       map[string]pod
 	namespaces map[string]namespace
 }
 
-// script is the input of nft that replaces the whole table in one transaction.
+// script returns the input of nft that replaces the whole table in one transaction.
 //
 // A packet of a new connection passes the chain of its sender's egress and then that of its receiver's ingress; a rule
-// that allows it returns, and what reaches the end of a chain is refused. The node itself may reach every pod, as kubelets
-// and their probes must.
+// that allows it returns, and a packet at the end of a chain is refused. The node itself may reach every pod, as the kubelet's
+// probes require.
 func (w world) script() string {
 	var b strings.Builder
 	b.WriteString("table ip slipway_policy\ndelete table ip slipway_policy\ntable ip slipway_policy {\n")
@@ -61,8 +61,8 @@ func dispatch(field string, entries []string) string {
 	return fmt.Sprintf("    ip %s vmap { %s }\n", field, strings.Join(entries, ", "))
 }
 
-// rules are the matches that allow packets to (Ingress) or from (Egress) the pod; isolated is false where no policy
-// selects the pod and everything is allowed.
+// rules returns the matches that allow packets to (Ingress) or from (Egress) the pod; isolated is false if no policy
+// selects the pod, so that everything is allowed.
 func (w world) rules(p pod, direction string) (rules []string, isolated bool) {
 	for _, key := range slices.Sorted(maps.Keys(w.policies)) {
 		n := w.policies[key]
@@ -90,7 +90,7 @@ func (w world) rules(p pod, direction string) (rules []string, isolated bool) {
 	return slices.Compact(rules), isolated
 }
 
-// addresses are matches of the peers' addresses, each for itself; one empty match where there are no peers: anyone.
+// addresses returns a match for each of the peers' addresses; without peers one empty match, which allows all.
 func (w world) addresses(peers []peer, home, field string) []string {
 	if len(peers) == 0 {
 		return []string{""}
@@ -102,7 +102,7 @@ func (w world) addresses(peers []peer, home, field string) []string {
 			if len(p.IPBlock.Except) > 0 {
 				match += " ip " + field + " != { " + strings.Join(p.IPBlock.Except, ", ") + " }"
 			}
-			if !strings.Contains(p.IPBlock.CIDR, ":") { // the cluster speaks IPv4 only
+			if !strings.Contains(p.IPBlock.CIDR, ":") { // the cluster uses IPv4 only
 				matches = append(matches, match)
 			}
 			continue
@@ -118,7 +118,7 @@ func (w world) addresses(peers []peer, home, field string) []string {
 	return matches
 }
 
-// selected are the pods that a peer means: in its namespaces, or the policy's own if it names none.
+// selected returns the pods that a peer selects: in its namespaces, by default the policy's own.
 func (w world) selected(p peer, home string) []pod {
 	var found []pod
 	for _, key := range slices.Sorted(maps.Keys(w.pods)) {
@@ -169,12 +169,12 @@ func withPorts(where string, ports []port, target pod) []string {
 	return rules
 }
 
-// numbered are the ports without a name.
+// numbered returns the ports without a name.
 func numbered(ports []port) []port {
 	return slices.DeleteFunc(slices.Clone(ports), func(p port) bool { _, named := p.Port.(string); return named })
 }
 
-// namedEgress resolves names of ports on the way out: they are those of each receiving pod.
+// namedEgress resolves names of ports of egress rules, which are those of each receiving pod.
 func (w world) namedEgress(r egress, home string) []string {
 	receivers := w.selected(peer{NamespaceSelector: &selector{}}, home)
 	if len(r.To) > 0 {

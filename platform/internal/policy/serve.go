@@ -16,8 +16,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
 )
 
-// Serve keeps the nftables of the network namespace that it runs in equal to the cluster's policies until ctx ends. The
-// address answers 200 once they are in force. When Serve ends, the last rules stay.
+// Serve updates the nftables of its network namespace from the cluster's policies until ctx ends. The
+// address responds with 200 once they are applied. After Serve has ended, the last rules stay in effect.
 func Serve(ctx context.Context, address string, client *kube.Client) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -41,7 +41,7 @@ func Serve(ctx context.Context, address string, client *kube.Client) error {
 	changed := func() {
 		select {
 		case dirty <- struct{}{}:
-		default: // one that has not been looked at yet is enough
+		default: // one pending notification is enough
 		}
 	}
 	var wait sync.WaitGroup
@@ -80,7 +80,7 @@ func Serve(ctx context.Context, address string, client *kube.Client) error {
 	return nil
 }
 
-// load hands a script to nft, which takes all of it or nothing.
+// load runs a script with nft, which applies all of it or nothing.
 func load(ctx context.Context, script string) error {
 	cmd := exec.CommandContext(ctx, "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(script)

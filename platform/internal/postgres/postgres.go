@@ -30,7 +30,7 @@ const Part = "postgres"
 type Server struct {
 	// Bin is the folder of initdb, postgres and psql.
 	Bin string
-	// Dir holds the data folder; it belongs to the user that runs the server.
+	// Dir contains the data folder; it belongs to the user that runs the server.
 	Dir  string
 	Port int
 	// Secrets is a folder that only the caller can read: the superuser's and the tenants' passwords.
@@ -58,7 +58,7 @@ func version(bin string) int {
 	return n
 }
 
-// New finds the server's programs and its user. The data folder keeps to the version that made it.
+// New returns the server, with the programs of the version that created its data folder.
 func New(dir, secrets string, port int) (*Server, error) {
 	s := &Server{Bin: FindBin(), Dir: dir, Port: port, Secrets: secrets}
 	if v, err := os.ReadFile(filepath.Join(s.data(), "PG_VERSION")); err == nil {
@@ -88,7 +88,7 @@ func New(dir, secrets string, port int) (*Server, error) {
 
 func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
 
-// Start makes the data folder if there is none, starts the server and waits until it answers.
+// Start creates the data folder if it does not exist, starts the server and waits until it responds.
 func (s *Server) Start(ctx context.Context, table daemon.Table) (started bool, err error) {
 	if err := s.prepare(ctx); err != nil {
 		return false, err
@@ -103,7 +103,7 @@ func (s *Server) Start(ctx context.Context, table daemon.Table) (started bool, e
 		Path: filepath.Join(s.Bin, "postgres"),
 		Args: []string{"-D", s.data(),
 			"-c", "listen_addresses=127.0.0.1", "-c", "port=" + strconv.Itoa(s.Port),
-			// No socket in the file system: the path could be too long, and the password is asked for everywhere.
+			// Without a Unix socket: its path could be too long, and every connection needs a password.
 			"-c", "unix_socket_directories=", "-c", "log_min_messages=warning"},
 		Env:    []string{"LC_ALL=C.UTF-8"},
 		Dir:    s.Dir,
@@ -135,7 +135,7 @@ func (s *Server) prepare(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(s.data(), "PG_VERSION")); err == nil {
 		return nil
 	}
-	// initdb that was interrupted leaves no PG_VERSION behind us: into a folder beside, then renamed.
+	// Into another folder that is renamed afterwards, so that an interrupted initdb leaves no PG_VERSION.
 	fresh := s.data() + ".new"
 	if err := os.RemoveAll(fresh); err != nil {
 		return err
@@ -144,7 +144,7 @@ func (s *Server) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	passwordFile := filepath.Join(s.Dir, "password") // not standard input: another user may not open ours
+	passwordFile := filepath.Join(s.Dir, "password") // not standard input, which another user cannot open
 	if err := s.write(passwordFile, password+"\n"); err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (s *Server) prepare(ctx context.Context) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, bytes.TrimSpace(out))
 	}
-	// A tenant's role gets into the database of its own name only.
+	// A tenant's role may only use the database of its name.
 	rules := "# written by platform\nhost postgres postgres 127.0.0.1/32 scram-sha-256\nhost sameuser all 127.0.0.1/32 scram-sha-256\n"
 	if err := s.write(filepath.Join(fresh, "pg_hba.conf"), rules); err != nil {
 		return err
@@ -165,7 +165,7 @@ func (s *Server) prepare(ctx context.Context) error {
 	return os.Rename(fresh, s.data())
 }
 
-// reachable makes sure that the server's user can get to its folder at all.
+// reachable returns an error unless the server's user can reach its folder.
 func (s *Server) reachable() error {
 	for dir := filepath.Dir(s.Dir); dir != "/"; dir = filepath.Dir(dir) {
 		if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o001 == 0 {
@@ -187,13 +187,13 @@ func (s *Server) write(path, text string) error {
 }
 
 // forgetStale removes the lock file of a server that was killed. PostgreSQL does so itself, unless the pid in the file
-// belongs to another process by now, such as after a reboot. Only the owner of the data folder proves it.
+// belongs to another process, for example after a reboot; then only the owner of the data folder shows it.
 func (s *Server) forgetStale() error {
 	others := daemon.Find(func(pid int) bool {
 		dir, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "cwd"))
 		return err == nil && dir == s.data()
 	})
-	for _, p := range others { // sessions of the killed server, which end by themselves soon
+	for _, p := range others { // sessions of the killed server, which end soon
 		if err := p.Stop(syscall.SIGQUIT, 5*time.Second); err != nil {
 			return err
 		}
@@ -204,7 +204,7 @@ func (s *Server) forgetStale() error {
 	return nil
 }
 
-// Password returns the password of a role, made at the first call.
+// Password returns the password of a role, which the first call creates.
 func (s *Server) Password(role string) (string, error) {
 	path := filepath.Join(s.Secrets, "postgres-"+role)
 	if b, err := os.ReadFile(path); err == nil && len(b) > 0 {
@@ -217,8 +217,8 @@ func (s *Server) Password(role string) (string, error) {
 	return password, os.WriteFile(path, []byte(password+"\n"), 0o600)
 }
 
-// EnsureDatabase makes a role with the password of [Server.Password], and a database of the same name that it
-// owns and others may not enter. The name has letters, digits and underscores only.
+// EnsureDatabase creates a role with the password of [Server.Password], and a database of the same name that it
+// owns and others may not use. The name has letters, digits and underscores only.
 func (s *Server) EnsureDatabase(ctx context.Context, name string) error {
 	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" || name == "" || name == "postgres" {
 		return fmt.Errorf("database name %q: want a to z, 0 to 9 and _", name)
@@ -257,7 +257,7 @@ func (s *Server) query(ctx context.Context, sql string) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(s.Bin, "psql"), "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-U", "postgres",
 		"-d", "postgres", "-X", "-q", "-t", "-A", "-w", "-v", "ON_ERROR_STOP=1", "-f", "-")
-	cmd.Stdin = strings.NewReader(sql + ";\n") // not an argument: it can hold a password
+	cmd.Stdin = strings.NewReader(sql + ";\n") // not an argument, since it can contain a password
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "PGPASSWORD=" + password, "PGCONNECT_TIMEOUT=5", "LC_ALL=C.UTF-8"}
 	var errText bytes.Buffer
 	cmd.Stderr = &errText

@@ -44,7 +44,7 @@ func settings(dir string) *configuration.Configuration {
 		Storage: configuration.Storage{
 			"filesystem": {"rootdirectory": dir},
 			"delete":     {"enabled": true},
-			// An upload that a killed client left behind goes after a day.
+			// An upload that a killed client left is removed after a day.
 			"maintenance": {"uploadpurging": map[any]any{"enabled": true, "age": "24h", "interval": "24h", "dryrun": false}},
 		},
 	}

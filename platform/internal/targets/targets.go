@@ -16,7 +16,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
 )
 
-// The annotations that ask for being scraped, and the label that tells the pods of a canary from the others.
+// The annotations that request scraping, and the label that distinguishes a canary's pods from the others.
 const (
 	scrapeAnnotation = "prometheus.io/scrape"
 	portAnnotation   = "prometheus.io/port"
@@ -41,7 +41,7 @@ type group struct {
 	Labels  map[string]string `json:"labels"`
 }
 
-// Serve answers at the address with the running pods that ask for being scraped, until ctx ends.
+// Serve serves the running pods that request scraping at the address, until ctx ends.
 func Serve(ctx context.Context, address string, client *kube.Client) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -67,7 +67,7 @@ func Serve(ctx context.Context, address string, client *kube.Client) error {
 	return nil
 }
 
-// groups are labelled as the PodMonitor of k8s/components/monitoring labels them.
+// groups returns the pods with the labels that the PodMonitor of k8s/components/monitoring sets.
 func groups(pods map[string]pod) []group {
 	all := []group{}
 	for _, key := range slices.Sorted(maps.Keys(pods)) {
