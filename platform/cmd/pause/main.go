@@ -1,4 +1,4 @@
-// Pause is process 1 of every pod's sandbox: it holds the pod's namespaces, reaps orphans, and ends at SIGTERM or SIGINT.
+// Pause is process 1 of every pod's sandbox: it holds the pod's namespaces, reaps orphans, and ends when told to.
 package main
 
 import (
