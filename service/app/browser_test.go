@@ -74,7 +74,7 @@ func browser(t *testing.T) (ctx context.Context, complaints func() []string) {
 	}
 }
 
-// value runs an action that yields something.
+// value runs an action and returns its result.
 func value[T any](t *testing.T, ctx context.Context, a chromedp.Action[T]) T { //nolint:revive // t first, as everywhere in tests
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -87,7 +87,7 @@ func value[T any](t *testing.T, ctx context.Context, a chromedp.Action[T]) T { /
 }
 
 // TestBrowser looks at the page as people do: styles and script load under the page's own rules, times are in the
-// reader's zone, news come by themselves, and filters filter.
+// reader's zone, new orders appear without a reload, and filters work.
 func TestBrowser(t *testing.T) {
 	ctx, complaints := browser(t)
 	i := start(t, nil)
@@ -131,8 +131,8 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
-// TestBrowserOnAPhone looks at the page on a phone, in light and in dark: nothing is wider than the screen, what a person wants to
-// see first is there without scrolling, and yen have no cents.
+// TestBrowserOnAPhone looks at the page on a phone, in light and in dark: nothing is wider than the screen, the most important
+// figures are visible without scrolling, and yen have no cents.
 func TestBrowserOnAPhone(t *testing.T) {
 	ctx, complaints := browser(t)
 	i := start(t, nil)

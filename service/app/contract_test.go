@@ -11,8 +11,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/api"
 )
 
-// TestLimitsOfTheContract sends orders at random, around the limits, and compares what the service says with what the
-// contract says: one accepts exactly what the other does.
+// TestLimitsOfTheContract sends orders at random, around the limits, and compares the service with the
+// contract: both accept the same orders.
 func TestLimitsOfTheContract(t *testing.T) {
 	t.Parallel()
 	doc, err := openapi3.NewLoader().LoadFromData(api.Contract)

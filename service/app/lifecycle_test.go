@@ -41,10 +41,10 @@ func TestProbes(t *testing.T) {
 	})
 }
 
-// TestStarting shows that the listeners are bound, and that the probes tell, before the database answers.
+// TestStarting shows that the listeners are bound, and that the probes report the start, before the database responds.
 func TestStarting(t *testing.T) {
 	t.Parallel()
-	silent, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // accepts, and never answers
+	silent, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // accepts connections, and never responds
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestNewFails(t *testing.T) {
 	i.log.Wait(t, "anyone may call")
 }
 
-// TestDrain shows the order of a stop: not ready at once, alive and serving for the delay, what is under way is finished.
+// TestDrain shows the order of a stop: not ready immediately, alive and serving for the delay, then running requests finish.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	i := start(t, settings{"SHUTDOWN_DRAIN": "8s"})
@@ -281,7 +281,7 @@ func TestReloadAfterStop(t *testing.T) {
 		t.Error(err)
 	}
 	if err := i.Reload(); err == nil {
-		t.Error("an instance that has ended was reloaded")
+		t.Error("a stopped instance was reloaded")
 	}
 }
 
@@ -292,7 +292,7 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-// TestReloadWatchesNewFiles names a secret file in a reload: from then on it is watched, and what needs a restart is told.
+// TestReloadWatchesNewFiles names a secret file in a reload: from then on it is watched, and settings that need a restart are reported.
 func TestReloadWatchesNewFiles(t *testing.T) {
 	t.Parallel()
 	folder, secrets := t.TempDir(), t.TempDir()
@@ -306,7 +306,7 @@ func TestReloadWatchesNewFiles(t *testing.T) {
 	write(t, keys, "shop "+shop+" orders:read\n")
 	testlog.Eventually(t, "the change of the new file", func() bool { return i.get(t, "/v1/orders", "X-API-Key", shop).status == http.StatusOK })
 	if !strings.Contains(i.probe(t, "/metrics").body, "config_settings_need_restart 1") {
-		t.Error("the metrics do not tell that a setting needs a restart")
+		t.Error("the metrics do not report that a setting needs a restart")
 	}
 }
 

@@ -57,7 +57,7 @@ func TestOverload(t *testing.T) {
 			}
 		})
 	}
-	testlog.Eventually(t, "full house", func() bool { return strings.Contains(i.probe(t, "/metrics").body, "http_requests_in_flight 2") })
+	testlog.Eventually(t, "two running requests", func() bool { return strings.Contains(i.probe(t, "/metrics").body, "http_requests_in_flight 2") })
 	a := i.get(t, "/v1/orders")
 	wantStatus(t, a, http.StatusServiceUnavailable)
 	if a.problem(t).Type != "urn:problem:orders:overload" || a.header.Get("Retry-After") != "1" {
@@ -68,7 +68,7 @@ func TestOverload(t *testing.T) {
 	}
 }
 
-// TestConnections holds more connections open than there may be: the idlest ones make room, and clients are served.
+// TestConnections holds more connections open than there may be: the longest idle ones are closed, and clients are served.
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -101,7 +101,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// TestBodyEnds sends the beginning of a body and no more: the client is told, and the order is not placed.
+// TestBodyEnds sends only the beginning of a body: the client gets 400, and the order is not placed.
 func TestBodyEnds(t *testing.T) {
 	t.Parallel()
 	i := start(t, nil)
@@ -205,7 +205,7 @@ func TestKeysOfClients(t *testing.T) {
 	first := i.place(t, "X-API-Key", "key-of-a-01234567", "Idempotency-Key", "1")
 	second := i.place(t, "X-API-Key", "key-of-b-01234567", "Idempotency-Key", "1")
 	if first.Id == second.Id {
-		t.Error("a client was given another one's order")
+		t.Error("a client got the order of another one")
 	}
 }
 
@@ -399,7 +399,7 @@ func TestTLS(t *testing.T) {
 	testlog.Eventually(t, "the new certificate", func() bool { n, _ := serial(); return n == 2 })
 	write(t, cert, "nonsense")
 	if err := i.Reload(); err == nil {
-		t.Error("a certificate that is none was loaded")
+		t.Error("an invalid certificate was loaded")
 	}
 	if n, _ := serial(); n != 2 {
 		t.Errorf("after a failed reload the certificate is %d", n)
@@ -501,8 +501,8 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// TestRejectedCharges shows that charges which the provider refuses as invalid do not keep it from others: their orders end in a state
-// that people see, and can be cancelled.
+// TestRejectedCharges shows that charges which the provider rejects do not prevent others: their orders end in a visible state, and can be
+// cancelled.
 func TestRejectedCharges(t *testing.T) {
 	t.Parallel()
 	var healthy atomic.Bool
@@ -533,7 +533,7 @@ func TestRejectedCharges(t *testing.T) {
 	}
 }
 
-// TestProviderAway shows what a client is told, and that the log knows more.
+// TestProviderAway shows that a client gets 503 without details, and that the log has them.
 func TestProviderAway(t *testing.T) {
 	t.Parallel()
 	i := start(t, settings{"PAYMENTS_URL": "http://" + freeAddr(t), "PAYMENTS_RETRIES": "0"})
@@ -547,7 +547,7 @@ func TestProviderAway(t *testing.T) {
 		t.Errorf("the order is %s", o.Status)
 	}
 	i.log.Wait(t, "connection refused")
-	for range 4 { // one more than the breaker stands
+	for range 4 { // the breaker opens after five failures
 		wantStatus(t, i.do(t, http.MethodPost, self+"/pay", ""), http.StatusServiceUnavailable)
 	}
 	metrics := i.probe(t, "/metrics").body
@@ -557,11 +557,11 @@ func TestProviderAway(t *testing.T) {
 		}
 	}
 	if page := i.get(t, "/").body; !strings.Contains(page, "does not answer") {
-		t.Error("the page does not say that the provider is away")
+		t.Error("the page does not show that the provider is unavailable")
 	}
 }
 
-// TestDatabaseAway shows that a broken database is neither hidden nor told.
+// TestDatabaseAway shows that a broken database is reported, without its error to clients.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "orders.db")

@@ -14,8 +14,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
-// TestPostgresAway kills the database's server under an instance: every route that needs it answers 503 with Retry-After, the
-// instance is not ready, but alive, and when the server is back all is well without a restart.
+// TestPostgresAway kills the database's server under an instance: every route that needs it responds with 503 and Retry-After, the
+// instance is not ready, but alive, and when the server runs again, it recovers without a restart.
 func TestPostgresAway(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t)
@@ -52,8 +52,8 @@ func TestPostgresAway(t *testing.T) {
 	i.place(t)
 }
 
-// TestFullDisk fills the file system that the database is on: writes are answered 503 with Retry-After, reads go on, /readyz
-// says what is wrong, and all is well when there is space again.
+// TestFullDisk fills the file system that the database is on: writes get 503 with Retry-After, reads succeed, /readyz
+// reports the reason, and it recovers when there is space again.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// settle is how long files must stay unchanged before they are read: editors and kubelet change several at once.
+// settle is how long files must stay unchanged before they are read: editors and kubelet change several together.
 const settle = 200 * time.Millisecond
 
 // watcher reloads the configuration when one of its files changes. It watches the folders, since a watch on a file ends when the

@@ -22,7 +22,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/telemetry"
 )
 
-// moody is a payment provider that gives no answer for a while.
+// moody is a payment provider that does not respond for a while.
 type moody struct{ failures atomic.Int64 }
 
 func (m *moody) Charge(_ context.Context, c order.Charge) (string, error) {
@@ -32,7 +32,7 @@ func (m *moody) Charge(_ context.Context, c order.Charge) (string, error) {
 	return "pay-" + c.Key, nil
 }
 
-// TestWorkers lets two days pass in no time: a payment without an answer is settled, and keys are forgotten.
+// TestWorkers simulates two days: a payment without a response is settled, and keys are removed.
 func TestWorkers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "orders.db")
 	synctest.Test(t, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestPause(t *testing.T) {
 	})
 }
 
-// starting is a database that does not answer for a while.
+// starting is a database that does not respond for a while.
 type starting struct {
 	Store
 	refusals int

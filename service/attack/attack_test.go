@@ -32,7 +32,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
 )
 
-// variable says that the attacks are wanted: they take a minute, and most of the machine.
+// variable enables the attacks, which take a minute and most of the machine.
 const variable = "SLIPWAY_ATTACK"
 
 // patience is the most that a request may take that is made during an attack.
@@ -83,7 +83,7 @@ type victim struct {
 
 var addresses = regexp.MustCompile(`"http":"([^"]+)","admin":"([^"]+)"`)
 
-// start starts the program within the memory limit of its container, as far as this machine lets us.
+// start starts the program within the memory limit of its container, if this machine allows it.
 func start(t *testing.T, settings ...string) *victim {
 	t.Helper()
 	if os.Getenv(variable) != "1" {
@@ -119,7 +119,7 @@ func start(t *testing.T, settings ...string) *victim {
 	return nil
 }
 
-// cgroup returns a control group with the memory limit, version 2 or 1; "" where we may not make one.
+// cgroup returns a control group with the memory limit, version 2 or 1; "" if this process may not create one.
 func cgroup(t *testing.T) string {
 	t.Helper()
 	for _, version := range []struct{ root, limit string }{{"/sys/fs/cgroup", "memory.max"}, {"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}} {
@@ -299,7 +299,7 @@ func TestAttackPoisonCharges(t *testing.T) {
 }
 
 // TestAttackHangingIssuer lets the issuer hang once its keys are known, and sends tokens with made-up keys, which only it could
-// tell apart: tokens that are valid do not wait.
+// recognize: valid tokens do not wait.
 func TestAttackHangingIssuer(t *testing.T) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

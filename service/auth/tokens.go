@@ -33,7 +33,7 @@ var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, j
 	jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
 
 // Tokens authenticates JWTs (RFC 7519) by the issuer's published keys (RFC 7517). go-jose parses and verifies; this type decides
-// when keys are fetched: tokens with known keys are verified at once, also during a fetch.
+// when keys are fetched: tokens with known keys are verified immediately, also during a fetch.
 type Tokens struct {
 	url, issuer, audience string
 	client                *http.Client
@@ -45,8 +45,8 @@ type Tokens struct {
 	mu      sync.Mutex
 	keys    []jose.JSONWebKey
 	read    time.Time     // when the keys were read
-	attempt time.Time     // when that was tried last
-	reading chan struct{} // closed when the attempt under way ends; nil without one
+	attempt time.Time     // when that was last tried
+	reading chan struct{} // closed when the running attempt ends; nil without one
 	err     error         // of the last attempt
 }
 
@@ -158,7 +158,7 @@ func (t *Tokens) await(ctx context.Context, refreshed <-chan struct{}, served bo
 		select {
 		case <-refreshed:
 		case <-timer.C:
-			return nil, fmt.Errorf("%w: %s does not answer", ErrUnavailable, t.url)
+			return nil, fmt.Errorf("%w: %s does not respond", ErrUnavailable, t.url)
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 		}
@@ -207,7 +207,7 @@ func (t *Tokens) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	}
 	defer response.Body.Close() //nolint:errcheck // only read
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s", t.url, response.Status)
+		return nil, fmt.Errorf("%s responds with %s", t.url, response.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, jwksBytes))
 	if err != nil {

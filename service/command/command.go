@@ -21,7 +21,7 @@ type Process struct {
 	Environ []string
 	Stdout  io.Writer
 	Stderr  io.Writer
-	Signals <-chan os.Signal // SIGHUP reloads the configuration, any other signal shuts down, a second one exits at once
+	Signals <-chan os.Signal // SIGHUP reloads the configuration, any other signal shuts down, a second one exits immediately
 }
 
 const usage = `Usage: orders [command] [settings]
@@ -78,7 +78,7 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-var errAborted = errors.New("a second signal: exiting at once")
+var errAborted = errors.New("a second signal: exiting immediately")
 
 func serve(p Process, source config.Source, build telemetry.Build) error {
 	a, err := app.New(source, build, p.Stdout)

@@ -95,7 +95,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestReloadWhileStarting asks for the configuration before anything serves: the request is not lost.
+// TestReloadWhileStarting requests a reload during the start: it is not lost.
 func TestReloadWhileStarting(t *testing.T) {
 	t.Parallel()
 	for range 5 {
@@ -168,7 +168,7 @@ var databases = map[string]func(t *testing.T) string{
 	"postgres": func(t *testing.T) string { t.Helper(); return pgtest.Database(t) },
 }
 
-// TestMigrateTogether runs several migrations at once, as Jobs that are retried may: all succeed, each migration is applied once.
+// TestMigrateTogether runs several migrations concurrently, as Jobs that are retried may: all succeed, each migration is applied once.
 func TestMigrateTogether(t *testing.T) {
 	t.Parallel()
 	for kind, database := range databases {
@@ -198,7 +198,7 @@ func TestMigrateTogether(t *testing.T) {
 	}
 }
 
-// TestMigrateFails shows that a migration that cannot be applied, and a database that does not answer, end with 1 and say why.
+// TestMigrateFails shows that a migration that cannot be applied, and a database that does not respond, exit with 1 and an error.
 func TestMigrateFails(t *testing.T) {
 	t.Parallel()
 	for kind, driver := range map[string]string{"sqlite": "sqlite", "postgres": "pgx"} {

@@ -11,10 +11,10 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/config"
 )
 
-// healthTimeout is longer than a healthy answer takes and shorter than a container runtime waits.
+// healthTimeout is longer than a healthy response takes and shorter than a container runtime waits.
 const healthTimeout = time.Second
 
-// healthcheck asks the instance on this machine, for container runtimes that can only run a command and have no shell.
+// healthcheck checks the instance on this machine, for container runtimes that run a command without a shell.
 func healthcheck(source config.Source) error {
 	loaded, err := source.Load()
 	if err != nil {
@@ -34,12 +34,12 @@ func healthcheck(source config.Source) error {
 	}
 	defer response.Body.Close() //nolint:errcheck // nothing is read
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, response.Status)
+		return fmt.Errorf("%s responds with %s", url, response.Status)
 	}
 	return nil
 }
 
-// reachable is an address to call for one to listen on: all interfaces include loopback.
+// reachable returns an address to call for one to listen on: all interfaces include loopback.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -113,11 +113,11 @@ func TestProblems(t *testing.T) {
 		{"missing file", []string{"--config", "/nowhere"}, nil, []string{"read configuration: open /nowhere"}},
 		{"a file full of problems", []string{"--config", file}, nil, []string{file + ":1: unknown setting nonsense", file + ":2: want KEY: VALUE",
 			file + ":3: unknown setting http", file + ":4: want KEY: VALUE", file + ":6: rate.burst is set twice", file + ":7: unknown setting http.addr_file"}},
-		{"a number that is none, and more", []string{"--rate.burst=many", "--rate.limit=NaN", "--http.h2c=perhaps", "--log.level="}, []string{"ORDERS_SHUTDOWN_DRAIN=5"},
+		{"an invalid number, and more", []string{"--rate.burst=many", "--rate.limit=NaN", "--http.h2c=perhaps", "--log.level="}, []string{"ORDERS_SHUTDOWN_DRAIN=5"},
 			[]string{"--http.h2c:", "--rate.limit:", "--rate.burst:", "--log.level: must not be empty", "ORDERS_SHUTDOWN_DRAIN:"}},
 		{"a secret twice", []string{"--database.url=sqlite:x", "--database.url_file=" + empty}, nil, []string{"--database.url: both the value and its file are set", "--database.url: " + empty + " is empty"}},
 		{"a secret's file is missing", nil, []string{"ORDERS_API_KEYS_FILE=/nowhere"}, []string{"ORDERS_API_KEYS: read /nowhere: no such file"}},
-		{"values out of range, all at once", nil, []string{"ORDERS_HTTP_ADDR=x", "ORDERS_ADMIN_ADDR=1:2:3", "ORDERS_HTTP_TLS_CERT=x", "ORDERS_HTTP_MAX_BODY=1", "ORDERS_HTTP_MAX_IN_FLIGHT=0",
+		{"values out of range, together", nil, []string{"ORDERS_HTTP_ADDR=x", "ORDERS_ADMIN_ADDR=1:2:3", "ORDERS_HTTP_TLS_CERT=x", "ORDERS_HTTP_MAX_BODY=1", "ORDERS_HTTP_MAX_IN_FLIGHT=0",
 			"ORDERS_HTTP_TIMEOUT=0s", "ORDERS_HTTP_PAY_TIMEOUT=-1s", "ORDERS_HTTP_CORS_ORIGINS=shop", "ORDERS_AUTH_MODE=maybe", "ORDERS_AUTH_JWKS_URL=x", "ORDERS_RATE_LIMIT=-1", "ORDERS_RATE_BURST=0",
 			"ORDERS_DATABASE_URL=mysql://x", "ORDERS_DATABASE_MAX_CONNS=0", "ORDERS_PAYMENTS_URL=x", "ORDERS_PAYMENTS_TIMEOUT=0s", "ORDERS_PAYMENTS_RETRIES=11", "ORDERS_LOG_LEVEL=loud",
 			"ORDERS_LOG_FORMAT=xml", "ORDERS_TRACE_ENDPOINT=collector", "ORDERS_TRACE_RATIO=2", "ORDERS_SHUTDOWN_DRAIN=-1s", "ORDERS_SHUTDOWN_TIMEOUT=0s"},
@@ -125,7 +125,7 @@ func TestProblems(t *testing.T) {
 				"auth.jwks_url: must be", "auth.jwks_url: needs", "rate.limit:", "rate.burst:", "database.url:", "database.max_conns:", "payments.url:", "payments.timeout:", "payments.retries:",
 				"log.level:", "log.format:", "trace.endpoint:", "trace.ratio:", "shutdown.drain:", "shutdown.timeout:"}},
 		{"reachable without credentials", []string{"--http.addr=0.0.0.0:8080"}, nil, []string{"http.addr: 0.0.0.0:8080 is reachable from other machines"}},
-		{"credentials that nobody needs", []string{"--auth.mode=none", "--api_keys=shop 0123456789abcdef orders:read"}, nil, []string{"auth.mode: is none, but"}},
+		{"credentials without authentication", []string{"--auth.mode=none", "--api_keys=shop 0123456789abcdef orders:read"}, nil, []string{"auth.mode: is none, but"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// getStore answers Get as it is told, as no real store would.
+// getStore is a store whose Get a test controls.
 type getStore struct {
 	order.Store
 	get func(context.Context) (order.Order, error)
@@ -82,7 +82,7 @@ func TestAbort(t *testing.T) {
 	get(t.Context(), s)
 }
 
-// TestTimeLimit shows in no time that a request ends after exactly its limit.
+// TestTimeLimit shows that a request ends after exactly its limit.
 func TestTimeLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestClientGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if w := get(ctx, s); w.Body.Len() > 0 {
-		t.Errorf("somebody who has gone was told %s", w.Body)
+		t.Errorf("a client that has disconnected got %s", w.Body)
 	}
 	_ = stop()
 	if !strings.Contains(log.String(), `"status":499`) {
@@ -116,7 +116,7 @@ func TestClientGone(t *testing.T) {
 	}
 }
 
-// TestRate refills a bucket in no time.
+// TestRate refills a bucket.
 func TestRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

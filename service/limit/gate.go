@@ -2,7 +2,7 @@ package limit
 
 import "sync/atomic"
 
-// Gate limits how many requests run at once.
+// Gate limits how many requests run concurrently.
 type Gate struct {
 	limit, inside atomic.Int64
 }
@@ -26,7 +26,7 @@ func (g *Gate) Enter() bool {
 	return true
 }
 
-// Leave ends what Enter began.
+// Leave must follow a successful Enter.
 func (g *Gate) Leave() { g.inside.Add(-1) }
 
 // Inside returns the number of running requests.

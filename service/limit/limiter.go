@@ -9,8 +9,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// MaxClients bounds the memory of a limiter: about 250 bytes each. When there are more, the one that was idle the longest is
-// forgotten and starts with a full bucket.
+// MaxClients bounds the memory of a limiter: about 250 bytes each. If there are more, the longest idle one is
+// removed, and starts with a full bucket.
 const MaxClients = 10_000
 
 // Limiter gives each client a bucket of tokens that fills at a rate.
@@ -23,7 +23,7 @@ type Limiter struct {
 	clients *simplelru.LRU[string, *rate.Limiter]
 }
 
-// NewLimiter allows each client perSecond requests per second and burst at once; a rate of 0 is no limit.
+// NewLimiter allows each client perSecond requests per second, and bursts of burst requests; a rate of 0 is no limit.
 func NewLimiter(perSecond float64, burst int, now func() time.Time) *Limiter {
 	clients, _ := simplelru.NewLRU[string, *rate.Limiter](MaxClients, nil) // fails for sizes below 1 only
 	return &Limiter{rate: rate.Limit(perSecond), burst: burst, now: now, clients: clients}

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// provider answers charges as it is told, and remembers them.
+// provider responds to charges as configured, and records them.
 type provider struct {
 	mu      sync.Mutex
 	answers []error // for the calls to come; nil accepts, and so does an empty list
@@ -45,7 +45,7 @@ func (p *provider) Charge(ctx context.Context, c order.Charge) (string, error) {
 	return "pay-" + c.Key, ctx.Err()
 }
 
-// journal remembers what it observes.
+// journal records what it observes.
 type journal struct {
 	mu      sync.Mutex
 	reached []order.Status
@@ -163,7 +163,7 @@ func TestCreateRefuses(t *testing.T) {
 		{"items", func(n *order.NewOrder) {
 			n.Items = []order.LineItem{{SKU: "a b", Quantity: 0, UnitPrice: -1}, {SKU: "c", Quantity: 10_001, UnitPrice: 1_000_000_001}}
 		}, "items[0].sku items[0].quantity items[0].unit_price items[1].quantity items[1].unit_price"},
-		{"everything at once", func(n *order.NewOrder) { *n = order.NewOrder{} }, "customer currency items"},
+		{"everything", func(n *order.NewOrder) { *n = order.NewOrder{} }, "customer currency items"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestPayDeclinedAndAgain(t *testing.T) {
 	}
 }
 
-// TestPayWithoutAnswer is the case that money hangs on: the provider may have charged, and we do not know.
+// TestPayWithoutAnswer is the critical case: the provider may have charged, but did not respond.
 func TestPayWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -257,7 +257,7 @@ func TestPayWithoutAnswer(t *testing.T) {
 		t.Errorf("an order with an open payment was cancelled: %v", err)
 	}
 	if n, err := w.Reconcile(t.Context()); n != 0 || err != nil {
-		t.Errorf("at once, Reconcile = %d, %v; a request may still be under way", n, err)
+		t.Errorf("immediately, Reconcile = %d, %v; a request may still be running", n, err)
 	}
 	w.now = w.now.Add(2 * time.Minute)
 	if n, err := w.Reconcile(t.Context()); n != 0 || !errors.Is(err, order.ErrPaymentPending) {
@@ -287,7 +287,7 @@ func TestReconcileDeclined(t *testing.T) {
 	w.want(t, o.ID, order.Declined)
 }
 
-// TestPayClientGone shows that what the provider did is recorded even when nobody waits for the answer.
+// TestPayClientGone shows that the outcome of a charge is recorded even if the client has disconnected.
 func TestPayClientGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -445,7 +445,7 @@ func TestStoreFailures(t *testing.T) {
 	}
 }
 
-// TestRejectedCharge shows that a charge which the provider does not accept ends in a state that can be left.
+// TestRejectedCharge shows that an order whose charge is rejected can be changed and cancelled.
 func TestRejectedCharge(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -462,7 +462,7 @@ func TestRejectedCharge(t *testing.T) {
 	}
 }
 
-// TestReconcileIsNotStarved shows that more orders than a run takes, none of which can be settled, keep no other from its turn.
+// TestReconcileIsNotStarved shows that orders which cannot be settled, more than one run takes, do not starve others.
 func TestReconcileIsNotStarved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// What a [Store] answers when it cannot do what it was asked; anything else is a failure of the store.
+// Errors of a [Store]; all others are failures of the store.
 var (
 	ErrNotFound  = errors.New("there is no such order")
 	ErrChanged   = errors.New("the order has changed in the meantime")
 	ErrKeyReused = errors.New("the idempotency key was used for another request")
-	// ErrUnavailable is wrapped by failures that may be over soon: the store does not answer, is busy or has no space.
+	// ErrUnavailable is wrapped by temporary failures: the store does not respond, is busy or has no space.
 	ErrUnavailable = errors.New("the store is unavailable")
 )
 
-// Store keeps orders. What Create and Update report as done survives a crash.
+// Store stores orders. After Create or Update has succeeded, the change survives a crash.
 type Store interface {
-	// Create stores a new order. When the key was used before it stores nothing and returns the order as the first
-	// use of the key stored it, with replayed true; ErrKeyReused when that was for another request. The key and the
+	// Create stores a new order. If the key was used before, it stores nothing and returns the order as the first
+	// use of the key stored it, with replayed true; ErrKeyReused if that was for another request. The key and the
 	// order are stored in one transaction.
 	Create(ctx context.Context, o Order, key Key) (stored Order, replayed bool, err error)
 	// Get returns the order, or ErrNotFound.
@@ -27,13 +27,13 @@ type Store interface {
 	List(ctx context.Context, q Query) ([]Order, error)
 	// Update replaces the order if the stored one is of the version before o.Version; ErrChanged otherwise.
 	Update(ctx context.Context, o Order) error
-	// ForgetKeys removes the idempotency keys that were used before t and says how many.
+	// ForgetKeys removes the idempotency keys that were used before t and returns their number.
 	ForgetKeys(ctx context.Context, t time.Time) (int64, error)
 	// Ping reports whether the store can be used. It does not wait for other calls.
 	Ping(ctx context.Context) error
 }
 
-// Key is an idempotency key; without a Value it is none.
+// Key is an idempotency key; an empty Value means none.
 type Key struct {
 	Client      string // keys of different clients are different keys
 	Value       string

@@ -19,15 +19,15 @@ const (
 // names are the characters of names; customers may also have @ and +.
 const names = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
-// consists reports whether s has between least and most characters, all of them in set.
+// consists reports whether s has least to most characters, all of them in set.
 func consists(s, set string, least, most int) bool {
 	return len(s) >= least && len(s) <= most && strings.Trim(s, set) == ""
 }
 
-// FieldError says what is wrong with one field.
+// FieldError is a problem of one field.
 type FieldError struct{ Field, Message string }
 
-// InvalidError says everything that is wrong with a request.
+// InvalidError lists all problems of a request.
 type InvalidError struct{ Fields []FieldError }
 
 func (e *InvalidError) Error() string {

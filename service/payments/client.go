@@ -163,17 +163,17 @@ func (c *Client) call(ctx context.Context, charge order.Charge) (_ string, err e
 		ID string `json:"id"`
 	}
 	if err := json.Unmarshal(answer, &accepted); err != nil {
-		return "", fmt.Errorf("read the payment provider's answer: %w", err)
+		return "", fmt.Errorf("read the payment provider's response: %w", err)
 	}
 	if accepted.ID == "" {
-		return "", errors.New("the payment provider's answer has no id")
+		return "", errors.New("the payment provider's response has no id")
 	}
 	return accepted.ID, nil
 }
 
 // outcome returns the error that the status of a response means; nil for an accepted charge.
 func outcome(response *http.Response) error {
-	err := fmt.Errorf("the payment provider answers %s", response.Status)
+	err := fmt.Errorf("the payment provider responded with %s", response.Status)
 	switch status := response.StatusCode; {
 	case status == http.StatusOK, status == http.StatusCreated:
 		return nil

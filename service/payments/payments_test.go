@@ -47,7 +47,7 @@ func TestSimulator(t *testing.T) {
 	}
 }
 
-// provider is a payment provider that answers as it is told; the last answer is repeated.
+// provider is a payment provider with configured responses; the last one is repeated.
 type provider struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -132,8 +132,8 @@ func TestOutcomes(t *testing.T) {
 		"declined is an answer":        {[]func(http.ResponseWriter, *http.Request){status(402, "")}, 1, true, ""},
 		"a bad day, then well":         {[]func(http.ResponseWriter, *http.Request){status(503, ""), status(429, ""), ok}, 3, false, ""},
 		"a bad day":                    {[]func(http.ResponseWriter, *http.Request){status(500, "")}, 3, false, "500"},
-		"our mistake is not repeated":  {[]func(http.ResponseWriter, *http.Request){status(400, "")}, 1, false, "rejected the charge: the payment provider answers 400"},
-		"an answer that is no JSON":    {[]func(http.ResponseWriter, *http.Request){status(200, "thanks")}, 1, false, "read the payment provider's answer"},
+		"our mistake is not repeated":  {[]func(http.ResponseWriter, *http.Request){status(400, "")}, 1, false, "rejected the charge: the payment provider responded with 400"},
+		"an answer that is no JSON":    {[]func(http.ResponseWriter, *http.Request){status(200, "thanks")}, 1, false, "read the payment provider's response"},
 		"an answer without an id":      {[]func(http.ResponseWriter, *http.Request){status(200, "{}")}, 1, false, "has no id"},
 		"a connection that breaks off": {[]func(http.ResponseWriter, *http.Request){func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, ok}, 2, false, ""},
 	} {
@@ -181,7 +181,7 @@ func TestClientGoesWhileWaiting(t *testing.T) {
 	}
 }
 
-// TestBreaker shows that a provider that is down is left alone.
+// TestBreaker shows that a provider that is down gets no more calls.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t, status(http.StatusServiceUnavailable, ""))
@@ -194,7 +194,7 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// TestBudget shows that repetitions do not multiply the load when everything fails.
+// TestBudget shows that retries do not multiply the load when all calls fail.
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	declined := 0
@@ -215,7 +215,7 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestRejectedChargesDoNotTrip shows that charges which the provider rejects do not keep others from being made.
+// TestRejectedChargesDoNotTrip shows that charges which the provider rejects do not open the breaker.
 func TestRejectedChargesDoNotTrip(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t, func(w http.ResponseWriter, r *http.Request) {

@@ -184,7 +184,7 @@ func (s *Server) Start(t testing.TB) {
 	}
 }
 
-// Stop ends the server at once, as if it crashed: clients lose their connections.
+// Stop ends the server immediately, as if it crashed: clients lose their connections.
 func (s *Server) Stop() {
 	if s.process == nil {
 		return

@@ -45,7 +45,7 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// TestMigrateTogether shows that instances that start at once apply each migration once.
+// TestMigrateTogether shows that instances that start concurrently apply each migration once.
 func TestMigrateTogether(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// Up applies the migrations that are missing and returns their names. The error names the migration that failed.
+// Up applies the pending migrations and returns their names. The error names the migration that failed.
 func Up(ctx context.Context, p *goose.Provider) (applied []string, err error) {
 	results, err := p.Up(ctx)
 	var partial *goose.PartialError

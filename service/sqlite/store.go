@@ -130,8 +130,8 @@ func (s *Store) provider() (*goose.Provider, error) {
 	return provider, nil
 }
 
-// Migrate brings the schema up to date and returns the names of the migrations that it applied. Processes that do so at once
-// wait for each other.
+// Migrate brings the schema up to date and returns the names of the migrations that it applied. Processes that do so
+// concurrently wait for each other.
 func (s *Store) Migrate(ctx context.Context) (applied []string, err error) {
 	provider, err := s.provider()
 	if err != nil {

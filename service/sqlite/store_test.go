@@ -80,7 +80,7 @@ func TestOpenFails(t *testing.T) {
 	}
 }
 
-// TestWriterWaits shows that writes queue, where a context can end the waiting, and that readers do not wait for them.
+// TestWriterWaits shows that writes queue until their context ends, and that readers do not wait for them.
 func TestWriterWaits(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "orders.db")

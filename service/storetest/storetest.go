@@ -1,4 +1,4 @@
-// Package storetest is what every [order.Store] must do.
+// Package storetest is the test suite of every [order.Store].
 package storetest
 
 import (
@@ -137,7 +137,7 @@ func keyOfAnotherClient(t *testing.T, s order.Store) {
 	}
 }
 
-// keyRollsBack shows that key and order are one transaction: when the order cannot be stored, the key is not taken.
+// keyRollsBack shows that key and order are one transaction: if the order cannot be stored, the key is not used.
 func keyRollsBack(t *testing.T, s order.Store) {
 	o := create(t, s, sample())
 	key := order.Key{Client: "shop", Value: "k", Fingerprint: "f"}

@@ -34,7 +34,7 @@ func NewLogger(w io.Writer, level zap.AtomicLevel, format string) (log *zap.Logg
 // onlyWriter hides Sync, which fails for pipes.
 type onlyWriter struct{ io.Writer }
 
-// promptCore flushes records of warn and above at once, since the process may be about to exit.
+// promptCore flushes records of warn and above immediately, since the process may be about to exit.
 type promptCore struct {
 	zapcore.Core
 	buffer *zapcore.BufferedWriteSyncer

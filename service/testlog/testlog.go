@@ -1,4 +1,4 @@
-// Package testlog gives tests a log that a running service writes and they read, and lets them wait for what happens.
+// Package testlog provides a log that a running service writes and tests read, and functions to wait for events.
 package testlog
 
 import (
@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Patience is how long tests wait for what must happen. It is not a limit that the service must keep: it only ends tests that would wait
-// forever, also on a machine with little CPU time left.
+// Patience is how long tests wait for an event. It is not a requirement for the service: it only ends tests that would wait
+// forever, also on a busy machine.
 const Patience = 2 * time.Minute
 
 const pollInterval = 5 * time.Millisecond
@@ -36,15 +36,15 @@ func (b *Buffer) String() string {
 	return b.b.String()
 }
 
-// Wait waits until the log contains a text; if it does not come, it fails the test and shows the log.
+// Wait waits until the log contains a text, or fails the test with the log.
 func (b *Buffer) Wait(t testing.TB, text string) {
 	t.Helper()
 	if !poll(func() bool { return strings.Contains(b.String(), text) }) {
-		t.Fatalf("the log does not say %q:\n%s", text, b.String())
+		t.Fatalf("the log does not contain %q:\n%s", text, b.String())
 	}
 }
 
-// Eventually waits until something has happened, and fails the test if it does not.
+// Eventually waits until something has happened, or fails the test.
 func Eventually(t testing.TB, what string, happened func() bool) {
 	t.Helper()
 	if !poll(happened) {
@@ -62,6 +62,6 @@ func poll(happened func() bool) bool {
 	return false
 }
 
-// ReadsOutside tells Go's test cache that the test reads files outside of its module, which the cache does not see: it compares the
-// variable OUTSIDE_FILES instead, a checksum of them that `make` sets.
+// ReadsOutside makes Go's test cache depend on files outside of the module, which it does not see: it compares the variable
+// OUTSIDE_FILES instead, a checksum of them that `make` sets.
 func ReadsOutside() { _ = os.Getenv("OUTSIDE_FILES") }

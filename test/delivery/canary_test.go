@@ -78,8 +78,8 @@ func TestCanary(t *testing.T) {
 	}
 	t.Run("too little traffic", func(t *testing.T) {
 		start := time.Now()
-		out := f.deploy(t, f.build(t, "A version that nobody asks"), false)
-		figure(t, "4 a canary that nobody asks", "not promoted, gone after %.0f s", time.Since(start).Seconds())
+		out := f.deploy(t, f.build(t, "A version without requests"), false)
+		figure(t, "4 a canary without requests", "not promoted, gone after %.0f s", time.Since(start).Seconds())
 		if !strings.Contains(out, "too few requests reached the canary to judge it") {
 			t.Errorf("the log does not say why:\n%s", out)
 		}

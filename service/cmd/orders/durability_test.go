@@ -120,8 +120,8 @@ func (i *instance) orders(t *testing.T, client *http.Client) map[string][]string
 	return found
 }
 
-// TestKill kills the program under load, again and again. After it has started again every order that was acknowledged is
-// there exactly once, and one that was not can be asked for again without being placed twice.
+// TestKill kills the program under load, again and again. After a restart every acknowledged order
+// exists exactly once, and the others can be requested again without being placed twice.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	for name, database := range map[string]func(*testing.T) string{
@@ -201,7 +201,7 @@ func killUnderLoad(t *testing.T, environ string) {
 	t.Logf("%d orders, %d of them not acknowledged before a kill", len(acknowledged), len(open))
 }
 
-// TestSignals ends the program as Kubernetes and as an impatient person do.
+// TestSignals ends the program with one signal, as Kubernetes does, and with two.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	i := start(t, "ORDERS_DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "orders.db"))

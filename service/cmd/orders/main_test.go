@@ -16,7 +16,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/testlog"
 )
 
-// maxBinary is the most that the program may weigh, in bytes.
+// maxBinary is the maximum size of the program, in bytes.
 const maxBinary = 32_000_000
 
 const root = "../.."
@@ -100,8 +100,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestUnprivileged runs the program as the image's user. Where it may not write it says where to; in the image's folder, which
-// the Dockerfile gives to that user, it starts without a setting.
+// TestUnprivileged runs the program as the image's user. Where it may not write, its error names the setting; in the image's
+// folder, which belongs to that user, it starts without a setting.
 func TestUnprivileged(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {

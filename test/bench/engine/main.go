@@ -1,5 +1,5 @@
 // Command engine measures slipway as a process beside gitlab-ci-local on the same files: this repository's pipeline, and
-// synthetic ones of 100 to 1,000 jobs. Without Node.js, or where the package cannot be had, it measures slipway alone.
+// synthetic ones of 100 to 1,000 jobs. Without Node.js, or if the package is unavailable, it measures slipway alone.
 //
 //	go -C test run ./bench/engine [-runs 10] [-slipway FILE]
 package main
@@ -23,7 +23,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/internal/git"
 )
 
-// gitlabCILocal is the rival's package: the newest version that Node.js 20 runs.
+// gitlabCILocal is the other program's package: the newest version that Node.js 20 runs.
 const gitlabCILocal = "gitlab-ci-local@4.61.1"
 
 func main() {
@@ -40,7 +40,7 @@ func main() {
 	}
 }
 
-// bench turns the rival's schema validation off: it takes long, and the schema refuses `tags: []`, which GitLab takes.
+// bench disables the schema validation of gitlab-ci-local, which is slow, and refuses `tags: []`, which GitLab accepts.
 func bench(ctx context.Context, w io.Writer, slipway, project string, runs int) error {
 	dir, err := os.MkdirTemp("", "bench-engine-")
 	if err != nil {
@@ -129,7 +129,7 @@ func (t timing) String() string {
 	return fmt.Sprintf("%.1f ms (%.1f)", float64(t.wall.Microseconds())/1000, float64(t.cpu.Microseconds())/1000)
 }
 
-// measure runs a command. Exit code 1 of lint is an answer, too: it has found something.
+// measure runs a command. Exit code 1 of lint is a success, too: it has findings.
 func measure(ctx context.Context, dir string, runs int, name string, args ...string) (timing, error) {
 	var walls, cpus []time.Duration
 	for i := range runs + 1 {
