@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -58,7 +59,7 @@ func TestMachines(t *testing.T) {
 	commands(t)
 	buildOrders(t, "", "")
 	inside := exec.CommandContext(t.Context(), "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-		os.Args[0], "-test.run=^TestMachines$", "-test.v", "-test.timeout=25m")
+		os.Args[0], "-test.run="+flag.Lookup("test.run").Value.String(), "-test.v", "-test.timeout=25m")
 	// One that was killed has left empty cgroups.
 	for _, hierarchy := range hierarchies() {
 		stale, _ := filepath.Glob(filepath.Join(hierarchy, "slipway-machines-*"))
@@ -68,6 +69,7 @@ func TestMachines(t *testing.T) {
 	}
 	groups := fmt.Sprintf("slipway-machines-%d", os.Getpid())
 	inside.Env = append(os.Environ(), "SLIPWAY_MACHINES=inside", "SLIPWAY_MACHINES_DEBIAN="+debian, "SLIPWAY_MACHINES_CGROUP="+groups)
+	// -run 'TestMachines$/killed' selects a part inside, too.
 	inside.Stdout, inside.Stderr = os.Stdout, os.Stderr
 	err := inside.Run()
 	for _, hierarchy := range hierarchies() {
