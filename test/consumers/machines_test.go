@@ -188,7 +188,7 @@ func (l *lab) write(path, content string) {
 // ssh runs a command on a machine: the administrator's, by a shell, or what the pipeline's key is good for.
 func (l *lab) ssh(key, machine, command string) (string, error) {
 	user := map[string]string{"admin": "root", "pipeline": "deploy"}[key]
-	out, err := exec.CommandContext(l.t.Context(), "ssh", "-F", "/dev/null", "-i", filepath.Join(l.keys, key), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5",
+	out, err := exec.CommandContext(l.t.Context(), "ssh", "-F", "/dev/null", "-i", filepath.Join(l.keys, key), "-o", "BatchMode=yes", "-o", "ConnectTimeout=60",
 		"-o", "StrictHostKeyChecking=yes", "-o", "UserKnownHostsFile="+filepath.Join(l.keys, "known_hosts"), user+"@"+machine, command).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
