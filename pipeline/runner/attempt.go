@@ -50,6 +50,8 @@ type attempt struct {
 	printed int64
 	// keys are those of the job's caches.
 	keys []string
+	// badExport is why the steps after a script fail: what it wrote to GITLAB_ENV is no variable.
+	badExport error
 	// session runs the job's scripts; nil before it is prepared.
 	session executor.Session
 }
@@ -264,6 +266,9 @@ func (a *attempt) prepare(ctx context.Context) error {
 	if err := a.env.writeFiles(); err != nil {
 		return err
 	}
+	if err := os.WriteFile(a.build.jobVariables(), nil, 0o644); err != nil { //nolint:gosec
+		return err
+	}
 	a.warnOfSettings()
 	for _, note := range a.node.unsupported() {
 		a.logf("%s", note)
@@ -324,7 +329,13 @@ func (a *attempt) afterScript(ctx context.Context, script outcome) outcome {
 		status = "timedout"
 	}
 	a.logf("after_script")
-	code, err := a.shell(ctx, "after_script", job.AfterScript, map[string]string{"CI_JOB_STATUS": status})
+	code, err := 1, error(nil)
+	if a.badExport != nil {
+		_, err = fmt.Fprintf(scriptOutput{a}, "bash: line 1: %v\n", a.badExport)
+	} else {
+		code, err = a.shell(ctx, "after_script", job.AfterScript, map[string]string{"CI_JOB_STATUS": status})
+		err = errors.Join(err, a.readJobVariables())
+	}
 	failed := outcome{status: Failed, failure: ScriptFailure, exitCode: code}
 	switch {
 	case errors.Is(context.Cause(ctx), errJobTimeout):
@@ -401,7 +412,10 @@ func (a *attempt) runHook(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.readJobVariables()
+	if err := a.readJobVariables(); err != nil || a.badExport == nil {
+		return err
+	}
+	return &jobError{1, a.badExport}
 }
 
 // texts returns the strings of a list, which is a []string, or a []any if it was read from JSON.
@@ -479,11 +493,17 @@ func (a *attempt) finish(ctx context.Context, result outcome) outcome {
 		a.logf("WARNING: %v", err)
 	}
 	spec := a.node.job.Artifacts
-	if !a.build.hasProject() && (spec != nil || len(a.node.job.Cache) > 0) {
-		if success {
-			result = outcome{status: Failed, failure: ScriptFailure, exitCode: 1, err: errors.New("the script has removed the project's folder: nothing can be kept")}
+	if spec != nil || len(a.node.job.Cache) > 0 {
+		err := a.badExport
+		if !a.build.hasProject() {
+			err = errors.New("the script has removed the project's folder")
 		}
-		return result
+		if err != nil && success {
+			result = outcome{status: Failed, failure: ScriptFailure, exitCode: 1, err: fmt.Errorf("nothing can be kept: %w", err)}
+		}
+		if err != nil {
+			return result
+		}
 	}
 	if spec != nil {
 		if wanted(spec.When, success) {

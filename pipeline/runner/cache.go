@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -36,21 +37,56 @@ func (e cacheEntry) lock(ctx context.Context, exclusive bool) (*filelock.Lock, e
 	return filelock.Wait(ctx, filepath.Join(e.dir, "lock"), exclusive, nil)
 }
 
-// cacheKeys returns the key of a cache and the ones to fall back to, expanded.
+// cacheKeys returns the key of a cache and the ones to fall back to, expanded; none if nothing is left of the key.
 func (a *attempt) cacheKeys(ctx context.Context, c pipeline.Cache) ([]string, error) {
 	c.Key = cmp.Or(a.env.expand(c.Key), "default")
-	keys, err := a.sentCacheKeys(ctx, c, keySources{os.DirFS(a.build.project), a.build.project, "HEAD"})
+	sent, err := a.sentCacheKeys(ctx, c, keySources{os.DirFS(a.build.project), a.build.project, "HEAD"})
 	if err != nil {
 		return nil, err
 	}
-	keys = a.env.expandAll(keys)
-	switch fallback := a.env.variables["CACHE_FALLBACK_KEY"]; {
-	case strings.HasSuffix(fallback, "-protected"):
+	var keys []string
+	for i, key := range a.env.expandAll(sent) {
+		key = a.cleanKey(key)
+		if key == "" && i == 0 {
+			return nil, nil
+		}
+		if key != "" {
+			keys = append(keys, key)
+		}
+	}
+	switch fallback := a.cleanKey(a.env.variables["CACHE_FALLBACK_KEY"]); {
+	case strings.HasSuffix(strings.TrimRight(fallback, ". "), "-protected"):
 		a.logf("WARNING: CACHE_FALLBACK_KEY is %s: a key that ends with -protected is ignored", fallback)
 	case fallback != "":
 		keys = append(keys, fallback)
 	}
 	return keys, nil
+}
+
+var keyNormalizer = strings.NewReplacer("%2f", "/", "%2F", "/", "%2e", ".", "%2E", ".", `\`, "/")
+
+// cleanKey returns the key of a cache as GitLab's runner cleans it: it is a path, from which nothing leads up, and that does not end in
+// white space.
+func (a *attempt) cleanKey(key string) string {
+	if key == "" || a.env.flag("FF_HASH_CACHE_KEYS") {
+		return key
+	}
+	cleaned := path.Clean("/" + keyNormalizer.Replace(key))[1:]
+	for {
+		trimmed := strings.TrimSuffix(strings.TrimRightFunc(cleaned, unicode.IsSpace), "/")
+		if trimmed == cleaned {
+			break
+		}
+		cleaned = trimmed
+	}
+	switch cleaned {
+	case key:
+	case "":
+		a.logf("WARNING: nothing is left of the cache key %q: there is no such cache", key)
+	default:
+		a.logf("WARNING: the cache key %q becomes %q", key, cleaned)
+	}
+	return cleaned
 }
 
 // keySources are the sources for `cache:key:files`: their files, and a repository with their commit.
@@ -128,12 +164,19 @@ func (a *attempt) keyDigest(ctx context.Context, c pipeline.Cache, sources keySo
 // restoreCaches copies the job's caches to the checkout.
 func (a *attempt) restoreCaches(ctx context.Context) error {
 	for _, c := range a.node.job.Cache {
+		// The key is computed once, since the script may change the files that it depends on.
+		a.keys = append(a.keys, "")
+		if len(c.Paths) == 0 && !c.Untracked {
+			continue
+		}
 		keys, err := a.cacheKeys(ctx, c)
 		if err != nil {
 			return fmt.Errorf("cache: %w", err)
 		}
-		// The key is computed once, since the script may change the files that it depends on.
-		a.keys = append(a.keys, keys[0])
+		if len(keys) == 0 {
+			continue
+		}
+		a.keys[len(a.keys)-1] = keys[0]
 		switch policy := a.env.expand(c.Policy); policy {
 		case "push":
 			continue
@@ -177,7 +220,7 @@ func (a *attempt) restoreCache(ctx context.Context, keys []string) error {
 func (a *attempt) saveCaches(ctx context.Context, success bool) error {
 	caches := a.node.job.Cache
 	for i, c := range caches {
-		if i >= len(a.keys) || a.env.expand(c.Policy) == "pull" || !wanted(c.When, success) {
+		if i >= len(a.keys) || a.keys[i] == "" || a.env.expand(c.Policy) == "pull" || !wanted(c.When, success) {
 			continue
 		}
 		if err := a.saveCache(ctx, c, a.keys[i], len(caches) == 1); err != nil {

@@ -105,3 +105,26 @@ func TestWithoutNested(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestCacheKeysAreCleaned has the results of cachekey.Sanitize of GitLab's runner.
+func TestCacheKeysAreCleaned(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]string{
+		"": "", "plain": "plain", "a b  c": "a b  c", "grün ✓": "grün ✓", "a/b": "a/b", "p%x": "p%x",
+		"/a//b/": "a/b", "a/../b": "b", "../../a": "a", "a%2Fb": "a/b", "a%2f%2e%2E/b": "b", `a\b`: "a/b", "a/./b": "a/b",
+		"a  ": "a", "a/ / ": "a", " a": " a", "..": "", " ": "", "/": "",
+	} {
+		log := new(maskedText)
+		a := &attempt{out: newMaskingWriter(log, nil)}
+		if got := a.cleanKey(key); got != want {
+			t.Errorf("%q: %q, want %q", key, got, want)
+		}
+		if warned := strings.Contains(string(*log), "WARNING"); warned != (key != want) {
+			t.Errorf("%q: the log says %q", key, *log)
+		}
+		a.env.variables = map[string]string{"FF_HASH_CACHE_KEYS": "true"}
+		if got := a.cleanKey(key); got != key {
+			t.Errorf("%q with hashed keys: %q", key, got)
+		}
+	}
+}

@@ -2,9 +2,8 @@ package runner
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
@@ -124,22 +124,50 @@ func checkSizes(variables map[string]string) error {
 	return nil
 }
 
-// readJobVariables reads the file GITLAB_ENV, in which a script passes variables on to later steps of the job.
+// readJobVariables reads the file GITLAB_ENV, in which a script passes variables on to what follows in the job, as the shell of GitLab's
+// runner does: `while read -r line; do export "$line"; done`, in each step that follows, for which there is such a file again. So blanks
+// around a line do not count, nor does a last line without a line break; and a line that cannot be exported fails those steps.
 func (a *attempt) readJobVariables() error {
-	content, err := os.ReadFile(a.build.jobVariables())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	a.badExport = nil
+	path := a.build.jobVariables()
+	file, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o644)
 	if err != nil {
-		return err
+		return nil //nolint:nilerr // the script has put something else in its place
 	}
-	for line := range strings.Lines(string(content)) {
-		if name, value, found := strings.Cut(strings.TrimRight(line, "\r\n"), "="); found && name != "" {
+	defer file.Close()
+	content, err := io.ReadAll(file)
+	if err != nil {
+		return nil //nolint:nilerr // a folder
+	}
+	for line := range strings.Lines(strings.ReplaceAll(string(content), "\x00", "")) {
+		if !strings.HasSuffix(line, "\n") {
+			break
+		}
+		line = strings.Trim(line, " \t\n")
+		name, value, assigns := strings.Cut(line, "=")
+		name, appends := strings.CutSuffix(name, "+")
+		switch {
+		case !shellName().MatchString(name) || appends && !assigns:
+			a.badExport = fmt.Errorf("export: `%s': not a valid identifier", line)
+		case slices.Contains(readOnlyInShell, name) && assigns:
+			a.badExport = fmt.Errorf("%s: readonly variable", name)
+		case appends:
+			a.env.variables[name] += value
+		case assigns:
 			a.env.variables[name] = value
+		}
+		if a.badExport != nil {
+			break
 		}
 	}
 	return nil
 }
+
+var (
+	shellName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	// readOnlyInShell are variables of bash that no script can set.
+	readOnlyInShell = []string{"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"}
+)
 
 // duration reads a variable as a duration in GitLab's runner's form ("90s", "1h30m"); the default if it is not set.
 func (e jobEnvironment) duration(name string, otherwise time.Duration) time.Duration {

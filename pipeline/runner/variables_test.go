@@ -350,3 +350,45 @@ func TestToolsComeFirst(t *testing.T) {
 	r = p.run(job("j", "echo ${PATH%%:*}"))
 	p.wantLog(r, "j", filepath.Clean(dir))
 }
+
+// The shell of GitLab's runner reads GITLAB_ENV by `while read -r line; do export "$line"; done`.
+func TestJobVariables(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, written, want string
+	}{
+		{"assignments", `A=1\nB=two words\nC=\n`, "[1][two words][]"},
+		{"nothing is expanded or unquoted", `A="1"\nB=$A\n`, `["1"][$A][]`},
+		{"blanks around", ` A=1 \n\tB= 2\n`, "[1][ 2][]"},
+		{"the last line breaks", `A=1\nB=2`, "[1][][]"},
+		{"a carriage return is a part of the value", `A=1\r\n`, "[1\r][][]"},
+		{"later ones win, and can append", `A=1\nA=2\nA+=3\n`, "[23][][]"},
+		{"names without values", `A=1\nB\n`, "[1][][]"},
+		{"a comment", `A=1\n# no\nB=2\n`, "bash: line 1: export: `# no': not a valid identifier"},
+		{"an empty line", `A=1\n\n`, "bash: line 1: export: `': not a valid identifier"},
+		{"export", `export A=1\n`, "bash: line 1: export: `export A=1': not a valid identifier"},
+		{"a name that is none", `a-b=1\n`, "bash: line 1: export: `a-b=1': not a valid identifier"},
+		{"a variable of the shell", `UID=5\n`, "bash: line 1: UID: readonly variable"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, nil)
+			r := p.run(job("j", "printf '"+tt.written+"' >>$GITLAB_ENV", func(j *pipeline.Job) { j.AfterScript = []string{`printf '[%s][%s][%s]\n' "$A" "$B" "$C"`} }))
+			p.want(r, RunSuccess, "j: success")
+			p.wantLog(r, "j", tt.want)
+		})
+	}
+}
+
+func TestJobVariablesThatFailTheNextSteps(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	r := p.run(
+		job("kept", "echo 'no variable' >>$GITLAB_ENV; echo x >f", artifacts(pipeline.Artifacts{Paths: []string{"f"}})),
+		job("nothing to keep", "echo 'no variable' >>$GITLAB_ENV"),
+		job("removed", `rm "$GITLAB_ENV"`, func(j *pipeline.Job) { j.AfterScript = []string{`echo "A=1" >>"$GITLAB_ENV"`} }))
+	p.want(r, RunFailed, "kept: failed", "nothing to keep: success", "removed: success")
+	if got := state(r, "kept"); got.ExitCode != 1 || got.Failure != ScriptFailure || !strings.Contains(got.Error, "not a valid identifier") {
+		t.Errorf("%+v", got)
+	}
+}
