@@ -227,7 +227,7 @@ func (c *runnerCase) run(t *testing.T, gitlabRunner string) map[string]jobRecord
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, err := os.Executable()
+	supervisor, err := supervisor()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func (c *runnerCase) run(t *testing.T, gitlabRunner string) map[string]jobRecord
 		}
 	}
 	result, err := Run(ctx, plan, Options{
-		Dir: dir, CacheDir: cache, TempDir: temp, Executor: "shell", Deploy: true, Supervisor: []string{self, "supervise"}, Jobs: 1, Observe: observe, Grace: 5 * time.Second,
+		Dir: dir, CacheDir: cache, TempDir: temp, Executor: "shell", Deploy: true, Supervisor: supervisor, Jobs: 1, Observe: observe, Grace: 5 * time.Second,
 		GitLabRunner: gitlabRunner,
 		User:         User{Login: "ann", Name: "Ann", Email: "ann@example.com"},
 		Env: []string{

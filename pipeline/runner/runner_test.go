@@ -38,8 +38,34 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if supervisorFolder != "" {
+			_ = os.RemoveAll(supervisorFolder)
+		}
+		os.Exit(code)
+	}))
 }
+
+// supervisor is the command line of the jobs' supervisor. Each job starts one, and the binary of the tests, large and maybe with the race
+// detector, takes several times as long to start as one that is built for it; without sources to build, it does as well.
+var supervisor = sync.OnceValues(func() ([]string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	if supervisorFolder, err = os.MkdirTemp("", "supervisor-"); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(supervisorFolder, "supervisor")
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "./testdata/supervisor")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if build.Run() != nil {
+		return []string{self, "supervise"}, nil
+	}
+	return []string{path}, nil
+})
+
+var supervisorFolder string
 
 // A project is a git repository in a temporary folder, and what its runs have told.
 type project struct {
@@ -53,14 +79,14 @@ type project struct {
 
 func newProject(t *testing.T, files map[string]string) *project {
 	t.Helper()
-	self, err := os.Executable()
+	supervisor, err := supervisor()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &project{t: t, dir: t.TempDir()}
 	cache, temp := t.TempDir(), t.TempDir()
 	p.options = Options{
-		Dir: p.dir, CacheDir: cache, TempDir: temp, Env: os.Environ(), Supervisor: []string{self, "supervise"},
+		Dir: p.dir, CacheDir: cache, TempDir: temp, Env: os.Environ(), Supervisor: supervisor,
 		Jobs: 4, Grace: 2 * time.Second, Observe: p.observe,
 	}
 	t.Cleanup(func() {
