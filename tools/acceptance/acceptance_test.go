@@ -37,7 +37,7 @@ components:
     Thing: {type: object, required: [name], additionalProperties: false, properties: {name: {type: string}}}
 `
 
-// A things service does what the contract says, but for the answers that a test replaces.
+// things is a service that satisfies the contract, except for the responses that a test replaces.
 func things(replaced map[string]http.HandlerFunc) http.Handler {
 	answers := map[string]http.HandlerFunc{
 		"GET /things":      answer(200, `[{"name":"a"}]`),
@@ -73,7 +73,7 @@ func answer(status int, body string) http.HandlerFunc {
 	}
 }
 
-// accept runs the command on a service and returns what it printed.
+// accept runs the command on a service and returns its output.
 func accept(t *testing.T, service http.Handler, bodies map[string]string, args ...string) (string, error) {
 	t.Helper()
 	server := httptest.NewServer(service)

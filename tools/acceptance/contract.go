@@ -21,17 +21,17 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// maxBody is the most that is read of an answer, in bytes.
+// maxBody is the limit for response bodies, in bytes.
 const maxBody = 4 << 20
 
-// A service is one that runs, and its contract.
+// A service is a running service and its contract.
 type service struct {
 	options
 	document *openapi3.T
 	client   *http.Client
-	// created are the addresses of what was made, by the path template that has one parameter after the collection's.
+	// created are the URLs of created resources, by the path template with one parameter after the collection's.
 	created map[string]string
-	// working are the safe requests whose answers were right: what the load sends.
+	// working are the safe requests with valid responses, which the load sends.
 	working []string
 }
 
@@ -51,7 +51,7 @@ func newService(ctx context.Context, o options) (*service, error) {
 	return &service{options: o, document: document, client: client, created: map[string]string{}}, nil
 }
 
-// An operation is one of the contract, with the path template that it has there.
+// An operation is an operation of the contract, with its path template.
 type operation struct {
 	path, method string
 	*openapi3.Operation
@@ -59,14 +59,14 @@ type operation struct {
 
 func (o operation) name() string { return o.method + " " + o.path }
 
-// operations are all of the contract: those that make something first, so that there is something to ask for, and what removes last.
+// operations returns all operations of the contract: first those that create resources, which others need, last those that delete them.
 func (s *service) operations() []operation {
 	var all []operation
 	for _, path := range s.document.Paths.InMatchingOrder() {
 		item := s.document.Paths.Value(path)
 		for _, method := range slices.Sorted(maps.Keys(item.Operations())) {
 			o := *item.Operations()[method]
-			// Parameters of the path hold for each of its operations.
+			// Parameters of the path apply to each of its operations.
 			o.Parameters = append(slices.Clone(item.Parameters), o.Parameters...)
 			all = append(all, operation{path, method, &o})
 		}
@@ -81,8 +81,8 @@ func (s *service) operations() []operation {
 	return all
 }
 
-// checkContract calls every operation that it can: the safe ones, those that a body was given for, and with a body that the contract
-// forbids all that take one.
+// checkContract calls every operation that it can: the safe ones, those with a given body, and with an invalid body all that take
+// one.
 func (s *service) checkContract(ctx context.Context, r *report) {
 	called := 0
 	for _, o := range s.operations() {
@@ -120,7 +120,7 @@ func (s *service) checkContract(ctx context.Context, r *report) {
 	}
 }
 
-// fill puts what was made into the path's parameters.
+// fill replaces the path's parameters with created resources.
 func (s *service) fill(o operation) (path string, ok bool) {
 	if !strings.Contains(o.path, "{") {
 		return o.path, true
@@ -133,7 +133,7 @@ func (s *service) fill(o operation) (path string, ok bool) {
 	return "", false
 }
 
-// body is what the operation is called with, if somebody has given one.
+// body returns the given body of the operation, if there is one.
 func (s *service) body(o operation) (body []byte, given bool, err error) {
 	if s.bodies == "" || o.OperationID == "" {
 		return nil, false, nil
@@ -148,7 +148,7 @@ func (s *service) body(o operation) (body []byte, given bool, err error) {
 	return body, err == nil, err
 }
 
-// forbidden is a body that the operation's schema refuses, nil if there is none to be found.
+// forbidden returns a body that the operation's schema refuses, nil if it finds none.
 func (s *service) forbidden(o operation) []byte {
 	if o.RequestBody == nil {
 		return nil
@@ -160,7 +160,7 @@ func (s *service) forbidden(o operation) []byte {
 	return []byte("[]")
 }
 
-// What an answer must be, beside what the contract says of it.
+// Requirements for responses besides the contract.
 func success(status int) error {
 	if status >= 400 {
 		return fmt.Errorf("status %d, want success", status)
@@ -175,7 +175,7 @@ func refusal(status int) error {
 	return nil
 }
 
-// call does one request and validates the answer against the contract.
+// call makes one request and validates the response against the contract.
 func (s *service) call(ctx context.Context, o operation, path string, body []byte, want func(status int) error) error {
 	response, err := s.send(ctx, o.method, path, body)
 	if err != nil {
@@ -209,7 +209,7 @@ func (s *service) call(ctx context.Context, o operation, path string, body []byt
 	return nil
 }
 
-// remember keeps where something was made, for the paths of the contract with its one parameter.
+// remember stores the URL of a created resource, for the paths of the contract with its one parameter.
 func (s *service) remember(collection, location string) {
 	u, err := url.Parse(location)
 	if err != nil {
@@ -222,7 +222,7 @@ func (s *service) remember(collection, location string) {
 	}
 }
 
-// send does one request as every one is sent.
+// send makes one request, with the headers of all requests.
 func (s *service) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, s.url+path, bytes.NewReader(body))
 	if err != nil {

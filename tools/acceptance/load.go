@@ -14,22 +14,22 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
-// limits are what the load must stay below; errors and slowdown in percent.
+// limits are the limits of the load; errors and slowdown in percent.
 type limits struct {
 	rate             int
 	duration, p99    time.Duration
 	errors, slowdown float64
 }
 
-// noise is the median below which a slowdown is taken for chance.
+// noise is the median below which a slowdown is ignored.
 const noise = 20 * time.Millisecond
 
-// A baseline is what the last good version needed.
+// A baseline is the latency of the last good version.
 type baseline struct {
 	P50, P99 time.Duration
 }
 
-// checkLoad sends the safe requests that were answered rightly, at a constant rate.
+// checkLoad sends the safe requests with valid responses, at a constant rate.
 func (s *service) checkLoad(ctx context.Context, r *report, l limits, file string) {
 	if len(s.working) == 0 {
 		r.add("load", 0, errors.New("there is no safe request to send: set the rate to 0, or give a body so that something can be asked for"))
@@ -76,7 +76,7 @@ func (s *service) checkLoad(ctx context.Context, r *report, l limits, file strin
 	}
 }
 
-// compare returns an error if the median is too far above that of the file; a file that is not there yet compares with nothing.
+// compare returns an error if the median is too far above that of the file; without the file it compares nothing.
 func compare(file string, now baseline, slowdown float64) error {
 	text, err := os.ReadFile(file) // #nosec G304 -- the file that the job names
 	if errors.Is(err, fs.ErrNotExist) {

@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 		return errors.New("--contract and --url are needed: the OpenAPI file, and where the service runs")
 	}
 	var err error
-	// A token belongs into a masked variable and not on a command line.
+	// A token belongs in a masked variable, not on a command line.
 	if o.header, err = headers(getenv("ACCEPTANCE_HEADERS")); err != nil {
 		return err
 	}

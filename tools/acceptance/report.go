@@ -61,7 +61,7 @@ func (r *report) skipped() (n int) {
 	return n
 }
 
-// writeJUnit writes what GitLab shows in merge requests and pipelines.
+// writeJUnit writes the report that GitLab shows in merge requests and pipelines.
 func (r *report) writeJUnit(file string) error {
 	type message struct {
 		Text string `xml:"message,attr"`
