@@ -185,9 +185,12 @@ func rolloutResult(cmd *cobra.Command, s *rollout.Service, err error) error {
 }
 
 func printBack(w io.Writer, s *rollout.Service, f *rollout.Failure) {
-	if f.Back != nil {
+	switch {
+	case f.Back != nil:
 		fmt.Fprintf(w, "The version before it serves again in %s: release %d, %s\n", s.Namespace, f.Back.Number, f.Back.Version)
-		return
+	case f.Stuck != nil:
+		fmt.Fprintf(w, "Going back to release %d has failed, too: look what runs in %s, and start the rollback job when the cluster answers.\n", f.Stuck.Number, s.Namespace)
+	default:
+		fmt.Fprintln(w, "There is no earlier version that worked.")
 	}
-	fmt.Fprintln(w, "There is no earlier version that worked.")
 }

@@ -44,8 +44,8 @@ func (r *Refusal) Error() string { return r.What + "; nothing has been touched" 
 // A Failure is a version that does not serve.
 type Failure struct {
 	Release Release
-	// Back is the release that serves again, nil if there is none.
-	Back *Release
+	// Back is the release that serves again, nil if there is none. Stuck is the one that does not: going back has failed, too.
+	Back, Stuck *Release
 	// Why is the reason.
 	Why error
 }
@@ -95,6 +95,7 @@ func (s *Service) Apply(ctx context.Context, v Version, manifests []byte) error 
 		}
 		fmt.Fprintf(s.Out, "--- going back to release %d: %s\n", current.Number, current.Version)
 		if err := s.bring(ctx, *current, &release, true); err != nil {
+			failure.Stuck = current
 			return errors.Join(failure, fmt.Errorf("and release %d does not serve either: %w", current.Number, err))
 		}
 		failure.Back = current
