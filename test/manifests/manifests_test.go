@@ -24,7 +24,8 @@ var crds = []struct{ module, files string }{
 
 // companions are the components that another one builds on.
 var companions = map[string][]string{
-	"ingress-tls": {"ingress"},
+	"hpa-requests": {"hpa"},
+	"ingress-tls":  {"ingress"},
 }
 
 func TestManifests(t *testing.T) {
