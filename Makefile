@@ -44,7 +44,7 @@ test-consumers: commands ## Plan and run the projects that include the stages
 
 # Those that plan the stages, and those that run one stage with the tools of this repository.
 test-stages: commands
-	SLIPWAY_REQUIRE_SYSTEMD=1 go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestSlipway|TestPublishAndRelease|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes|TestDashboard|TestHabits|TestCloudToken|TestPrivateModules|TestGitOps|TestProduction|TestAcceptance|TestMachineScripts|TestMachineUnit|TestMachineChecks' ./...
+	SLIPWAY_REQUIRE_SYSTEMD=1 go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestSlipway|TestPublishAndRelease|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes|TestDashboard|TestHabits|TestCloudToken|TestPrivateModules|TestGitOps|TestProduction|TestAcceptance|TestMachineScripts|TestMachineUnit|TestMachineChecks|TestWaves' ./...
 
 # Base images come from Debian packages and this machine's Go, so that no registry is needed; the tools are compiled in the image, with this machine's Go caches.
 test-tools-image: commands ## Build the tools image and run the stages' jobs in it, with podman and no tool of this machine in reach
@@ -98,7 +98,7 @@ e2e: commands ## Prove the delivery from outside; after make pipeline and make a
 delivery := SLIPWAY_STATE=/var/lib/slipway-delivery SLIPWAY_REGISTRY_PORT=5150 SLIPWAY_POSTGRES_PORT=5533 SLIPWAY_API_PORT=6543 \
 	SLIPWAY_INGRESS_PORT=8180 SLIPWAY_PROMETHEUS_PORT=9190 SLIPWAY_ALERTMANAGER_PORT=9193
 e2e-delivery: commands ## Prove what users notice of rollouts, canaries and failures, under load; takes two hours (PROOFS=TestCanary for one)
-	$(platform) deps gcc libc6-dev jq prometheus prometheus-alertmanager
+	$(platform) deps gcc libc6-dev jq prometheus prometheus-alertmanager haproxy
 	$(delivery) $(platform) up --with rollouts,monitoring
 	PATH="$$($(delivery) $(platform) bin):$$PATH" $(delivery) SLIPWAY_DELIVERY=1 go -C test test -count=1 -timeout 150m -v -run '$(or $(PROOFS),.)' ./delivery; \
 		status=$$?; $(delivery) $(platform) down --purge || status=1; exit $$status

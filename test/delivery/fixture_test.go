@@ -278,18 +278,29 @@ func setting(t *testing.T, name string, standard, least int) int {
 // under sends requests to staging while the work is done.
 func (f *fixture) under(t *testing.T, rate int, work func()) load.Report {
 	t.Helper()
+	return during(t, stream(f.ingress, staging, rate), work)
+}
+
+// during sends requests while the work is done.
+func during(t *testing.T, config load.Config, work func()) load.Report {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	report := make(chan load.Report, 1)
-	go func() { report <- f.load(ctx, rate) }()
+	go func() { report <- load.Run(ctx, config) }()
 	work()
 	stop()
 	return <-report
 }
 
+// stream is the load of the proofs: requests to the service of a namespace by way of the URL.
+func stream(url, namespace string, rate int) load.Config {
+	return load.Config{URL: url, Host: namespace + ".localhost", Rate: rate, NewConnections: 10, Timeout: 20 * time.Second, Limit: 2_000_000}
+}
+
 // load sends requests to staging until ctx ends.
 func (f *fixture) load(ctx context.Context, rate int) load.Report {
-	return load.Run(ctx, load.Config{URL: f.ingress, Host: staging + ".localhost", Rate: rate, NewConnections: 10, Timeout: 20 * time.Second, Limit: 2_000_000})
+	return load.Run(ctx, stream(f.ingress, staging, rate))
 }
 
 // rate is how many requests per second staging gets: the goal, or half of what this machine serves without a rollout if that is less. What an
