@@ -17,8 +17,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// TestAlerts is proof 10: a version with errors and slow answers sets off the alerts of k8s/cluster/monitoring, the receiver is told by
-// Alertmanager with this repository's routes, and told again when a good version has resolved them.
+// TestAlerts is proof 10: a version with errors and slow responses fires the alerts of k8s/cluster/monitoring, Alertmanager notifies the
+// receiver by this repository's routes, and again when a good version has resolved them.
 func TestAlerts(t *testing.T) {
 	f := setup(t)
 	heard := listen(t)
@@ -52,7 +52,7 @@ func (f *fixture) roll(t *testing.T, v version) {
 	f.deploy(t, v, true, "ALLOW_OLDER=true")
 }
 
-// monitor gives the platform's Prometheus and Alertmanager this repository's rules and routes, with every receiver at one address.
+// monitor configures the platform's Prometheus and Alertmanager with this repository's rules and routes, and one address for every receiver.
 func (f *fixture) monitor(t *testing.T, receiver string) {
 	t.Helper()
 	folder := filepath.Join(os.Getenv("SLIPWAY_STATE"), "monitoring")
@@ -87,7 +87,7 @@ func (f *fixture) monitor(t *testing.T, receiver string) {
 	outside.Command(t, f.clone(), "platform", "up")
 }
 
-// A receiver remembers what Alertmanager told it.
+// A receiver records the notifications of Alertmanager.
 type receiver struct {
 	*httptest.Server
 	mu   sync.Mutex

@@ -13,10 +13,10 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// canaryRequests per second and pod are enough for one pod to be judged, and little enough for a machine that also runs all of them.
+// canaryRequests per second and pod are enough for the analysis of one pod, and few enough for a machine that also runs all of them.
 const canaryRequests = 3
 
-// TestCanary is proofs 3 and 4: a good version is promoted step by step; one with errors, one that is slow and one that nobody asks
+// TestCanary is proofs 3 and 4: a good version is promoted step by step; one with errors, a slow one and one without requests
 // are not. The analysis is the component's own, with shorter pauses.
 func TestCanary(t *testing.T) {
 	f := setup(t)
@@ -89,7 +89,7 @@ func TestCanary(t *testing.T) {
 	})
 }
 
-// canaryShare asks Prometheus which share of the requests of the last time went to pods of the canary.
+// canaryShare returns the share of recent requests that went to pods of the canary, from Prometheus.
 func (f *fixture) canaryShare(t *testing.T, last time.Duration) float64 {
 	t.Helper()
 	sum := func(track string) float64 {
@@ -98,7 +98,7 @@ func (f *fixture) canaryShare(t *testing.T, last time.Duration) float64 {
 	return sum("canary") / sum(".*")
 }
 
-// query is the value of a query with one result; 0 if there is none.
+// query returns the value of a query with one result; 0 if there is none.
 func (f *fixture) query(t *testing.T, query string) float64 {
 	t.Helper()
 	status, body := request(t.Context(), http.MethodGet, f.prometheus+"/api/v1/query?query="+url.QueryEscape(query), "", "")

@@ -15,7 +15,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// TestChaos is proof 5: the job is killed in mid-rollout and run again, the API server and PostgreSQL are killed, and a pod: it
+// TestChaos is proof 5: the job is killed during the rollout and run again, the API server and PostgreSQL are killed, and a pod: it
 // converges to the new version, and no order is lost that was acknowledged.
 func TestChaos(t *testing.T) {
 	f := setup(t)
@@ -83,7 +83,7 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// TestDrain drains the only node: one pod goes, and the disruption budget keeps the other until there is a place for the first again.
+// TestDrain drains the only node: one pod is evicted, and the disruption budget keeps the other until the first can run again.
 func TestDrain(t *testing.T) {
 	f := setup(t)
 	f.deploy(t, f.build(t, "Serve"), true)
@@ -115,14 +115,14 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// kill ends a part of the platform as a crash does.
+// kill ends a part of the platform like a crash.
 func kill(t *testing.T, part string) {
 	t.Helper()
 	var parts []struct {
 		Part string
 		PID  int
 	}
-	out, _ := exec.CommandContext(t.Context(), "platform", "status", "--json").Output() // its exit code is about all parts
+	out, _ := exec.CommandContext(t.Context(), "platform", "status", "--json").Output() // its exit code covers all parts
 	if err := json.Unmarshal(out, &parts); err != nil {
 		t.Fatal(err)
 	}

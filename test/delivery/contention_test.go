@@ -11,13 +11,13 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// TestTwoPipelines is proof 9: of two deployments at once one wins and the other says so; an older commit does not replace a newer one.
+// TestTwoPipelines is proof 9: of two concurrent deployments one wins and the other reports it; an older commit does not replace a newer one.
 func TestTwoPipelines(t *testing.T) {
 	f := setup(t)
 	older := f.build(t, "Older")
 	f.deploy(t, older, true)
 	first, second := f.build(t, "First"), f.build(t, "Second")
-	// GitLab keeps two jobs of one resource group apart within a project; two projects, or two GitLabs, meet in the cluster.
+	// GitLab separates two jobs of one resource group within a project, but not those of two projects or two GitLabs.
 	other := &fixture{dir: t.TempDir(), variables: f.variables}
 	outside.Command(t, "", "git", "clone", "--quiet", f.clone(), other.clone())
 	outside.Command(t, other.clone(), "git", "remote", "remove", "origin")
@@ -59,12 +59,12 @@ func TestTwoPipelines(t *testing.T) {
 	figure(t, "9 two pipelines, and an older one", "one deployed, the other was refused and named it; the older commit was refused")
 }
 
-// TestOtherDigest is the record's other rule: production takes no digest but the one that staging ran, whatever the job's variables say.
+// TestOtherDigest is proof 9, too: production accepts only the digest that staging ran, regardless of the job's variables.
 func TestOtherDigest(t *testing.T) {
 	f := setup(t)
 	v, other := f.build(t, "For production"), f.build(t, "Never seen by staging")
 	f.deploy(t, v, true)
-	// A pipeline ends before production; then somebody starts that with another digest among its variables.
+	// A pipeline waits before production; then a person starts that with another digest among its variables.
 	f.promote(t, v)
 	write(t, filepath.Join(f.clone(), "deployed.env"), "IMAGE_REPOSITORY="+other.repository+"\nIMAGE_DIGEST="+v.digest+"\n")
 	f.write(t, ".gitlab-ci.yml", f.read(t, ".gitlab-ci.yml")+"deploy-production:\n  needs: []\n")
@@ -106,7 +106,7 @@ func TestPolicies(t *testing.T) {
 		out, err := c.CombinedOutput()
 		return string(out), err
 	}
-	// A new policy and its parameters take a moment. That the good pod is taken shows that the refusals have their reason.
+	// A new policy and its parameters take a moment. That the valid pod is accepted shows that the others are refused for their reason.
 	eventually(t, time.Minute, "the policies are in force", func() bool {
 		out, _ := pod(attempts[0].image, attempts[0].user)
 		_, err := pod(digest, "65532")

@@ -1,5 +1,5 @@
 // Package delivery proves the deploy stage on the platform, under load: what users notice of a rollout, of a bad version, of a canary,
-// and of things that break meanwhile. It runs where SLIPWAY_DELIVERY=1 (`make e2e-delivery`); each proof is a test of its own, so
+// and of failures in the meantime. It runs with SLIPWAY_DELIVERY=1 (`make e2e-delivery`); each proof is a separate test, so
 // that -run selects it, and the figures of those that ran are printed as a table at the end.
 package delivery
 
@@ -51,7 +51,7 @@ func figure(t *testing.T, proof, format string, args ...any) {
 	figures.lines = append(figures.lines, measurement{t, proof, measured})
 }
 
-// table is what is measured; a proof that failed has no figure.
+// table prints the figures; a proof that failed has none.
 func table() string {
 	var b strings.Builder
 	b.WriteString("\n| proof | measured |\n|---|---|\n")
@@ -75,7 +75,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A clone of this repository whose configuration is the deploy stage alone; what the proofs deploy are commits of it.
+// A fixture is a clone of this repository whose configuration is the deploy stage alone; the proofs deploy commits of it.
 type fixture struct {
 	dir, variables, registry, ingress string
 	prometheus, alertmanager          string
@@ -84,7 +84,7 @@ type fixture struct {
 var shared fixture
 var once sync.Once
 
-// setup makes the clone, once for all proofs, and skips a proof without the platform.
+// setup creates the clone, once for all proofs, and skips a proof without the platform.
 func setup(t *testing.T) *fixture {
 	t.Helper()
 	if os.Getenv("SLIPWAY_DELIVERY") == "" {
@@ -106,8 +106,8 @@ func setup(t *testing.T) *fixture {
 		outside.Command(t, shared.clone(), "git", "checkout", "--quiet", "-B", "main")
 		outside.Command(t, shared.clone(), "git", "remote", "remove", "origin")
 		shared.configure(t, "")
-		// All requests come from one client, and PostgreSQL has 100 connections for all pods together. What is late on a busy machine is in the
-		// latencies; it is no failure of the rollout.
+		// All requests come from one client, and PostgreSQL has 100 connections for all pods together. Delays of a busy machine show in the
+		// latencies; they are not failures of the rollout.
 		base := shared.read(t, "k8s/base/deployment.yaml")
 		shared.write(t, "k8s/base/deployment.yaml", strings.Replace(base, "          env:\n", `          env:
             - {name: ORDERS_RATE_LIMIT, value: "0"}
@@ -124,7 +124,7 @@ func setup(t *testing.T) *fixture {
 	return &shared
 }
 
-// configure writes the pipeline: the deploy stage with some inputs more.
+// configure writes the pipeline: the deploy stage with additional inputs.
 func (f *fixture) configure(t *testing.T, inputs string) {
 	t.Helper()
 	f.write(t, ".gitlab-ci.yml", "include:\n  - local: /ci/deploy.yml\n    inputs:\n      app: orders\n      needs: []\n      review_needs: []\n"+inputs)
@@ -154,7 +154,7 @@ func (f *fixture) commit(t *testing.T, message string) string {
 	return outside.Command(t, f.clone(), "git", "rev-parse", "HEAD")
 }
 
-// edit replaces the one place of a file that holds old, until the proof has ended.
+// edit replaces the only occurrence of old in a file, until the proof has ended.
 func (f *fixture) edit(t *testing.T, path, old, replacement string) {
 	t.Helper()
 	text := f.read(t, path)
@@ -165,12 +165,12 @@ func (f *fixture) edit(t *testing.T, path, old, replacement string) {
 	t.Cleanup(func() { f.write(t, path, text) })
 }
 
-// A version is one that can be deployed.
+// A version is a deployable version of the service.
 type version struct{ commit, repository, digest string }
 
 func (v version) image() string { return v.repository + "@" + v.digest }
 
-// build commits what was edited, compiles the service and pushes its image, as the image stage does with more steps.
+// build commits the edits, compiles the service and pushes its image, like the image stage in fewer steps.
 func (f *fixture) build(t *testing.T, message string) version {
 	t.Helper()
 	v := version{commit: f.commit(t, message), repository: f.registry + "/delivery/orders"}
@@ -194,7 +194,7 @@ func (f *fixture) crane(t *testing.T, args ...string) string {
 	return outside.Command(t, f.clone(), "go", append([]string{"tool", "-modfile=tools/go.mod", "crane"}, args...)...)
 }
 
-// pack writes the layer: the program, and the folder that it works in.
+// pack writes the layer: the program and its working folder.
 func pack(t *testing.T, path, binary string) {
 	t.Helper()
 	content, err := os.ReadFile(binary)
@@ -216,7 +216,7 @@ func pack(t *testing.T, path, binary string) {
 	write(t, path, b.String())
 }
 
-// job is a job of the pipeline for a version, as a process of its own.
+// job returns a job of the pipeline for a version, as a separate process.
 func (f *fixture) job(ctx context.Context, name string, v version, variables ...string) *exec.Cmd {
 	args := []string{"run", name, "--event", "push", "--branch", "main", "--no-input", "--executor", "shell", "--no-sandbox", "--deploy", "--verbose",
 		"--variables", f.variables, "--var", "IMAGE_REPOSITORY=" + v.repository, "--var", "IMAGE_DIGEST=" + v.digest}
@@ -230,7 +230,7 @@ func (f *fixture) job(ctx context.Context, name string, v version, variables ...
 
 var cleaned sync.Once
 
-// clean removes what an interrupted run has left: its commits are known to nobody any more.
+// clean removes the record of an interrupted run, whose commits no longer exist.
 func clean(t *testing.T) {
 	t.Helper()
 	for _, namespace := range []string{staging, production} {
@@ -239,8 +239,8 @@ func clean(t *testing.T) {
 	}
 }
 
-// checkout puts main of the clone at the version's commit until the returned function is called: what is built then contains everything that
-// was built before.
+// checkout puts main of the clone at the version's commit until the returned function is called: builds then contain all earlier
+// ones.
 func (f *fixture) checkout(t *testing.T, v version) (restore func()) {
 	t.Helper()
 	move := func(commit string) { outside.Command(t, f.clone(), "git", "checkout", "--quiet", "-B", "main", commit) }
@@ -261,7 +261,7 @@ func (f *fixture) deploy(t *testing.T, v version, green bool, variables ...strin
 	return string(out)
 }
 
-// setting is a number that a small or busy machine can lower by an environment variable.
+// setting returns a number that an environment variable can lower for a small or busy machine.
 func setting(t *testing.T, name string, standard, least int) int {
 	t.Helper()
 	text := os.Getenv(name)
@@ -275,7 +275,7 @@ func setting(t *testing.T, name string, standard, least int) int {
 	return n
 }
 
-// under sends requests to staging while the work is done.
+// under sends requests to staging while work runs.
 func (f *fixture) under(t *testing.T, rate int, work func()) load.Report {
 	t.Helper()
 	return during(t, stream(f.ingress, staging, rate), work)
@@ -303,8 +303,8 @@ func (f *fixture) load(ctx context.Context, rate int) load.Report {
 	return load.Run(ctx, stream(f.ingress, staging, rate))
 }
 
-// rate is how many requests per second staging gets: the goal, or half of what this machine serves without a rollout if that is less. What an
-// overload fails would hide what a rollout fails. SLIPWAY_DELIVERY_RATE lowers the goal.
+// rate returns the requests per second for staging: the goal, or half of what this machine serves without a rollout if that is less. Failures of an
+// overload would hide those of a rollout. SLIPWAY_DELIVERY_RATE lowers the goal.
 func (f *fixture) rate(t *testing.T, goal int) int {
 	t.Helper()
 	goal = min(goal, setting(t, "SLIPWAY_DELIVERY_RATE", goal, leastRate))
@@ -313,7 +313,7 @@ func (f *fixture) rate(t *testing.T, goal int) int {
 		seen := f.load(ctx, rate)
 		stop()
 		t.Logf("without a rollout, %d/s: %s", rate, seen)
-		// The stream is slower than it should be where the client itself gets too little of the machine.
+		// The stream is slower than configured if the client itself gets too little CPU time.
 		if seen.Failed == 0 && seen.P99 < 500*time.Millisecond && seen.Rate > 0.9*float64(rate) {
 			if rate < goal {
 				return max(rate/2, leastRate)
@@ -326,10 +326,10 @@ func (f *fixture) rate(t *testing.T, goal int) int {
 	return 0
 }
 
-// leastRate is the load below which a proof under load proves nothing.
+// leastRate is the load below which a proof under load is meaningless.
 const leastRate = 10
 
-// request does one and returns status and body; 0 is no answer.
+// request makes one request and returns status and body; 0 without a response.
 func request(ctx context.Context, method, url, host, body string) (int, string) {
 	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
@@ -368,7 +368,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// eventually repeats a check until it holds, or fails the proof.
+// eventually repeats a check until it succeeds, or fails the proof.
 func eventually(t *testing.T, limit time.Duration, what string, check func() bool) time.Duration {
 	t.Helper()
 	start := time.Now()

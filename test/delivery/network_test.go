@@ -39,12 +39,12 @@ func TestNetworkPolicy(t *testing.T) {
 		{"admin", "foreign", "anything", service + ":8081", false},
 		{"admin-for-monitoring", "watching", "anything", service + ":8081", true},
 		{"database", "foreign", "anything", database + ":5432", false},
-		// The label alone does not help: it has to be in the service's namespace.
+		// The label alone is not enough: the pod has to be in the service's namespace.
 		{"database-by-label", "foreign", "orders", database + ":5432", false},
 		{"database-of-its-own", "proof", "orders", database + ":5432", true},
 		{"neighbour", "proof", "anything", database + ":5432", false},
 		{"migration", "proof", "orders-migrate", database + ":5432", true},
-		// Out goes only what the service needs: traces over both protocols, and of 443 what is public.
+		// Egress is limited to what the service needs: traces over both protocols, and public addresses at port 443.
 		{"traces-grpc", "proof", "orders", collector + ":4317", true},
 		{"traces-http", "proof", "orders", collector + ":4318", true},
 		{"not-traces", "proof", "orders", collector + ":4319", false},
@@ -61,7 +61,7 @@ func TestNetworkPolicy(t *testing.T) {
 		eventually(t, 2*time.Minute, a.name+" has given up", func() bool {
 			return outside.Kubectl(t, "--namespace", a.namespace, "get", "pod", a.name, "--output", "jsonpath={.status.phase}") == "Failed"
 		})
-		// The last attempt counts: a pod that was made this moment is in no policy yet.
+		// The last attempt counts: no policy applies to a pod that has just been created.
 		log := outside.Kubectl(t, "--namespace", a.namespace, "logs", a.name, "--tail", "1")
 		if reached := !strings.Contains(log, "no route to host"); reached != a.reached {
 			t.Errorf("%s: reached is %v, want %v:\n%s", a.name, reached, a.reached, log)
@@ -70,7 +70,7 @@ func TestNetworkPolicy(t *testing.T) {
 	figure(t, "8 network policies", "a foreign pod reaches the public port, and neither the admin port, which monitoring reaches, nor the database; the service reaches its database and a collector of traces, and neither the API server nor another service")
 }
 
-// applyPolicies applies the network policies of the base and of the components postgres and migration, and nothing else of them.
+// applyPolicies applies the network policies of the base and of the components postgres and migration, and none of their other objects.
 func (f *fixture) applyPolicies(t *testing.T, namespace string) {
 	t.Helper()
 	dir := "k8s/" + namespace
@@ -105,7 +105,7 @@ func run(t *testing.T, namespace, name, label, image string, args []string, env 
 	text, err := json.Marshal(object{"apiVersion": "v1", "kind": "Pod", "metadata": object{"name": name, "labels": object{"app.kubernetes.io/name": label, "app.kubernetes.io/part-of": "slipway"}},
 		"spec": object{"restartPolicy": "Never", "automountServiceAccountToken": false, "securityContext": object{"fsGroup": 65532}, "volumes": []object{{"name": "data", "emptyDir": object{}}},
 			"containers": []object{{"name": "main", "image": image, "args": args, "env": variables, "volumeMounts": []object{{"name": "data", "mountPath": "/data"}},
-				// The names that the policies use.
+				// The names of ports in the policies.
 				"ports": []object{{"name": "http", "containerPort": 8080}, {"name": "admin", "containerPort": 8081}, {"name": "postgres", "containerPort": 5432}}}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func run(t *testing.T, namespace, name, label, image string, args []string, env 
 	outside.Kubectl(t, "--namespace", namespace, "apply", "--filename", file)
 }
 
-// address waits until a pod serves, and returns where.
+// address waits until a pod serves, and returns its address.
 func address(t *testing.T, namespace, name string) string {
 	t.Helper()
 	eventually(t, 2*time.Minute, name+" serves", func() bool {

@@ -9,7 +9,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// TestHotReload shows that pods take over a change of their ConfigMap while they run.
+// TestHotReload shows that running pods apply a change of their ConfigMap.
 func TestHotReload(t *testing.T) {
 	f := setup(t)
 	f.deploy(t, f.build(t, "Serve"), true)

@@ -34,7 +34,7 @@ func TestRolling(t *testing.T) {
 	}
 }
 
-// TestNeverReady is proof 2: a version whose readiness never comes is red, and the one before it serves on.
+// TestNeverReady is proof 2: a version that never becomes ready is red, and the previous one keeps serving.
 func TestNeverReady(t *testing.T) {
 	f := setup(t)
 	good := f.build(t, "Serve")
@@ -64,7 +64,7 @@ func TestNeverReady(t *testing.T) {
 	}
 }
 
-// TestRollback is proof 6: back by hand to the version before last, by its digest, from the record in the cluster alone.
+// TestRollback is proof 6: a manual rollback to the version before last, by its digest, only with the record in the cluster.
 func TestRollback(t *testing.T) {
 	f := setup(t)
 	var versions []version
@@ -82,7 +82,7 @@ func TestRollback(t *testing.T) {
 	if image != versions[0].image() || outside.ServedCommit(t, production) != versions[0].commit {
 		t.Errorf("production runs %s at %s, want %s", image, outside.ServedCommit(t, production), versions[0].image())
 	}
-	// What was withdrawn is not lost: it can be asked for, and then the one before it is known again.
+	// A withdrawn version can be deployed again, and then the one before it is on record again.
 	f.rollback(t, versions[2].digest)
 	f.rollback(t, "")
 	if got := outside.ServedCommit(t, production); got != versions[0].commit {
@@ -90,7 +90,7 @@ func TestRollback(t *testing.T) {
 	}
 }
 
-// TestRehearsal runs the scheduled job that goes back in staging and forth again, under load.
+// TestRehearsal runs the scheduled job that rolls staging back and forward again, under load.
 func TestRehearsal(t *testing.T) {
 	f := setup(t)
 	f.configure(t, "      rehearsal: true\n")
@@ -135,7 +135,7 @@ func (f *fixture) promote(t *testing.T, v version) {
 // rollback starts the manual job of a pipeline with the digest as its input.
 func (f *fixture) rollback(t *testing.T, digest string) {
 	t.Helper()
-	// The whole pipeline, which waits at everything that deploys: a manual job that is named would start without its input.
+	// The whole pipeline, which waits before every deployment: a manual job that is named would start without its input.
 	c := f.job(t.Context(), "", version{})
 	c.Args = slices.DeleteFunc(c.Args, func(arg string) bool { return arg == "--deploy" || arg == "" })
 	out, err := c.CombinedOutput()

@@ -1,5 +1,5 @@
-// Package e2e proves the main job from outside, against the running platform: what production serves, what a rollout
-// costs its users, and that a broken version does not get through. It runs where SLIPWAY_E2E=1 (`make e2e`), after `make pipeline`
+// Package e2e proves the main job from outside, against the running platform: what production serves, how a rollout
+// affects users, and that a broken version does not get through. It runs with SLIPWAY_E2E=1 (`make e2e`), after `make pipeline`
 // and `make approve`.
 package e2e
 
@@ -123,7 +123,7 @@ func deployToStaging(t *testing.T, clone string) (string, error) {
 	return string(output), err
 }
 
-// placeAndReadOrder is what a user does: over the ingress, with nothing but HTTP.
+// placeAndReadOrder acts like a user: over the ingress, with plain HTTP.
 func placeAndReadOrder(t *testing.T, host string) {
 	t.Helper()
 	status, body, header := request(t, http.MethodPost, host, "/v1/orders", load.NewOrder)
@@ -169,7 +169,7 @@ func commit(t *testing.T, clone, path, content string) {
 	outside.Command(t, clone, "git", "-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@example.com", "commit", "--quiet", "-m", "Rehearse "+path)
 }
 
-// replace changes the one place in a file of the clone that holds old, and commits it.
+// replace replaces the only occurrence of old in a file of the clone, and commits it.
 func replace(t *testing.T, clone, path, old, new string) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(clone, path))

@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// Config says what to send. Every field but NewConnections and Acknowledged is needed.
+// Config configures the stream. All fields except for NewConnections and Acknowledged are required.
 type Config struct {
-	// URL is the server's address, Host the virtual host that is asked for.
+	// URL is the server's address, Host the virtual host of the requests.
 	URL, Host string
 	// Rate is in requests per second: every second one creates an order, the others read the list.
 	Rate int
-	// NewConnections is how often a request has a connection of its own: 10 is every tenth, 0 never.
+	// NewConnections is how often a request uses a new connection: 10 is every tenth, 0 never.
 	NewConnections int
-	// Timeout ends one request.
+	// Timeout is the time limit of a request.
 	Timeout time.Duration
 	// Limit bounds the number of requests.
 	Limit int
@@ -29,15 +29,15 @@ type Config struct {
 	Acknowledged func(location string)
 }
 
-// Report is what the stream saw.
+// Report is the result of the stream.
 type Report struct {
 	Requests int
-	// Rate is how many were sent per second: fewer than configured where the client got too little of the machine.
+	// Rate is the number of requests per second: less than configured if the client got too little CPU time.
 	Rate float64
-	// Failures has one line for each request that got no answer or a status of 400 and up; at most 20 lines are kept.
+	// Failures has one line for each request without a response or with a status of 400 and up; at most 20 lines are kept.
 	Failures []string
 	Failed   int
-	// P50, P99 and Max are latencies of the answered requests.
+	// P50, P99 and Max are latencies of the requests with a response.
 	P50, P99, Max time.Duration
 }
 
@@ -50,7 +50,7 @@ func (r Report) String() string {
 	return s
 }
 
-// Run sends requests at the configured rate until ctx ends or the limit is reached, and waits for their answers.
+// Run sends requests at the configured rate until ctx ends or the limit is reached, and waits for their responses.
 // A slow server does not slow the stream down: each request starts at its own time.
 func Run(ctx context.Context, config Config) Report {
 	client := &http.Client{
@@ -107,10 +107,10 @@ func Run(ctx context.Context, config Config) Report {
 // NewOrder is the body of the orders that the stream creates.
 const NewOrder = `{"customer":"load","items":[{"sku":"tea","quantity":1,"unit_price":250}],"currency":"EUR"}`
 
-// send does one request. It has a context of its own, so that the end of the stream cuts no request off.
+// send makes one request, with a separate context, so that the end of the stream does not cancel it.
 func send(client *http.Client, config Config, number int) error {
 	method, body := http.MethodGet, ""
-	// 0110 0110: every second one, and each of two backends that take turns gets both.
+	// 0110 0110: every second one, such that each of two alternating backends gets both.
 	if (number/2+number)%2 == 1 {
 		method, body = http.MethodPost, NewOrder
 	}

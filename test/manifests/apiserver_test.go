@@ -24,8 +24,8 @@ import (
 // requireVariable makes a missing Kubernetes a failure instead of a skipped test.
 const requireVariable = "SLIPWAY_REQUIRE_KUBERNETES"
 
-// An apiServer is a real kube-apiserver with its etcd, on ports of loopback that were free. There is no node: what is applied is
-// validated, admitted and stored, and nothing runs.
+// An apiServer is a real kube-apiserver with its etcd, on ports of loopback that were free. There is no node: objects are
+// validated, admitted and stored, but nothing runs.
 type apiServer struct {
 	hyperkube, kubeconfig string
 }
@@ -63,7 +63,7 @@ func startAPIServer(t *testing.T) *apiServer {
 		"--cert-dir", dir, "--token-auth-file", filepath.Join(dir, "tokens.csv"), "--authorization-mode", "RBAC",
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", filepath.Join(dir, "key.pem"),
 		"--service-account-signing-key-file", filepath.Join(dir, "key.pem"), "--service-cluster-ip-range", "10.96.0.0/16",
-		// There is no controller that would make the default service account.
+		// There is no controller that would create the default service account.
 		"--disable-admission-plugins", "ServiceAccount")
 	write(t, s.kubeconfig, fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"test",
 "clusters":[{"name":"test","cluster":{"server":"https://%s","insecure-skip-tls-verify":true}}],
@@ -95,7 +95,7 @@ func (s *apiServer) start(t *testing.T, args ...string) {
 	})
 }
 
-// wait returns when the server is ready, and fails the test if it never is.
+// wait waits until the server is ready, or fails the test.
 func (s *apiServer) wait(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
@@ -144,7 +144,7 @@ func render(t *testing.T, s *apiServer, dir string) []byte {
 	return out
 }
 
-// moduleDir is the folder of a Go module, which the go command fetches if it has to.
+// moduleDir returns the folder of a Go module, which the go command fetches if it has to.
 func moduleDir(t *testing.T, module string) string {
 	t.Helper()
 	c := exec.Command("go", "mod", "download", "-json", module) // #nosec G204 -- the test's own list

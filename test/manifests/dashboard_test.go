@@ -38,7 +38,7 @@ func TestDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "rules.yml"), string(text))
-	// The labels that the PodMonitor and its operator give the pods.
+	// The labels that the PodMonitor and its operator set.
 	write(t, filepath.Join(dir, "prometheus.yml"), fmt.Sprintf(`global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [rules.yml]
 scrape_configs:
@@ -83,7 +83,7 @@ scrape_configs:
 	}
 }
 
-// dashboardQueries are the expressions of all panels.
+// dashboardQueries returns the expressions of all panels.
 func dashboardQueries(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(monitoring, "dashboard.json"))
@@ -111,7 +111,7 @@ func dashboardQueries(t *testing.T) []string {
 	return queries
 }
 
-// ask returns how many series a query has.
+// ask returns the number of series of a query.
 func ask(prometheus, query string) (int, error) {
 	response, err := http.Get(prometheus + "/api/v1/query?query=" + url.QueryEscape(query)) // #nosec G107 -- the test's own server
 	if err != nil {
@@ -143,7 +143,7 @@ func startService(t *testing.T) service {
 	return service{public, admin}
 }
 
-// use does what every series of the service comes from: orders, failing payments, errors, and more requests at a time than it serves.
+// use creates every series of the service: orders, failing payments, errors, and more concurrent requests than it serves.
 func (s service) use(t *testing.T) {
 	t.Helper()
 	client := &http.Client{Timeout: 10 * time.Second}
@@ -167,7 +167,7 @@ func (s service) use(t *testing.T) {
 	}
 	const order = `{"customer":"a","items":[{"sku":"tea","quantity":1,"unit_price":250}],"currency":"EUR"}`
 	faults := "http://" + s.admin + "/faults"
-	// Twice with time for a scrape between: the rate of a series that begins with its last value is nothing.
+	// Twice with time for a scrape in between: a series that begins with its last value has no rate.
 	for range 2 {
 		location := send(http.MethodPost, s.public+"/v1/orders", order, http.StatusCreated)
 		send(http.MethodPost, s.public+location+"/pay", "", 0)

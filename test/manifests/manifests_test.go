@@ -11,7 +11,7 @@ import (
 
 const k8s = "../../k8s"
 
-// crds are where the kinds of other projects come from: their Go modules.
+// crds are the Go modules with the custom resource definitions of other projects.
 var crds = []struct{ module, files string }{
 	{"github.com/argoproj/argo-rollouts@v1.10.2", "manifests/crds/*-crd.yaml"},
 	{"github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds/*.yaml"},
@@ -22,7 +22,7 @@ var crds = []struct{ module, files string }{
 	{"sigs.k8s.io/gateway-api@v1.7.0", "config/crd/standard/*.yaml"},
 }
 
-// companions are the components that another one builds on.
+// companions are the components that another one needs.
 var companions = map[string][]string{
 	"hpa-requests": {"hpa"},
 	"ingress-tls":  {"ingress"},
@@ -80,7 +80,7 @@ func TestManifests(t *testing.T) {
 	t.Run("rbac", func(t *testing.T) { testDeployer(t, s) })
 }
 
-// folders lists the kustomizations below k8s/kind.
+// folders returns the kustomizations below k8s/kind.
 func folders(t *testing.T, kind string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(k8s, kind, "*", "kustomization.yaml"))
@@ -127,7 +127,7 @@ func (s *apiServer) namespace(t *testing.T, name string, labels ...string) {
 	}
 }
 
-// pod is one that every policy accepts, with one line replaced.
+// pod returns a pod that every policy accepts, with one line replaced.
 func pod(old, replacement string) []byte {
 	text := `apiVersion: v1
 kind: Pod
@@ -187,7 +187,7 @@ func testAdmission(t *testing.T, s *apiServer) {
 	}
 }
 
-// testDeployer asks what the deployer may do, by what it must not, too.
+// testDeployer asks what the deployer may do, and what it must not.
 func testDeployer(t *testing.T, s *apiServer) {
 	const account = "system:serviceaccount:try-rbac:deployer"
 	for _, c := range []struct {

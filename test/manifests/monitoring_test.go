@@ -12,7 +12,7 @@ import (
 
 const monitoring = k8s + "/cluster/monitoring"
 
-// program returns the path of one of Prometheus' tools, and skips the test, or fails it, where it is missing.
+// program returns the path of one of Prometheus' tools, and skips the test, or fails it, if it is missing.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -80,7 +80,7 @@ func TestAlertRules(t *testing.T) {
 	}
 }
 
-// TestRunbooks looks for the page of every alert, and for the alert of every page.
+// TestRunbooks checks that every alert has a page, and every page an alert.
 func TestRunbooks(t *testing.T) {
 	t.Parallel()
 	const pages = "../../docs/runbooks"
@@ -112,7 +112,7 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
-// TestRoutes asks amtool where alerts end.
+// TestRoutes asks amtool for the receivers of alerts.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	amtool := program(t, "amtool")

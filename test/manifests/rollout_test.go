@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestManifestsRolloutLock has processes of `slipway rollout` meet at a real API server. There are no controllers: a Deployment never
+// TestManifestsRolloutLock runs concurrent processes of `slipway rollout` with a real API server. There are no controllers: a Deployment never
 // rolls out, so a process that got the lock keeps it.
 func TestManifestsRolloutLock(t *testing.T) {
 	s := startAPIServer(t)
@@ -66,7 +66,7 @@ func TestManifestsRolloutLock(t *testing.T) {
 		t.Errorf("%v, want one release on record, got %s", err, out)
 	}
 
-	// A job that is killed gives nothing back; the one after it waits until the lease is not renewed any more.
+	// A killed job does not release the lock; the next one waits until the lease has expired.
 	if err := first.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestManifestsRolloutLock(t *testing.T) {
 	third.says(t, "The job that held the lock is gone: job-a")
 	third.says(t, "Rolling out release 2 of orders")
 	third.says(t, "waiting for the controller")
-	// One that is told to end gives the lock back.
+	// A job that ends after a signal releases the lock.
 	if err := third.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func (p *process) String() string {
 	return p.text.String()
 }
 
-// says waits for a text.
+// says waits for a text in the output.
 func (p *process) says(t *testing.T, text string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !strings.Contains(p.String(), text); time.Sleep(100 * time.Millisecond) {

@@ -1,4 +1,4 @@
-// Package outside runs programs, the orders service among them, and looks at the platform, for the tests that see both from outside.
+// Package outside runs programs, such as the orders service, and reads the state of the platform, for tests from outside.
 package outside
 
 import (
@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// Command runs a program and returns its output, trimmed. A test in which it fails ends.
+// Command runs a program and returns its output, trimmed, or fails the test.
 func Command(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	c := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...) // cleanups run commands, too
@@ -77,7 +77,7 @@ func StartOrders(t *testing.T, repository string, environ ...string) (public, ad
 	var line struct{ Msg, HTTP, Admin string }
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
-			go func() { _, _ = io.Copy(io.Discard, output) }() // it must not wait for a reader
+			go func() { _, _ = io.Copy(io.Discard, output) }() // it must not block without a reader
 			return "http://" + line.HTTP, line.Admin
 		}
 	}
