@@ -310,7 +310,7 @@ func (l *lab) boot(name, servers string) {
 // prepare waits for a machine and sets it up as an administrator does.
 func (l *lab) prepare(name string) {
 	l.t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(5 * time.Minute)
 	for {
 		out, err := l.ssh("admin", name, "systemctl is-system-running --wait")
 		if err == nil || out == "degraded" {
