@@ -126,7 +126,7 @@ func readGovulncheck(data []byte, o Options) (*findings.Report, error) {
 		case m.SBOM != nil:
 			loaded = true
 		case m.Progress != nil:
-			fetching = fetching || strings.HasPrefix(m.Progress.Message, "Fetching vulnerabilities")
+			fetching = fetching || strings.HasPrefix(m.Progress.Message, "Fetching vulnerabilities") || strings.HasPrefix(m.Progress.Message, "Looking up vulnerabilities")
 			checked = checked || strings.HasPrefix(m.Progress.Message, "Checking the ")
 		case m.OSV != nil:
 			entries[m.OSV.ID] = m.OSV

@@ -158,6 +158,7 @@ func TestUnusable(t *testing.T) {
 		{name: "truncated govulncheck", data: whole["govulncheck"][:len(whole["govulncheck"])-30], want: "invalid"},
 		{name: "govulncheck could not load", data: fixture(t, "govulncheck/incomplete.json"), want: "could not load the packages"},
 		{name: "govulncheck got no database", data: fixture(t, "govulncheck/unreachable.json"), want: "vuln.go.dev", unreachable: true},
+		{name: "govulncheck got no entry", data: fixture(t, "govulncheck/query.json"), want: "vuln.go.dev", unreachable: true},
 		{name: "nothing but a log", format: "govulncheck", log: string(fixture(t, "govulncheck/unreachable.log")), want: "no such host", unreachable: true},
 		{name: "a mirror out of reach", format: "govulncheck", log: string(fixture(t, "govulncheck/mirror.log")), want: "vulndb format", unreachable: true},
 		{name: "nothing but another log", format: "govulncheck", log: "panic: oh no", want: "empty"},

@@ -34,8 +34,8 @@ echo '{"modified":"2026-01-02T00:00:00Z"}' >"$work/nothing/index/db.json"
 echo '[]' >"$work/nothing/index/modules.json"
 scan clean govulncheck -db "file://$work/nothing" -format json ./... >"$here/govulncheck/green.json"
 scan broken govulncheck -db "file://$here/vulndb" -format json ./... >"$here/govulncheck/incomplete.json"
-# A mirror out of reach leaves an empty report, and a log. What Go's own database leaves (unreachable.json) takes a machine
-# without a network, and is kept as it was once written there.
+# A mirror out of reach leaves an empty report, and a log. What Go's own database leaves (unreachable.json, and query.json for one entry)
+# takes a machine without a network, and is kept as it was once written there.
 scan clean govulncheck -db https://vuln.invalid -format json ./... 2>"$here/govulncheck/mirror.log"
 
 (
