@@ -50,7 +50,7 @@ test-stages: commands
 test-tools-image: commands ## Build the tools image and run the stages' jobs in it, with podman and no tool of this machine in reach
 	$(platform) deps buildah podman runc uidmap jq
 	SLIPWAY_STAND_IN=1 tools/image.sh go
-	SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:go go -C test test -count=1 -timeout 20m -v -run TestToolsImage ./consumers
+	SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:go go -C test test -count=1 -timeout 30m -v -run TestToolsImage ./consumers
 
 test-supply-chain: commands ## Build with rootless BuildKit, sign, list contents and scan in the tools image; compiles for long the first time
 	$(platform) deps buildah podman runc uidmap jq docker-registry

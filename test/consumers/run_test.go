@@ -38,6 +38,8 @@ type project struct {
 	alone bool
 	// image is the tools image in which the jobs run, with no tool of this machine in reach; empty runs them on this machine.
 	image string
+	// limit is how long a run may take: one that hangs shall not take the tests with it.
+	limit time.Duration
 	// privileged gives the containers full access to the machine; reuse takes the results of jobs that are not named from earlier runs.
 	privileged, reuse bool
 }
@@ -45,10 +47,19 @@ type project struct {
 // clone puts a consumer under version control, somewhere else.
 func clone(t testing.TB, name string) *project {
 	t.Helper()
+	return cloneTo(t, name, filepath.Join(t.TempDir(), name))
+}
+
+// cloneTo is clone for a folder that the caller chooses; what was there is removed.
+func cloneTo(t testing.TB, name, dir string) *project {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("runs jobs for minutes")
 	}
-	p := &project{t: t, name: name, dir: filepath.Join(t.TempDir(), name)}
+	p := &project{t: t, name: name, dir: dir, limit: 8 * time.Minute}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.CopyFS(p.dir, os.DirFS(name)); err != nil {
 		t.Fatal(err)
 	}
@@ -167,8 +178,7 @@ func (p *project) runUntil(ctx context.Context, change func(*pipeline.Event), jo
 	if p.path != "" {
 		environment = append(environment, "PATH="+p.path+":"+os.Getenv("PATH"))
 	}
-	// A run of a whole pipeline takes a minute or two; one that hangs shall not take the tests with it.
-	ctx, cancel := context.WithTimeout(ctx, 8*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
 	// What golangci-lint knows of the standard library is of use to all projects.
 	environment = append(environment, "GOLANGCI_LINT_CACHE="+lintCache(p.t))
@@ -195,7 +205,7 @@ func (p *project) runUntil(ctx context.Context, change func(*pipeline.Event), jo
 // retry runs jobs of the latest run again, with other inputs.
 func (p *project) retry(inputs map[string]string, jobs ...string) *outcome {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), p.limit)
 	defer cancel()
 	result, err := runner.Retry(ctx, 0, jobs, runner.Options{
 		Dir: p.dir, CacheDir: p.caches(), Env: os.Environ(), Supervisor: []string{os.Args[0], "supervise"}, Inputs: inputs, Deploy: true,

@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner"
 )
 
 // toolsImage is the tools image that `make test-tools-image` has built, in podman's storage. As root podman runs as root, as another
@@ -59,10 +61,14 @@ vulnerabilities-scan:
 func TestToolsImage(t *testing.T) {
 	image := toolsImage(t)
 	host := serve(t, "podman", "run", "--rm", "--network", "host", "--pull", "never", image, "crane")
-	p := clone(t, "service")
-	p.image = image
-	// One cache for all runs, as runners have it.
-	p.cache = t.TempDir()
+	// One place and one cache for all runs, as runners have them: the first run on a machine compiles and analyses the standard library.
+	kept, err := runner.CacheDir("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept = filepath.Join(kept, "test-tools-image")
+	p := cloneTo(t, "service", filepath.Join(kept, "service"))
+	p.image, p.cache, p.limit = image, filepath.Join(kept, "cache"), 20*time.Minute
 	p.write(".gitlab-ci.yml", everyStage)
 	p.write("CHANGELOG.md", "# Changelog\n\n## [1.0.0]\n\nThe first.\n")
 	p.write("fuzz_test.go", "package main\n\nimport \"testing\"\n\nfunc FuzzNothing(f *testing.F) {\n\tf.Fuzz(func(*testing.T, string) {})\n}\n\nfunc BenchmarkNothing(b *testing.B) {\n\tfor b.Loop() {\n\t}\n}\n")
