@@ -346,4 +346,7 @@ func TestKo(t *testing.T) {
 	if digest(first) == "" || digest(first) != digest(again) {
 		t.Errorf("the same commit gave %q and then %q", digest(first), digest(again))
 	}
+	if out, err := exec.CommandContext(t.Context(), crane, "config", host+"/acme/service@"+digest(first)).CombinedOutput(); err != nil || !strings.Contains(string(out), "org.opencontainers.image.revision") {
+		t.Errorf("the registry does not have the image: %v\n%s", err, out)
+	}
 }

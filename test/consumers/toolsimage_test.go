@@ -50,7 +50,7 @@ const everyStage = `include:
   - component: $CI_SERVER_FQDN/slipway-ci/slipway/go-service@v0.1.0
     inputs: {app: service, builder: ko, coverage_minimum: 60, fuzz: true, benchmark: true}
   - component: $CI_SERVER_FQDN/slipway-ci/slipway/test-sharded@v0.1.0
-    inputs: {job_prefix: sharded-, shards: 2}
+    inputs: {job_prefix: sharded-, shards: 2, coverage_minimum: 60}
 build-image:
   variables: {KO_DEFAULTBASEIMAGE: $BASE_IMAGE}
 vulnerabilities-scan:
