@@ -159,7 +159,7 @@ func (p *project) run(jobs ...*pipeline.Job) Result {
 
 func (p *project) runPlan(plan *pipeline.Plan) Result {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	result, err := Run(ctx, plan, p.options)
 	if err != nil {

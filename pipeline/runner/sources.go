@@ -121,9 +121,10 @@ func (a *attempt) submodules(ctx context.Context) error {
 	}
 	a.logf("Updating submodules (%s)", strategy)
 	update := snapshot.Submodules{
-		Project: a.run.project, Recursive: strategy == "recursive", Paths: strings.Fields(variables["GIT_SUBMODULE_PATHS"]), Env: a.run.machine,
+		Project: a.run.project, Recursive: strategy == "recursive", Depth: a.checkoutOptions().Depth,
+		Paths: strings.Fields(variables["GIT_SUBMODULE_PATHS"]), Flags: strings.Fields(variables["GIT_SUBMODULE_UPDATE_FLAGS"]), Env: a.run.machine,
 	}
-	if depth, err := strconv.Atoi(variables["GIT_SUBMODULE_DEPTH"]); err == nil && depth > 0 {
+	if depth, err := strconv.Atoi(variables["GIT_SUBMODULE_DEPTH"]); err == nil && !a.run.definition.WholeHistory {
 		update.Depth = depth
 	}
 	return gitFailure(update.Update(ctx, a.build.project))

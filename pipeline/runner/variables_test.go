@@ -273,6 +273,31 @@ func TestNestedSubmodules(t *testing.T) {
 	check(p.run(jobs...))
 }
 
+// The history of submodules is as deep as the project's, or as GIT_SUBMODULE_DEPTH says.
+func TestDepthOfSubmodules(t *testing.T) {
+	t.Parallel()
+	p := nestedSubmodules(t)
+	for _, message := range []string{"two", "three"} {
+		p.git("-C", "lib", "commit", "--quiet", "--allow-empty", "-m", message)
+	}
+	p.git("add", "lib")
+	p.git("commit", "--quiet", "-m", "more")
+	count := "echo [$(git -C lib rev-list --count HEAD)]"
+	normal := "GIT_SUBMODULE_STRATEGY=normal"
+	r := p.run(
+		job("of the project", count, variables(normal, "GIT_DEPTH=1")),
+		job("two", count, variables(normal, "GIT_SUBMODULE_DEPTH=2")), job("all", count, variables(normal, "GIT_DEPTH=1", "GIT_SUBMODULE_DEPTH=0")),
+		job("flags", count, variables(normal, "GIT_SUBMODULE_UPDATE_FLAGS=--depth 1 --jobs 2")),
+		job("bad flag", "echo it ran", variables(normal, "GIT_SUBMODULE_UPDATE_FLAGS=--none-such")))
+	all := p.git("-C", "lib", "rev-list", "--count", "HEAD")
+	for name, want := range map[string]string{"of the project": "1", "two": "2", "all": all, "flags": "1"} {
+		p.wantLog(r, name, "["+want+"]")
+	}
+	if got := state(r, "bad flag"); got.Status != Failed {
+		t.Errorf("bad flag: %+v", got)
+	}
+}
+
 func TestUntrackedRepositories(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{".gitignore": "vendored/\n"})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -206,6 +207,8 @@ type Submodules struct {
 	// Depth is how many commits are fetched; all if zero. Paths are pathspecs of the submodules, all if empty.
 	Depth int
 	Paths []string
+	// Flags are more flags of git submodule update.
+	Flags []string
 	Env   []string
 }
 
@@ -223,8 +226,8 @@ func (o Submodules) Update(ctx context.Context, checkout string) error {
 	var paths []string
 	for line := range strings.Lines(names) {
 		key, path, _ := strings.Cut(strings.TrimSpace(line), " ")
-		url := strings.TrimSuffix(key, ".path") + ".url"
-		if _, err := in.Text(ctx, "config", "--get", url); err != nil {
+		setting := strings.TrimSuffix(key, ".path") + ".url"
+		if _, err := in.Text(ctx, "config", "--get", setting); err != nil {
 			// It is not one of those in Paths.
 			continue
 		}
@@ -233,7 +236,7 @@ func (o Submodules) Update(ctx context.Context, checkout string) error {
 		if _, err := os.Stat(filepath.Join(local, ".git")); err != nil {
 			continue
 		}
-		if _, err := in.Text(ctx, "config", url, local); err != nil {
+		if _, err := in.Text(ctx, "config", setting, o.address(local)); err != nil {
 			return err
 		}
 	}
@@ -241,17 +244,29 @@ func (o Submodules) Update(ctx context.Context, checkout string) error {
 	if o.Depth > 0 {
 		args = append(args, "--depth", strconv.Itoa(o.Depth))
 	}
-	if _, err := in.Text(ctx, append(append(args, "--"), paths...)...); err != nil {
+	if _, err := in.Text(ctx, slices.Concat(args, o.Flags, []string{"--"}, paths)...); err != nil {
 		return err
 	}
 	if !o.Recursive {
 		return nil
 	}
 	for _, path := range paths {
-		below := Submodules{Project: filepath.Join(o.Project, path), Recursive: true, Depth: o.Depth, Env: o.Env}
+		below := Submodules{Project: filepath.Join(o.Project, path), Recursive: true, Depth: o.Depth, Flags: o.Flags, Env: o.Env}
 		if err := below.Update(ctx, filepath.Join(checkout, path)); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	return nil
+}
+
+// address returns where git gets a submodule from that is on this machine. A path would be cloned with all of its history.
+func (o Submodules) address(local string) string {
+	if o.Depth <= 0 {
+		return local
+	}
+	path := filepath.ToSlash(local)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // on Windows: /C:/...
+	}
+	return (&url.URL{Scheme: "file", Path: path}).String()
 }
