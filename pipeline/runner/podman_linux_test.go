@@ -81,6 +81,8 @@ func (s *podmanStore) podman(stdin io.Reader, args ...string) (string, error) {
 func (s *podmanStore) remove() {
 	if os.Getuid() != 0 {
 		_, _ = s.podman(nil, "unshare", "rm", "-rf", filepath.Join(s.dir, "images"))
+		// It ends the process that keeps the user's namespace.
+		_, _ = s.podman(nil, "system", "migrate")
 	}
 	if err := os.RemoveAll(s.dir); err != nil {
 		s.t.Error(err)
