@@ -256,8 +256,8 @@ func TestWaves(t *testing.T) {
 	})
 	t.Run("bad in the second wave", func(t *testing.T) {
 		overlay(us, "patches:\n  - target: {kind: Deployment, name: orders}\n    patch: |-\n      - {op: replace, path: /spec/template/spec/containers/0/readinessProbe/httpGet/path, value: /broken}\n      - {op: replace, path: /spec/progressDeadlineSeconds, value: 20}\n")
+		t.Cleanup(func() { overlay(us, "") })
 		bad := f.build(t, "Not in us")
-		overlay(us, "")
 		var out string
 		start := time.Now()
 		seen := through(t, func() { out = f.pipeline(t, bad, false) })
