@@ -639,7 +639,8 @@ func (l *lab) balancing() {
 	commit, digest := l.deliver("Balance by ip_hash", "")
 	for _, method := range []string{"ip_hash", "least_conn", "round_robin"} {
 		l.configure(method, "")
-		l.project.commit("Balance by " + method)
+		l.project.write("README.md", method+"\n")
+		l.project.commit("Choose " + method)
 		l.underLoad("balancing by "+method, func() {
 			l.project.run(nil, "machine-staging").green("machine-staging")
 		})
