@@ -79,7 +79,7 @@ func TestToolsImage(t *testing.T) {
 	p.git("tag", "v1.0.0")
 	repository := host + "/acme/service"
 	p.variables = []pipeline.Variable{
-		{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: repository}, {Key: "BASE_IMAGE", Value: emptyBase(t, image, host)},
+		{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: repository}, {Key: "BASE_IMAGE", Value: emptyBase(t, image, host)}, {Key: "BASELINE", Value: "HEAD"},
 	}
 
 	push := p.run(nil, "lint", "lint-drift", "gosec", "licenses", "secrets", "vulnerabilities", "test", "sharded-test", "publish")
