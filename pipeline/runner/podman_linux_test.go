@@ -207,7 +207,8 @@ func TestRootlessPodman(t *testing.T) {
 	}
 	uid, errUID := strconv.Atoi(account.Uid)
 	gid, errGID := strconv.Atoi(account.Gid)
-	home, err := os.MkdirTemp("", "rootless-")
+	// Not in TMPDIR: in a job that is a folder for root alone.
+	home, err := os.MkdirTemp(account.HomeDir, "runner-")
 	if err := errors.Join(err, errUID, errGID); err != nil {
 		t.Fatal(err)
 	}
