@@ -329,7 +329,8 @@ func (a *attempt) afterScript(ctx context.Context, script outcome) outcome {
 		status = "timedout"
 	}
 	a.logf("after_script")
-	code, err := 1, error(nil)
+	var err error
+	code := 1
 	if a.badExport != nil {
 		_, err = fmt.Fprintf(scriptOutput{a}, "bash: line 1: %v\n", a.badExport)
 	} else {

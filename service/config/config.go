@@ -3,6 +3,7 @@
 package config
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -199,7 +200,7 @@ func hostPort(s string) bool {
 	if err != nil || port == "" {
 		return false
 	}
-	_, err = net.LookupPort("tcp", port)
+	_, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port)
 	return err == nil
 }
 
