@@ -44,7 +44,8 @@ test-consumers: commands ## Plan and run the projects that include the stages
 
 # Those that plan the stages, and those that run one stage with the tools of this repository.
 test-stages: commands
-	SLIPWAY_REQUIRE_SYSTEMD=1 go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestSlipway|TestPublishAndRelease|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes|TestDashboard|TestHabits|TestCloudToken|TestPrivateModules|TestGitOps|TestProduction|TestAcceptance|TestMachineScripts|TestMachineUnit|TestMachineChecks|TestWaves' ./...
+	$(platform) deps shellcheck jq systemd prometheus prometheus-alertmanager
+	SLIPWAY_REQUIRE_SHELLCHECK=1 SLIPWAY_REQUIRE_JQ=1 SLIPWAY_REQUIRE_SYSTEMD=1 SLIPWAY_REQUIRE_PROMETHEUS=1 go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestSlipway|TestPublishAndRelease|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes|TestDashboard|TestHabits|TestCloudToken|TestPrivateModules|TestGitOps|TestProduction|TestAcceptance|TestMachineScripts|TestMachineUnit|TestMachineChecks|TestWaves' ./...
 
 # Base images come from Debian packages and this machine's Go, so that no registry is needed; the tools are compiled in the image, with this machine's Go caches.
 test-tools-image: commands ## Build the tools image and run the stages' jobs in it, with podman and no tool of this machine in reach

@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // noCluster is what a job says that has been let through to the cluster, where there is none.
@@ -22,9 +23,7 @@ const noCluster = "The cluster does not answer"
 
 func TestPermission(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("jq"); err != nil {
-		t.Skip("jq is not installed: apt-get install jq")
-	}
+	outside.Program(t, "jq", "JQ", "apt-get install jq")
 	const (
 		merged = `[{"iid": 6, "state": "closed"}, {"iid": 7, "state": "merged"}]`
 		ada    = "gid://gitlab/User/1"

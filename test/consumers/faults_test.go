@@ -20,6 +20,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/pipelinetest"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // planned plans a configuration that includes files of the stages.
@@ -82,9 +83,7 @@ func TestImageCheckReadsIndentedManifests(t *testing.T) {
 // TestImageHoldsNoCredentials builds a Dockerfile that copies the whole project, with a password for the registry.
 func TestImageHoldsNoCredentials(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("buildah"); err != nil {
-		t.Skip("buildah is not installed: apt-get install buildah")
-	}
+	outside.Program(t, "buildah", "BUILDAH", "apt-get install buildah")
 	host := registry(t)
 	p := clone(t, "service")
 	p.write(".gitlab-ci.yml", with("image", "go_image: 127.0.0.1:1/none"))
@@ -115,9 +114,7 @@ func TestImageHoldsNoCredentials(t *testing.T) {
 // TestBaseImageThatCannotBePulled is red on GitLab. A run on a developer's machine goes on with another stage, and the image says so.
 func TestBaseImageThatCannotBePulled(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("buildah"); err != nil {
-		t.Skip("buildah is not installed: apt-get install buildah")
-	}
+	outside.Program(t, "buildah", "BUILDAH", "apt-get install buildah")
 	host := registry(t)
 	p := clone(t, "service")
 	p.write(".gitlab-ci.yml", with("image", `go_image: "127.0.0.1:1/none"`))
@@ -160,9 +157,7 @@ func TestTwoServices(t *testing.T) {
 // TestTwoImages builds the images of both services into repositories of their own.
 func TestTwoImages(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("buildah"); err != nil {
-		t.Skip("buildah is not installed: apt-get install buildah")
-	}
+	outside.Program(t, "buildah", "BUILDAH", "apt-get install buildah")
 	host := registry(t)
 	p := clone(t, "services")
 	p.variables = []pipeline.Variable{{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/services"}, {Key: "SLIPWAY_GO_IMAGE", Value: "127.0.0.1:1/none"}}

@@ -11,6 +11,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // weak has one finding of gosec, G401 at line 8.
@@ -296,9 +297,7 @@ func TestLicensesGate(t *testing.T) {
 // TestSignatureGate asks for the signature of an image that has none, and then of the same image with one.
 func TestSignatureGate(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("cosign"); err != nil {
-		t.Skip("cosign is not installed: go install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3, with its folder in PATH")
-	}
+	outside.Program(t, "cosign", "COSIGN", "make test-supply-chain compiles it")
 	repository := registry(t) + "/acme/app"
 	out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "append", "--oci-empty-base", "--new_tag", repository+":x", "--new_layer",
 		layer(t, map[string]os.FileMode{"app": 0o755}, 10)).CombinedOutput()

@@ -10,6 +10,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/pipelinetest"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // machines is the folder with what administrators install on machines.
@@ -18,9 +19,7 @@ var machines = filepath.Join(root, "machines")
 // TestMachineScripts has shellcheck look at the programs on hosts and balancers.
 func TestMachineScripts(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("shellcheck"); err != nil {
-		t.Skip("shellcheck is not installed: apt-get install shellcheck")
-	}
+	outside.Program(t, "shellcheck", "SHELLCHECK", "apt-get install shellcheck")
 	for _, name := range []string{"host", "balancer", "setup"} {
 		if out, err := exec.CommandContext(t.Context(), "shellcheck", "--shell=sh", "--format=gcc", filepath.Join(machines, name)).CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
@@ -31,13 +30,7 @@ func TestMachineScripts(t *testing.T) {
 // TestMachineUnit has systemd look at the unit: that it knows every line of it, and how much the service could do to its machine.
 func TestMachineUnit(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("systemd-analyze"); err != nil {
-		const message = "systemd-analyze is not installed: apt-get install systemd"
-		if os.Getenv("SLIPWAY_REQUIRE_SYSTEMD") == "1" {
-			t.Fatal(message)
-		}
-		t.Skip(message)
-	}
+	outside.Program(t, "systemd-analyze", "SYSTEMD", "apt-get install systemd")
 	unit, err := os.ReadFile(filepath.Join(machines, "orders.service"))
 	if err != nil {
 		t.Fatal(err)

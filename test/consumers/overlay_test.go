@@ -5,15 +5,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // TestDeliveryOverlays builds the manifests of every environment of the reference service, that of reviews included, which its own
 // pipeline does not use.
 func TestDeliveryOverlays(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("kubectl"); err != nil {
-		t.Skip("kubectl is not in PATH; `platform bin` prints a folder that has one")
-	}
+	outside.Program(t, "kubectl", "KUBECTL", "`platform bin` prints a folder that has one")
 	for environment, ingress := range map[string]bool{"review": false, "staging": true, "production": true} {
 		t.Run(environment, func(t *testing.T) {
 			t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // standInKubectl answers what the production job asks before it decides, and ends there: who gets that far was let through.
@@ -62,13 +63,7 @@ func TestProductionTakesStagingsDigest(t *testing.T) {
 // sign stage does it.
 func TestProductionVerifies(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("cosign"); err != nil {
-		const message = "cosign is not installed: make test-supply-chain compiles it for this test"
-		if os.Getenv("SLIPWAY_REQUIRE_COSIGN") == "1" {
-			t.Fatal(message)
-		}
-		t.Skip(message)
-	}
+	outside.Program(t, "cosign", "COSIGN", "make test-supply-chain compiles it for this test")
 	host := registry(t)
 	cosign := func(dir string, args ...string) {
 		t.Helper()

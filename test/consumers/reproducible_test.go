@@ -4,20 +4,18 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // TestReproducible builds an image twice. Its Dockerfile fetches a file; whether that is the same each time decides.
 func TestReproducible(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("buildah"); err != nil {
-		t.Skip("buildah is not installed: apt-get install buildah")
-	}
+	outside.Program(t, "buildah", "BUILDAH", "apt-get install buildah")
 	host := registry(t)
 	for _, c := range []struct {
 		name string

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 	"golang.org/x/mod/modfile"
 )
 
@@ -51,9 +52,7 @@ func loadEverything(t *testing.T) *pipeline.Project {
 // TestScripts reads every script of every stage as a POSIX shell does, and has shellcheck look at it.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("shellcheck"); err != nil {
-		t.Skip("shellcheck is not installed: apt-get install shellcheck")
-	}
+	outside.Program(t, "shellcheck", "SHELLCHECK", "apt-get install shellcheck")
 	p := loadEverything(t)
 	seen := map[string]bool{}
 	for _, e := range pipeline.StandardEvents() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 func TestSharded(t *testing.T) {
@@ -295,9 +296,7 @@ func TestCompatibility(t *testing.T) {
 // TestForkRun runs what a merge request from a fork gets: it passes, the image is built, and nothing is pushed.
 func TestForkRun(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("buildah"); err != nil {
-		t.Skip("buildah is not installed: apt-get install buildah")
-	}
+	outside.Program(t, "buildah", "BUILDAH", "apt-get install buildah")
 	host := registry(t)
 	p := clone(t, "fork")
 	p.variables = []pipeline.Variable{{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/fork"}}

@@ -8,21 +8,16 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v4"
+
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 const monitoring = k8s + "/cluster/monitoring"
 
-// program returns the path of one of Prometheus' tools, and skips the test, or fails it, if it is missing.
+// program returns the path of one of Prometheus' tools.
 func program(t *testing.T, name string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("SLIPWAY_REQUIRE_PROMETHEUS") == "1" {
-			t.Fatal(err)
-		}
-		t.Skipf("%v (apt-get install prometheus prometheus-alertmanager)", err)
-	}
-	return path
+	return outside.Program(t, name, "PROMETHEUS", "apt-get install prometheus prometheus-alertmanager")
 }
 
 // rules are the groups of the PrometheusRule.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -28,6 +29,21 @@ func Command(t *testing.T, dir, name string, args ...string) string {
 		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, stderr)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// Program returns the path of a program. Without it the test is skipped, or fails if SLIPWAY_REQUIRE_NAME is 1, NAME being the given one;
+// fix says how to get the program.
+func Program(t testing.TB, program, name, fix string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		message := fmt.Sprintf("%s is not in PATH: %s", program, fix)
+		if os.Getenv("SLIPWAY_REQUIRE_"+name) == "1" {
+			t.Fatal(message)
+		}
+		t.Skip(message)
+	}
+	return path
 }
 
 // Kubectl runs a command as the administrator of the platform's cluster.
