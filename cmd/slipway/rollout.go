@@ -94,7 +94,7 @@ runs something newer; 2 kubectl or the manifests cannot be used.`,
 	flags.StringVar(&v.Commit, "commit", "", "`SHA` that the Service must name")
 	flags.BoolVar(&newer, "newer", false, "refuse if the commit does not contain the one that runs")
 	flags.DurationVar(&s.Soak, "soak", 0, "how long it is watched after the rollout: it must go on answering, without a restart")
-	flags.StringVar(&v.Pipeline, "pipeline", os.Getenv("CI_PIPELINE_URL"), "`ADDRESS` of the pipeline, for undo --pipeline")
+	flags.StringVar(&v.Pipeline, "pipeline", "", "`ADDRESS` of the pipeline, for undo --pipeline")
 	return command
 }
 

@@ -154,7 +154,7 @@ func TestRestarted(t *testing.T) {
 		})
 	}
 	if _, err := podRestarts([]byte("no list")); err == nil {
-		t.Error("what is no list of pods was read")
+		t.Error("accepted text that is not a list of pods")
 	}
 }
 
