@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -41,6 +42,44 @@ func (p *Plan) Job(name string) *Job {
 		}
 	}
 	return nil
+}
+
+// Waits returns the names of the jobs that a job itself waits for: those of its `needs`, and without that keyword all of earlier stages.
+func (p *Plan) Waits(job *Job) []string {
+	var names []string
+	if job.Needs != nil {
+		for _, need := range job.Needs {
+			names = append(names, need.Job)
+		}
+		return names
+	}
+	stage := slices.Index(p.Stages, job.Stage)
+	for _, other := range p.Jobs {
+		if slices.Index(p.Stages, other.Stage) < stage {
+			names = append(names, other.Name)
+		}
+	}
+	return names
+}
+
+// RunsAfter reports whether a job cannot start before another one has ended, through `needs` or through stages. Name is the other job's, or
+// its base name.
+func (p *Plan) RunsAfter(job *Job, name string) bool {
+	return p.runsAfter(job, name, map[string]bool{})
+}
+
+func (p *Plan) runsAfter(job *Job, name string, seen map[string]bool) bool {
+	for _, waited := range p.Waits(job) {
+		other := p.Job(waited)
+		if other == nil || seen[waited] {
+			continue
+		}
+		seen[waited] = true
+		if waited == name || other.BaseName == name || p.runsAfter(other, name, seen) {
+			return true
+		}
+	}
+	return false
 }
 
 // When is the keyword `when` of a job.

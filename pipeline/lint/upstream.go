@@ -42,7 +42,7 @@ func (p *pass) checkUpstreamNeed(levels []level, job *pipeline.Job, need pipelin
 	case needed == nil:
 		finding.Message = fmt.Sprintf("in the child pipeline of %s: the pipeline that starts it has no job %q", trigger.BaseName, need.Job)
 		finding.Hint = fmt.Sprintf("%s fails without its artifacts: name a job that has the same rules as %s", job.BaseName, trigger.BaseName)
-	case !precedes(plan, needed, trigger):
+	case !plan.RunsAfter(trigger, needed.Name):
 		finding.Message = fmt.Sprintf("in the child pipeline of %s: it can start before %s has passed", trigger.BaseName, need.Job)
 		finding.Hint = fmt.Sprintf("%s does not wait for other pipelines: let %s need %s, or put it into a later stage", job.BaseName, trigger.BaseName, need.Job)
 	default:
@@ -69,28 +69,4 @@ func upstreamLevel(levels []level, text string) int {
 		}
 	}
 	return -1
-}
-
-// precedes reports whether a job has ended when another one of its pipeline starts.
-func precedes(plan *pipeline.Plan, first, second *pipeline.Job) bool {
-	if second.Needs == nil {
-		return slices.Index(plan.Stages, first.Stage) < slices.Index(plan.Stages, second.Stage)
-	}
-	seen := map[string]bool{}
-	queue := slices.Clone(second.Needs)
-	for ; len(queue) > 0; queue = queue[1:] {
-		name := queue[0].Job
-		job := plan.Job(name)
-		switch {
-		case name == first.Name:
-			return true
-		case seen[name] || job == nil:
-			continue
-		case job.Needs == nil && precedes(plan, first, job):
-			return true
-		}
-		seen[name] = true
-		queue = append(queue, job.Needs...)
-	}
-	return false
 }

@@ -84,7 +84,7 @@ func (j *Job) RunsAfter(name string) *Job {
 	if j.job == nil || j.plan.Job(name).job == nil {
 		return j
 	}
-	return j.check(j.waitsFor(j.job, name, map[string]bool{}), "can start before %s has ended; it needs %s", func() []any {
+	return j.check(j.plan.plan.RunsAfter(j.job, name), "can start before %s has ended; it needs %s", func() []any {
 		return []any{name, j.listNeeds()}
 	})
 }
@@ -92,8 +92,8 @@ func (j *Job) RunsAfter(name string) *Job {
 // StartsImmediately checks that the job waits for no other.
 func (j *Job) StartsImmediately() *Job {
 	j.t.Helper()
-	return j.check(j.job == nil || len(j.waits(j.job)) == 0, "waits for %s", func() []any {
-		return []any{strings.Join(j.waits(j.job), ", ")}
+	return j.check(j.job == nil || len(j.plan.plan.Waits(j.job)) == 0, "waits for %s", func() []any {
+		return []any{strings.Join(j.plan.plan.Waits(j.job), ", ")}
 	})
 }
 
@@ -209,37 +209,4 @@ func (j *Job) listNeeds() string {
 		list[i] = need.Job
 	}
 	return strings.Join(list, ", ")
-}
-
-// waits are the jobs that a job waits for directly: its needs, else all jobs of the stages before its own.
-func (j *Job) waits(job *pipeline.Job) []string {
-	var list []string
-	if job.Needs != nil {
-		for _, need := range job.Needs {
-			list = append(list, need.Job)
-		}
-		return list
-	}
-	plan := j.plan.plan
-	stage := slices.Index(plan.Stages, job.Stage)
-	for _, other := range plan.Jobs {
-		if slices.Index(plan.Stages, other.Stage) < stage {
-			list = append(list, other.Name)
-		}
-	}
-	return list
-}
-
-func (j *Job) waitsFor(job *pipeline.Job, name string, seen map[string]bool) bool {
-	for _, waited := range j.waits(job) {
-		other := j.plan.plan.Job(waited)
-		if other == nil || seen[waited] {
-			continue
-		}
-		seen[waited] = true
-		if waited == name || other.BaseName == name || j.waitsFor(other, name, seen) {
-			return true
-		}
-	}
-	return false
 }
