@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"gitlab.com/slipway-ci/slipway/platform/internal/cluster"
 	"gitlab.com/slipway-ci/slipway/platform/internal/daemon"
@@ -107,7 +108,11 @@ func (p *Platform) self() (string, error) {
 	if err := errors.Join(os.RemoveAll(p.path("libexec")), os.MkdirAll(p.path("libexec"), 0o755)); err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(path+".tmp", b, 0o755); err != nil {
+	// Without forks meanwhile: a process that inherits the file open for writing would let its execution fail with ETXTBSY.
+	syscall.ForkLock.RLock()
+	err = os.WriteFile(path+".tmp", b, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		return "", err
 	}
 	return path, os.Rename(path+".tmp", path)

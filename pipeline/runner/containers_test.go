@@ -38,9 +38,7 @@ esac
 func withEngine(t *testing.T, p *project, executor string) (calls func() string) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(engine), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, filepath.Join(dir, "docker"), engine)
 	p.options.Executor = executor
 	p.options.ContainerEngine = filepath.Join(dir, "docker")
 	return func() string {

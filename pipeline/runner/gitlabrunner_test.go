@@ -32,9 +32,7 @@ func gitlabRunners(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	standIn := filepath.Join(t.TempDir(), "runner")
-	if err := os.WriteFile(standIn, []byte("#!/bin/sh\nSLIPWAY_TEST_RUNNER=1 exec '"+self+"' \"$@\"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, standIn, "#!/bin/sh\nSLIPWAY_TEST_RUNNER=1 exec '"+self+"' \"$@\"\n")
 	runners := map[string]string{"stand-in": standIn}
 	path, err := exec.LookPath(cmp.Or(os.Getenv("GITLAB_RUNNER"), "gitlab-runner"))
 	switch {

@@ -222,7 +222,8 @@ func TestRootlessPodman(t *testing.T) {
 		t.Fatal(err)
 	}
 	binary := filepath.Join(home, "runner.test")
-	if err := errors.Join(os.WriteFile(binary, program, 0o755), os.Chown(home, uid, gid)); err != nil {
+	writeProgram(t, binary, string(program))
+	if err := os.Chown(home, uid, gid); err != nil {
 		t.Fatal(err)
 	}
 	command := exec.CommandContext(t.Context(), binary, "-test.run=^TestPodman$", "-test.v", "-test.timeout=5m")

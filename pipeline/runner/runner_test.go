@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,6 +76,16 @@ type project struct {
 
 	mu      sync.Mutex
 	updates []Update
+}
+
+// writeProgram writes a program that can be executed at once, while parallel tests start processes.
+func writeProgram(t *testing.T, path, content string) {
+	t.Helper()
+	syscall.ForkLock.RLock() // a process that inherits the open file would let its execution fail with ETXTBSY
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func newProject(t *testing.T, files map[string]string) *project {

@@ -37,9 +37,7 @@ func productionJob(t *testing.T, inputs, repository, stagingDigest, digest strin
 	t.Helper()
 	p := clone(t, "service")
 	p.path = t.TempDir()
-	if err := os.WriteFile(filepath.Join(p.path, "kubectl"), []byte(standInKubectl), 0o755); err != nil { //nolint:gosec // a program
-		t.Fatal(err)
-	}
+	outside.WriteProgram(t, filepath.Join(p.path, "kubectl"), standInKubectl)
 	p.write(".gitlab-ci.yml", with("deploy", "app: service, needs: [], review_needs: []"+inputs))
 	// What staging's job passes on as an artifact.
 	p.write("deployed.env", "IMAGE_REPOSITORY="+repository+"\nIMAGE_DIGEST="+stagingDigest+"\n")

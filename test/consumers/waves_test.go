@@ -10,6 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/pipelinetest"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 func TestWavesAreOneDecision(t *testing.T) {
@@ -61,9 +62,7 @@ func TestWaves(t *testing.T) {
 			programs := t.TempDir()
 			notes := filepath.Join(programs, "notes")
 			for name, script := range map[string]string{"kubectl": standInKubectl, "slipway": standInSlipway} {
-				if err := os.WriteFile(filepath.Join(programs, name), []byte(script), 0o755); err != nil { //nolint:gosec // a program
-					t.Fatal(err)
-				}
+				outside.WriteProgram(t, filepath.Join(programs, name), script)
 			}
 			p.commit("Deploy in waves")
 			p.variables = []pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: "x"}, {Key: "IMAGE_DIGEST", Value: "sha256:0"}, {Key: "NOTES", Value: notes}, {Key: "BAD", Value: c.bad},

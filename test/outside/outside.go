@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -44,6 +45,17 @@ func Program(t testing.TB, program, name, fix string) string {
 		t.Skip(message)
 	}
 	return path
+}
+
+// WriteProgram writes a program that can be executed at once: no process that other tests fork holds it open for writing, which would let
+// its execution fail with ETXTBSY.
+func WriteProgram(t testing.TB, path, content string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(content), 0o755); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
 }
 
 // Kubectl runs a command as the administrator of the platform's cluster.

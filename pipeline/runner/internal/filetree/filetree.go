@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Copy copies a file, a symbolic link or a whole folder to a path that must not exist (folders are merged into). It
@@ -135,6 +136,12 @@ func copyFile(from, to string, info fs.FileInfo) error {
 		return err
 	}
 	defer in.Close()
+	if info.Mode().Perm()&0o111 != 0 {
+		// The process that another job starts now would hold the file open for writing until it has executed its own program, and this
+		// job's script could not execute the file meanwhile ("text file busy"): https://go.dev/issue/22315.
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
+	}
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm()|0o200)
 	if err != nil {
 		return err

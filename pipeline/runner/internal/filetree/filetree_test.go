@@ -1,9 +1,13 @@
 package filetree
 
 import (
+	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -102,5 +106,35 @@ func TestMove(t *testing.T) {
 	t.Cleanup(func() { _ = Remove(to) })
 	if _, err := os.Stat(filepath.Join(to, "run.sh")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A program can be executed as soon as it is copied, while other processes are started.
+func TestCopyOfProgramWhileOthersStart(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	for range 4 {
+		others.Go(func() {
+			for ctx.Err() == nil {
+				_ = exec.CommandContext(ctx, "true").Run()
+			}
+		})
+	}
+	defer others.Wait()
+	defer stop()
+	dir := t.TempDir()
+	from := filepath.Join(dir, "from")
+	if err := os.WriteFile(from, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 150 {
+		program := filepath.Join(dir, strconv.Itoa(i))
+		if err := Copy(from, program); err != nil {
+			t.Fatal(err)
+		}
+		if err := exec.CommandContext(t.Context(), program).Run(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
