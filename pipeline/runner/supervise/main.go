@@ -39,7 +39,7 @@ func Main(args []string) int {
 	return 0
 }
 
-// supervise runs the command and reports on status: "exit CODE" when it has ended, "left NUMBER" when its descendants have.
+// supervise runs the command and reports on status: "start PID" when it runs, "exit CODE" when it has ended, "left NUMBER" when its descendants have.
 func supervise(status, control *os.File, grace time.Duration, args []string) error {
 	// The parent-death signal is bound to the thread that forks.
 	runtime.LockOSThread()
@@ -66,6 +66,7 @@ func supervise(status, control *os.File, grace time.Duration, args []string) err
 	if err := releaseOutput(); err != nil {
 		return err
 	}
+	fmt.Fprintf(status, "start %d\n", pid)
 	orders := readOrders(control)
 	r := &reaper{main: pid}
 	for !r.exited {

@@ -61,7 +61,14 @@ type Process struct {
 	control *os.File
 }
 
-// Start starts a command. The caller must call [Process.Wait], and then [Process.End].
+// startAttempts is how often a supervisor is started that ends before its command has started. The supervisor's command line can begin with a
+// sandbox, and bubblewrap fails when one of the machine's file systems is unmounted while it copies their mounts.
+const startAttempts = 4
+
+// errNotStarted means that a supervisor has ended before its command was started.
+var errNotStarted = errors.New("the job's supervisor ended before it started the job")
+
+// Start starts a command, and returns when it runs. The caller must call [Process.Wait], and then [Process.End].
 func Start(c Command) (*Process, error) {
 	if len(c.Supervisor) == 0 || len(c.Args) == 0 {
 		return nil, errors.New("supervise: no supervisor or no command")
@@ -69,6 +76,29 @@ func Start(c Command) (*Process, error) {
 	if runtime.GOOS == "windows" {
 		return nil, errors.New("jobs do not run on Windows: run slipway in WSL")
 	}
+	for attempt := 1; ; attempt++ {
+		p, err := startSupervisor(c)
+		if err != nil {
+			return nil, err
+		}
+		_, err = p.report("start")
+		if err == nil {
+			return p, nil
+		}
+		if !errors.Is(err, io.EOF) {
+			return nil, errors.Join(err, p.finish())
+		}
+		err = fmt.Errorf("%w: %v", errNotStarted, p.command.Wait())
+		_ = p.finish()
+		if attempt == startAttempts {
+			return nil, err
+		}
+		fmt.Fprintf(c.Output, "%v; trying again\n", err)
+	}
+}
+
+// startSupervisor starts a supervisor, which will start the command.
+func startSupervisor(c Command) (*Process, error) {
 	controlRead, controlWrite, err := os.Pipe()
 	if err != nil {
 		return nil, err

@@ -158,11 +158,8 @@ func TestExitCode(t *testing.T) {
 
 func TestCommandNotFound(t *testing.T) {
 	t.Parallel()
-	p, err := Start(Command{Supervisor: supervisor(), Args: []string{"no-such-command"}, Output: &bytes.Buffer{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := p.Wait(); err == nil || !strings.Contains(err.Error(), "no-such-command") {
+	_, err := Start(Command{Supervisor: supervisor(), Args: []string{"no-such-command"}, Output: &bytes.Buffer{}})
+	if err == nil || !strings.Contains(err.Error(), "no-such-command") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -228,6 +225,36 @@ func TestProgramKilled(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("process %d outlived the program", pid)
 		}
+	}
+}
+
+// A sandbox in front of the supervisor that fails is started again, since nothing has run yet; one that always fails is an error.
+func TestStartsAgain(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ failures, runs int }{{0, 1}, {2, 1}, {9, 0}} {
+		t.Run(strconv.Itoa(c.failures), func(t *testing.T) {
+			t.Parallel()
+			var output bytes.Buffer
+			dir := t.TempDir()
+			sandbox := `echo >>tries; [ "$(wc -l <tries)" -gt "$0" ] || { echo no mount; exit 7; }; exec "$@"`
+			p, err := Start(Command{
+				Supervisor: append([]string{"bash", "-c", sandbox, strconv.Itoa(c.failures)}, supervisor()...), Args: []string{"bash", "-c", "echo >>runs; exit 3"},
+				Dir: dir, Env: os.Environ(), Output: &output,
+			})
+			if c.runs == 0 {
+				if err == nil || !strings.Contains(err.Error(), "exit status 7") {
+					t.Errorf("started: %v", err)
+				}
+			} else if err != nil {
+				t.Fatal(err)
+			} else if code, _ := finished(t, p); code != 3 {
+				t.Errorf("exit code %d", code)
+			}
+			runs, _ := os.ReadFile(filepath.Join(dir, "runs"))
+			if len(runs) != c.runs || strings.Count(output.String(), "no mount") != min(c.failures, startAttempts) {
+				t.Errorf("ran %d times\n%s", len(runs), &output)
+			}
+		})
 	}
 }
 

@@ -25,10 +25,12 @@ func newSandbox(ctx context.Context, writable []string) sandbox {
 	s = s.writable(append([]string{"/tmp", "/var/tmp", os.TempDir()}, writable...)...)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if exec.CommandContext(ctx, s[0], append(s[1:], "true")...).Run() != nil {
-		return nil
+	for range 4 { // it fails when a file system is unmounted meanwhile
+		if exec.CommandContext(ctx, s[0], append(s[1:], "true")...).Run() == nil {
+			return s
+		}
 	}
-	return s
+	return nil
 }
 
 // writable adds writable folders. Those that do not exist are skipped.
