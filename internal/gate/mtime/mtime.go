@@ -34,7 +34,7 @@ type Result struct {
 	Files, Dirs, Modified int
 }
 
-// Checkout sets the times of the tracked files and directories around dir. Files that are modified keep theirs.
+// Checkout sets the times of the tracked files and directories around dir, and of the repository's .git. Files that are modified keep theirs.
 func Checkout(ctx context.Context, dir string) (Result, error) {
 	var r Result
 	top, err := git.In(dir).Text(ctx, "rev-parse", "--show-toplevel")
@@ -82,7 +82,9 @@ func Checkout(ctx context.Context, dir string) (Result, error) {
 	}
 	// Spares the next git command from reading every file.
 	_, _ = in.Output(ctx, "update-index", "-q", "--refresh")
-	return r, nil
+	// Last, since git has just written there. Tests that look for the top of their repository stat it.
+	then := time.Unix(earliest, 0)
+	return r, os.Chtimes(filepath.Join(root, ".git"), then, then)
 }
 
 // directories sets the times of all directories with tracked files in them, the deepest first, because the time of one is

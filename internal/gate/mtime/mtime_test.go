@@ -49,6 +49,9 @@ func TestRead(t *testing.T) {
 	if _, err := os.ReadDir("testdata/cases"); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := os.Stat(".git"); err != nil {
+		t.Fatal(err)
+	}
 }
 `)
 	put(t, dir, "testdata/golden.txt", "golden\n")
@@ -82,7 +85,7 @@ func TestGoTestCache(t *testing.T) {
 			if _, err := Checkout(t.Context(), clone); err != nil {
 				t.Fatal(err)
 			}
-			if status := command(t, clone, "git", "status", "--porcelain"); status != "" {
+			if status := command(t, clone, "git", "--no-optional-locks", "status", "--porcelain"); status != "" {
 				t.Errorf("git sees changes: %s", status)
 			}
 		}
