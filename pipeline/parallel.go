@@ -1,9 +1,11 @@
 package pipeline
 
 import (
+	"slices"
 	"strings"
 
 	"gitlab.com/slipway-ci/slipway/internal/lazyregexp"
+	"gitlab.com/slipway-ci/slipway/pipeline/internal/interpolation"
 )
 
 // Bounds of the jobs that `parallel` may create, far above what GitLab could run.
@@ -73,6 +75,15 @@ func (c *checker) normalize(j *jobSpec, instances map[string][]instance) *jobSpe
 		j.Dependencies = names
 	}
 	j.needs.jobs = c.expandNeeds(j, j.needs.jobs, instances)
+	if j.matrix != nil {
+		foreign := slices.Clone(j.needs.foreign)
+		for i, n := range foreign {
+			for _, text := range []*string{&foreign[i].Job, &foreign[i].Pipeline, &foreign[i].Project, &foreign[i].Ref} {
+				*text = c.matrixText(j, n, *text)
+			}
+		}
+		j.needs.foreign = foreign
+	}
 	return j
 }
 
@@ -115,18 +126,23 @@ func (c *checker) interpolated(j *jobSpec, n needSpec) *parallel {
 
 var matrixBlock = lazyregexp.New(`\$\[\[\s*matrix\.([a-zA-Z0-9_-]+)\s*\]\]`)
 
+// matrixText puts a job's variables into a text of its needs. The needs of a job without a matrix stay as they are written.
 func (c *checker) matrixText(j *jobSpec, n needSpec, text string) string {
-	if !strings.Contains(text, "$[[") {
+	if j.matrix == nil || !strings.Contains(text, "$[[") {
 		return text
 	}
-	return matrixBlock().ReplaceAllStringFunc(text, func(block string) string {
-		name := matrixBlock().FindStringSubmatch(block)[1]
-		for _, v := range j.matrix {
-			if v.Key == name {
-				return v.Value
-			}
+	for _, block := range matrixBlock().FindAllStringSubmatch(text, -1) {
+		v := slices.IndexFunc(j.matrix, func(v Variable) bool { return v.Key == block[1] })
+		if v < 0 {
+			c.Fail(jobsPath.Child(j.BaseName).Child("needs"), n.node, "", "%s is not a variable of the matrix of %s", block[1], j.BaseName)
+			continue
 		}
-		c.Fail(jobsPath.Child(j.BaseName).Child("needs"), n.node, "", "%s is not a variable of the matrix of %s", name, j.BaseName)
-		return block
-	})
+		replaced, err := interpolation.ReplaceAll(text, block[0], j.matrix[v].Value)
+		if err != nil {
+			c.Fail(jobsPath.Child(j.BaseName).Child("needs"), n.node, "", "%s: %v", block[0], err)
+			continue
+		}
+		text = replaced
+	}
+	return text
 }

@@ -68,6 +68,21 @@ func TestVerdictsOnRules(t *testing.T) {
 		"only with keys without values": {main,
 			"a: {script: [x], only: {refs: , changes: [b]}}\nb: {script: [x], only: {variables: }}\nc: {script: [x], except: {refs: }}\n",
 			`[{"name":"c","script":["x"],"stage":"test"}]`},
+		"a matrix expression in the needs of a job without a matrix stays as it is": {main,
+			`a: {script: [x]}` + "\n" + `unit: {script: [x], needs: [a, {job: "a: [$[[ matrix.A ]]]", optional: true}]}`,
+			`[{"name":"a","script":["x"],"stage":"test"},` +
+				`{"name":"unit","needs":["a",{"job":"a: [$[[ matrix.A ]]]","optional":true}],"script":["x"],"stage":"test"}]`},
+		"a matrix expression in the needs of a job with parallel as well": {main,
+			`unit: {script: [x], parallel: 1, needs: ["a-$[[ matrix.A ]]"]}`, "jobs:unit:needs"},
+		"a matrix expression in a need of another pipeline": {main, `unit: {script: [x], parallel: {matrix: [{A: b}]}, needs: [{pipeline: $P, job: "a: [$[[ matrix.A ]]]"}]}`,
+			`[{"instance":1,"name":"unit: [b]","needs":[{"job":"a: [b]","pipeline":"$P"}],"parallel":1,"script":["x"],"stage":"test","variables":{"A":"b"}}]`},
+		"a matrix expression in a need of another project": {main,
+			`unit: {script: [x], parallel: {matrix: [{A: b}]}, needs: [{project: "g/$[[ matrix.A ]]", ref: "$[[ matrix.A ]]", job: c}]}`,
+			`[{"instance":1,"name":"unit: [b]","needs":[{"job":"c","project":"g/b","ref":"b"}],"parallel":1,"script":["x"],"stage":"test","variables":{"A":"b"}}]`},
+		"a matrix expression drops a group in the value, as gsub does": {main,
+			`ab: {script: [x]}` + "\n" + `unit: {script: [x], parallel: {matrix: [{A: 'a\1b'}]}, needs: ["$[[ matrix.A ]]"]}`,
+			`[{"name":"ab","script":["x"],"stage":"test"},` +
+				`{"instance":1,"name":"unit: [a\\1b]","needs":["ab"],"parallel":1,"script":["x"],"stage":"test","variables":{"A":"a\\1b"}}]`},
 		"a need of no job of a matrix": {main, "a: {script: [x], parallel: {matrix: [{A: b}]}}\nunit: {script: [x], needs: [{job: a, parallel: }]}\n",
 			`[{"instance":1,"name":"a: [b]","parallel":1,"script":["x"],"stage":"test","variables":{"A":"b"}},` +
 				`{"name":"unit","needs":[],"script":["x"],"stage":"test"}]`},

@@ -131,7 +131,7 @@ func (t *template) text(n *yamltree.Node) *yamltree.Node {
 			t.fail(n.Position, "%v", errTextGrows)
 			return n
 		}
-		replaced, err := replaceAll(out, b.written, value)
+		replaced, err := ReplaceAll(out, b.written, value)
 		if err != nil {
 			t.fail(n.Position, "%s: %v", shorten(b.written), err)
 			return n
@@ -152,10 +152,10 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
-// replaceAll puts a value in the place of a block. GitLab does it with Ruby's gsub, which reads a backslash in the value:
+// ReplaceAll puts a value in the place of a block. GitLab does it with Ruby's gsub, which reads a backslash in the value:
 // \0 and \& stand for the block, \` for the text before it, \' for the text after it, \1 to \9 and \+ for nothing, and \\
 // for one backslash; \k<name> is an error.
-func replaceAll(s, block, value string) (string, error) {
+func ReplaceAll(s, block, value string) (string, error) {
 	if !strings.Contains(value, `\`) {
 		return strings.ReplaceAll(s, block, value), nil
 	}
