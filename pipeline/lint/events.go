@@ -257,7 +257,7 @@ func checkChildPipelines(p *pass) {
 		})
 	}
 	for _, plan := range p.plans {
-		p.checkUpstreamNeeds([]level{{plan: plan}})
+		p.checkUpstreamNeeds(plan)
 	}
 	empty := p.emptyChildren()
 	for _, job := range p.distinct {

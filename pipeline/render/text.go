@@ -29,6 +29,7 @@ func Text(w io.Writer, plan *pipeline.Plan, color Palette) error {
 	if plan.AutoCancel != nil {
 		fmt.Fprintf(out, "auto_cancel: %s\n", autoCancel(plan.AutoCancel))
 	}
+	unmet := plan.UnmetNeeds()
 	nameWidth, traitWidth := 0, 0
 	for _, job := range plan.Jobs {
 		nameWidth = max(nameWidth, utf8.RuneCountInString(job.Name))
@@ -45,7 +46,7 @@ func Text(w io.Writer, plan *pipeline.Plan, color Palette) error {
 				traits = color.Yellow(traits)
 			}
 			line := "  " + Pad(job.Name, nameWidth) + "  " + traits + "  " + waitsFor(plan, job)
-			fmt.Fprintln(out, strings.TrimRight(line+color.Dim(destination(job)), " "))
+			fmt.Fprintln(out, strings.TrimRight(line+color.Dim(destination(job, unmet)), " "))
 		}
 	}
 	leftOut(out, plan, color)
@@ -138,7 +139,7 @@ func waitsFor(plan *pipeline.Plan, job *pipeline.Job) string {
 }
 
 // destination says where a job deploys to, starts a pipeline, or which lock it takes.
-func destination(job *pipeline.Job) string {
+func destination(job *pipeline.Job, unmet []pipeline.UnmetNeed) string {
 	var parts []string
 	if e := job.Environment; e != nil {
 		action := e.Action
@@ -155,7 +156,7 @@ func destination(job *pipeline.Job) string {
 		if t.Project != "" {
 			parts = append(parts, "triggers "+t.Project)
 		} else {
-			parts = append(parts, "triggers "+child(t))
+			parts = append(parts, "triggers "+child(t)+failing(job, unmet))
 		}
 	}
 	if job.ResourceGroup != "" {
@@ -177,6 +178,25 @@ func child(t *pipeline.TriggerSpec) string {
 		return "a child pipeline, which has no jobs and fails"
 	}
 	return "a child pipeline"
+}
+
+// failing names the jobs of the child pipeline of a trigger job that fail for want of a job in a pipeline above it.
+func failing(trigger *pipeline.Job, unmet []pipeline.UnmetNeed) string {
+	var jobs []string
+	for _, u := range unmet {
+		if u.Root != trigger {
+			continue
+		}
+		why := fmt.Sprintf("%s does not wait for it", u.Trigger.Name)
+		if u.Missing {
+			why = fmt.Sprintf("the pipeline of %s does not have it", u.Trigger.Name)
+		}
+		jobs = append(jobs, fmt.Sprintf("%s fails: it needs %q, and %s", u.Job.Name, u.Need.Job, why))
+	}
+	if len(jobs) == 0 {
+		return ""
+	}
+	return ", in which " + strings.Join(jobs, ", and ")
 }
 
 func leftOut(w io.Writer, plan *pipeline.Plan, color Palette) {
