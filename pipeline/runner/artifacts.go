@@ -38,22 +38,18 @@ func wanted(when string, success bool) bool {
 
 // keepArtifacts moves the files of `artifacts:paths` and `artifacts:untracked` to the job's folder of the run.
 func (a *attempt) keepArtifacts(ctx context.Context, spec *pipeline.Artifacts) error {
-	entries := a.find(a.env.expandAll(spec.Paths))
+	excluded := a.excluded(a.env.expandAll(spec.Exclude))
+	entries := a.find(a.env.expandAll(spec.Paths), excluded)
 	if spec.Untracked {
 		untracked, err := snapshot.Untracked(ctx, a.build.project, a.run.machine)
 		if err != nil {
 			return err
 		}
+		if untracked = slices.DeleteFunc(untracked, excluded); len(untracked) == 0 {
+			a.logf("WARNING: Artifacts: there are no untracked files")
+		}
 		entries = append(entries, untracked...)
 	}
-	excluded := a.env.expandAll(spec.Exclude)
-	entries = slices.DeleteFunc(entries, func(entry string) bool {
-		return slices.ContainsFunc(excluded, func(pattern string) bool {
-			relative, inside := a.inside(pattern)
-			match, _ := doublestar.Match(relative, entry)
-			return inside && match
-		})
-	})
 	slices.Sort(entries)
 	entries = slices.Compact(entries)
 	a.warnOfGit(entries, "kept")
@@ -71,6 +67,22 @@ func (a *attempt) keepArtifacts(ctx context.Context, spec *pipeline.Artifacts) e
 	return nil
 }
 
+// excluded returns a function that reports whether a path below the checkout matches one of the patterns of `artifacts:exclude`.
+func (a *attempt) excluded(patterns []string) func(entry string) bool {
+	var inside []string
+	for _, pattern := range patterns {
+		if relative, ok := a.inside(pattern); ok {
+			inside = append(inside, relative)
+		}
+	}
+	return func(entry string) bool {
+		return slices.ContainsFunc(inside, func(pattern string) bool {
+			match, _ := doublestar.Match(pattern, entry)
+			return match
+		})
+	}
+}
+
 // warnOfGit warns, as GitLab's runner does, that git's own files are among the artifacts.
 func (a *attempt) warnOfGit(entries []string, verb string) {
 	if slices.ContainsFunc(entries, func(entry string) bool { return entry == ".git" || strings.HasPrefix(entry, ".git/") }) {
@@ -82,7 +94,7 @@ func (a *attempt) warnOfGit(entries []string, verb string) {
 // As on GitLab, failed jobs have reports as well.
 func (a *attempt) keepReports(spec *pipeline.Artifacts) (kinds []string, dotenv []pipeline.Variable, err error) {
 	for _, kind := range slices.Sorted(maps.Keys(spec.Reports)) {
-		files := a.find(a.env.expandAll(spec.ReportPaths(kind)))
+		files := a.find(a.env.expandAll(spec.ReportPaths(kind)), nil)
 		if len(files) == 0 {
 			continue
 		}
@@ -131,12 +143,13 @@ func (a *attempt) readDotenv(files []string) ([]pipeline.Variable, error) {
 }
 
 // find returns the paths below the checkout that match the patterns: files, links, and folders with everything in them. In a pattern ** matches
-// any number of folders. Links are only followed in the fixed part of a pattern. Patterns that match nothing, or that are outside of the
-// checkout, are reported in the log.
-func (a *attempt) find(patterns []string) []string {
+// any number of folders. Links are only followed in the fixed part of a pattern. Patterns that match nothing but what is excluded, or that
+// are outside of the checkout, are reported in the log.
+func (a *attempt) find(patterns []string, excluded func(entry string) bool) []string {
 	var entries []string
 	for _, pattern := range patterns {
-		for _, match := range a.match(pattern) {
+		matches, found := a.match(pattern), false
+		for _, match := range matches {
 			err := filepath.WalkDir(filepath.Join(a.build.project, match), func(file string, e fs.DirEntry, err error) error {
 				if err != nil {
 					return err
@@ -145,6 +158,10 @@ func (a *attempt) find(patterns []string) []string {
 				if err != nil {
 					return err
 				}
+				if excluded != nil && excluded(relative) {
+					return nil
+				}
+				found = true
 				if kind := e.Type(); e.IsDir() || kind.IsRegular() || kind&fs.ModeSymlink != 0 {
 					entries = append(entries, relative)
 				}
@@ -153,6 +170,9 @@ func (a *attempt) find(patterns []string) []string {
 			if err != nil {
 				a.logf("WARNING: %v", err)
 			}
+		}
+		if len(matches) > 0 && !found {
+			a.logf("WARNING: %s: all matching files are excluded", pattern)
 		}
 	}
 	slices.Sort(entries)

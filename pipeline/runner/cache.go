@@ -217,36 +217,46 @@ func (a *attempt) restoreCache(ctx context.Context, keys []string) error {
 
 // saveCaches saves the job's caches. Nothing uses the checkout after it, so files that belong to one cache only are moved instead of
 // copied.
+//
+// Of several caches with one key the first that has files is saved, as in GitLab's runner, for which an archive is up to date if no file is
+// newer.
 func (a *attempt) saveCaches(ctx context.Context, success bool) error {
 	caches := a.node.job.Cache
+	saved := map[string]bool{}
 	for i, c := range caches {
 		if i >= len(a.keys) || a.keys[i] == "" || a.env.expand(c.Policy) == "pull" || !wanted(c.When, success) {
 			continue
 		}
-		if err := a.saveCache(ctx, c, a.keys[i], len(caches) == 1); err != nil {
-			return fmt.Errorf("cache %s: %w", a.keys[i], err)
+		key := a.keys[i]
+		if saved[key] {
+			a.logf("Cache: %s is saved already, with the paths of another cache of this job", key)
+			continue
+		}
+		var err error
+		if saved[key], err = a.saveCache(ctx, c, key, len(caches) == 1); err != nil {
+			return fmt.Errorf("cache %s: %w", key, err)
 		}
 	}
 	return nil
 }
 
-func (a *attempt) saveCache(ctx context.Context, c pipeline.Cache, key string, move bool) error {
+func (a *attempt) saveCache(ctx context.Context, c pipeline.Cache, key string, move bool) (saved bool, err error) {
 	entry := a.run.workspace.cache(key)
 	if err := os.MkdirAll(entry.dir, 0o750); err != nil {
-		return err
+		return false, err
 	}
 	staging, err := os.MkdirTemp(entry.dir, "new-")
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = filetree.Remove(staging) }()
 	paths, err := a.cachePaths(ctx, c)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if len(paths) == 0 {
 		a.logf("WARNING: there are no files for the cache %s", key)
-		return nil
+		return false, nil
 	}
 	put := filetree.CopyCache
 	if move {
@@ -255,26 +265,26 @@ func (a *attempt) saveCache(ctx context.Context, c pipeline.Cache, key string, m
 	a.warnOfGit(paths, "cached")
 	for _, p := range paths {
 		if err := mirrorParents(a.build.project, staging, p); err != nil {
-			return err
+			return false, err
 		}
 		if err := put(filepath.Join(a.build.project, p), filepath.Join(staging, p)); err != nil {
-			return err
+			return false, err
 		}
 	}
 	held, err := entry.lock(ctx, true)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer held.Unlock()
 	old := staging + ".old"
 	if err := os.Rename(entry.files(), old); err != nil && !os.IsNotExist(err) {
-		return err
+		return false, err
 	}
 	if err := os.Rename(staging, entry.files()); err != nil {
-		return err
+		return false, err
 	}
 	a.logf("Cache: kept as %s", key)
-	return filetree.Remove(old)
+	return true, filetree.Remove(old)
 }
 
 // mirrorParents creates the folders above a path with the modes that they have in the checkout, so that a restored cache has the same.
