@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +15,7 @@ import (
 
 // toolsImage is the tools image that `make test-tools-image` has built, in podman's storage. As root podman runs as root, as another
 // user rootless; the jobs have the network of this machine in both cases.
-func toolsImage(t *testing.T) string {
+func toolsImage(t testing.TB) string {
 	t.Helper()
 	image := os.Getenv("SLIPWAY_TEST_TOOLS_IMAGE")
 	if image == "" {
@@ -30,7 +31,7 @@ func toolsImage(t *testing.T) string {
 }
 
 // inToolsImage runs a command in the tools image.
-func inToolsImage(t *testing.T, image string, args ...string) string {
+func inToolsImage(t testing.TB, image string, args ...string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "podman", append([]string{"run", "--rm", "--network", "host", "--pull", "never", image}, args...)...)
 	var stderr strings.Builder
@@ -56,6 +57,10 @@ const everyStage = `include:
   # The commit is compared with itself: that the job works is tested here, not how busy the machine is.
   - component: $CI_SERVER_FQDN/slipway-ci/slipway/benchmark@v0.1.0
     inputs: {baseline: HEAD, count: 6, benchtime: 10x, regression: 100000}
+` + localParts
+
+// localParts replaces what the jobs would fetch from the internet.
+const localParts = `
 build-image:
   variables: {KO_DEFAULTBASEIMAGE: $BASE_IMAGE}
 vulnerabilities-scan:
@@ -121,7 +126,7 @@ func TestToolsImage(t *testing.T) {
 }
 
 // emptyBase pushes a base image with nothing but a user, for ko.
-func emptyBase(t *testing.T, image, host string) string {
+func emptyBase(t testing.TB, image, host string) string {
 	t.Helper()
 	name := host + "/base:x"
 	inToolsImage(t, image, "sh", "-ec", `work=$(mktemp -d) && mkdir -p "$work/etc/ssl/certs" && cp /etc/ssl/certs/ca-certificates.crt "$work/etc/ssl/certs/" && tar -C "$work" -cf /tmp/layer.tar etc
@@ -143,5 +148,38 @@ func TestToolsImageStages(t *testing.T) {
 	// A go.mod that asks for a newer patch release is served, which golang's own images refuse.
 	if got := inToolsImage(t, image, "go", "env", "GOTOOLCHAIN"); got != "auto" {
 		t.Errorf("GOTOOLCHAIN is %s", got)
+	}
+}
+
+// TestToolsImageReplaces builds a part of the tools image again: images that an earlier build has left without a name go, all others stay.
+func TestToolsImageReplaces(t *testing.T) {
+	image := toolsImage(t)
+	archive := layer(t, map[string]os.FileMode{"file": 0o644}, 10)
+	leave := func(label string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), "podman", "import", "--quiet", "--change", "LABEL "+label, archive).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := strings.TrimPrefix(strings.TrimSpace(string(out)), "sha256:")
+		t.Cleanup(func() {
+			_ = exec.CommandContext(context.WithoutCancel(t.Context()), "podman", "rmi", "--ignore", id).Run()
+		})
+		return id
+	}
+	replaced, foreign := leave("dev.slipway.tools=old"), leave("com.example.tools=old")
+	build := exec.CommandContext(t.Context(), filepath.Join(root, "tools", "image.sh"), "kubectl")
+	build.Env = append(os.Environ(), "SLIPWAY_STAND_IN=1")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	exists := func(image string) bool {
+		return exec.CommandContext(t.Context(), "podman", "image", "exists", image).Run() == nil
+	}
+	if exists(replaced) {
+		t.Error("the replaced image is still there")
+	}
+	if !exists(foreign) || !exists(image) {
+		t.Error("an image of another project, or the one in use, is gone")
 	}
 }
