@@ -19,7 +19,7 @@ run := $(slipway) run --event push --branch main --executor shell --no-sandbox \
 	--var SLIPWAY_REQUIRE_PODMAN=1 --var SLIPWAY_REQUIRE_BWRAP=1 --var SLIPWAY_ROOTLESS_USER=$(SLIPWAY_ROOTLESS_USER)
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline approve test test-consumers test-stages test-generated test-portable test-manifests test-tools-image test-supply-chain lint build run generate platform-up platform-down test-platform e2e e2e-delivery e2e-machines bench-engine bench-pipeline bench-rollout bench-service attack clean commands
+.PHONY: help pipeline approve test test-consumers test-stages test-generated test-portable test-manifests test-tools-image test-supply-chain lint build run generate platform-up platform-down test-platform e2e e2e-delivery e2e-machines bench-engine bench-pipeline bench-merge-request bench-rollout bench-service attack clean commands
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -118,6 +118,12 @@ bench-engine: ## Measure slipway beside gitlab-ci-local, as processes on the sam
 
 bench-pipeline: commands ## Measure what caches are worth to the test jobs: cold, warm, one package changed
 	go -C test test ./consumers -run '^$$' -bench Caches -benchtime 1x -timeout 30m
+
+# As for test-tools-image: no registry is needed.
+bench-merge-request: commands ## Measure the CPU time of each job of a merge request in the tools image, and what of it is the stages' own
+	$(platform) deps buildah podman runc uidmap jq
+	SLIPWAY_STAND_IN=1 tools/image.sh go
+	SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:go go -C test test ./consumers -run '^$$' -bench MergeRequest -benchtime 1x -timeout 60m
 
 bench-service: ## Measure what the service adds to net/http, as CPU time per request
 	go -C service build -trimpath -o $(bin)/bench-service ./bench

@@ -1,9 +1,19 @@
 package consumers
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"text/tabwriter"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/runner"
 )
 
 // BenchmarkCaches measures what Go's build cache is worth to the test jobs of the monorepo: without any, with that of the same
@@ -29,4 +39,129 @@ func BenchmarkCaches(b *testing.B) {
 			}
 		})
 	}
+}
+
+// toolsOfJobs are the programs that check a project, and the one that builds its image. What else a job does is the stages' own expense.
+var toolsOfJobs = []string{"golangci-lint", "gosec", "gotestsum", "govulncheck", "gitleaks", "ko"}
+
+// mergeRequestLimit is the CPU time that a merge request of the service may take in its containers, without that of these tools.
+const mergeRequestLimit = 5 * time.Second
+
+// BenchmarkMergeRequest measures the CPU time of a merge request's jobs in the tools image, with the caches of an earlier pipeline:
+// `make bench-merge-request`. The benchmark's log is a table of all jobs.
+func BenchmarkMergeRequest(b *testing.B) {
+	image := toolsImage(b)
+	host := serve(b, "podman", "run", "--rm", "--network", "host", "--pull", "never", image, "crane")
+	recorder := recorderOf(b, append([]string{"bash", "slipway", "go", "crane", "git"}, toolsOfJobs...)...)
+	kept, err := runner.CacheDir("")
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := cloneTo(b, "service", filepath.Join(kept, "bench-merge-request", "service"))
+	p.image, p.cache, p.limit = image, filepath.Join(kept, "bench-merge-request", "cache"), 20*time.Minute
+	// It comes first in PATH, and is empty in images of golang.
+	p.volumes = []string{recorder + ":/go/bin"}
+	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"      builder: ko\n"+localParts)
+	if err := os.CopyFS(filepath.Join(p.dir, ".vulndb"), os.DirFS(filepath.Join(root, "internal/gate/findings/testdata/vulndb"))); err != nil {
+		b.Fatal(err)
+	}
+	p.variables = []pipeline.Variable{
+		{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/service"}, {Key: "BASE_IMAGE", Value: emptyBase(b, image, host)},
+	}
+	p.commit("Build with ko")
+	p.branch()
+	change := func(i int) *outcome {
+		p.write("main.go", p.read("main.go")+fmt.Sprintf("\n// Change %d.\n", i))
+		p.commit("Change the service")
+		return p.run(nil)
+	}
+	// The first fills the caches.
+	change(0)
+	for i := range b.N {
+		if err := os.RemoveAll(filepath.Join(recorder, "times")); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.Mkdir(filepath.Join(recorder, "times"), 0o777); err != nil {
+			b.Fatal(err)
+		}
+		o := change(i + 1)
+		for _, j := range o.result.Jobs {
+			if j.Status != runner.Success && j.Status != runner.Manual {
+				b.Errorf("%s is %s:\n%s", j.Name, j.Status, tail(o.log(j.Name)))
+			}
+		}
+		table, all, own := tableOfTimes(b, filepath.Join(recorder, "times"))
+		b.Logf("CPU time in seconds:\n%s", table)
+		b.ReportMetric(all.Seconds(), "cpu-s/op")
+		b.ReportMetric(own.Seconds(), "own-cpu-s/op")
+		if own > mergeRequestLimit {
+			b.Errorf("the jobs took %v of CPU time without that of %s, want at most %v", own, strings.Join(toolsOfJobs, ", "), mergeRequestLimit)
+		}
+	}
+}
+
+// recorderOf returns a folder that records the CPU time of programs if it comes first in a job's PATH.
+func recorderOf(b *testing.B, programs ...string) string {
+	b.Helper()
+	dir := b.TempDir()
+	script, err := os.ReadFile("testdata/cputime/record")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range programs {
+		if err := os.WriteFile(filepath.Join(dir, name), script, 0o755); err != nil { //nolint:gosec // a command has to be executable
+			b.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "times"), 0o777); err != nil { //nolint:gosec // written by the containers' users
+		b.Fatal(err)
+	}
+	return dir
+}
+
+// tableOfTimes reads what a recorder has recorded: a line for each job, and the sums of all jobs, with and without the tools of the jobs.
+func tableOfTimes(b *testing.B, dir string) (table string, all, own time.Duration) {
+	b.Helper()
+	jobs, err := os.ReadDir(dir)
+	if err != nil || len(jobs) == 0 {
+		b.Fatalf("no job has recorded its time: %v", err)
+	}
+	var text bytes.Buffer
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "job\tall\twithout tools\tby program\t")
+	row := func(name string, all, own time.Duration, programs string) {
+		fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%s\t\n", name, all.Seconds(), own.Seconds(), programs)
+	}
+	for _, job := range jobs {
+		times := map[string]time.Duration{}
+		lines, err := os.ReadFile(filepath.Join(dir, job.Name()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for line := range strings.Lines(string(lines)) {
+			var name string
+			var user, system float64
+			if _, err := fmt.Sscan(line, &name, &user, &system); err != nil {
+				b.Fatalf("%s: %q: %v", job.Name(), line, err)
+			}
+			times[name] += time.Duration((user + system) * float64(time.Second))
+		}
+		jobAll := times["bash"]
+		jobOwn := jobAll
+		delete(times, "bash")
+		var programs []string
+		for _, name := range slices.Sorted(maps.Keys(times)) {
+			if slices.Contains(toolsOfJobs, name) {
+				jobOwn -= times[name]
+			}
+			programs = append(programs, fmt.Sprintf("%s %.2f", name, times[name].Seconds()))
+		}
+		row(job.Name(), jobAll, jobOwn, strings.Join(programs, ", "))
+		all, own = all+jobAll, own+jobOwn
+	}
+	row("all", all, own, "")
+	if err := w.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	return text.String(), all, own
 }

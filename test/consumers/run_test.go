@@ -42,6 +42,8 @@ type project struct {
 	limit time.Duration
 	// privileged gives the containers full access to the machine; reuse takes the results of jobs that are not named from earlier runs.
 	privileged, reuse bool
+	// volumes are mounted in the containers, in the form of docker's --volume.
+	volumes []string
 }
 
 // clone puts a consumer under version control, somewhere else.
@@ -193,7 +195,7 @@ func (p *project) runUntil(ctx context.Context, change func(*pipeline.Event), jo
 		options.Executor, options.NoSandbox, options.Tools = "shell", true, commands(p.t)
 	} else {
 		// The network of this machine: registries on loopback are reached, and rootless containers need no network of their own.
-		options.Executor, options.Containers = "podman", runner.ContainerOptions{PullPolicy: "never", Network: "host", Privileged: p.privileged}
+		options.Executor, options.Containers = "podman", runner.ContainerOptions{PullPolicy: "never", Network: "host", Privileged: p.privileged, Volumes: p.volumes}
 	}
 	result, err := runner.Run(ctx, plan, options)
 	if err != nil {

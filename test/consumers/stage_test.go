@@ -103,7 +103,7 @@ func registry(t *testing.T) string {
 }
 
 // serve starts a registry with crane, a command line, and returns its address.
-func serve(t *testing.T, crane ...string) string {
+func serve(t testing.TB, crane ...string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), crane[0], append(crane[1:], "registry", "serve", "--address", "127.0.0.1:0")...)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
