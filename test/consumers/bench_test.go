@@ -81,7 +81,7 @@ func BenchmarkMergeRequest(b *testing.B) {
 		if err := os.RemoveAll(filepath.Join(recorder, "times")); err != nil {
 			b.Fatal(err)
 		}
-		if err := os.Mkdir(filepath.Join(recorder, "times"), 0o777); err != nil {
+		if err := os.Mkdir(filepath.Join(recorder, "times"), 0o750); err != nil {
 			b.Fatal(err)
 		}
 		o := change(i + 1)
@@ -113,7 +113,7 @@ func recorderOf(b *testing.B, programs ...string) string {
 			b.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(dir, "times"), 0o777); err != nil { //nolint:gosec // written by the containers' users
+	if err := os.Mkdir(filepath.Join(dir, "times"), 0o750); err != nil {
 		b.Fatal(err)
 	}
 	return dir
