@@ -30,8 +30,8 @@ type apiServer struct {
 	hyperkube, kubeconfig string
 }
 
-// startAPIServer starts one for the test. The program is the platform's, which kubectl in PATH is a link to (`platform bin`).
-func startAPIServer(t *testing.T) *apiServer {
+// hyperkube returns the platform's program, which kubectl in PATH is a link to (`platform bin`).
+func hyperkube(t *testing.T) string {
 	t.Helper()
 	kubectl, err := exec.LookPath("kubectl")
 	if err == nil {
@@ -46,7 +46,13 @@ func startAPIServer(t *testing.T) *apiServer {
 		}
 		t.Skipf("no Kubernetes (make platform-up; PATH=$(platform bin):$PATH): %v", err)
 	}
-	s := &apiServer{hyperkube: kubectl, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
+	return kubectl
+}
+
+// startAPIServer starts one for the test.
+func startAPIServer(t *testing.T) *apiServer {
+	t.Helper()
+	s := &apiServer{hyperkube: hyperkube(t), kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
 	dir := t.TempDir()
 	etcd, peer, api := freeAddress(t), freeAddress(t), freeAddress(t)
 	s.start(t, "etcd", "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
