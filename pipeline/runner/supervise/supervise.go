@@ -88,8 +88,8 @@ func Start(c Command) (*Process, error) {
 		if !errors.Is(err, io.EOF) {
 			return nil, errors.Join(err, p.finish())
 		}
-		err = fmt.Errorf("%w: %v", errNotStarted, p.command.Wait())
 		_ = p.finish()
+		err = fmt.Errorf("%w: %s", errNotStarted, p.command.ProcessState)
 		if attempt == startAttempts {
 			return nil, err
 		}

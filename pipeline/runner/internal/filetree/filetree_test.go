@@ -128,7 +128,7 @@ func TestCopyOfProgramWhileOthersStart(t *testing.T) {
 	if err := os.WriteFile(from, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 150 {
+	for i := range 100 {
 		program := filepath.Join(dir, strconv.Itoa(i))
 		if err := Copy(from, program); err != nil {
 			t.Fatal(err)
