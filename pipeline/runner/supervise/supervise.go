@@ -61,9 +61,9 @@ type Process struct {
 	control *os.File
 }
 
-// startAttempts is how often a supervisor is started that ends before its command has started. The supervisor's command line can begin with a
+// StartAttempts is how often a supervisor is started that ends before its command has started. The supervisor's command line can begin with a
 // sandbox, and bubblewrap fails when one of the machine's file systems is unmounted while it copies their mounts.
-const startAttempts = 4
+const StartAttempts = 4
 
 // errNotStarted means that a supervisor has ended before its command was started.
 var errNotStarted = errors.New("the job's supervisor ended before it started the job")
@@ -90,7 +90,7 @@ func Start(c Command) (*Process, error) {
 		}
 		_ = p.finish()
 		err = fmt.Errorf("%w: %s", errNotStarted, p.command.ProcessState)
-		if attempt == startAttempts {
+		if attempt == StartAttempts {
 			return nil, err
 		}
 		fmt.Fprintf(c.Output, "%v; trying again\n", err)

@@ -251,7 +251,7 @@ func TestStartsAgain(t *testing.T) {
 				t.Errorf("exit code %d", code)
 			}
 			runs, _ := os.ReadFile(filepath.Join(dir, "runs"))
-			if len(runs) != c.runs || strings.Count(output.String(), "no mount") != min(c.failures, startAttempts) {
+			if len(runs) != c.runs || strings.Count(output.String(), "no mount") != min(c.failures, StartAttempts) {
 				t.Errorf("ran %d times\n%s", len(runs), &output)
 			}
 		})

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"gitlab.com/slipway-ci/slipway/pipeline/runner/supervise"
 )
 
 // A sandbox is a command line that runs another one with a disk that is read-only outside of the given folders; it is empty if
@@ -25,7 +27,7 @@ func newSandbox(ctx context.Context, writable []string) sandbox {
 	s = s.writable(append([]string{"/tmp", "/var/tmp", os.TempDir()}, writable...)...)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for range 4 { // it fails when a file system is unmounted meanwhile
+	for range supervise.StartAttempts {
 		if exec.CommandContext(ctx, s[0], append(s[1:], "true")...).Run() == nil {
 			return s
 		}
