@@ -14,6 +14,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // BenchmarkCaches measures what Go's build cache is worth to the test jobs of the monorepo: without any, with that of the same
@@ -110,9 +111,7 @@ func recorderOf(b *testing.B, programs ...string) string {
 		b.Fatal(err)
 	}
 	for _, name := range programs {
-		if err := os.WriteFile(filepath.Join(dir, name), script, 0o755); err != nil { //nolint:gosec // a command has to be executable
-			b.Fatal(err)
-		}
+		outside.WriteProgram(b, filepath.Join(dir, name), string(script))
 	}
 	if err := os.Mkdir(filepath.Join(dir, "times"), 0o750); err != nil {
 		b.Fatal(err)
