@@ -69,8 +69,8 @@ test-portable: ## Vet the engine and its tests as they compile for Windows and m
 	GOOS=windows go vet ./...
 	GOOS=darwin go vet ./...
 
-test-manifests: commands ## Apply k8s/ to a real API server, and compare the Helm chart with it; after make platform-up
-	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_KUBERNETES=1 go -C test test -count=1 -v -run 'TestManifests|TestChart' ./manifests
+test-manifests: commands ## Apply k8s/ to a real API server, compare the Helm chart with it, and ask it with jobs' tokens; after make platform-up
+	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_KUBERNETES=1 go -C test test -count=1 -v -run 'TestManifests|TestChart|TestTokensOfJobs' ./manifests
 
 lint: commands ## Check the Go code and the pipeline's configuration
 	go tool -modfile=tools/go.mod golangci-lint run

@@ -10,6 +10,7 @@ replace (
 )
 
 require (
+	github.com/go-jose/go-jose/v4 v4.1.9
 	gitlab.com/slipway-ci/slipway v0.0.0
 	gitlab.com/slipway-ci/slipway/service v0.0.0
 	go.yaml.in/yaml/v4 v4.0.0

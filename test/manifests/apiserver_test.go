@@ -28,6 +28,7 @@ const requireVariable = "SLIPWAY_REQUIRE_KUBERNETES"
 // validated, admitted and stored, but nothing runs.
 type apiServer struct {
 	hyperkube, kubeconfig string
+	address               string // host:port
 }
 
 // hyperkube returns the platform's program, which kubectl in PATH is a link to (`platform bin`).
@@ -49,12 +50,13 @@ func hyperkube(t *testing.T) string {
 	return kubectl
 }
 
-// startAPIServer starts one for the test.
-func startAPIServer(t *testing.T) *apiServer {
+// startAPIServer starts one for the test, with additional flags.
+func startAPIServer(t *testing.T, flags ...string) *apiServer {
 	t.Helper()
 	s := &apiServer{hyperkube: hyperkube(t), kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
 	dir := t.TempDir()
 	etcd, peer, api := freeAddress(t), freeAddress(t), freeAddress(t)
+	s.address = api
 	s.start(t, "etcd", "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
 		"--listen-client-urls", "http://"+etcd, "--advertise-client-urls", "http://"+etcd,
 		"--listen-peer-urls", "http://"+peer, "--initial-advertise-peer-urls", "http://"+peer, "--initial-cluster", "default=http://"+peer)
@@ -65,12 +67,12 @@ func startAPIServer(t *testing.T) *apiServer {
 	write(t, filepath.Join(dir, "tokens.csv"), token+",admin,admin,system:masters\n")
 	write(t, filepath.Join(dir, "key.pem"), privateKey(t))
 	_, port, _ := net.SplitHostPort(api)
-	s.start(t, "kube-apiserver", "--etcd-servers", "http://"+etcd, "--bind-address", "127.0.0.1", "--secure-port", port,
+	s.start(t, append([]string{"kube-apiserver", "--etcd-servers", "http://" + etcd, "--bind-address", "127.0.0.1", "--secure-port", port,
 		"--cert-dir", dir, "--token-auth-file", filepath.Join(dir, "tokens.csv"), "--authorization-mode", "RBAC",
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", filepath.Join(dir, "key.pem"),
 		"--service-account-signing-key-file", filepath.Join(dir, "key.pem"), "--service-cluster-ip-range", "10.96.0.0/16",
 		// There is no controller that would create the default service account.
-		"--disable-admission-plugins", "ServiceAccount")
+		"--disable-admission-plugins", "ServiceAccount"}, flags...)...)
 	write(t, s.kubeconfig, fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"test",
 "clusters":[{"name":"test","cluster":{"server":"https://%s","insecure-skip-tls-verify":true}}],
 "users":[{"name":"test","user":{"token":%q}}],"contexts":[{"name":"test","context":{"cluster":"test","user":"test"}}]}`, api, token))

@@ -65,9 +65,9 @@ func TestManifests(t *testing.T) {
 		for _, name := range folders(t, "cluster") {
 			t.Run(name, func(t *testing.T) {
 				manifests := render(t, s, filepath.Join(k8s, "cluster", name))
-				if name == "rbac" {
-					s.namespace(t, "try-rbac")
-					s.apply(t, manifests, "--namespace", "try-rbac")
+				if name == "rbac" || name == "oidc" {
+					s.namespace(t, "try-"+name)
+					s.apply(t, manifests, "--namespace", "try-"+name)
 					return
 				}
 				s.namespace(t, "kyverno")
