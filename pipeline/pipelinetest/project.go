@@ -1,6 +1,6 @@
 // Package pipelinetest tests a GitLab CI/CD configuration so that a test reads like its claim:
 //
-//	func TestProductionIsAPersonsDecision(t *testing.T) {
+//	func TestProductionIsManual(t *testing.T) {
 //		p := pipelinetest.Load(t, os.DirFS("../.."))
 //		p.On(pipelinetest.MergeRequestFromFork()).HasNoJob("deploy-production")
 //		p.On(pipelinetest.Tag("v1.2.3")).Job("deploy-production").IsManual().Blocks().Needs("deploy-staging")

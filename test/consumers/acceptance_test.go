@@ -10,7 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// TestAcceptance accepts the reference service, and does not when it answers with errors.
+// TestAcceptance runs the stage against the reference service, and again when it responds with errors.
 func TestAcceptance(t *testing.T) {
 	t.Parallel()
 	public, admin := outside.StartOrders(t, root, "ORDERS_RATE_LIMIT=0")
@@ -28,11 +28,11 @@ func TestAcceptance(t *testing.T) {
 	o.green("acceptance")
 	for _, line := range []string{"✔ POST /v1/orders (", "✔ POST /v1/orders with a body that the contract forbids", "✔ POST /v1/orders/{id}/pay", "✔ GET /v1/orders/{id}", "30 requests at", "– PATCH /v1/orders/{id}"} {
 		if !strings.Contains(o.log("acceptance"), line) {
-			t.Errorf("the log does not say %q:\n%s", line, o.log("acceptance"))
+			t.Errorf("the log does not contain %q:\n%s", line, o.log("acceptance"))
 		}
 	}
 	if report := o.artifact("acceptance", ".reports/acceptance.xml"); !strings.Contains(report, `failures="0"`) {
-		t.Errorf("the report: %s", report)
+		t.Errorf("want a report without failures: %s", report)
 	}
 
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+admin+"/faults", strings.NewReader(`{"error_ratio":1}`))

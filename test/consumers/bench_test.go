@@ -17,13 +17,13 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// BenchmarkCaches measures what Go's build cache is worth to the test jobs of the monorepo: without any, with that of the same
-// commit, and with that of a commit of which one package has changed since.
+// BenchmarkCaches measures the test jobs of the monorepo without a build cache, with the cache of the same commit, and with the cache of a
+// commit that differs in one package.
 //
 //	go test ./test/consumers -run '^$' -bench Caches -benchtime 1x
 func BenchmarkCaches(b *testing.B) {
 	p := clone(b, "monorepo")
-	commands(b) // built before the clock runs
+	commands(b) // not part of the measurement
 	jobs := []string{"billing-test", "greeting-test"}
 	caches := b.TempDir()
 	for _, state := range []string{"cold", "warm", "one package changed"} {
@@ -42,27 +42,28 @@ func BenchmarkCaches(b *testing.B) {
 	}
 }
 
-// toolsOfJobs are the programs that check a project, and the one that builds its image. What else a job does is the stages' own expense.
+// toolsOfJobs are the programs that check a project and build its image. The remaining CPU time of a job is the overhead of the stages.
 var toolsOfJobs = []string{"golangci-lint", "gosec", "gotestsum", "govulncheck", "gitleaks", "ko"}
 
-// mergeRequestLimit is the CPU time that a merge request of the service may take in its containers, without that of these tools.
+// mergeRequestLimit is the CPU time limit of a merge request's containers, without the tools above.
 const mergeRequestLimit = 5 * time.Second
 
-// BenchmarkMergeRequest measures the CPU time of a merge request's jobs in the tools image, with the caches of an earlier pipeline:
-// `make bench-merge-request`. It prints a table of all jobs.
+// BenchmarkMergeRequest measures the CPU time of a merge request's jobs in the tools image, with the caches of an earlier pipeline, and prints
+// a table of all jobs (`make bench-merge-request`).
 func BenchmarkMergeRequest(b *testing.B) {
 	image := toolsImage(b)
 	host := serve(b, "podman", "run", "--rm", "--network", "host", "--pull", "never", image, "crane")
 	recorder := recorderOf(b, append([]string{"bash", "slipway", "go", "crane", "git"}, toolsOfJobs...)...)
-	kept, err := runner.CacheDir("")
+	cache, err := runner.CacheDir("")
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := cloneTo(b, "service", filepath.Join(kept, "bench-merge-request", "service"))
-	p.image, p.cache, p.limit = image, filepath.Join(kept, "bench-merge-request", "cache"), 20*time.Minute
-	// It comes first in PATH, and is empty in images of golang.
+	dir := filepath.Join(cache, "bench-merge-request")
+	p := cloneTo(b, "service", filepath.Join(dir, "service"))
+	p.image, p.cache, p.timeout = image, filepath.Join(dir, "cache"), 20*time.Minute
+	// The folder comes first in PATH and is empty in golang images.
 	p.volumes = []string{recorder + ":/go/bin"}
-	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"      builder: ko\n"+localParts)
+	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"      builder: ko\n"+localSources)
 	if err := os.CopyFS(filepath.Join(p.dir, ".vulndb"), os.DirFS(filepath.Join(root, "internal/gate/findings/testdata/vulndb"))); err != nil {
 		b.Fatal(err)
 	}
@@ -76,7 +77,7 @@ func BenchmarkMergeRequest(b *testing.B) {
 		p.commit("Change the service")
 		return p.run(nil)
 	}
-	// The first fills the caches.
+	// The first change fills the caches.
 	change(0)
 	for i := range b.N {
 		if err := os.RemoveAll(filepath.Join(recorder, "times")); err != nil {
@@ -92,17 +93,17 @@ func BenchmarkMergeRequest(b *testing.B) {
 			}
 		}
 		table, all, own := tableOfTimes(b, filepath.Join(recorder, "times"))
-		// A benchmark's own log is cut off after ten lines.
+		// A benchmark's log is truncated after ten lines.
 		fmt.Fprintf(os.Stderr, "\nCPU time in seconds:\n%s", table)
 		b.ReportMetric(all.Seconds(), "cpu-s/op")
 		b.ReportMetric(own.Seconds(), "own-cpu-s/op")
 		if own > mergeRequestLimit {
-			b.Errorf("the jobs took %v of CPU time without that of %s, want at most %v", own, strings.Join(toolsOfJobs, ", "), mergeRequestLimit)
+			b.Errorf("the jobs took %v of CPU time without %s, want at most %v", own, strings.Join(toolsOfJobs, ", "), mergeRequestLimit)
 		}
 	}
 }
 
-// recorderOf returns a folder that records the CPU time of programs if it comes first in a job's PATH.
+// recorderOf returns a folder of programs that record the CPU time of the programs with the same names. It must come first in a job's PATH.
 func recorderOf(b *testing.B, programs ...string) string {
 	b.Helper()
 	dir := b.TempDir()
@@ -119,12 +120,12 @@ func recorderOf(b *testing.B, programs ...string) string {
 	return dir
 }
 
-// tableOfTimes reads what a recorder has recorded: a line for each job, and the sums of all jobs, with and without the tools of the jobs.
+// tableOfTimes returns a table of the recorded times with one line for each job, and the sums of all jobs with and without the tools.
 func tableOfTimes(b *testing.B, dir string) (table string, all, own time.Duration) {
 	b.Helper()
 	jobs, err := os.ReadDir(dir)
 	if err != nil || len(jobs) == 0 {
-		b.Fatalf("no job has recorded its time: %v", err)
+		b.Fatalf("no job recorded its time: %v", err)
 	}
 	var text bytes.Buffer
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// TestTestCache runs the tests in one fresh clone, and then in another: what has not changed comes from Go's cache, and so does what
-// it reached.
+// TestTestCache runs the tests in one fresh clone and then in others: results and coverage of unchanged packages come from Go's cache.
 func TestTestCache(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "library")
@@ -20,7 +19,7 @@ func TestTestCache(t *testing.T) {
     inputs: {test_cache: true, coverage_minimum: 95}
 `)
 	p.write("testdata/title", "A title\n")
-	// The constant makes this a test that no cache of this machine has yet.
+	// The constant makes the test unique, so that no cache of this machine has its result.
 	p.write("file_test.go", fmt.Sprintf(`package library
 
 import (
@@ -41,20 +40,20 @@ func TestFile(t *testing.T) {
 		o := p.run(nil, "test")
 		o.green("test")
 		if log := o.log("test"); strings.Contains(log, "(cached)") != cached || !strings.Contains(log, "total:\t(statements)\t100.0%") {
-			t.Errorf("cached should be %t, and everything be reached:\n%s", cached, tail(log))
+			t.Errorf("want cached results: %t, and a coverage of 100 %%:\n%s", cached, tail(log))
 		}
 	}
 	run(false)
 	run(true)
-	p.write("README.md", "Nothing that a test reads.\n")
-	p.commit("Change what no test reads")
+	p.write("README.md", "No test reads this.\n")
+	p.commit("Change a file that no test reads")
 	run(true)
 	p.write("testdata/title", "Other title\n")
-	p.commit("Change what a test reads")
+	p.commit("Change a file that a test reads")
 	run(false)
 }
 
-// TestCacheProg hands a command on that keeps the build cache.
+// TestCacheProg checks that the test job uses a GOCACHEPROG.
 func TestCacheProg(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "library")
@@ -68,8 +67,8 @@ func TestCacheProg(t *testing.T) {
 `, command, dir))
 	p.commit("Keep the cache elsewhere")
 	p.run(nil, "test").green("test")
-	kept, err := filepath.Glob(filepath.Join(dir, "action-*"))
-	if err != nil || len(kept) == 0 {
-		t.Errorf("the command has kept nothing: %v", err)
+	stored, err := filepath.Glob(filepath.Join(dir, "action-*"))
+	if err != nil || len(stored) == 0 {
+		t.Errorf("the command has stored nothing: %v", err)
 	}
 }

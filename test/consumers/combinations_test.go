@@ -17,22 +17,22 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// A declared input is what the header of a template says of it.
-type declared struct {
+// An input is the declaration of an input in the header of a template.
+type input struct {
 	Type    string
 	Default any
 	Options []any
 }
 
-// inputsOf reads the header of a template.
-func inputsOf(t *testing.T, name string) map[string]declared {
+// inputsOf returns the inputs that a template declares.
+func inputsOf(t *testing.T, name string) map[string]input {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(root, "templates", name+".yml"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var header struct {
-		Spec struct{ Inputs map[string]declared }
+		Spec struct{ Inputs map[string]input }
 	}
 	if err := yaml.Unmarshal(data[:strings.Index(string(data), "\n---\n")], &header); err != nil {
 		t.Fatal(err)
@@ -40,9 +40,9 @@ func inputsOf(t *testing.T, name string) map[string]declared {
 	return header.Spec.Inputs
 }
 
-// choose gives some of the inputs another value: a switch, an option, or what a team would write.
-func choose(random *rand.Rand, inputs map[string]declared) map[string]any {
-	written := map[string][]any{
+// choose returns random values for some of the inputs: booleans, options, or typical values.
+func choose(random *rand.Rand, inputs map[string]input) map[string]any {
+	typical := map[string][]any{
 		"directory": {".", "services/orders"}, "test_shards": {1, 3}, "platforms": {"", "linux/amd64,linux/arm64"},
 		"tags": {[]string{"large"}}, "before_script": {[]string{"true"}},
 		"repository": {"", "registry.example.com/acme/app"}, "review_url": {"https://$CI_ENVIRONMENT_SLUG.example.com"}, "build_secrets": {"", "NETRC TOKEN"},
@@ -53,8 +53,8 @@ func choose(random *rand.Rand, inputs map[string]declared) map[string]any {
 		in := inputs[name]
 		var values []any
 		switch {
-		case written[name] != nil:
-			values = written[name]
+		case typical[name] != nil:
+			values = typical[name]
 		case in.Type == "boolean":
 			values = []any{true, false}
 		case len(in.Options) > 0:
@@ -67,8 +67,7 @@ func choose(random *rand.Rand, inputs map[string]declared) map[string]any {
 	return chosen
 }
 
-// TestCombinations plans random combinations of inputs for every event: each has to be a pipeline that GitLab creates. A failure names
-// the configuration.
+// TestCombinations plans random combinations of inputs for every event. Each must be a valid pipeline; a failure prints the configuration.
 func TestCombinations(t *testing.T) {
 	t.Parallel()
 	const rounds = 60
@@ -77,7 +76,7 @@ func TestCombinations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	single := map[string]map[string]declared{}
+	single := map[string]map[string]input{}
 	for _, f := range files {
 		if name := strings.TrimSuffix(filepath.Base(f), ".yml"); name != "go-service" {
 			single[name] = inputsOf(t, name)
@@ -85,8 +84,8 @@ func TestCombinations(t *testing.T) {
 	}
 	names := slices.Sorted(maps.Keys(single))
 	for seed := range uint64(rounds) {
-		random := rand.New(rand.NewPCG(seed, 13)) //nolint:gosec // repeatable, and no secret
-		// The preset once or twice, each with a prefix; or single stages.
+		random := rand.New(rand.NewPCG(seed, 13)) //nolint:gosec // reproducible, not a secret
+		// The preset, the preset twice with different prefixes, or single stages.
 		includes := []map[string]any{{"project": "slipway-ci/slipway", "file": "/ci/workflow.yml"}}
 		add := func(name string, inputs map[string]any) {
 			includes = append(includes, map[string]any{"project": "slipway-ci/slipway", "file": "/templates/" + name + ".yml", "inputs": inputs})
@@ -94,19 +93,19 @@ func TestCombinations(t *testing.T) {
 		switch random.IntN(3) {
 		case 0:
 			inputs := choose(random, preset)
-			own(inputs)
+			withoutImage(inputs)
 			add("go-service", inputs)
 		case 1:
 			for _, prefix := range []string{"orders-", "billing-"} {
 				inputs := choose(random, preset)
-				own(inputs)
+				withoutImage(inputs)
 				inputs["job_prefix"] = prefix
 				add("go-service", inputs)
 			}
 		default:
 			prefix := []string{"", "orders-"}[random.IntN(2)]
 			for _, name := range names {
-				// What builds the image has one name, and deployments need it.
+				// The jobs of image and image-ko have the same name.
 				if name == "image-ko" {
 					continue
 				}
@@ -154,14 +153,14 @@ func TestCombinations(t *testing.T) {
 	}
 }
 
-// own completes a choice that leaves a job to the project: there is none.
-func own(inputs map[string]any) {
+// withoutImage turns off the image jobs if the project would build the image itself, since it has no such job.
+func withoutImage(inputs map[string]any) {
 	if inputs["builder"] == "own" {
 		inputs["image"] = false
 	}
 }
 
-// planAll plans every event, with SonarQube.
+// planAll plans every event, with the variables of SonarQube.
 func planAll(t *testing.T, files fs.FS) error {
 	t.Helper()
 	o := options("combination")

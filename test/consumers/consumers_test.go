@@ -1,7 +1,7 @@
-// Package consumers holds projects that include the stages as their users do, and tests that plan and run them.
+// Package consumers holds projects that include the stages as users do, and tests that plan and run them.
 //
-// Each folder with a .gitlab-ci.yml is such a project. The tests put slipway-ci/slipway, which they include, in place of this very
-// checkout: what is tested is what is committed with the test.
+// Each folder with a .gitlab-ci.yml is such a project. The tests resolve slipway-ci/slipway, which the projects include, to this
+// checkout, so that they test the stages of the same commit.
 package consumers
 
 import (
@@ -18,29 +18,29 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
 )
 
-// root is the checkout that stands for the project slipway-ci/slipway.
+// root is the checkout to which the project slipway-ci/slipway is resolved.
 const root = "../.."
 
-// TestMain is also the process between a run and its jobs: the runner starts this very program with the word below.
+// TestMain also runs the supervisor of a job: the runner starts the test binary again with the argument "supervise".
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "supervise" {
 		os.Exit(supervise.Main(os.Args[2:]))
 	}
-	pgtest.Main(tidy{m})
+	pgtest.Main(cleanup{m})
 }
 
-// tidy removes what the tests have built for themselves.
-type tidy struct{ *testing.M }
+// cleanup removes the commands that the tests have built.
+type cleanup struct{ *testing.M }
 
-func (t tidy) Run() int {
-	code := t.M.Run()
+func (c cleanup) Run() int {
+	code := c.M.Run()
 	if build.dir != "" {
 		_ = os.RemoveAll(build.dir)
 	}
 	return code
 }
 
-// checkout resolves the project slipway-ci/slipway, at whatever ref, to a folder; there is no other project.
+// checkout resolves the project slipway-ci/slipway to a folder, whatever the ref, and finds no other project.
 type checkout struct{ dir string }
 
 func (c checkout) Project(_ context.Context, path, ref string) (fs.FS, string, error) {
@@ -60,12 +60,12 @@ func (checkout) Template(_ context.Context, name string) ([]byte, error) {
 	return nil, fmt.Errorf("template %s: %w", name, fs.ErrNotExist)
 }
 
-// options are what GitLab would know of a consumer.
+// options returns what GitLab knows about a consumer.
 func options(name string) pipeline.Options {
 	return pipeline.Options{Path: "acme/" + name, Resolver: checkout{root}}
 }
 
-// consumers lists the projects.
+// consumers returns the names of the projects.
 func consumers(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("*/.gitlab-ci.yml")

@@ -18,7 +18,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// noCluster is what a job says that has been let through to the cluster, where there is none.
+// noCluster is the message of a job that passed all checks and then found no cluster.
 const noCluster = "The cluster does not answer"
 
 func TestPermission(t *testing.T) {
@@ -34,26 +34,26 @@ func TestPermission(t *testing.T) {
 		name, input string
 		variables   map[string]string
 		merged      string
-		// The ids of who has written and who has approved the merge request, and the number of who starts the job.
-		writers, approvers []string
-		starter            int
-		says               string
+		// The ids of the committers and the approvers of the merge request, and the number of the user who starts the job.
+		committers, approvers []string
+		starter               int
+		says                  string
 	}{
 		{"off", `four_eyes: "off"`, nil, "", nil, nil, 1, noCluster},
 		{"author", "four_eyes: starter", nil, merged, []string{ada}, nil, 1, "The person who starts this job is an author of the change; nothing has been touched"},
 		{"author of a commit with a private address", "four_eyes: starter", map[string]string{"CI_COMMIT_AUTHOR": "Linus <3-linus@users.noreply.example.com>", "GITLAB_USER_EMAIL": "linus@example.com"},
 			merged, []string{ada, linus}, nil, 3, "is an author of the change"},
-		{"somebody else", "four_eyes: starter", nil, merged, []string{ada}, nil, 2, "Four eyes: user2 is not an author of this change"},
+		{"another person", "four_eyes: starter", nil, merged, []string{ada}, nil, 2, "Four eyes: user2 is not an author of this change"},
 		{"switched off by a variable", "four_eyes: starter", map[string]string{"FOUR_EYES": "off"}, merged, []string{ada}, nil, 1, "is an author of the change"},
-		{"claims to be another", "four_eyes: starter", map[string]string{"GITLAB_USER_ID": "2", "GITLAB_USER_EMAIL": "grace@example.com"}, merged, []string{ada}, nil, 1, "is an author of the change"},
-		{"nobody else approved", "four_eyes: approval", nil, merged, []string{ada}, []string{ada}, 1, "Nobody but its authors has approved the merge request"},
-		{"a writer of the branch approved", "four_eyes: approval", nil, merged, []string{ada, linus}, []string{linus}, 1, "Nobody but its authors"},
-		{"somebody else approved", "four_eyes: approval", nil, merged, []string{ada}, []string{ada, grace}, 1, "Four eyes: user2 is not an author"},
-		{"pushed past review", "four_eyes: approval", nil, `[]`, []string{ada}, []string{grace}, 1, "No merged merge request brought this commit"},
+		{"overridden user id", "four_eyes: starter", map[string]string{"GITLAB_USER_ID": "2", "GITLAB_USER_EMAIL": "grace@example.com"}, merged, []string{ada}, nil, 1, "is an author of the change"},
+		{"only the author approved", "four_eyes: approval", nil, merged, []string{ada}, []string{ada}, 1, "Nobody but its authors has approved the merge request"},
+		{"a committer approved", "four_eyes: approval", nil, merged, []string{ada, linus}, []string{linus}, 1, "Nobody but its authors"},
+		{"another person approved", "four_eyes: approval", nil, merged, []string{ada}, []string{ada, grace}, 1, "Four eyes: user2 is not an author"},
+		{"pushed without review", "four_eyes: approval", nil, `[]`, []string{ada}, []string{grace}, 1, "No merged merge request brought this commit"},
 		{"token refused", "four_eyes: approval", nil, "", nil, nil, 1, "GitLab's API does not answer with FOUR_EYES_TOKEN"},
 		{"freeze", "freeze: true", map[string]string{"CI_DEPLOY_FREEZE": "true"}, "", nil, nil, 1, "A deploy freeze is on; nothing has been touched"},
 		{"freeze switched off by a variable", "freeze: true", map[string]string{"CI_DEPLOY_FREEZE": "true", "FREEZE": "false"}, "", nil, nil, 1, "A deploy freeze is on"},
-		{"freeze that does not matter", "freeze: false", map[string]string{"CI_DEPLOY_FREEZE": "true"}, "", nil, nil, 1, noCluster},
+		{"freeze that is ignored", "freeze: false", map[string]string{"CI_DEPLOY_FREEZE": "true"}, "", nil, nil, 1, noCluster},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -64,7 +64,7 @@ func TestPermission(t *testing.T) {
 				}
 				return `{"nodes": [` + strings.Join(nodes, ",") + `]}`
 			}
-			// STAND-IN for GitLab's API: the three answers that the job reads.
+			// STAND-IN for GitLab's API: the three responses that the job reads.
 			gitlab := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("PRIVATE-TOKEN") != "secret" || c.merged == "" {
 					w.WriteHeader(http.StatusUnauthorized)
@@ -78,9 +78,9 @@ func TestPermission(t *testing.T) {
 				case r.Method == http.MethodPost && r.URL.Path == "/graphql":
 					body, _ := io.ReadAll(r.Body)
 					if !strings.Contains(string(body), `"iid": "7"`) {
-						t.Errorf("the job asks for another merge request: %s", body)
+						t.Errorf("the job queries another merge request: %s", body)
 					}
-					fmt.Fprintf(w, `{"data": {"project": {"mergeRequest": {"author": {"id": %q}, "committers": %s, "approvedBy": %s}}}}`, ada, people(c.writers), people(c.approvers))
+					fmt.Fprintf(w, `{"data": {"project": {"mergeRequest": {"author": {"id": %q}, "committers": %s, "approvedBy": %s}}}}`, ada, people(c.committers), people(c.approvers))
 				default:
 					w.WriteHeader(http.StatusNotFound)
 				}
@@ -88,12 +88,12 @@ func TestPermission(t *testing.T) {
 			t.Cleanup(gitlab.Close)
 			p := clone(t, "service")
 			p.write(".gitlab-ci.yml", with("deploy", "app: service, "+c.input+", needs: [], review_needs: []"))
-			p.commit("Ask for permission")
+			p.commit("Deploy")
 			p.alone = true
 			for key, value := range map[string]string{"IMAGE_DIGEST": "sha256:0", "IMAGE_REPOSITORY": "x", "FOUR_EYES_TOKEN": "secret",
 				"CI_API_V4_URL": gitlab.URL, "CI_API_GRAPHQL_URL": gitlab.URL + "/graphql", "CI_COMMIT_AUTHOR": "Ada <ada@example.com>", "KUBECONFIG": "/nowhere"} {
-				if given, ok := c.variables[key]; ok {
-					value = given
+				if override, ok := c.variables[key]; ok {
+					value = override
 				}
 				p.variables = append(p.variables, pipeline.Variable{Key: key, Value: value})
 			}
@@ -105,13 +105,13 @@ func TestPermission(t *testing.T) {
 	}
 }
 
-// platform gives the CI/CD variables of a platform that is up. SLIPWAY_PLATFORM names the file that `platform env` has written; the
-// folder that `platform bin` prints has to be in PATH.
+// platform returns the CI/CD variables of the running platform. SLIPWAY_PLATFORM names the file that `platform env` wrote; the folder that
+// `platform bin` prints must be in PATH.
 func platform(t *testing.T) []pipeline.Variable {
 	t.Helper()
 	file := os.Getenv("SLIPWAY_PLATFORM")
 	if file == "" {
-		t.Skip("SLIPWAY_PLATFORM does not name a file of variables; `platform env` writes one")
+		t.Skip("SLIPWAY_PLATFORM names no file of variables: make e2e writes one and runs this test")
 	}
 	data, err := os.ReadFile(file) //nolint:gosec // a test reads what its caller names
 	if err != nil {
@@ -124,7 +124,7 @@ func platform(t *testing.T) []pipeline.Variable {
 	return variables
 }
 
-// TestDelivery takes the service to staging and production of a real cluster, breaks it, and goes back.
+// TestDelivery deploys the service to staging and production of a real cluster, deploys a broken version, and rolls back.
 func TestDelivery(t *testing.T) {
 	variables := platform(t)
 	p := clone(t, "service")
@@ -154,21 +154,21 @@ func TestDelivery(t *testing.T) {
 		_, digest, _ := strings.Cut(image, "@")
 		return digest
 	}
-	// deliver builds an image of the present commit and gives what the build passes on, as the deployments get it.
+	// deliver builds an image of the current commit, passes its variables to the deployments and returns its digest.
 	deliver := func() string {
 		t.Helper()
 		p.alone, p.variables = false, variables
 		o := p.run(nil, "image-check")
 		o.green("build-image", "image-check")
 		p.alone, p.variables = true, append(slices.Clone(variables), o.job("build-image").Dotenv...)
-		digest := digestOf(p.variables)
+		digest := variable(p.variables, "IMAGE_DIGEST")
 		if digest == "" {
-			t.Fatal("build-image has passed no IMAGE_DIGEST on")
+			t.Fatal("build-image passed on no IMAGE_DIGEST")
 		}
 		return digest
 	}
 
-	// promote goes to staging and, with its artifact, to production.
+	// promote deploys to staging and, with its artifact, to production.
 	promote := func() {
 		t.Helper()
 		p.run(nil, "deploy-staging", "deploy-production").green("deploy-staging", "deploy-production")
@@ -193,7 +193,7 @@ func TestDelivery(t *testing.T) {
 	}
 
 	p.write("main.go", strings.Replace(good, `"hello"`, `"greeting"`, 1))
-	p.commit("Mend it")
+	p.commit("Fix it")
 	second := deliver()
 	promote()
 	if got := serving("production"); got != second+" 1" {
@@ -201,9 +201,9 @@ func TestDelivery(t *testing.T) {
 	}
 	p.run(nil, "deploy-rollback").green("deploy-rollback")
 	if got := serving("production"); got != first+" 1" {
-		t.Errorf("production serves %s after going back, want %s", got, first)
+		t.Errorf("production serves %s after the rollback, want %s", got, first)
 	}
-	// There is nothing before that, but a digest can be named.
+	// There is no earlier version, but the digest of a later one can be given.
 	p.run(nil, "deploy-rollback").red("deploy-rollback", 1, "The record has no version before the present one")
 	p.retry(map[string]string{"digest": second}, "deploy-rollback").green("deploy-rollback")
 	if got := serving("production"); got != second+" 1" {
@@ -216,22 +216,12 @@ func TestDelivery(t *testing.T) {
 	deliver()
 	p.run(nil, "deploy-review").green("deploy-review")
 	if got := kubectl("staging", "get", "deployment", "-o", "name"); !strings.Contains(got, "deployment.apps/service-review-feature") {
-		t.Errorf("no review environment among %s", got)
+		t.Errorf("the review environment is not among the deployments: %s", got)
 	}
 	p.run(nil, "deploy-review-stop").green("deploy-review-stop")
 	if got := kubectl("staging", "get", "deployment,service", "-o", "name"); strings.Contains(got, "service-review-feature") {
 		t.Errorf("the review environment is still there: %s", got)
 	}
-}
-
-// digestOf is the digest among the variables.
-func digestOf(variables []pipeline.Variable) string {
-	for _, v := range variables {
-		if v.Key == "IMAGE_DIGEST" {
-			return v.Value
-		}
-	}
-	return ""
 }
 
 // kubectl runs kubectl in an environment's namespace of the platform, with the environment's credentials.
@@ -253,10 +243,10 @@ func kubectl(t *testing.T, variables []pipeline.Variable, environment string, ar
 	return strings.TrimSpace(string(out))
 }
 
-// TestDeliveryOfTwoServices takes two services of one repository to one namespace: each has its own image, environment and Deployment.
+// TestDeliveryOfTwoServices deploys two services of one repository to one namespace: each has its own image, environment and Deployment.
 func TestDeliveryOfTwoServices(t *testing.T) {
 	variables := platform(t)
-	// The cluster may have a record of an earlier run of this test, whose commits are not in this clone's history.
+	// The cluster may have releases of an earlier run of this test, whose commits are not in this clone's history.
 	variables = append(variables, pipeline.Variable{Key: "ALLOW_OLDER", Value: "true"})
 	services := []string{"greeter", "counter"}
 	for _, v := range slices.Clone(variables) {

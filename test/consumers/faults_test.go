@@ -23,18 +23,18 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// planned plans a configuration that includes files of the stages.
+// planned loads a configuration that includes stages.
 func planned(t *testing.T, configuration string) *pipelinetest.Project {
 	t.Helper()
 	return pipelinetest.LoadWith(t, fstest.MapFS{".gitlab-ci.yml": {Data: []byte(configuration)}}, options("planned"))
 }
 
-// with includes one template with inputs.
+// with returns a configuration that includes one template with inputs.
 func with(template, inputs string) string {
 	return "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/" + template + "@v0.1.0\n    inputs: {" + inputs + "}\n"
 }
 
-// TestImageCheckReadsIndentedManifests gives the check a manifest as BuildKit writes it, with blanks after the colons.
+// TestImageCheckReadsIndentedManifests checks an image whose manifest is indented JSON, as BuildKit writes it.
 func TestImageCheckReadsIndentedManifests(t *testing.T) {
 	t.Parallel()
 	host := registry(t)
@@ -80,8 +80,8 @@ func TestImageCheckReadsIndentedManifests(t *testing.T) {
 	}
 }
 
-// TestImageHoldsNoCredentials builds a Dockerfile that copies the whole project, with a password for the registry.
-func TestImageHoldsNoCredentials(t *testing.T) {
+// TestImageHasNoCredentials builds a Dockerfile that copies the whole project, with a password for the registry.
+func TestImageHasNoCredentials(t *testing.T) {
 	t.Parallel()
 	outside.Program(t, "buildah", "BUILDAH", "apt-get install buildah")
 	host := registry(t)
@@ -93,25 +93,21 @@ func TestImageHoldsNoCredentials(t *testing.T) {
 		{Key: "CI_REGISTRY_USER", Value: "ada"}, {Key: "CI_REGISTRY_PASSWORD", Value: "correct-horse", Masked: true}}
 	o := p.run(nil, "build-image")
 	o.green("build-image")
-	digest := ""
-	for _, v := range o.job("build-image").Dotenv {
-		if v.Key == "IMAGE_DIGEST" {
-			digest = v.Value
-		}
-	}
+	digest := variable(o.job("build-image").Dotenv, "IMAGE_DIGEST")
 	out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "export", host+"/acme/all@"+digest, "-").Output()
 	if err != nil || !bytes.Contains(out, []byte("main.go")) {
-		t.Fatalf("the image cannot be read, or lacks the project: %v", err)
+		t.Fatalf("the image cannot be exported, or does not contain the project: %v", err)
 	}
-	// What the registry was asked with, and "ada:correct-horse" in base 64.
+	// The configuration for the registry, and "ada:correct-horse" in base64.
 	for _, secret := range []string{"docker-config", `"auths"`, "YWRhOmNvcnJlY3QtaG9yc2U="} {
 		if bytes.Contains(out, []byte(secret)) {
-			t.Errorf("the image holds %q", secret)
+			t.Errorf("the image contains %q", secret)
 		}
 	}
 }
 
-// TestBaseImageThatCannotBePulled is red on GitLab. A run on a developer's machine goes on with another stage, and the image says so.
+// TestBaseImageThatCannotBePulled checks that the job fails on GitLab. A run on a developer's machine uses the local toolchain instead and
+// labels the image.
 func TestBaseImageThatCannotBePulled(t *testing.T) {
 	t.Parallel()
 	outside.Program(t, "buildah", "BUILDAH", "apt-get install buildah")
@@ -124,12 +120,13 @@ func TestBaseImageThatCannotBePulled(t *testing.T) {
 	o.green("build-image")
 	out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "config", host+"/acme/base@"+variable(o.job("build-image").Dotenv, "IMAGE_DIGEST")).Output()
 	if err != nil || !strings.Contains(string(out), `"dev.slipway.substitute":"stage build: go version go`) {
-		t.Errorf("the image does not say that its base was replaced: %v\n%s", err, out)
+		t.Errorf("the image has no label that names the substitute of its base: %v\n%s", err, out)
 	}
 	p.variables = append(p.variables, pipeline.Variable{Key: "SLIPWAY", Value: ""})
 	p.run(nil, "build-image").red("build-image", 1, "cannot be pulled", "SLIPWAY_GO_IMAGE")
 }
 
+// variable returns the value of a variable, or "".
 func variable(list []pipeline.Variable, key string) string {
 	for _, v := range list {
 		if v.Key == key {
@@ -139,7 +136,7 @@ func variable(list []pipeline.Variable, key string) string {
 	return ""
 }
 
-// TestTwoServices delivers two services of one repository: they have nothing in common but the repository.
+// TestTwoServices checks that two services of one repository share neither environments, images nor release tags.
 func TestTwoServices(t *testing.T) {
 	t.Parallel()
 	p := pipelinetest.LoadWith(t, os.DirFS("services"), options("services"))
@@ -154,7 +151,7 @@ func TestTwoServices(t *testing.T) {
 	lacks(p.On(pipelinetest.Tag("v1.2.3")), "counter-release", "greeter-release")
 }
 
-// TestTwoImages builds the images of both services into repositories of their own.
+// TestTwoImages checks that the images of two services are pushed to separate repositories.
 func TestTwoImages(t *testing.T) {
 	t.Parallel()
 	outside.Program(t, "buildah", "BUILDAH", "apt-get install buildah")
@@ -168,12 +165,12 @@ func TestTwoImages(t *testing.T) {
 			t.Errorf("the image of %s is in %s", name, got)
 		}
 		if !strings.Contains(o.log(name+"-image-check"), "programs: "+name) {
-			t.Errorf("the image of %s holds another program:\n%s", name, tail(o.log(name+"-image-check")))
+			t.Errorf("the image of %s contains another program:\n%s", name, tail(o.log(name+"-image-check")))
 		}
 	}
 }
 
-// TestCacheKeys looks for keys that are the constant "default" on GitLab.
+// TestCacheKeys checks that no cache key is the constant "default" on GitLab.
 func TestCacheKeys(t *testing.T) {
 	t.Parallel()
 	plan, err := loadEverything(t).Plan(t.Context(), pipelinetest.Push("main").Event)
@@ -189,7 +186,7 @@ func TestCacheKeys(t *testing.T) {
 	}
 }
 
-// TestModulesCanBeRemoved runs a job as in a container, with the module cache in the project: git must be able to remove it.
+// TestModulesCanBeRemoved runs a job with the module cache inside the project, as in a container: git clean must be able to remove it.
 func TestModulesCanBeRemoved(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "postgres")
@@ -197,7 +194,7 @@ func TestModulesCanBeRemoved(t *testing.T) {
 licenses:
   after_script: ["find .cache/go/mod -type d ! -perm -u+w | head >read-only.txt; test -d .cache/go/mod/cache && cat read-only.txt && echo counted $(wc -l <read-only.txt)"]
 `)
-	p.commit("Look at the cache")
+	p.commit("List read-only folders of the cache")
 	p.variables = []pipeline.Variable{{Key: "CI_SHARED_ENVIRONMENT", Value: "false"}}
 	o := p.run(nil, "licenses")
 	o.green("licenses")
@@ -206,7 +203,7 @@ licenses:
 	}
 }
 
-// TestVendor runs the stages in a project with vendor/ that sets GOFLAGS for all jobs.
+// TestVendor runs stages in a project with vendor/ that sets GOFLAGS as a project variable.
 func TestVendor(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "postgres")
@@ -225,7 +222,7 @@ func TestVendor(t *testing.T) {
 	}
 }
 
-// TestWorkspace looks for drift in a go.work whose modules name each other neither by replace nor by a version.
+// TestWorkspace checks for drift in a go.work whose modules import each other without require and replace.
 func TestWorkspace(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "monorepo")
@@ -233,24 +230,24 @@ func TestWorkspace(t *testing.T) {
 		text, _, _ := strings.Cut(p.read(module+"/go.mod"), "replace ")
 		p.write(module+"/go.mod", strings.Replace(text, "require example.com/monorepo/greeting v0.0.0\n", "", 1))
 	}
-	p.commit("Leave it to go.work")
+	p.commit("Use go.work only")
 	p.run(nil, "billing-lint-drift").green("billing-lint-drift")
 	p.write("billing/go.mod", p.read("billing/go.mod")+"\nrequire golang.org/x/text v0.41.0\n")
 	p.commit("Drift")
 	p.run(nil, "billing-lint-drift").red("billing-lint-drift", 1, "golang.org/x/text", "go mod tidy")
 }
 
-// TestPrivateModules fetches a module from a server that wants the job's token, with variables only, as docs/use.md says.
+// TestPrivateModules fetches a module from a server that requires the job token, with the variables that docs/use.md describes.
 func TestPrivateModules(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs jobs")
 	}
-	// The private module, and the server of its repository.
+	// The private module and the server of its repository.
 	repositories := t.TempDir()
 	module := &project{t: t, name: "greet", dir: filepath.Join(repositories, "acme", "greet.git")}
 	module.write("go.mod", "module private.example.com/acme/greet.git\n\ngo 1.26\n")
-	module.write("greet.go", "// Package greet greets.\npackage greet\n\n// Hello greets.\nfunc Hello() string { return \"hello\" }\n")
+	module.write("greet.go", "// Package greet greets.\npackage greet\n\n// Hello returns a greeting.\nfunc Hello() string { return \"hello\" }\n")
 	module.git("init", "--quiet", "--initial-branch", "main")
 	module.commit("Greet")
 	module.git("tag", "v1.0.0")
@@ -278,9 +275,9 @@ func TestPrivateModules(t *testing.T) {
 	p.write(".gitlab-ci.yml", "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/test@v0.1.0\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/licenses@v0.1.0\n"+
 		"    inputs: {except: private.example.com/...}\n")
 	p.write("go.mod", p.read("go.mod")+"\nrequire private.example.com/acme/greet.git v1.0.0\n")
-	p.write("hello.go", "package library\n\nimport greet \"private.example.com/acme/greet.git\"\n\n// Hello greets.\nfunc Hello() string { return greet.Hello() }\n")
+	p.write("hello.go", "package library\n\nimport greet \"private.example.com/acme/greet.git\"\n\n// Hello returns a greeting.\nfunc Hello() string { return greet.Hello() }\n")
 	p.write("hello_test.go", "package library\n\nimport \"testing\"\n\nfunc TestHello(t *testing.T) {\n\tif Hello() != \"hello\" {\n\t\tt.Fail()\n\t}\n}\n")
-	// Go itself may come from the module cache: where that is empty it is this one, or it would be fetched and everything compiled again.
+	// The jobs' module cache is empty: without Go's own bin folder in PATH, the toolchain would be fetched and everything compiled again.
 	goroot, err := exec.CommandContext(t.Context(), "go", "-C", root, "env", "GOROOT").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -294,7 +291,7 @@ func TestPrivateModules(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	p.commit("Greet")
-	// The jobs' own module cache has no private module, and they share this machine's build cache.
+	// The jobs get an empty module cache, without the private module, and share this machine's build cache.
 	p.env = []string{"GOTOOLCHAIN=local", "GOMODCACHE=" + t.TempDir(), "GOFLAGS=-modcacherw"}
 	p.variables = []pipeline.Variable{
 		{Key: "CI_JOB_TOKEN", Value: token, Masked: true},
@@ -308,9 +305,9 @@ func TestPrivateModules(t *testing.T) {
 	}
 }
 
-// TestEveryInputIsInReach replaces each stage of the preset by an include of its own, beside the preset: what the preset does not pass on
-// is had this way, and nothing else of the pipeline changes.
-func TestEveryInputIsInReach(t *testing.T) {
+// TestEveryInputIsReachable replaces each stage of the preset with an include beside the preset, which makes inputs available that the preset
+// does not pass on. Nothing else of the pipeline changes.
+func TestEveryInputIsReachable(t *testing.T) {
 	t.Parallel()
 	jobs := func(configuration string) string {
 		t.Helper()
@@ -338,7 +335,7 @@ func TestEveryInputIsInReach(t *testing.T) {
 		"licenses": "licenses: false", "test": "test: false", "image": "builder: own", "release": "release: false"} {
 		own := "  - component: $CI_SERVER_FQDN/slipway-ci/slipway/" + stage + "@v0.1.0\n"
 		if got := jobs(with("go-service", "sonar: false, "+off) + own); got != want {
-			t.Errorf("%s beside the preset gives\n%s\nand the preset alone\n%s", stage, got, want)
+			t.Errorf("jobs with %s beside the preset:\n%s\njobs of the preset alone:\n%s", stage, got, want)
 		}
 	}
 }
@@ -349,13 +346,13 @@ func sorted(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestSonarCommunity asks a server that knows one branch and no merge requests.
+// TestSonarCommunity runs the stage for the Community edition, which analyses one branch and no merge requests.
 func TestSonarCommunity(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "library")
 	p.write(".gitlab-ci.yml", with("sonar", "community: true"))
 	p.write("stand-in/sonar-scanner", "#!/bin/sh\necho \"STAND-IN for sonar-scanner\"\nprintf '%s\\n' \"$@\"\n")
-	p.commit("Ask Sonar")
+	p.commit("Run SonarQube")
 	if err := os.Chmod(filepath.Join(p.dir, "stand-in", "sonar-scanner"), 0o700); err != nil { //nolint:gosec // a command has to be executable
 		t.Fatal(err)
 	}
@@ -371,7 +368,7 @@ func TestSonarCommunity(t *testing.T) {
 	lacks(sonar.On(pipelinetest.Push("feature")), "sonar")
 }
 
-// TestSignaturesAreForProtectedRefs keeps the key away from merge requests, and GitLab's token from jobs that do not sign with it.
+// TestSignaturesAreForProtectedRefs checks that only protected refs sign, and that only the keyless job gets an ID token.
 func TestSignaturesAreForProtectedRefs(t *testing.T) {
 	t.Parallel()
 	for mode, job := range map[string]string{"key": "image-sign", "keyless": "image-sign-keyless"} {
@@ -384,14 +381,14 @@ func TestSignaturesAreForProtectedRefs(t *testing.T) {
 		has(main, job, "image-verify")
 		for _, j := range main.Plan().Jobs {
 			if got := j.IDTokens != nil; got != (j.Name == "image-sign-keyless") {
-				t.Errorf("signature %s: %s gets a token: %t", mode, j.Name, got)
+				t.Errorf("signature %s: %s gets an ID token: %t", mode, j.Name, got)
 			}
 		}
 	}
 }
 
-// TestReleaseProvesWhatItNames moves the tag of a commit to the image of another one.
-func TestReleaseProvesWhatItNames(t *testing.T) {
+// TestReleaseChecksTheRevision moves the image tag of a commit to the image of another commit.
+func TestReleaseChecksTheRevision(t *testing.T) {
 	t.Parallel()
 	host := registry(t)
 	repository := host + "/acme/moved"
@@ -415,7 +412,7 @@ func TestReleaseProvesWhatItNames(t *testing.T) {
 	p.run(tag, "release-image").green("release-image")
 }
 
-// TestReportsAreForDevelopers looks for reports that everybody may fetch who may see the project.
+// TestReportsAreForDevelopers checks that only developers can download artifacts.
 func TestReportsAreForDevelopers(t *testing.T) {
 	t.Parallel()
 	files, err := fs.Glob(os.DirFS(root), "ci/*.yml")

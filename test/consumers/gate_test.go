@@ -24,7 +24,7 @@ import (
 
 func sum(text string) string { return fmt.Sprintf("%x", md5.Sum([]byte(text))) }
 
-// Name makes a name of fixed length.
+// Name returns a name of fixed length.
 func Name(title string) string { return sum(Slug(title)) }
 `
 
@@ -32,12 +32,12 @@ func accepted(expires time.Time) string {
 	return fmt.Sprintf(`- rule: G401
   path: weak.go
   owner: "@acme/library"
-  reason: names are no secrets
+  reason: names are not secret
   expires: %s
 - rule: G501
   path: weak.go
   owner: "@acme/library"
-  reason: names are no secrets
+  reason: names are not secret
   expires: %[1]s
 `, expires.Format(time.DateOnly))
 }
@@ -54,13 +54,13 @@ func TestGosecGate(t *testing.T) {
 		{"finding", func(p *project) { p.write("weak.go", weak) }, 1,
 			[]string{"weak.go:8", "G401", "How to fix", "How to accept: add to " + file, "https://gitlab.com/slipway-ci/slipway"}},
 		{"accepted", func(p *project) { p.write("weak.go", weak); p.write(file, accepted(time.Now().AddDate(0, 1, 0))) }, 0,
-			[]string{"accepted", "@acme/library", "names are no secrets"}},
+			[]string{"accepted", "@acme/library", "names are not secret"}},
 		{"expired", func(p *project) { p.write("weak.go", weak); p.write(file, accepted(time.Now().AddDate(0, 0, -2))) }, 1,
 			[]string{"which is over", "set a new date"}},
-		{"accepted for ever", func(p *project) { p.write("weak.go", weak); p.write(file, accepted(time.Now().AddDate(9, 0, 0))) }, 2,
+		{"accepted for nine years", func(p *project) { p.write("weak.go", weak); p.write(file, accepted(time.Now().AddDate(9, 0, 0))) }, 2,
 			[]string{file}},
 		{"suppressed in the source", func(p *project) {
-			p.write("weak.go", strings.NewReplacer("crypto/md5\"", "crypto/md5\" // #nosec G501 -- no secret", "return fmt", "/* #nosec G401 */ return fmt").Replace(weak))
+			p.write("weak.go", strings.NewReplacer("crypto/md5\"", "crypto/md5\" // #nosec G501 -- not a secret", "return fmt", "/* #nosec G401 */ return fmt").Replace(weak))
 		}, 0, nil},
 		{"code that does not compile", func(p *project) { p.write("weak.go", "package library\n\nfunc broken( {\n") }, 2, []string{"incomplete"}},
 	} {
@@ -74,7 +74,7 @@ func TestGosecGate(t *testing.T) {
 			} else {
 				o.red("gosec", c.code, c.says...)
 			}
-			// What was found is reported whatever the gate says.
+			// Findings are reported regardless of the gate's result.
 			if sast := o.artifact("gosec-scan", ".reports/gosec/gl-sast-report.json"); !strings.Contains(sast, `"version"`) {
 				t.Errorf("no SAST report: %.100q", sast)
 			}
@@ -82,7 +82,7 @@ func TestGosecGate(t *testing.T) {
 	}
 }
 
-// TestGosecScanCache repeats no scan whose files have not changed, and judges what is known all the same.
+// TestGosecScanCache checks that a scan of unchanged files comes from the cache, and that the gate still fails on its findings.
 func TestGosecScanCache(t *testing.T) {
 	t.Parallel()
 	const known = "Nothing has changed since the last scan"
@@ -97,11 +97,11 @@ func TestGosecScanCache(t *testing.T) {
 	}{
 		{"first", func() {}, false},
 		{"unchanged", func() {}, true},
-		{"another document", func() { p.write("README.md", "# Library\n") }, true},
-		{"another Go file", func() { p.write("strong.go", "package library\n") }, false},
-		{"another requirement", func() { p.write("go.mod", p.read("go.mod")+"\n// changed\n") }, false},
+		{"a changed document", func() { p.write("README.md", "# Library\n") }, true},
+		{"a new Go file", func() { p.write("strong.go", "package library\n") }, false},
+		{"a changed go.mod", func() { p.write("go.mod", p.read("go.mod")+"\n// changed\n") }, false},
 		{"code that does not compile", func() { p.write("broken.go", "package library\n\nfunc broken( {\n") }, false},
-		{"it still does not", func() {}, false},
+		{"code that still does not compile", func() {}, false},
 	} {
 		want.change()
 		p.git("add", "--all")
@@ -111,7 +111,7 @@ func TestGosecScanCache(t *testing.T) {
 			t.Errorf("%s: the gate is %s:\n%s", want.name, o.job("gosec").Status, tail(o.log("gosec")))
 		}
 		if got := strings.Contains(o.log("gosec-scan"), known); got != want.known {
-			t.Errorf("%s: taken from the cache: %t, want %t", want.name, got, want.known)
+			t.Errorf("%s: from the cache is %t, want %t", want.name, got, want.known)
 		}
 	}
 }
@@ -121,23 +121,23 @@ func TestLintOnlyNew(t *testing.T) {
 	const careless = "package library\n\nimport \"os\"\n\n// Clean removes %s.\nfunc %[1]s() { os.Remove(\"%[1]s\") }\n"
 	p := clone(t, "library")
 	p.write("old.go", fmt.Sprintf(careless, "Old"))
-	p.commit("Old debts")
+	p.commit("Add an old finding")
 	p.run(nil, "lint").red("lint", 1, "old.go:6", "errcheck", "How to fix", "How to accept")
 
 	p.branch()
-	p.write("slug.go", strings.Replace(p.read("slug.go"), "Slug keeps", "Slug returns", 1))
+	p.write("slug.go", strings.Replace(p.read("slug.go"), "Slug returns", "Slug computes", 1))
 	p.commit("Change a comment")
 	p.run(nil, "lint").green("lint")
 
 	p.write("new.go", fmt.Sprintf(careless, "New"))
-	p.commit("New debts")
+	p.commit("Add a new finding")
 	o := p.run(nil, "lint")
 	o.red("lint", 1, "new.go:6")
 	if strings.Contains(o.log("lint"), "old.go:6") {
-		t.Error("the old finding is told, too")
+		t.Error("the old finding is reported, too")
 	}
 	if report := o.artifact("lint", ".reports/lint/gl-code-quality-report.json"); !strings.Contains(report, `"path": "new.go"`) && !strings.Contains(report, `"path":"new.go"`) {
-		t.Errorf("the Code Quality report names no file from the root: %s", report)
+		t.Errorf("paths in the Code Quality report are not relative to the root: %s", report)
 	}
 }
 
@@ -160,7 +160,7 @@ func TestCoverageGate(t *testing.T) {
 	o := p.run(nil, "test")
 	o.red("test", 1, "more.go:", "total:")
 	if xml := o.artifact("test", ".reports/test/cobertura.xml"); !strings.Contains(xml, `filename="more.go"`) {
-		t.Errorf("the Cobertura report does not name more.go from the root: %.300s", xml)
+		t.Errorf("the Cobertura report does not contain more.go, relative to the root: %.300s", xml)
 	}
 	p.write("more_test.go", "package library\n\nimport \"testing\"\n\nfunc TestMore(t *testing.T) {\n\tif More(1)+More(2) != 3 {\n\t\tt.Fail()\n\t}\n}\n")
 	p.commit("Test it")
@@ -170,7 +170,7 @@ func TestCoverageGate(t *testing.T) {
 func TestFlaky(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "library")
-	mark := filepath.Join(t.TempDir(), "mark")
+	marker := filepath.Join(t.TempDir(), "marker")
 	p.write("flaky_test.go", fmt.Sprintf(`package library
 
 import (
@@ -185,10 +185,10 @@ func TestSometimes(t *testing.T) {
 	if err := os.WriteFile(%[1]q, nil, 0o600); err != nil {
 		t.Error(err)
 	}
-	t.Fatal("the first time it fails")
+	t.Fatal("fails the first time")
 }
-`, mark))
-	p.commit("A test that passes the second time")
+`, marker))
+	p.commit("Add a test that passes the second time")
 	o := p.run(nil, "test")
 	o.green("test")
 	if list := o.artifact("test", ".reports/test/flaky.md"); !strings.Contains(list, "TestSometimes") {
@@ -197,22 +197,22 @@ func TestSometimes(t *testing.T) {
 	if junit := o.artifact("test", ".reports/test/junit.xml"); strings.Count(junit, `name="TestSometimes"`) != 1 || strings.Contains(junit, "<failure") {
 		t.Errorf("the JUnit report has the failure of a test that passed: %s", junit)
 	}
-	// A rerun must not lose what the first run reached.
+	// A rerun must not lose the coverage of the first run.
 	if log := o.log("test"); !strings.Contains(log, "total:\t(statements)\t100.0%") {
-		t.Errorf("the rerun has cost coverage:\n%s", tail(log))
+		t.Errorf("the rerun lost coverage:\n%s", tail(log))
 	}
 
 	p.write("flaky_test.go", "package library\n\nimport \"testing\"\n\nfunc TestNever(t *testing.T) { t.Fatal(\"red\") }\n")
-	p.commit("A test that never passes")
+	p.commit("Add a test that never passes")
 	p.run(nil, "test").red("test", 1, "TestNever", "How to fix")
 }
 
-// database is a vulnerability database in which a function that the PostgreSQL consumer calls is vulnerable.
+// database returns the URL of a vulnerability database with one entry: a function that the consumer "postgres" calls.
 func database(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	const entry = `{"schema_version":"1.3.1","id":"GO-2026-9999","modified":"2026-11-01T00:00:00Z","published":"2026-11-01T00:00:00Z",
-"aliases":["CVE-2026-99999"],"summary":"Connect trusts strangers","details":"It does.",
+"aliases":["CVE-2026-99999"],"summary":"Connect accepts any server","details":"A test entry.",
 "affected":[{"package":{"name":"github.com/jackc/pgx/v5","ecosystem":"Go"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"5.99.0"}]}],
 "ecosystem_specific":{"imports":[{"path":"github.com/jackc/pgx/v5","symbols":["Connect"]}]}}],
 "database_specific":{"url":"https://pkg.go.dev/vuln/GO-2026-9999","review_status":"REVIEWED"}}`
@@ -237,21 +237,21 @@ func TestVulnerabilitiesGate(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "postgres")
 	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"  - component: $CI_SERVER_FQDN/slipway-ci/slipway/vulnerabilities@v0.1.0\n")
-	p.commit("Look for vulnerabilities")
+	p.commit("Scan for vulnerabilities")
 	p.variables = []pipeline.Variable{{Key: "VULNERABILITY_DATABASE", Value: database(t)}}
 	o := p.run(nil, "vulnerabilities")
 	o.green("vulnerabilities-scan")
 	o.red("vulnerabilities", 1, "GO-2026-9999", "store.go:", "5.99.0", "How to accept")
 	if report := o.artifact("vulnerabilities-scan", ".reports/vulnerabilities/gl-dependency-scanning-report.json"); !strings.Contains(report, "GO-2026-9999") {
-		t.Errorf("the dependency report does not have it: %.300s", report)
+		t.Errorf("the dependency scanning report does not contain the vulnerability: %.300s", report)
 	}
 
-	p.write(".gitlab/accepted-risks.yml", fmt.Sprintf("- rule: CVE-2026-99999\n  owner: \"@acme/store\"\n  reason: there are no strangers\n  expires: %s\n",
+	p.write(".gitlab/accepted-risks.yml", fmt.Sprintf("- rule: CVE-2026-99999\n  owner: \"@acme/store\"\n  reason: the server is trusted\n  expires: %s\n",
 		time.Now().AddDate(0, 1, 0).Format(time.DateOnly)))
-	p.commit("Accept it")
+	p.commit("Accept the vulnerability")
 	p.run(nil, "vulnerabilities").green("vulnerabilities")
 
-	// A database that does not answer proves nothing, and is nobody's fault here: neither green nor red.
+	// An unavailable database proves nothing: the jobs end with a warning, neither green nor red.
 	p.variables[0].Value = "http://127.0.0.1:1"
 	o = p.run(nil, "vulnerabilities")
 	for _, job := range []string{"vulnerabilities-scan", "vulnerabilities"} {
@@ -265,21 +265,21 @@ func TestSecretsGate(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "monorepo")
 	p.branch()
-	p.write("README.md", "Nothing to hide.\n")
-	p.commit("Say nothing")
+	p.write("README.md", "No secrets.\n")
+	p.commit("Add a document")
 	p.run(nil, "secrets").green("secrets-scan", "secrets")
 
-	// In two parts, or this file would be a leak itself.
+	// In two parts, so that this file is not a finding itself.
 	key := "glpat-" + "x7Kq2mV9pRt4Zw8sBn3L"
 	p.write("deploy.sh", "curl --header 'PRIVATE-TOKEN: "+key+"' https://gitlab.example.com\n")
 	p.commit("Leak a token")
 	p.write("deploy.sh", "curl https://gitlab.example.com\n")
-	p.commit("Take it back, too late")
+	p.commit("Remove the token")
 	o := p.run(nil, "secrets")
 	o.green("secrets-scan")
 	o.red("secrets", 1, "deploy.sh", "How to fix")
 	if strings.Contains(o.log("secrets")+o.log("secrets-scan")+o.artifact("secrets-scan", ".reports/secrets/gitleaks.json"), key) {
-		t.Error("the log or the report tells the secret")
+		t.Error("the log or the report contains the secret")
 	}
 }
 
@@ -290,11 +290,11 @@ func TestLicensesGate(t *testing.T) {
 	p.commit("Allow MIT only")
 	p.run(nil, "licenses").red("licenses", 1, "golang.org/x/text", "BSD-3-Clause", "How to accept")
 	p.write(".gitlab-ci.yml", strings.Replace(p.read(".gitlab-ci.yml"), "allowed: MIT", "allowed: \"MIT,BSD-3-Clause\"", 1))
-	p.commit("Allow BSD, too")
+	p.commit("Allow BSD")
 	p.run(nil, "licenses").green("licenses")
 }
 
-// TestSignatureGate asks for the signature of an image that has none, and then of the same image with one.
+// TestSignatureGate verifies an image before and after it is signed.
 func TestSignatureGate(t *testing.T) {
 	t.Parallel()
 	outside.Program(t, "cosign", "COSIGN", "make test-supply-chain compiles it")
@@ -328,9 +328,9 @@ func TestSignatureGate(t *testing.T) {
 		{Key: "COSIGN_PUBLIC_KEY", Value: filepath.Join(keys, "cosign.pub")}}
 	p.run(nil, "image-verify").red("image-verify", 1, "has no valid signature of this project", "How to fix")
 
-	// The list of contents is syft's work; here it is a file of the project.
+	// The SBOM comes from syft; here it is a file of the project.
 	p.write("gl-sbom.cdx.json", `{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": []}`)
-	p.commit("List the contents")
+	p.commit("Add an SBOM")
 	p.variables = append(p.variables, pipeline.Variable{Key: "COSIGN_PRIVATE_KEY", Value: filepath.Join(keys, "cosign.key")},
 		pipeline.Variable{Key: "COSIGN_PASSWORD", Value: "secret", Masked: true}, pipeline.Variable{Key: "GIT_STRATEGY", Value: "clone"})
 	p.run(nil, "image-sign").green("image-sign")

@@ -13,7 +13,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// TestGitOps delivers by commits to a repository of manifests, goes back by one, and meets others who commit there.
+// TestGitOps deploys with commits to a repository of manifests, rolls back, and refuses older commits and versions that do not come up.
 func TestGitOps(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -39,12 +39,12 @@ func TestGitOps(t *testing.T) {
 		return git("--git-dir", manifests, "show", "main:"+environment+"/image/kustomization.yaml")
 	}
 
-	// STAND-IN for Argo CD and the service: what the repository names is served, until it stalls.
+	// STAND-IN for Argo CD and the service: it serves the version that the repository names, until it stalls.
 	var stalled atomic.Bool
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out, err := exec.CommandContext(r.Context(), "git", "--git-dir", manifests, "show", "main:staging/image/kustomization.yaml").Output()
 		if err != nil || stalled.Load() {
-			out = []byte("the version before")
+			out = []byte("the previous version")
 		}
 		_, _ = w.Write(out)
 	}))
@@ -53,7 +53,7 @@ func TestGitOps(t *testing.T) {
 
 	p := clone(t, "service")
 	p.write(".gitlab-ci.yml", with("gitops", "app: service, repository: '"+address+"', needs: [], staging_version: '"+service.URL+"/version', wait: 20"))
-	p.commit("Deliver by commits")
+	p.commit("Deploy with commits")
 	p.alone = true
 	digest := func(letter string) string { return "sha256:" + strings.Repeat(letter, 64) }
 	deliver := func(letter string) {
@@ -80,7 +80,7 @@ func TestGitOps(t *testing.T) {
 	for _, letter := range []string{"b", "a"} {
 		p.run(nil, "gitops-rollback").green("gitops-rollback")
 		if got := file("production"); !strings.Contains(got, digest(letter)) {
-			t.Errorf("production went back to\n%s\nwant %s", got, digest(letter))
+			t.Errorf("after the rollback production is\n%s\nwant %s", got, digest(letter))
 		}
 	}
 	p.run(nil, "gitops-rollback").red("gitops-rollback", 1, "has no version before the present one; nothing has been touched")
@@ -91,20 +91,20 @@ func TestGitOps(t *testing.T) {
 	p.run(nil, "gitops-staging").red("gitops-staging", 1, "does not contain "+newest, "nothing has been touched")
 	p.git("checkout", "--quiet", "-B", "main", newest)
 
-	// A version that does not come up is taken back.
+	// A version that does not come up is reverted.
 	deliver("d")
 	head := p.git("rev-parse", "HEAD")
 	stalled.Store(true)
 	p.run(nil, "gitops-staging").red("gitops-staging", 1, "does not answer with commit "+head, "taking it back")
 	if got := file("staging"); !strings.Contains(got, digest("c")) {
-		t.Errorf("staging was not taken back:\n%s", got)
+		t.Errorf("staging was not reverted:\n%s", got)
 	}
 
 	p.variables[2].Value = "another"
 	p.run(nil, "gitops-staging").red("gitops-staging", 1, "The repository of manifests cannot be read; nothing has been touched", "GITOPS_TOKEN")
 }
 
-// serveGit serves the repositories of a folder over HTTP, as git itself does, to who has the token.
+// serveGit serves the repositories of a folder with git's HTTP backend to clients that have the token, and returns its URL.
 func serveGit(t *testing.T, folder string) string {
 	t.Helper()
 	path, err := exec.CommandContext(t.Context(), "git", "--exec-path").Output()

@@ -10,7 +10,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/pipelinetest"
 )
 
-// habits is a project with what the table "Other habits" of docs/use.md shows.
+// habits is the configuration of a project that uses the table "Other habits" of docs/use.md.
 const habits = `include:
   - project: slipway-ci/slipway
     ref: v0.1.0
@@ -63,13 +63,13 @@ func TestHabits(t *testing.T) {
 	has(mr, "lint", "test", "deploy-review", "hadolint")
 	lacks(mr, "load", "deploy-staging")
 	p.On(pipelinetest.Push("feature")).IsNotCreated()
-	// What reaches the registry logs in there, and runs the project's commands before it does.
+	// Jobs that use the registry run the project's commands first and then log in.
 	for _, name := range []string{"build-image", "image-check", "image-vulnerabilities-scan", "image-sbom", "publish"} {
 		main.Job(name).HasVariable("REGISTRY", "123456789012.dkr.ecr.eu-central-1.amazonaws.com").HasVariable("REGISTRY_USER", "AWS").Runs("/run/token")
 	}
 }
 
-// TestCloudToken logs in with a token that a command of the project has fetched: the runner did not know it when the job began.
+// TestCloudToken logs in with a token that a command of the project fetches during the job.
 func TestCloudToken(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "library")

@@ -13,10 +13,10 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// machines is the folder with what administrators install on machines.
+// machines is the folder with the files that administrators install on machines.
 var machines = filepath.Join(root, "machines")
 
-// TestMachineScripts has shellcheck look at the programs on hosts and balancers.
+// TestMachineScripts runs shellcheck on the programs of hosts and balancers.
 func TestMachineScripts(t *testing.T) {
 	t.Parallel()
 	outside.Program(t, "shellcheck", "SHELLCHECK", "apt-get install shellcheck")
@@ -27,7 +27,7 @@ func TestMachineScripts(t *testing.T) {
 	}
 }
 
-// TestMachineUnit has systemd look at the unit: that it knows every line of it, and how much the service could do to its machine.
+// TestMachineUnit checks that systemd accepts every line of the unit, and how much of the machine the service is exposed to.
 func TestMachineUnit(t *testing.T) {
 	t.Parallel()
 	outside.Program(t, "systemd-analyze", "SYSTEMD", "apt-get install systemd")
@@ -35,7 +35,7 @@ func TestMachineUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The binary is nowhere on this machine, and systemd looks for it.
+	// systemd-analyze checks that the binary exists.
 	text := strings.Replace(string(unit), "ExecStart=/opt/orders/current/orders", "ExecStart=/bin/true", 1)
 	analyze := func(text string, args ...string) (string, error) {
 		t.Helper()
@@ -50,9 +50,9 @@ func TestMachineUnit(t *testing.T) {
 		t.Errorf("verify: %v\n%s", err, out)
 	}
 	if out, _ := analyze(strings.Replace(text, "NoNewPrivileges=", "NoNewPrivilege=", 1), "verify"); !strings.Contains(out, "'NoNewPrivilege'") {
-		t.Errorf("verify does not see a misspelt key:\n%s", out)
+		t.Errorf("verify does not report a misspelt key:\n%s", out)
 	}
-	// Exposure times ten: 10 is perfect, 100 everything. Units without any sandboxing have 96.
+	// The exposure level times ten, from 0 (best) to 100. Units without any sandboxing have 96.
 	security := []string{"security", "--offline=true", "--threshold=15"}
 	if out, err := analyze(text, security...); err != nil {
 		t.Errorf("security: %v\n%s", err, out)
@@ -68,7 +68,7 @@ func TestMachineUnit(t *testing.T) {
 	}
 }
 
-// TestMachineChecks compares what production asks before it lets somebody deploy to machines with what it asks before a cluster.
+// TestMachineChecks checks that a deployment to machines has the same conditions as one to a cluster, and that each of them refuses.
 func TestMachineChecks(t *testing.T) {
 	t.Parallel()
 	p := planned(t, with("deploy", "app: service, needs: [], review_needs: [], four_eyes: approval")+strings.TrimPrefix(
@@ -98,7 +98,7 @@ func TestMachineChecks(t *testing.T) {
 		c := clone(t, "service")
 		c.write(".gitlab-ci.yml", with("deploy-machine", "app: service, needs: []"+inputs))
 		c.write("deployed.env", "IMAGE_DIGEST=sha256:"+strings.Repeat("a", 64)+"\n")
-		c.commit("Ask for production")
+		c.commit("Deploy")
 		c.alone = true
 		c.variables = append(variables, pipeline.Variable{Key: "IMAGE_REPOSITORY", Value: "x"})
 		return c
@@ -115,7 +115,7 @@ func TestMachineChecks(t *testing.T) {
 		{"another digest", "Staging of this pipeline did not run sha256:bb", job("", digest("b"))},
 		{"no key", "The private key is missing; nothing has been touched", job("", digest("a"))},
 		{"no hosts", "There are no hosts for production", job("", append(key, digest("a"))...)},
-		{"hosts that are none", "have characters that no name has", job("", append(key, digest("a"), pipeline.Variable{Key: "PRODUCTION_HOSTS", Value: "app1 $(id)", Raw: true})...)},
+		{"invalid hosts", "have characters that no name has", job("", append(key, digest("a"), pipeline.Variable{Key: "PRODUCTION_HOSTS", Value: "app1 $(id)", Raw: true})...)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.project.run(nil, "machine-production").red("machine-production", 1, c.says)

@@ -20,34 +20,36 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/load"
 )
 
-// A lab is a network with machines that systemd has booted: hosts of the orders service, and nginx before them.
+// A lab is a network of machines that systemd-nspawn has booted: hosts of the orders service, and nginx as their load balancer.
 type lab struct {
 	t *testing.T
-	// keys holds the key pairs: the administrator's, the pipeline's and the machines'.
+	// keys is the folder with the key pairs of the administrator, the pipeline and the machines.
 	keys string
-	// registry is the address of the registry, and project delivers with the stage.
+	// registry is the address of the registry.
 	registry string
-	project  *project
+	// project includes the stage.
+	project *project
 }
 
 var (
 	appHosts = []string{"app1", "app2", "app3"}
-	// addresses are those of the machines in the lab's network.
+	// addresses has the address of each machine in the lab's network.
 	addresses = map[string]string{"app1": "10.77.0.11", "app2": "10.77.0.12", "app3": "10.77.0.13", "web": "10.77.0.10"}
 )
 
-// TestMachines delivers to machines with the stage deploy-machine, under load. The machines are booted by systemd-nspawn from a Debian that debootstrap has
-// made; they, the registry, the pipeline's jobs and the load are in namespaces of their own, so that nothing is left when the test ends, however it does.
+// TestMachines deploys to machines with the stage deploy-machine, under load. systemd-nspawn boots the machines from a Debian system that
+// debootstrap has created. The machines, the registry, the pipeline's jobs and the load run in separate namespaces, so that nothing is left even
+// if the test is killed.
 func TestMachines(t *testing.T) {
 	switch os.Getenv("SLIPWAY_MACHINES") {
 	case "":
 		t.Skip("boots machines, as root: SLIPWAY_MACHINES=1 (make e2e-machines)")
 	case "inside":
-		inLab(t)
+		testInLab(t)
 		return
 	}
 	if os.Geteuid() != 0 {
-		t.Fatal("systemd-nspawn boots machines for root only")
+		t.Fatal("systemd-nspawn needs root")
 	}
 	for _, program := range []string{"systemd-nspawn", "debootstrap", "unshare", "ssh", "ssh-keygen", "ip", "jq"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -55,12 +57,12 @@ func TestMachines(t *testing.T) {
 		}
 	}
 	debian := debootstrap(t)
-	// What takes the network comes first: there is none inside.
+	// Downloads come first: there is no network inside.
 	commands(t)
 	buildOrders(t, "", "")
 	inside := exec.CommandContext(t.Context(), "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
 		os.Args[0], "-test.run="+flag.Lookup("test.run").Value.String(), "-test.v", "-test.timeout=25m")
-	// One that was killed has left empty cgroups.
+	// A test that was killed leaves empty cgroups.
 	for _, hierarchy := range hierarchies() {
 		stale, _ := filepath.Glob(filepath.Join(hierarchy, "slipway-machines-*"))
 		for _, group := range stale {
@@ -69,7 +71,7 @@ func TestMachines(t *testing.T) {
 	}
 	groups := fmt.Sprintf("slipway-machines-%d", os.Getpid())
 	inside.Env = append(os.Environ(), "SLIPWAY_MACHINES=inside", "SLIPWAY_MACHINES_DEBIAN="+debian, "SLIPWAY_MACHINES_CGROUP="+groups)
-	// -run 'TestMachines$/killed' selects a part inside, too.
+	// -run 'TestMachines$/killed' also selects a part inside.
 	inside.Stdout, inside.Stderr = os.Stdout, os.Stderr
 	err := inside.Run()
 	for _, hierarchy := range hierarchies() {
@@ -80,7 +82,7 @@ func TestMachines(t *testing.T) {
 	}
 }
 
-// debootstrap returns the folder of a Debian with what machines need; it is made once.
+// debootstrap returns the folder of a Debian system with the machines' packages, which it creates once.
 func debootstrap(t *testing.T) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
@@ -108,7 +110,7 @@ func debootstrap(t *testing.T) string {
 	return folder
 }
 
-// hierarchies are the cgroup hierarchies that systemd uses: one where there is version 2 alone.
+// hierarchies returns the mount points of the cgroup hierarchies that systemd uses: one if there is only version 2.
 func hierarchies() []string {
 	return slices.DeleteFunc([]string{"/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"}, func(folder string) bool {
 		_, err := os.Stat(filepath.Join(folder, "cgroup.procs"))
@@ -116,7 +118,7 @@ func hierarchies() []string {
 	})
 }
 
-// removeGroups removes a cgroup and those below it, which are empty when the last process has ended.
+// removeGroups removes a cgroup and those below it. They are empty as soon as the last process has ended, so that it retries.
 func removeGroups(folder string) {
 	for range 10 {
 		var groups []string
@@ -137,7 +139,7 @@ func removeGroups(folder string) {
 	}
 }
 
-// buildOrders compiles the orders service as a commit, with another main function if there is one.
+// buildOrders compiles the orders service with the given commit and main.go, or its own if main is empty, and returns the path of the binary.
 func buildOrders(t *testing.T, commit, main string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -165,7 +167,7 @@ func buildOrders(t *testing.T, commit, main string) string {
 	return filepath.Join(folder, "orders")
 }
 
-// command runs a program, for what has to succeed.
+// command runs a program that must succeed, and returns its output.
 func (l *lab) command(name string, args ...string) string {
 	l.t.Helper()
 	out, err := exec.CommandContext(l.t.Context(), name, args...).CombinedOutput()
@@ -185,7 +187,7 @@ func (l *lab) write(path, content string) {
 	}
 }
 
-// ssh runs a command on a machine: the administrator's, by a shell, or what the pipeline's key is good for.
+// ssh runs a command on a machine with a key: the administrator's gets a shell, the pipeline's only the deployment commands.
 func (l *lab) ssh(key, machine, command string) (string, error) {
 	user := map[string]string{"admin": "root", "pipeline": "deploy"}[key]
 	out, err := exec.CommandContext(l.t.Context(), "ssh", "-F", "/dev/null", "-i", filepath.Join(l.keys, key), "-o", "BatchMode=yes", "-o", "ConnectTimeout=60",
@@ -193,7 +195,7 @@ func (l *lab) ssh(key, machine, command string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// admin does what an administrator does on a machine.
+// admin runs a command on a machine as its administrator; it must succeed.
 func (l *lab) admin(machine, command string) string {
 	l.t.Helper()
 	out, err := l.ssh("admin", machine, command)
@@ -203,7 +205,7 @@ func (l *lab) admin(machine, command string) string {
 	return out
 }
 
-// newLab makes the network, boots the machines and prepares them as docs/stages/deploy-machine.md describes.
+// newLab creates the network, boots the machines and prepares them as docs/stages/deploy-machine.md describes.
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{t: t, keys: t.TempDir()}
@@ -240,7 +242,7 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-// boot starts a machine: a layer of its own over the Debian, with a name, an address and keys.
+// boot starts a machine with a name, an address and keys, on an overlay of the Debian system.
 func (l *lab) boot(name, servers string) {
 	l.t.Helper()
 	folder := filepath.Join(l.t.TempDir(), name)
@@ -278,7 +280,7 @@ func (l *lab) boot(name, servers string) {
 		}
 		l.write(filepath.Join(disk, to), string(content))
 	}
-	// Systemd in the machine manages the cgroups below its own.
+	// The machine's systemd manages the cgroups below its own.
 	script := `for group in $GROUPS_OF_MACHINE; do mkdir -p "$group"; echo $$ >"$group/cgroup.procs"; done; exec "$@"`
 	c := exec.CommandContext(l.t.Context(), "sh", "-c", script, "sh", "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--machine="+name,
 		"--directory="+disk, "--network-bridge=slipway0", "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe")
@@ -307,7 +309,7 @@ func (l *lab) boot(name, servers string) {
 	})
 }
 
-// prepare waits for a machine and sets it up as an administrator does.
+// prepare waits until a machine is up, and sets it up as an administrator does.
 func (l *lab) prepare(name string) {
 	l.t.Helper()
 	deadline := time.Now().Add(5 * time.Minute)
@@ -328,8 +330,8 @@ func (l *lab) prepare(name string) {
 	l.admin(name, "machines/setup host orders pipeline.pub")
 }
 
-// deliver makes a commit and its image, which the next runs deliver.
-func (l *lab) deliver(message, main string) (commit, digest string) {
+// release creates a commit and its image, which the next runs deploy.
+func (l *lab) release(message, main string) (commit, digest string) {
 	l.t.Helper()
 	p := l.project
 	p.write("README.md", message+"\n")
@@ -343,12 +345,12 @@ func (l *lab) deliver(message, main string) (commit, digest string) {
 	l.command(crane, "append", "--oci-empty-base", "--platform", "linux/amd64", "--new_tag", repository+":"+commit, "--new_layer", archive)
 	l.command(crane, "mutate", repository+":"+commit, "--entrypoint", "/orders", "--user", "65532:65532", "--tag", repository+":"+commit)
 	digest = l.command(crane, "digest", repository+":"+commit)
-	l.image(digest)
+	l.setImage(digest)
 	return commit, digest
 }
 
-// image is what the image job would pass on.
-func (l *lab) image(digest string) {
+// setImage sets the variables that the image job would pass on.
+func (l *lab) setImage(digest string) {
 	set := func(v pipeline.Variable) {
 		l.project.variables = append(slices.DeleteFunc(l.project.variables, func(o pipeline.Variable) bool { return o.Key == v.Key }), v)
 	}
@@ -356,8 +358,8 @@ func (l *lab) image(digest string) {
 	set(pipeline.Variable{Key: "IMAGE_DIGEST", Value: digest})
 }
 
-// runs checks what every host runs.
-func (l *lab) runs(commit, digest string) {
+// checkRelease checks that every host runs the release and gets requests.
+func (l *lab) checkRelease(commit, digest string) {
 	l.t.Helper()
 	for _, host := range appHosts {
 		if out := l.admin(host, "curl --silent http://127.0.0.1:8081/version"); !strings.Contains(out, commit) {
@@ -372,7 +374,7 @@ func (l *lab) runs(commit, digest string) {
 	}
 }
 
-// underLoad does something while requests come in through nginx, none of which may fail.
+// underLoad calls do while clients send requests through nginx, none of which may fail.
 func (l *lab) underLoad(what string, do func()) {
 	l.t.Helper()
 	ctx, cancel := context.WithCancel(l.t.Context())
@@ -393,7 +395,8 @@ func (l *lab) underLoad(what string, do func()) {
 	}
 }
 
-func inLab(t *testing.T) {
+// testInLab is the part of TestMachines that runs in the namespaces.
+func testInLab(t *testing.T) {
 	l := newLab(t)
 	l.registry = registry(t)
 	l.project = clone(t, "service")
@@ -406,29 +409,29 @@ func inLab(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// GitLab's form for variables trims what is pasted, or it comes from Windows.
+	// GitLab's form trims pasted values, and text from Windows has CRLF.
 	l.project.variables = []pipeline.Variable{
 		{Key: "MACHINE_SSH_KEY", Value: string(bytes.TrimSpace(key)), File: true},
 		{Key: "MACHINE_KNOWN_HOSTS", Value: strings.ReplaceAll(string(known), "\n", "\r\n"), File: true},
 	}
 	l.configure("round_robin", "")
-	first, firstDigest := l.deliver("First", "")
+	first, firstDigest := l.release("First", "")
 	begin := time.Now()
 	l.project.run(nil, "machine-staging").green("machine-staging")
 	fmt.Printf("PROOF machines: first release on three hosts: %s\n", time.Since(begin).Round(100*time.Millisecond))
-	l.runs(first, firstDigest)
+	l.checkRelease(first, firstDigest)
 	if t.Failed() {
 		return
 	}
 	t.Run("rolling release", l.sub(func(l *lab) { l.rollingRelease() }))
-	t.Run("what is refused", l.sub(func(l *lab) { l.refusals(firstDigest) }))
-	t.Run("a release that never gets ready", l.sub(func(l *lab) { l.neverReady() }))
+	t.Run("refusals", l.sub(func(l *lab) { l.refusals(firstDigest) }))
+	t.Run("a release that never becomes ready", l.sub(func(l *lab) { l.neverReady() }))
 	t.Run("a job that is killed", l.sub(func(l *lab) { l.killed() }))
-	t.Run("the way back", l.sub(func(l *lab) { l.wayBack() }))
+	t.Run("rollback", l.sub(func(l *lab) { l.rollback() }))
 	t.Run("balancing", l.sub(func(l *lab) { l.balancing() }))
 }
 
-// sub gives a part of the test its own failures.
+// sub returns a subtest that runs a part of the test with its own *testing.T.
 func (l *lab) sub(part func(*lab)) func(*testing.T) {
 	return func(t *testing.T) {
 		inner, p := *l, *l.project
@@ -439,24 +442,24 @@ func (l *lab) sub(part func(*lab)) func(*testing.T) {
 	}
 }
 
-// configure includes the stage.
+// configure writes a configuration that includes the stage.
 func (l *lab) configure(balancing, more string) {
 	hosts := strings.Join(appHosts, " ")
 	l.project.write(".gitlab-ci.yml", with("deploy-machine", "app: orders, needs: [], staging_hosts: "+hosts+", production_hosts: "+hosts+
 		", staging_balancers: web, production_balancers: web, ready_timeout: 15, releases: 3, balancing: "+balancing+more))
 }
 
-// rollingRelease replaces a release on three hosts, and delivers it again.
+// rollingRelease replaces a release on three hosts, and deploys it again, which changes nothing.
 func (l *lab) rollingRelease() {
-	// Somebody who starts the service at any moment finds a binary.
+	// The binary exists at any moment.
 	l.admin("app1", "systemd-run --quiet --nice=19 --unit watch sh -c 'while :; do [ -x /opt/orders/current/orders ] || echo gone >>/run/gone; done'")
-	commit, digest := l.deliver("Second", "")
+	commit, digest := l.release("Second", "")
 	l.underLoad("rolling release to three hosts", func() {
 		l.project.run(nil, "machine-staging").green("machine-staging")
 	})
-	l.runs(commit, digest)
+	l.checkRelease(commit, digest)
 	if gone := l.admin("app1", "systemctl stop watch; cat /run/gone 2>/dev/null || true"); gone != "" {
-		l.t.Error("for a moment there was no release on app1")
+		l.t.Error("app1 had no binary for a moment")
 	}
 	pids := func() (all string) {
 		for _, host := range appHosts {
@@ -473,13 +476,13 @@ func (l *lab) rollingRelease() {
 	if after := pids(); after != before {
 		l.t.Errorf("the second run has restarted something:\n%s\n%s", before, after)
 	}
-	// The service is in its sandbox.
+	// The service runs in its sandbox.
 	if out := l.admin("app1", "systemctl show --property User,DynamicUser,NoNewPrivileges orders; ps -o user= -C orders 2>/dev/null || true; stat -c %U /opt/orders/current/orders"); !strings.Contains(out, "DynamicUser=yes") || !strings.HasSuffix(out, "deploy") {
 		l.t.Errorf("the service runs as\n%s", out)
 	}
 }
 
-// refusals tries what must not work, and looks that nothing has changed.
+// refusals tries what must be refused, and checks that nothing has changed.
 func (l *lab) refusals(firstDigest string) {
 	secondDigest := strings.TrimPrefix(l.admin("app1", "readlink /opt/orders/current"), "releases/")
 	for _, c := range []struct{ machine, command, says string }{
@@ -501,15 +504,15 @@ func (l *lab) refusals(firstDigest string) {
 	out, err := exec.CommandContext(l.t.Context(), "ssh", "-F", "/dev/null", "-i", filepath.Join(l.keys, "pipeline"), "-o", "BatchMode=yes", "-o", "UserKnownHostsFile="+filepath.Join(l.keys, "known_hosts"),
 		"-o", "ExitOnForwardFailure=yes", "-R", "127.0.0.1:9999:127.0.0.1:22", "deploy@app1", "status").CombinedOutput()
 	if err == nil {
-		l.t.Errorf("the pipeline's key may forward ports:\n%s", out)
+		l.t.Errorf("the pipeline's key can forward ports:\n%s", out)
 	}
 	for _, command := range []string{"sudo -n id", "sudo -n systemctl restart ssh.service", "sudo -n systemctl stop orders.service --now", "touch /etc/x", "touch /var/lib/private/orders/x"} {
 		if out, err := l.ssh("admin", "app1", "runuser -u deploy -- "+command); err == nil {
-			l.t.Errorf("deploy may: %s\n%s", command, out)
+			l.t.Errorf("the user deploy can run: %s\n%s", command, out)
 		}
 	}
 
-	// A host whose key is another one gets neither the key nor the release.
+	// A host with an unknown key is not deployed to.
 	known := slices.IndexFunc(l.project.variables, func(v pipeline.Variable) bool { return v.Key == "MACHINE_KNOWN_HOSTS" })
 	right := l.project.variables[known].Value
 	other, err := os.ReadFile(filepath.Join(l.keys, "admin.pub"))
@@ -517,29 +520,29 @@ func (l *lab) refusals(firstDigest string) {
 		l.t.Fatal(err)
 	}
 	l.project.variables[known].Value = strings.Replace(right, "app3 ", "app3 "+string(other)+"#", 1)
-	l.deliver("Third", "")
+	l.release("Third", "")
 	l.project.run(nil, "machine-staging").red("machine-staging", 1, "app3 does not answer to the pipeline's key; nothing has been touched", "Host key verification failed")
 	l.project.variables[known].Value = right
 
 	// An older commit does not replace a newer one.
 	newest := l.project.git("rev-parse", "HEAD")
 	l.project.git("checkout", "--quiet", "-B", "main", "HEAD~2")
-	l.image(firstDigest)
+	l.setImage(firstDigest)
 	l.project.run(nil, "machine-staging").red("machine-staging", 1, "does not contain", "nothing has been touched", "start the rollback job")
 	l.project.git("checkout", "--quiet", "-B", "main", newest)
 
 	// An image without the binary.
 	l.configure("round_robin", ", binary: /nothing")
-	l.project.commit("Look for another binary")
+	l.project.commit("Set a path that does not exist")
 	l.project.run(nil, "machine-staging").red("machine-staging", 1, "The image has no file '/nothing'; nothing has been touched")
 	l.configure("round_robin", "")
-	l.project.commit("Look for the entrypoint")
+	l.project.commit("Use the entrypoint")
 	if got := l.admin("app1", "readlink /opt/orders/current"); got != "releases/"+secondDigest {
 		l.t.Errorf("app1 runs %s, want %s as before", got, secondDigest)
 	}
 }
 
-// hangsOn is the orders service, which never gets ready on one host.
+// hangsOn is a main.go of the orders service that never becomes ready on one host.
 const hangsOn = `package main
 
 import (
@@ -557,7 +560,7 @@ func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	if name, _ := os.Hostname(); name == "HOST" {
-		os.Stdout.WriteString("waiting for what never comes\n")
+		os.Stdout.WriteString("waiting forever\n")
 		<-signals
 		return
 	}
@@ -566,28 +569,28 @@ func main() {
 }
 `
 
-// present is the commit and the digest that app1 runs.
-func (l *lab) present() (commit, digest string) {
+// current returns the commit and the digest that app1 runs.
+func (l *lab) current() (commit, digest string) {
 	l.t.Helper()
 	digest = strings.TrimPrefix(l.admin("app1", "readlink /opt/orders/current"), "releases/")
 	return l.admin("app1", "cat /opt/orders/current/commit"), digest
 }
 
-// neverReady delivers a release that hangs on the first, and one that hangs on the last host, when the others run it already.
+// neverReady deploys a release that hangs on the first host, and one that hangs on the last host, when the others run it already.
 func (l *lab) neverReady() {
-	commit, digest := l.present()
+	commit, digest := l.current()
 	for _, host := range []string{"app1", "app3"} {
-		_, bad := l.deliver("Hangs on "+host, strings.Replace(hangsOn, "HOST", host, 1))
-		l.underLoad("a release that never gets ready on "+host, func() {
-			l.project.run(nil, "machine-staging").red("machine-staging", 1, host+": "+bad+" is not ready after 15 s", "waiting for what never comes", host+": runs "+digest+" again", host+" has failed")
+		_, bad := l.release("Hangs on "+host, strings.Replace(hangsOn, "HOST", host, 1))
+		l.underLoad("a release that never becomes ready on "+host, func() {
+			l.project.run(nil, "machine-staging").red("machine-staging", 1, host+": "+bad+" is not ready after 15 s", "waiting forever", host+": runs "+digest+" again", host+" has failed")
 		})
-		l.runs(commit, digest)
+		l.checkRelease(commit, digest)
 	}
 }
 
-// killed ends a job in the middle, and delivers again.
+// killed kills a job during the rollout, and deploys again.
 func (l *lab) killed() {
-	commit, digest := l.deliver("Killed", "")
+	commit, digest := l.release("Killed", "")
 	l.underLoad("a job killed in mid-rollout, and run again", func() {
 		ctx, cancel := context.WithCancel(l.t.Context())
 		defer cancel()
@@ -601,42 +604,42 @@ func (l *lab) killed() {
 		}()
 		l.project.runUntil(ctx, nil, "machine-staging")
 		if upstream := l.admin("web", "cat /etc/nginx/conf.d/orders-upstream.conf"); !strings.Contains(upstream, " down;") {
-			l.t.Logf("the job was killed late:\n%s", upstream)
+			l.t.Logf("the job was killed after the rollout:\n%s", upstream)
 		}
 		l.project.run(nil, "machine-staging").green("machine-staging")
 	})
-	l.runs(commit, digest)
+	l.checkRelease(commit, digest)
 }
 
-// wayBack goes back to the release before the present one, and further until there is none.
-func (l *lab) wayBack() {
-	commit, digest := l.deliver("Last", "")
+// rollback rolls back release by release until there is no earlier one, and then forward to a given digest.
+func (l *lab) rollback() {
+	commit, digest := l.release("Last", "")
 	l.project.run(nil, "machine-staging", "machine-production").green("machine-staging", "machine-production")
-	l.runs(commit, digest)
-	// The oldest first; the input says to keep 3.
+	l.checkRelease(commit, digest)
+	// The oldest first; the input keeps 3 releases.
 	good := strings.Split(l.admin("app1", "cat /opt/orders/good"), "\n")
 	if disk := l.admin("app1", "ls -A /opt/orders/releases | wc -l"); len(good) < 2 || len(good) > 3 || disk != fmt.Sprint(len(good)) {
-		l.t.Fatalf("app1 has %s releases on disk, and these are good:\n%s", disk, strings.Join(good, "\n"))
+		l.t.Fatalf("app1 has %s releases on disk, and these on record:\n%s", disk, strings.Join(good, "\n"))
 	}
 	for _, line := range slices.Backward(good[:len(good)-1]) {
-		l.underLoad("rollback by hand", func() {
+		l.underLoad("manual rollback", func() {
 			l.project.run(nil, "machine-rollback").green("machine-rollback")
 		})
 		release := strings.Fields(line)
-		l.runs(release[1], release[0])
+		l.checkRelease(release[1], release[0])
 	}
 	none := l.project.run(nil, "machine-rollback")
 	none.red("machine-rollback", 1, "app1 has no release before the present one; nothing has been touched")
-	// What was passed over is off the record, and can be named as long as the hosts have it.
+	// Releases that were rolled back are no longer on record, but can be given by digest as long as the hosts have them.
 	l.project.retry(map[string]string{"digest": "sha256:" + strings.Repeat("0", 64)}, "machine-rollback").red("machine-rollback", 1, "app1 has no release sha256:00", "nothing has been touched")
 	l.project.retry(map[string]string{"digest": digest}, "machine-rollback").green("machine-rollback")
-	l.runs(commit, digest)
+	l.checkRelease(commit, digest)
 }
 
-// balancing changes how nginx chooses, with a release and without one.
+// balancing changes the load-balancing method of nginx, with and without a new release.
 func (l *lab) balancing() {
 	l.configure("ip_hash", "")
-	commit, digest := l.deliver("Balance by ip_hash", "")
+	commit, digest := l.release("Balance by ip_hash", "")
 	for _, method := range []string{"ip_hash", "least_conn", "round_robin"} {
 		l.configure(method, "")
 		l.project.write("README.md", method+"\n")
@@ -644,7 +647,7 @@ func (l *lab) balancing() {
 		l.underLoad("balancing by "+method, func() {
 			l.project.run(nil, "machine-staging").green("machine-staging")
 		})
-		l.runs(commit, digest)
+		l.checkRelease(commit, digest)
 		if upstream := l.admin("web", "cat /etc/nginx/conf.d/orders-upstream.conf"); strings.Contains(upstream, method+";") != (method != "round_robin") {
 			l.t.Errorf("want %s:\n%s", method, upstream)
 		}

@@ -9,7 +9,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline/pipelinetest"
 )
 
-// TestMatrix compares which jobs each consumer has on each of GitLab's events with a golden file; UPDATE_GOLDEN=1 writes it.
+// TestMatrix compares the jobs of each consumer for each kind of event with a golden file; UPDATE_GOLDEN=1 writes it.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
 	if n := len(pipeline.StandardEvents()); n < 15 {
@@ -24,7 +24,7 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// TestSlipway does the same for this repository's own pipeline.
+// TestSlipway does the same for the pipeline of this repository.
 func TestSlipway(t *testing.T) {
 	t.Parallel()
 	p := pipelinetest.Load(t, os.DirFS(root))
@@ -43,7 +43,7 @@ func lacks(p *pipelinetest.Plan, jobs ...string) {
 	}
 }
 
-func TestForksGetChecksAndNothingElse(t *testing.T) {
+func TestForksGetChecksOnly(t *testing.T) {
 	t.Parallel()
 	p := pipelinetest.LoadWith(t, os.DirFS("fork"), options("fork"))
 	fork := p.On(pipelinetest.MergeRequestFromFork())
@@ -57,7 +57,7 @@ func TestForksGetChecksAndNothingElse(t *testing.T) {
 	own.Job("deploy-review-stop").IsManual().MayFail()
 }
 
-func TestProductionIsAPersonsDecision(t *testing.T) {
+func TestProductionIsManual(t *testing.T) {
 	t.Parallel()
 	p := pipelinetest.LoadWith(t, os.DirFS("service"), options("service"))
 	main := p.On(pipelinetest.Push("main"))
@@ -72,7 +72,7 @@ func TestProductionIsAPersonsDecision(t *testing.T) {
 	}
 }
 
-func TestAReleaseBuildsNothing(t *testing.T) {
+func TestReleaseBuildsNothing(t *testing.T) {
 	t.Parallel()
 	p := pipelinetest.LoadWith(t, os.DirFS("service"), options("service"))
 	tag := p.On(pipelinetest.Tag("v1.2.3"))

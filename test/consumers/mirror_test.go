@@ -15,7 +15,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// mirror resolves this checkout as a project of another path, and nothing of the original one.
+// mirror resolves a project with another path to this checkout, and no other project.
 type mirror struct {
 	checkout
 	path string
@@ -28,7 +28,7 @@ func (m mirror) Project(ctx context.Context, path, ref string) (fs.FS, string, e
 	return m.checkout.Project(ctx, "slipway-ci/slipway", ref)
 }
 
-// TestMirror includes the stages from a mirror with another host and path, as docs/mirror.md says, with one variable of the group.
+// TestMirror includes the stages from a mirror with another host and path, with one group variable, as docs/mirror.md describes.
 func TestMirror(t *testing.T) {
 	t.Parallel()
 	const path, tools = "platform/tooling/slipway", "registry.corp.example/platform/tooling/slipway/tools@sha256:0123456789012345678901234567890123456789012345678901234567890123"
@@ -45,7 +45,7 @@ func TestMirror(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Comments and inputs apart, nothing of a job may know where the original is.
+	// No script or image may refer to the original project.
 	original := regexp.MustCompile(`gitlab\.com|slipway-ci`)
 	for _, e := range pipeline.StandardEvents() {
 		plan, err := p.Plan(t.Context(), e)
@@ -55,7 +55,7 @@ func TestMirror(t *testing.T) {
 		for _, j := range plan.Jobs {
 			script := strings.Join(append(append([]string{}, j.BeforeScript...), j.Script...), "\n")
 			if m := original.FindString(script); m != "" {
-				t.Errorf("the script of %s has %q", j.Name, m)
+				t.Errorf("the script of %s contains %q", j.Name, m)
 			}
 			if j.Image != nil && original.MatchString(j.Image.Name) {
 				t.Errorf("%s has the image %s", j.Name, j.Image.Name)
@@ -64,12 +64,12 @@ func TestMirror(t *testing.T) {
 	}
 }
 
-// TestMirrorRuns runs a job of a mirror: it gets the mirror's image, and its messages lead to the mirror's pages.
+// TestMirrorRuns runs a job of a mirror, which uses the mirror's image and links to the mirror's documentation.
 func TestMirrorRuns(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "library")
 	p.write("weak.go", weak)
-	p.commit("A finding")
+	p.commit("Add a finding")
 	p.variables = []pipeline.Variable{{Key: "SLIPWAY_TOOLS_IMAGE", Value: "registry.corp.example/tools:1"}}
 	p.path = t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "-C", root, "build", "-ldflags", "-X main.documentation=https://gitlab.corp.example/platform/slipway/-/blob/main/docs",
@@ -77,7 +77,7 @@ func TestMirrorRuns(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	// The tools come first in PATH, and slipway is one of them: here the mirror's has to be found.
+	// The folder of tools comes first in PATH and has slipway, too: before_script puts the mirror's before it.
 	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"\ngosec:\n  before_script: [\"export PATH="+p.path+":$PATH\"]\n")
 	p.commit("Use the mirror's command")
 	o := p.run(nil, "gosec")

@@ -9,9 +9,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// TestDeliveryOverlays builds the manifests of every environment of the reference service, that of reviews included, which its own
-// pipeline does not use.
-func TestDeliveryOverlays(t *testing.T) {
+// TestOverlays builds the manifests of every environment of the reference service, including review, which its own pipeline does not use.
+func TestOverlays(t *testing.T) {
 	t.Parallel()
 	outside.Program(t, "kubectl", "KUBECTL", "`platform bin` prints a folder that has one")
 	for environment, ingress := range map[string]bool{"review": false, "staging": true, "production": true} {
@@ -24,12 +23,12 @@ func TestDeliveryOverlays(t *testing.T) {
 			}
 			for _, name := range strings.Split(manifests, "\n---\n") {
 				if !strings.Contains(name, "\n  namespace: orders-"+environment) {
-					t.Errorf("this is of another namespace:\n%s", name)
+					t.Errorf("want an object in the namespace of the environment:\n%s", name)
 				}
 			}
-			// Two reviews with one host name would get each other's requests.
+			// Reviews would share the host name of an Ingress.
 			if strings.Contains(manifests, "kind: Ingress\n") != ingress {
-				t.Errorf("an Ingress should be there: %t\n%s", ingress, manifests)
+				t.Errorf("want an Ingress: %t, got\n%s", ingress, manifests)
 			}
 		})
 	}

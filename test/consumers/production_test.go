@@ -11,54 +11,55 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// standInKubectl answers what the production job asks before it decides, and ends there: who gets that far was let through.
+// standInKubectl answers the queries that the production job makes before it deploys, and fails on the first change: a job that gets that far
+// has passed all checks.
 const standInKubectl = `#!/bin/sh
 # STAND-IN for kubectl and its cluster.
 case "$1" in
 version) ;;
 kustomize) printf 'apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: service\n  namespace: shop\n' ;;
-*) echo "let through to the cluster" >&2; exit 1 ;;
+*) echo "passed all checks" >&2; exit 1 ;;
 esac
 `
 
-// letThrough is what the production job says that has been let through to the cluster.
-const letThrough = "let through to the cluster"
+// passedChecks is the message of a production job that passed all checks.
+const passedChecks = "passed all checks"
 
-// exitOf is the job's exit code: 1 if it was refused, slipway's 2 if it was let through.
+// exitOf returns the job's exit code: 1 if it was refused, slipway's 2 if it passed all checks.
 func exitOf(says string) int {
-	if says == letThrough {
+	if says == passedChecks {
 		return 2
 	}
 	return 1
 }
 
-// productionJob is a project whose production job can be run alone, for the digest that staging's artifact names.
+// productionJob returns a project whose production job can run alone, with the artifact of a staging job.
 func productionJob(t *testing.T, inputs, repository, stagingDigest, digest string) *project {
 	t.Helper()
 	p := clone(t, "service")
 	p.path = t.TempDir()
 	outside.WriteProgram(t, filepath.Join(p.path, "kubectl"), standInKubectl)
 	p.write(".gitlab-ci.yml", with("deploy", "app: service, needs: [], review_needs: []"+inputs))
-	// What staging's job passes on as an artifact.
+	// The artifact of the staging job.
 	p.write("deployed.env", "IMAGE_REPOSITORY="+repository+"\nIMAGE_DIGEST="+stagingDigest+"\n")
-	p.commit("Ask for production")
+	p.commit("Deploy")
 	p.alone = true
 	p.variables = []pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: repository}, {Key: "IMAGE_DIGEST", Value: digest}}
 	return p
 }
 
-// TestProductionTakesStagingsDigest starts production with another digest than the one that staging ran.
-func TestProductionTakesStagingsDigest(t *testing.T) {
+// TestProductionRequiresTheDigestOfStaging starts production with a digest that staging did not run.
+func TestProductionRequiresTheDigestOfStaging(t *testing.T) {
 	t.Parallel()
 	ran, other := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
 	productionJob(t, "", "x", ran, other).run(nil, "deploy-production").red("deploy-production", 1, "Staging of this pipeline did not run "+other+"; nothing has been touched")
-	// A digest that staging's begins with is another one, too.
+	// A prefix of staging's digest is a different digest, too.
 	productionJob(t, "", "x", ran+"c", ran).run(nil, "deploy-production").red("deploy-production", 1, "Staging of this pipeline did not run")
-	productionJob(t, "", "x", ran, ran).run(nil, "deploy-production").red("deploy-production", exitOf(letThrough), letThrough)
+	productionJob(t, "", "x", ran, ran).run(nil, "deploy-production").red("deploy-production", exitOf(passedChecks), passedChecks)
 }
 
-// TestProductionVerifies deploys an image that is not signed, signed by someone else, signed without provenance, and signed as the
-// sign stage does it.
+// TestProductionVerifies deploys images that are unsigned, signed with another key, signed without provenance, and signed like by the sign
+// stage.
 func TestProductionVerifies(t *testing.T) {
 	t.Parallel()
 	outside.Program(t, "cosign", "COSIGN", "make test-supply-chain compiles it for this test")
@@ -90,7 +91,7 @@ func TestProductionVerifies(t *testing.T) {
 		prepare    func(t *testing.T, image string)
 	}{
 		{"unsigned", "The image has no valid signature by the key cosign.pub; nothing has been touched", func(*testing.T, string) {}},
-		{"signed by someone else", "no valid signature", func(_ *testing.T, image string) {
+		{"signed with another key", "no valid signature", func(_ *testing.T, image string) {
 			cosign(theirs, append(append([]string{"sign"}, sign...), image)...)
 			cosign(theirs, append(append([]string{"attest", "--type", "slsaprovenance1", "--predicate", predicate}, sign...), image)...)
 		}},
@@ -101,7 +102,7 @@ func TestProductionVerifies(t *testing.T) {
 			cosign(ours, append(append([]string{"sign"}, sign...), image)...)
 			cosign(ours, append(append([]string{"attest", "--type", "custom", "--predicate", predicate}, sign...), image)...)
 		}},
-		{"signed with provenance", letThrough, func(_ *testing.T, image string) {
+		{"signed with provenance", passedChecks, func(_ *testing.T, image string) {
 			cosign(ours, append(append([]string{"sign"}, sign...), image)...)
 			cosign(ours, append(append([]string{"attest", "--type", "slsaprovenance1", "--predicate", predicate}, sign...), image)...)
 		}},
@@ -117,7 +118,7 @@ func TestProductionVerifies(t *testing.T) {
 			c.prepare(t, repository+"@"+digest)
 			p := productionJob(t, ", verify_key: cosign.pub, insecure_registry: true", repository, digest, digest)
 			p.write("cosign.pub", string(public))
-			p.commit("Trust a key")
+			p.commit("Add the public key")
 			p.run(nil, "deploy-production").red("deploy-production", exitOf(c.says), c.says)
 		})
 	}

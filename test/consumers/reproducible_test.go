@@ -12,7 +12,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// TestReproducible builds an image twice. Its Dockerfile fetches a file; whether that is the same each time decides.
+// TestReproducible builds an image whose Dockerfile fetches a file that is the same or different in each of the two builds.
 func TestReproducible(t *testing.T) {
 	t.Parallel()
 	outside.Program(t, "buildah", "BUILDAH", "apt-get install buildah")
@@ -20,7 +20,7 @@ func TestReproducible(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		same bool
-	}{{"same", true}, {"another", false}} {
+	}{{"same", true}, {"different", false}} {
 		t.Run(c.name, func(t *testing.T) {
 			var fetched atomic.Int64
 			release := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -37,7 +37,7 @@ func TestReproducible(t *testing.T) {
 			p := clone(t, "service")
 			p.write(".gitlab-ci.yml", "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/image@v0.1.0\n    inputs: {reproducible: true}\n")
 			p.write("Dockerfile", strings.Replace(p.read("Dockerfile"), "USER 65532", "ADD "+release.URL+"/latest /latest\nUSER 65532", 1))
-			p.commit("Build it twice")
+			p.commit("Fetch a file")
 			p.variables = []pipeline.Variable{{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/" + c.name}}
 			o := p.run(nil, "build-image")
 			if c.same {
@@ -46,7 +46,7 @@ func TestReproducible(t *testing.T) {
 				o.red("build-image", 1, "The same commit gave sha256:", "How to fix", "How to accept")
 			}
 			if fetched.Load() < 2 {
-				t.Errorf("the file was fetched %d times, so the image was not built twice:\n%s", fetched.Load(), tail(o.log("build-image")))
+				t.Errorf("the file was fetched %d times, so that the image was not built twice:\n%s", fetched.Load(), tail(o.log("build-image")))
 			}
 		})
 	}

@@ -19,46 +19,46 @@ import (
 	"gitlab.com/slipway-ci/slipway/service/pgtest"
 )
 
-// A project is a consumer in a git repository of its own, to be changed and run.
+// A project is a copy of a consumer in its own git repository, which a test changes and runs.
 type project struct {
 	t    testing.TB
 	name string
 	dir  string
-	// base is the commit that a merge request starts from; empty without one.
+	// base is the commit from which the merge request starts; empty if there is no merge request.
 	base string
 	// variables are the project's CI/CD variables.
 	variables []pipeline.Variable
-	// path is a folder that comes before everything else in the jobs' PATH.
+	// path is a folder that comes first in the jobs' PATH.
 	path string
-	// env has variables of the caller's environment that the jobs see beside or instead of the test's own.
+	// env adds variables to the environment of the jobs, or overrides those of the test.
 	env []string
-	// cache is the folder with the caches and checkouts of the project's runs; empty is a folder of its own.
+	// cache is the folder with the caches and checkouts of the project's runs; if empty, a temporary one is used.
 	cache string
-	// alone runs jobs without those that they need; what these would pass on is given as variables.
+	// alone runs the named jobs without the jobs that they need; the test sets the variables that those would pass on.
 	alone bool
-	// image is the tools image in which the jobs run, with no tool of this machine in reach; empty runs them on this machine.
+	// image is the tools image in which the jobs run, without access to the tools of this machine; if empty, they run on this machine.
 	image string
-	// limit is how long a run may take: one that hangs shall not take the tests with it.
-	limit time.Duration
-	// privileged gives the containers full access to the machine; reuse takes the results of jobs that are not named from earlier runs.
+	// timeout limits a run, so that one that hangs does not block the other tests.
+	timeout time.Duration
+	// privileged runs privileged containers; reuse takes the results of jobs that are not named from earlier runs.
 	privileged, reuse bool
-	// volumes are mounted in the containers, in the form of docker's --volume.
+	// volumes are mounted in the containers, in the format of docker run --volume.
 	volumes []string
 }
 
-// clone puts a consumer under version control, somewhere else.
+// clone copies a consumer to a temporary folder and creates a git repository there.
 func clone(t testing.TB, name string) *project {
 	t.Helper()
 	return cloneTo(t, name, filepath.Join(t.TempDir(), name))
 }
 
-// cloneTo is clone for a folder that the caller chooses; what was there is removed.
+// cloneTo is like clone for a given folder, whose earlier content it removes.
 func cloneTo(t testing.TB, name, dir string) *project {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("runs jobs for minutes")
 	}
-	p := &project{t: t, name: name, dir: dir, limit: 8 * time.Minute}
+	p := &project{t: t, name: name, dir: dir, timeout: 8 * time.Minute}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func (p *project) commit(message string) {
 	p.git("commit", "--quiet", "--message", message)
 }
 
-// write makes or replaces a file.
+// write creates or replaces a file.
 func (p *project) write(name, content string) {
 	p.t.Helper()
 	path := filepath.Join(p.dir, name)
@@ -98,14 +98,14 @@ func (p *project) write(name, content string) {
 	}
 }
 
-// branch begins a merge request: what is committed from now on is its change.
+// branch starts a merge request: later commits belong to it.
 func (p *project) branch() {
 	p.t.Helper()
 	p.base = p.git("rev-parse", "HEAD")
 	p.git("switch", "--quiet", "--create", "feature")
 }
 
-// event is a push to the default branch, or the merge request that branch has begun.
+// event returns a push to the default branch, or the event of the merge request that branch has started.
 func (p *project) event() pipeline.Event {
 	e := pipeline.Event{Source: pipeline.Push, Branch: "main", RefProtected: true, SHA: p.git("rev-parse", "HEAD"), Predefined: map[string]string{}}
 	if p.base != "" {
@@ -116,20 +116,20 @@ func (p *project) event() pipeline.Event {
 	return e
 }
 
-// An outcome is how a run ended.
+// An outcome is the result of a run.
 type outcome struct {
 	t      testing.TB
 	result runner.Result
 	plan   *pipeline.Plan
 }
 
-// run plans the project's pipeline for its event, with changes to it, and runs the named jobs and what they need.
+// run plans the pipeline for the project's event, which change may modify, and runs the named jobs and those that they need.
 func (p *project) run(change func(*pipeline.Event), jobs ...string) *outcome {
 	p.t.Helper()
 	return p.runUntil(p.t.Context(), change, jobs...)
 }
 
-// runUntil is run with a context that may end before the jobs do, which are killed then.
+// runUntil is like run with a context; jobs that still run when it ends are killed.
 func (p *project) runUntil(ctx context.Context, change func(*pipeline.Event), jobs ...string) *outcome {
 	p.t.Helper()
 	o := options(p.name)
@@ -150,7 +150,7 @@ func (p *project) runUntil(ctx context.Context, change func(*pipeline.Event), jo
 		p.t.Fatal(err)
 	}
 	if len(jobs) > 0 {
-		// Jobs of earlier stages are tested by themselves.
+		// Jobs of earlier stages have tests of their own.
 		for _, job := range plan.Jobs {
 			if job.Needs == nil {
 				job.Needs = []pipeline.Need{}
@@ -169,7 +169,7 @@ func (p *project) runUntil(ctx context.Context, change func(*pipeline.Event), jo
 	if plan, err = runner.Select(plan, jobs); err != nil {
 		p.t.Fatal(err)
 	}
-	// Whoever names a manual job means it.
+	// A manual job that a test names is started.
 	var approve []string
 	for _, job := range jobs {
 		if j := plan.Job(job); j != nil && j.When == pipeline.Manual {
@@ -180,9 +180,9 @@ func (p *project) runUntil(ctx context.Context, change func(*pipeline.Event), jo
 	if p.path != "" {
 		environment = append(environment, "PATH="+p.path+":"+os.Getenv("PATH"))
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.limit)
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	// What golangci-lint knows of the standard library is of use to all projects.
+	// All projects share golangci-lint's analysis of the standard library.
 	environment = append(environment, "GOLANGCI_LINT_CACHE="+lintCache(p.t))
 	options := runner.Options{
 		Dir: p.dir, CacheDir: p.caches(), Jobs: 2, Env: environment, PassEnv: []string{"GOLANGCI_LINT_CACHE"}, Supervisor: []string{os.Args[0], "supervise"}, Keep: 3, Approve: approve, Deploy: true,
@@ -191,10 +191,10 @@ func (p *project) runUntil(ctx context.Context, change func(*pipeline.Event), jo
 		options.Named, options.Reuse = jobs, true
 	}
 	if p.image == "" {
-		// The tests' machine has no registry with the stages' images.
+		// The images of the stages are not available to the tests.
 		options.Executor, options.NoSandbox, options.Tools = "shell", true, commands(p.t)
 	} else {
-		// The network of this machine: registries on loopback are reached, and rootless containers need no network of their own.
+		// With the machine's network, jobs reach registries on loopback, and rootless containers need no network setup.
 		options.Executor, options.Containers = "podman", runner.ContainerOptions{PullPolicy: "never", Network: "host", Privileged: p.privileged, Volumes: p.volumes}
 	}
 	result, err := runner.Run(ctx, plan, options)
@@ -204,10 +204,10 @@ func (p *project) runUntil(ctx context.Context, change func(*pipeline.Event), jo
 	return &outcome{p.t, result, plan}
 }
 
-// retry runs jobs of the latest run again, with other inputs.
+// retry runs jobs of the latest run again, with different inputs.
 func (p *project) retry(inputs map[string]string, jobs ...string) *outcome {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), p.limit)
+	ctx, cancel := context.WithTimeout(p.t.Context(), p.timeout)
 	defer cancel()
 	result, err := runner.Retry(ctx, 0, jobs, runner.Options{
 		Dir: p.dir, CacheDir: p.caches(), Env: os.Environ(), Supervisor: []string{os.Args[0], "supervise"}, Inputs: inputs, Deploy: true,
@@ -218,7 +218,7 @@ func (p *project) retry(inputs map[string]string, jobs ...string) *outcome {
 	return &outcome{p.t, result, nil}
 }
 
-// lintCache is where golangci-lint keeps its results from test to test.
+// lintCache returns the cache folder of golangci-lint that all tests share.
 func lintCache(t testing.TB) string {
 	t.Helper()
 	dir, err := runner.CacheDir("")
@@ -228,7 +228,7 @@ func lintCache(t testing.TB) string {
 	return filepath.Join(dir, "test-lint")
 }
 
-// caches is the folder that the runs of the project share.
+// caches returns the cache folder that all runs of the project share.
 func (p *project) caches() string {
 	if p.cache == "" {
 		p.cache = filepath.Join(p.t.TempDir(), "cache")
@@ -249,14 +249,14 @@ func (o *outcome) job(name string) runner.JobState {
 
 var notSlug = regexp.MustCompile(`[^a-z0-9]`)
 
-// log is what a job has written.
+// log returns the log of a job.
 func (o *outcome) log(name string) string {
 	o.t.Helper()
 	files, err := filepath.Glob(filepath.Join(o.result.Dir, "jobs", "*", "log"))
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	// A job's folder is its name as CI_JOB_NAME_SLUG has it.
+	// The folder of a job is named like CI_JOB_NAME_SLUG.
 	slug := strings.Trim(notSlug.ReplaceAllString(strings.ToLower(name), "-"), "-")
 	for _, f := range files {
 		if filepath.Base(filepath.Dir(f)) == slug {
@@ -271,7 +271,7 @@ func (o *outcome) log(name string) string {
 	return ""
 }
 
-// green checks that jobs have passed.
+// green checks that the jobs succeeded.
 func (o *outcome) green(jobs ...string) {
 	o.t.Helper()
 	for _, name := range jobs {
@@ -281,7 +281,7 @@ func (o *outcome) green(jobs ...string) {
 	}
 }
 
-// red checks that a job has failed with an exit code, and that its log says all of these.
+// red checks that a job failed with the exit code, and that its log contains all of the texts.
 func (o *outcome) red(name string, code int, texts ...string) {
 	o.t.Helper()
 	j, log := o.job(name), o.log(name)
@@ -290,12 +290,12 @@ func (o *outcome) red(name string, code int, texts ...string) {
 	}
 	for _, text := range texts {
 		if !strings.Contains(log, text) {
-			o.t.Errorf("the log of %s does not say %q; it ends:\n%s", name, text, tail(log))
+			o.t.Errorf("the log of %s does not contain %q; it ends:\n%s", name, text, tail(log))
 		}
 	}
 }
 
-// artifact reads a file that a job has left.
+// artifact returns the content of a file among a job's artifacts.
 func (o *outcome) artifact(job, name string) string {
 	o.t.Helper()
 	text, err := os.ReadFile(filepath.Join(o.result.Dir, "jobs", job, "artifacts", name))
@@ -310,7 +310,7 @@ func tail(log string) string {
 	return "    " + strings.Join(lines[max(0, len(lines)-25):], "\n    ")
 }
 
-// commands is a folder with slipway, as it is in this checkout, and the pinned tools.
+// commands returns a folder with slipway, built from this checkout, and the pinned tools.
 func commands(t testing.TB) string {
 	t.Helper()
 	build.Do(func() { build.dir, build.err = buildCommands(t.Context()) })
@@ -326,7 +326,7 @@ var build struct {
 	err error
 }
 
-// buildCommands takes the tools from where `slipway run` keeps them, so that they are built once for both.
+// buildCommands takes the tools from the cache of `slipway run`, so that they are built only once.
 func buildCommands(ctx context.Context) (string, error) {
 	cache, err := runner.CacheDir("")
 	if err != nil {
@@ -359,7 +359,7 @@ func buildCommands(ctx context.Context) (string, error) {
 	return dir, nil
 }
 
-// TestRun really runs what consumers have, as far as this machine can: images and deployments are tested where there is a platform.
+// TestRun runs the checks and tests of the consumers. Images and deployments are covered by other tests.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -381,7 +381,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// read gives a file of the project.
+// read returns the content of a file.
 func (p *project) read(name string) string {
 	p.t.Helper()
 	text, err := os.ReadFile(filepath.Join(p.dir, name))
@@ -391,7 +391,7 @@ func (p *project) read(name string) string {
 	return string(text)
 }
 
-// TestPostgres runs the tests of a consumer against a real server. On GitLab it is a service beside the job.
+// TestPostgres runs the tests of a consumer against a real server, which on GitLab is a service of the job.
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "postgres")

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// everything includes all stages with all that can be switched on, so that every script is there.
+// everything includes all stages with all their optional jobs, so that the plan has every script.
 const everything = `
 include:
   - local: /ci/workflow.yml
@@ -30,7 +30,7 @@ include:
   - local: /ci/deploy-machine.yml
 `
 
-// loadEverything is the checkout with that configuration.
+// loadEverything loads that configuration with the stages of the checkout.
 func loadEverything(t *testing.T) *pipeline.Project {
 	t.Helper()
 	dir := t.TempDir()
@@ -49,7 +49,7 @@ func loadEverything(t *testing.T) *pipeline.Project {
 	return p
 }
 
-// TestScripts reads every script of every stage as a POSIX shell does, and has shellcheck look at it.
+// TestScripts checks the syntax of every script of every stage with a POSIX shell and with shellcheck.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	outside.Program(t, "shellcheck", "SHELLCHECK", "apt-get install shellcheck")
@@ -67,7 +67,7 @@ func TestScripts(t *testing.T) {
 			seen[j.BaseName] = true
 			t.Run(j.BaseName, func(t *testing.T) {
 				t.Parallel()
-				// before_script and script are one shell; the runner says `set -e` before them.
+				// before_script and script run in one shell, after `set -e`.
 				script := "#!/bin/sh\nset -e\n" + strings.Join(slices.Concat(j.BeforeScript, j.Script), "\n") + "\n"
 				for _, in := range j.Inputs {
 					script = strings.ReplaceAll(script, "${{ job.inputs."+in.Name+" }}", pipeline.InputText(in.Default))
@@ -79,15 +79,15 @@ func TestScripts(t *testing.T) {
 				if out, err := exec.CommandContext(t.Context(), "sh", "-n", path).CombinedOutput(); err != nil {
 					t.Errorf("sh -n: %v\n%s", err, out)
 				}
-				// SC2154: variables come from outside. SC2016: single quotes hold another program's text. SC2050 and SC2194: what was an
-				// input is a constant by now.
+				// SC2154: variables come from outside. SC2016: single quotes contain other programs' code. SC2050 and SC2194: inputs have been
+				// replaced by constants.
 				out, err := exec.CommandContext(t.Context(), "shellcheck", "--shell=sh", "--exclude=SC2154,SC2016,SC2050,SC2194", "--format=gcc", path).CombinedOutput()
 				if err != nil {
 					t.Errorf("shellcheck: %v\n%s", err, strings.ReplaceAll(string(out), path, j.BaseName))
 				}
 				for _, item := range slices.Concat(j.BeforeScript, j.Script) {
 					if n := strings.Count(item, "\n"); n > 40 {
-						t.Errorf("an item of the script has %d lines, more than a screen:\n%.200s", n, item)
+						t.Errorf("an item of the script has %d lines, want at most 40:\n%.200s", n, item)
 					}
 				}
 			})
@@ -98,8 +98,8 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// TestVersions compares the versions that stages and the tools image name with those that tools/ pins, and looks for tools that a job
-// would compile or fetch: they come with the image.
+// TestVersions compares the versions in the stages and in the tools image with those that tools/ pins, and checks that no job compiles or
+// fetches a tool, since all of them are in the tools image.
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(root, "tools", "go.mod"))
@@ -137,14 +137,14 @@ func TestVersions(t *testing.T) {
 		}
 		for _, m := range images.FindAllStringSubmatch(text, -1) {
 			if !strings.Contains(string(pages), "| `"+m[1]) {
-				t.Errorf("%s names %s, and docs/stages/README.md does not say where it comes from", f, m[1])
+				t.Errorf("%s names %s, whose origin docs/stages/README.md does not list", f, m[1])
 			}
 		}
 		for _, m := range tools.FindAllStringSubmatch(text, -1) {
 			references[m[1]] = append(references[m[1]], f)
 		}
 		if m := fetches.FindString(text); m != "" && filepath.Base(f) != "Dockerfile" {
-			t.Errorf("%s has %q: what a job needs is in the tools image", f, m)
+			t.Errorf("%s has %q: tools belong in the tools image", f, m)
 		}
 	}
 	if len(references) != 1 {

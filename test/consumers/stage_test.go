@@ -20,23 +20,23 @@ func TestSharded(t *testing.T) {
   - component: $CI_SERVER_FQDN/slipway-ci/slipway/test-sharded@v0.1.0
     inputs: {shards: 2}
 `)
-	p.write("double/double.go", "// Package double doubles.\npackage double\n\n// Of doubles.\nfunc Of(n int) int { return 2 * n }\n")
+	p.write("double/double.go", "// Package double doubles numbers.\npackage double\n\n// Of returns 2n.\nfunc Of(n int) int { return 2 * n }\n")
 	p.write("double/double_test.go", "package double\n\nimport \"testing\"\n\nfunc TestOf(t *testing.T) {\n\tif Of(2) != 4 {\n\t\tt.Fail()\n\t}\n}\n")
-	p.commit("Two packages, two shards")
+	p.commit("Add a second package")
 	o := p.run(nil, "test")
 	o.green("test-shard 1/2", "test-shard 2/2", "test")
-	// Together they reach everything, each of them half.
+	// Together they cover everything, each of them a half.
 	if !strings.Contains(o.log("test"), "total:\t(statements)\t100.0%") {
 		t.Error(tail(o.log("test")))
 	}
 	for _, shard := range []string{"test-shard 1/2", "test-shard 2/2"} {
 		if !strings.Contains(o.log(shard), "DONE") {
-			t.Errorf("%s has run no test:\n%s", shard, tail(o.log(shard)))
+			t.Errorf("%s ran no tests:\n%s", shard, tail(o.log(shard)))
 		}
 	}
 }
 
-// onSchedule makes the event the schedule on which these stages run.
+// onSchedule turns an event into a schedule, on which these stages run.
 func onSchedule(e *pipeline.Event) { e.Source = pipeline.Schedule }
 
 func TestFuzz(t *testing.T) {
@@ -50,7 +50,7 @@ func TestFuzz(t *testing.T) {
 		t.Error(tail(o.log("fuzz")))
 	}
 	p.write("slug_test.go", strings.Replace(p.read("slug_test.go"), `strings.Contains(s, "--")`, `strings.Contains(s, "7")`, 1))
-	p.commit("A target that fails")
+	p.commit("Let the target fail")
 	p.run(onSchedule, "fuzz").red("fuzz", 1, "These targets failed: example.com/library.FuzzSlug", "How to fix")
 }
 
@@ -59,20 +59,20 @@ func TestBenchmark(t *testing.T) {
 	p := clone(t, "library")
 	p.write(".gitlab-ci.yml", "include:\n  - component: $CI_SERVER_FQDN/slipway-ci/slipway/benchmark@v0.1.0\n    inputs: {baseline: HEAD~1, count: 6, benchtime: 2000x, regression: 300}\n")
 	p.commit("Measure")
-	p.write("README.md", "Nothing slower.\n")
-	p.commit("Change nothing")
+	p.write("README.md", "No code.\n")
+	p.commit("Change no code")
 	p.run(onSchedule, "benchmark").green("benchmark")
 	p.write("slug.go", strings.Replace(p.read("slug.go"), "gap := false\n", "gap := false\n\tfor range 200 {\n\t\ttitle = strings.Clone(title)\n\t}\n", 1))
 	p.commit("Make it slow")
 	p.run(onSchedule, "benchmark").red("benchmark", 1, "Slug")
 }
 
-func TestSonarAsksForWhatItNeeds(t *testing.T) {
+func TestSonar(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "library")
 	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"  - component: $CI_SERVER_FQDN/slipway-ci/slipway/sonar@v0.1.0\n")
 	p.write("stand-in/sonar-scanner", "#!/bin/sh\necho \"STAND-IN for sonar-scanner\"\nprintf '%s\\n' \"$@\"\ntest -z \"$FAIL\"\n")
-	p.commit("Ask Sonar")
+	p.commit("Run SonarQube")
 	if err := os.Chmod(filepath.Join(p.dir, "stand-in", "sonar-scanner"), 0o700); err != nil { //nolint:gosec // a command has to be executable
 		t.Fatal(err)
 	}
@@ -86,14 +86,14 @@ func TestSonarAsksForWhatItNeeds(t *testing.T) {
 	for _, want := range []string{"-Dsonar.pullrequest.key=7", "-Dsonar.pullrequest.branch=feature", "-Dsonar.pullrequest.base=main", "-Dsonar.qualitygate.wait=true",
 		"/.reports/test/coverage.out", "/.reports/lint/sonar.json", "/.reports/gosec/sonar.json", "-Dsonar.qualitygate.timeout=600"} {
 		if !strings.Contains(o.log("sonar"), want) {
-			t.Errorf("%s is not among the arguments:\n%s", want, tail(o.log("sonar")))
+			t.Errorf("the arguments do not contain %s:\n%s", want, tail(o.log("sonar")))
 		}
 	}
 	p.variables = append(p.variables, pipeline.Variable{Key: "FAIL", Value: "1"})
 	p.run(nil, "sonar").red("sonar", 1, "quality gate", "How to fix")
 }
 
-// registry is an OCI registry on loopback for the time of a test.
+// registry starts an OCI registry on loopback for the duration of a test and returns its address.
 func registry(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
@@ -102,7 +102,7 @@ func registry(t *testing.T) string {
 	return serve(t, filepath.Join(commands(t), "crane"))
 }
 
-// serve starts a registry with crane, a command line, and returns its address.
+// serve starts a registry with the given command line of crane, and returns its address.
 func serve(t testing.TB, crane ...string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), crane[0], append(crane[1:], "registry", "serve", "--address", "127.0.0.1:0")...)
@@ -123,7 +123,7 @@ func serve(t testing.TB, crane ...string) string {
 	}
 	_, port, found := strings.Cut(string(buffer[:n]), "port ")
 	if !found {
-		t.Fatalf("crane says %q", buffer[:n])
+		t.Fatalf("crane printed no port: %q", buffer[:n])
 	}
 	return "127.0.0.1:" + strings.TrimSpace(port)
 }
@@ -148,8 +148,8 @@ func TestImageCheck(t *testing.T) {
 		{"good", "65532:65532", map[string]os.FileMode{"orders": 0o755}, 1000, ""},
 		{"too big", "65532:65532", map[string]os.FileMode{"orders": 0o755}, 3_000_000, "limit 2 MB"},
 		{"root", "0", map[string]os.FileMode{"orders": 0o755}, 1000, "runs as root"},
-		{"nobody said who", "", map[string]os.FileMode{"orders": 0o755}, 1000, "runs as root"},
-		{"a name", "app", map[string]os.FileMode{"orders": 0o755}, 1000, "is a name"},
+		{"no user", "", map[string]os.FileMode{"orders": 0o755}, 1000, "runs as root"},
+		{"a user name", "app", map[string]os.FileMode{"orders": 0o755}, 1000, "is a name"},
 		{"a shell", "65532", map[string]os.FileMode{"orders": 0o755, "bin/sh": 0o644}, 1000, "has a shell: bin/sh"},
 		{"setuid", "65532", map[string]os.FileMode{"orders": 0o755 | os.ModeSetuid}, 1000, "setuid"},
 		{"two programs", "65532", map[string]os.FileMode{"orders": 0o755, "debug": 0o755}, 1000, "2 programs"},
@@ -200,7 +200,7 @@ func TestPublishAndRelease(t *testing.T) {
 	p.commit("Publish")
 	p.git("tag", "v1.0.0")
 	p.git("tag", "v2.0.0")
-	// The build labels an image with the commit, and a release asks for it.
+	// The build labels an image with its commit, which a release checks.
 	out, err = exec.CommandContext(t.Context(), crane, "mutate", repository+"@"+digest, "--label", "org.opencontainers.image.revision="+p.git("rev-parse", "HEAD"), "--tag", repository+":x").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -210,7 +210,7 @@ func TestPublishAndRelease(t *testing.T) {
 	tag := func(name string) func(*pipeline.Event) {
 		return func(e *pipeline.Event) { e.Branch, e.Tag = "", name }
 	}
-	// Nothing has been accepted for this commit yet, so there is nothing to release.
+	// No pipeline has published this commit yet, so there is nothing to release.
 	p.run(tag("v1.0.0"), "release-image").red("release-image", 1, "the pipeline of the default branch has not passed", "How to fix")
 
 	p.variables = []pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: repository}, {Key: "IMAGE_DIGEST", Value: digest}}
@@ -227,7 +227,7 @@ func TestPublishAndRelease(t *testing.T) {
 	p.run(tag("v2.0.0"), "release").red("release", 1, "has no section '## [2.0.0]'", "How to fix")
 }
 
-// layer makes a tar of a layer with files of a size; their modes are as given.
+// layer creates the tar archive of a layer with files of the given modes and size, and returns its path.
 func layer(t *testing.T, files map[string]os.FileMode, size int) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -239,7 +239,7 @@ func layer(t *testing.T, files map[string]os.FileMode, size int) string {
 		}
 		noise := make([]byte, size)
 		state := uint32(2463534242)
-		for i := range noise { // what does not compress keeps its size in the registry
+		for i := range noise { // incompressible, so that the layer keeps its size in the registry
 			state ^= state << 13
 			state ^= state >> 17
 			state ^= state << 5
@@ -264,27 +264,27 @@ func TestOnlyAffected(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "monorepo")
 	p.write("ci/module.yml", strings.Replace(p.read("ci/module.yml"), "coverage_minimum: 70", "only_affected: true", 1))
-	p.write("billing/plan/plan.go", "// Package plan is of its own.\npackage plan\n\n// Name names the plan.\nfunc Name() string { return \"free\" }\n")
+	p.write("billing/plan/plan.go", "// Package plan has no importers.\npackage plan\n\n// Name returns the plan's name.\nfunc Name() string { return \"free\" }\n")
 	p.write("billing/plan/plan_test.go", "package plan\n\nimport \"testing\"\n\nfunc TestName(t *testing.T) {\n\tif Name() == \"\" {\n\t\tt.Fail()\n\t}\n}\n")
-	p.commit("A package that nobody imports")
+	p.commit("Add a package without importers")
 	p.branch()
 	p.write("greeting/greeting.go", strings.Replace(p.read("greeting/greeting.go"), "Hello greets", "Hello welcomes", 1))
-	p.commit("Change what the services share")
+	p.commit("Change the shared package")
 	o := p.run(func(e *pipeline.Event) { e.Changed = []string{"greeting/greeting.go"} }, "billing-test", "greeting-test")
 	o.green("billing-test", "greeting-test")
 	if log := o.log("billing-test"); !strings.Contains(log, "The change affects: example.com/monorepo/billing\n") {
-		t.Errorf("the service imports what has changed, and plan does not:\n%s", tail(log))
+		t.Errorf("the change must affect the service, which imports it, and not plan:\n%s", tail(log))
 	}
 }
 
-// TestCompatibility tests with two versions of Go. The older one comes from the module proxy, as any module does.
+// TestCompatibility runs the tests with two versions of Go. The older one is fetched from the module proxy.
 func TestCompatibility(t *testing.T) {
 	t.Parallel()
 	o := clone(t, "library").run(nil, "compatibility")
 	for _, version := range []string{"1.26", "1.27"} {
 		job := "compatibility: [" + version + "]"
 		if strings.Contains(o.log(job), "toolchain not available") {
-			t.Skipf("the module proxy does not give out Go %s:\n%s", version, tail(o.log(job)))
+			t.Skipf("the module proxy does not serve Go %s:\n%s", version, tail(o.log(job)))
 		}
 		o.green(job)
 		if log := o.log(job); !strings.Contains(log, "go version go"+version+".") {
@@ -293,7 +293,7 @@ func TestCompatibility(t *testing.T) {
 	}
 }
 
-// TestForkRun runs what a merge request from a fork gets: it passes, the image is built, and nothing is pushed.
+// TestForkRun runs the jobs of a merge request from a fork: they pass, the image is built, and nothing is pushed.
 func TestForkRun(t *testing.T) {
 	t.Parallel()
 	outside.Program(t, "buildah", "BUILDAH", "apt-get install buildah")
@@ -302,18 +302,18 @@ func TestForkRun(t *testing.T) {
 	p.variables = []pipeline.Variable{{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/fork"}}
 	p.branch()
 	p.write("main_test.go", p.read("main_test.go")+"\nfunc TestNothing(t *testing.T) { _ = version }\n")
-	p.commit("Help")
+	p.commit("Contribute")
 	o := p.run(func(e *pipeline.Event) { e.MergeRequestInfo.Fork = true }, "lint", "gosec", "test", "build-image")
 	o.green("lint", "gosec", "test", "build-image")
 	if !strings.Contains(o.log("build-image"), "pushed nothing: this merge request comes from a fork") {
 		t.Error(tail(o.log("build-image")))
 	}
 	if out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "ls", host+"/acme/fork").CombinedOutput(); err == nil && len(out) > 0 {
-		t.Errorf("the registry has %s", out)
+		t.Errorf("the registry contains %s", out)
 	}
 }
 
-// TestKo builds the service without a Dockerfile and without any privilege.
+// TestKo builds the image without a Dockerfile and without privileges.
 func TestKo(t *testing.T) {
 	t.Parallel()
 	host := registry(t)
@@ -334,18 +334,11 @@ func TestKo(t *testing.T) {
 	first.green("build-image")
 	again := p.run(nil, "build-image")
 	again.green("build-image")
-	digest := func(o *outcome) string {
-		for _, v := range o.job("build-image").Dotenv {
-			if v.Key == "IMAGE_DIGEST" {
-				return v.Value
-			}
-		}
-		return ""
-	}
+	digest := func(o *outcome) string { return variable(o.job("build-image").Dotenv, "IMAGE_DIGEST") }
 	if digest(first) == "" || digest(first) != digest(again) {
-		t.Errorf("the same commit gave %q and then %q", digest(first), digest(again))
+		t.Errorf("two builds of one commit have the digests %q and %q", digest(first), digest(again))
 	}
 	if out, err := exec.CommandContext(t.Context(), crane, "config", host+"/acme/service@"+digest(first)).CombinedOutput(); err != nil || !strings.Contains(string(out), "org.opencontainers.image.revision") {
-		t.Errorf("the registry does not have the image: %v\n%s", err, out)
+		t.Errorf("the registry does not have the image with its label: %v\n%s", err, out)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// distribution starts Debian's docker-registry, which keeps caches and untagged manifests as registries on GitLab do.
+// distribution starts Debian's docker-registry, which stores layer caches and untagged manifests like GitLab's registry, and returns its address.
 func distribution(t *testing.T) string {
 	t.Helper()
 	program, err := exec.LookPath("docker-registry")
@@ -57,8 +57,8 @@ func distribution(t *testing.T) string {
 	return ""
 }
 
-// TestSupplyChain builds an image with rootless BuildKit from the image stage's own script, signs it with a key, lists its contents and
-// scans it, in the tools image and a stand-in for BuildKit's: `make test-supply-chain`.
+// TestSupplyChain runs the stages image, sign, scan and publish: it builds an image with rootless BuildKit, signs it with a key, creates its SBOM
+// and scans it, in the tools image and a stand-in for BuildKit's image (`make test-supply-chain`).
 func TestSupplyChain(t *testing.T) {
 	image, builder := toolsImage(t), os.Getenv("SLIPWAY_TEST_BUILDER_IMAGE")
 	if builder == "" {
@@ -102,7 +102,7 @@ func TestSupplyChain(t *testing.T) {
 		{Key: "COSIGN_PASSWORD", Value: "secret", Masked: true},
 	}
 
-	// Rootless BuildKit needs user namespaces and mounts, which the default profile of a container refuses; podman has no narrower switch here.
+	// Rootless BuildKit needs user namespaces and mounts, which the default seccomp profile of containers refuses.
 	p.privileged = true
 	first := p.run(nil, "build-image")
 	first.green("build-image")
@@ -110,26 +110,26 @@ func TestSupplyChain(t *testing.T) {
 	again.green("build-image")
 	digest := variable(first.job("build-image").Dotenv, "IMAGE_DIGEST")
 	if got := variable(again.job("build-image").Dotenv, "IMAGE_DIGEST"); got != digest || digest == "" {
-		t.Errorf("the same commit gave %q and then %q", digest, got)
+		t.Errorf("two builds of one commit have the digests %q and %q", digest, got)
 	}
 	if log := again.log("build-image"); !strings.Contains(log, "importing cache manifest from "+host) || !strings.Contains(log, "CACHED") {
-		t.Errorf("the second build takes no layer from the registry:\n%s", tail(log))
+		t.Errorf("the second build uses no layer of the cache in the registry:\n%s", tail(log))
 	}
 
 	p.privileged, p.reuse = false, true
 	o := p.run(nil, "image-check", "image-sbom", "image-sign", "image-verify", "publish", "image-vulnerabilities")
 	o.green("image-check", "image-sbom", "image-sign", "image-verify", "publish")
 	if sbom := o.artifact("image-sbom", "gl-sbom.cdx.json"); !strings.Contains(sbom, "pkg:golang/stdlib@") {
-		t.Errorf("the list of contents lacks Go's standard library: %.300s", sbom)
+		t.Errorf("the SBOM does not contain Go's standard library: %.300s", sbom)
 	}
-	// There is no database: that is neither green nor red.
+	// There is no database: the jobs end with a warning, neither green nor red.
 	for _, job := range []string{"image-vulnerabilities-scan", "image-vulnerabilities"} {
 		if j := o.job(job); j.ExitCode != 3 {
 			t.Errorf("%s ends with %d, want 3:\n%s", job, j.ExitCode, tail(o.log(job)))
 		}
 	}
 
-	// Another image under the same repository was not signed here.
+	// Another image of the same registry is not signed.
 	p.reuse, p.alone = false, true
 	p.variables = append(p.variables, pipeline.Variable{Key: "IMAGE_REPOSITORY", Value: host + "/library/golang"},
 		pipeline.Variable{Key: "IMAGE_DIGEST", Value: inToolsImage(t, image, "crane", "digest", golang)})

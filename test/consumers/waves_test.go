@@ -13,7 +13,7 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-func TestWavesAreOneDecision(t *testing.T) {
+func TestWavesHaveOneApproval(t *testing.T) {
 	t.Parallel()
 	p := pipelinetest.LoadWith(t, os.DirFS("waves"), options("waves"))
 	main := p.On(pipelinetest.Push("main"))
@@ -31,24 +31,24 @@ func TestWavesAreOneDecision(t *testing.T) {
 	}
 }
 
-// standInSlipway notes what the jobs would do in which cluster. The clusters in BAD serve no new version.
+// standInSlipway records what the jobs do in which cluster. Rollouts to the clusters in BAD fail.
 const standInSlipway = `#!/bin/sh
 # STAND-IN for slipway and its clusters.
-echo "$2 ${CLUSTER:-staging} $*" >>"$NOTES"
+echo "$2 ${CLUSTER:-staging} $*" >>"$RECORD"
 case "$2 $BAD" in apply*"<$CLUSTER>"*) exit 1 ;; esac
 `
 
-// TestWaves runs the waves with clusters that serve and with some that do not: which of them are rolled out, and which go back.
+// TestWaves runs the waves with clusters whose rollouts succeed and fail, and checks which clusters are rolled out and which are rolled back.
 func TestWaves(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, bad string
-		// What is done where, one group after the other; the clusters of a group are sorted by name.
+		// The commands and their clusters, one group after the other; the clusters of a group are sorted by name.
 		want []string
 	}{
-		{"all serve", "", []string{"apply staging", "apply eu", "apply ap us"}},
-		{"the first wave is bad", "<eu>", []string{"apply staging", "apply eu", "undo eu"}},
-		{"one of the second wave is bad", "<us>", []string{"apply staging", "apply eu", "apply ap us", "undo ap eu us"}},
+		{"all succeed", "", []string{"apply staging", "apply eu", "apply ap us"}},
+		{"the first wave fails", "<eu>", []string{"apply staging", "apply eu", "undo eu"}},
+		{"one of the second wave fails", "<us>", []string{"apply staging", "apply eu", "apply ap us", "undo ap eu us"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -60,12 +60,12 @@ func TestWaves(t *testing.T) {
     inputs: {first_wave: [eu], second_wave: [us, ap]}
 `)
 			programs := t.TempDir()
-			notes := filepath.Join(programs, "notes")
+			record := filepath.Join(programs, "record")
 			for name, script := range map[string]string{"kubectl": standInKubectl, "slipway": standInSlipway} {
 				outside.WriteProgram(t, filepath.Join(programs, name), script)
 			}
 			p.commit("Deploy in waves")
-			p.variables = []pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: "x"}, {Key: "IMAGE_DIGEST", Value: "sha256:0"}, {Key: "NOTES", Value: notes}, {Key: "BAD", Value: c.bad},
+			p.variables = []pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: "x"}, {Key: "IMAGE_DIGEST", Value: "sha256:0"}, {Key: "RECORD", Value: record}, {Key: "BAD", Value: c.bad},
 				{Key: "PATH", Value: programs + ":" + os.Getenv("PATH")}}
 			jobs := []string{"deploy-approval"}
 			for _, job := range []string{"deploy-first-wave", "deploy-first-wave-return", "deploy-second-wave", "deploy-second-wave-return"} {
@@ -76,7 +76,7 @@ func TestWaves(t *testing.T) {
 				}
 			}
 			o := p.run(nil, jobs...)
-			text, err := os.ReadFile(notes) //nolint:gosec // of this test
+			text, err := os.ReadFile(record) //nolint:gosec // of this test
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +97,7 @@ func TestWaves(t *testing.T) {
 	}
 }
 
-// grouped joins what was done to groups of the wanted sizes.
+// grouped splits the commands into groups of the wanted sizes and joins each of them to a line.
 func grouped(done, want []string) []string {
 	var groups []string
 	for _, w := range want {

@@ -17,12 +17,12 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// TestAlerts is proof 10: a version with errors and slow responses fires the alerts of k8s/cluster/monitoring, Alertmanager notifies the
-// receiver by this repository's routes, and again when a good version has resolved them.
+// TestAlerts is proof 10: a version with errors and slow responses fires the alerts of k8s/cluster/monitoring. Alertmanager notifies the receiver
+// of this repository's routes, and again after a good version has resolved the alerts.
 func TestAlerts(t *testing.T) {
 	f := setup(t)
-	heard := listen(t)
-	f.monitor(t, heard.URL)
+	receiver := listen(t)
+	f.monitor(t, receiver.URL)
 	good := f.build(t, "Serve")
 	f.deploy(t, good, true)
 	const started = "a.started.Store(true)"
@@ -33,26 +33,26 @@ func TestAlerts(t *testing.T) {
 		f.deploy(t, bad, true)
 		start := time.Now()
 		for _, alert := range alerts {
-			eventually(t, 10*time.Minute, alert+" notifies", func() bool { return heard.has("firing", alert) })
+			eventually(t, 10*time.Minute, alert+" notifies", func() bool { return receiver.has("firing", alert) })
 			figure(t, "10 alert "+alert, "notified %.0f s after the bad version served", time.Since(start).Seconds())
 		}
-		f.roll(t, good)
+		f.deployOlder(t, good)
 		start = time.Now()
 		for _, alert := range alerts {
-			eventually(t, 10*time.Minute, alert+" is resolved", func() bool { return heard.has("resolved", alert) })
+			eventually(t, 10*time.Minute, alert+" is resolved", func() bool { return receiver.has("resolved", alert) })
 			figure(t, "10 alert "+alert, "resolved %.0f s after the good version served", time.Since(start).Seconds())
 		}
 	})
 	t.Log(seen)
 }
 
-// roll deploys a version that is older than the one that runs, on purpose.
-func (f *fixture) roll(t *testing.T, v version) {
+// deployOlder deploys a version that is older than the running one.
+func (f *fixture) deployOlder(t *testing.T, v version) {
 	t.Helper()
 	f.deploy(t, v, true, "ALLOW_OLDER=true")
 }
 
-// monitor configures the platform's Prometheus and Alertmanager with this repository's rules and routes, and one address for every receiver.
+// monitor configures the platform's Prometheus and Alertmanager with this repository's rules and routes. All receivers get the same address.
 func (f *fixture) monitor(t *testing.T, receiver string) {
 	t.Helper()
 	folder := filepath.Join(os.Getenv("SLIPWAY_STATE"), "monitoring")
@@ -90,10 +90,11 @@ func (f *fixture) monitor(t *testing.T, receiver string) {
 // A receiver records the notifications of Alertmanager.
 type receiver struct {
 	*httptest.Server
-	mu   sync.Mutex
-	told []string
+	mu            sync.Mutex
+	notifications []string
 }
 
+// listen starts a receiver on loopback.
 func listen(t *testing.T) *receiver {
 	t.Helper()
 	r := new(receiver)
@@ -111,7 +112,7 @@ func listen(t *testing.T) *receiver {
 		defer r.mu.Unlock()
 		for _, a := range message.Alerts {
 			if a.Labels["namespace"] == staging {
-				r.told = append(r.told, a.Status+" "+a.Labels["alertname"])
+				r.notifications = append(r.notifications, a.Status+" "+a.Labels["alertname"])
 			}
 		}
 	}))
@@ -122,5 +123,5 @@ func listen(t *testing.T) *receiver {
 func (r *receiver) has(status, alert string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Contains(r.told, status+" "+alert)
+	return slices.Contains(r.notifications, status+" "+alert)
 }

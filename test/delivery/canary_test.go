@@ -13,7 +13,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// canaryRequests per second and pod are enough for the analysis of one pod, and few enough for a machine that also runs all of them.
+// canaryRequests is the number of requests per second and pod: enough for the analysis of one pod, and few enough for a machine that runs all
+// the pods, too.
 const canaryRequests = 3
 
 // TestCanary is proofs 3 and 4: a good version is promoted step by step; one with errors, a slow one and one without requests
@@ -26,11 +27,11 @@ func TestCanary(t *testing.T) {
 	analysis := f.read(t, component)
 	f.write(t, component, strings.NewReplacer("initialDelay: 60s", "initialDelay: 30s", "interval: 30s", "interval: 5s").Replace(analysis))
 	t.Cleanup(func() { f.write(t, component, analysis) })
-	// One of twenty is 5 %.
+	// One replica of 20 is 5 %.
 	replicas := setting(t, "SLIPWAY_DELIVERY_REPLICAS", 20, 4)
 	canaryRate := canaryRequests * replicas
 	f.edit(t, "k8s/overlays/staging/kustomization.yaml", "count: 2", fmt.Sprintf("count: %d", replicas))
-	good := f.build(t, "Begin as a Rollout")
+	good := f.build(t, "Start as a Rollout")
 	f.deploy(t, good, true)
 	if out := outside.Kubectl(t, "--namespace", staging, "get", "deployments", "--output", "name"); strings.Contains(out, "orders") {
 		t.Errorf("the Deployment is still there beside the Rollout: %s", out)
@@ -63,11 +64,11 @@ func TestCanary(t *testing.T) {
 				took = time.Since(start)
 			})
 			share := f.canaryShare(t, took)
-			figure(t, c.proof, "%d replicas: aborted by itself and gone after %.0f s, %.1f %% of all requests reached it; %d requests, %d failed", replicas, took.Seconds(), 100*share, seen.Requests, seen.Failed)
+			figure(t, c.proof, "%d replicas: aborted automatically and removed after %.0f s, %.1f %% of all requests reached it; %d requests, %d failed", replicas, took.Seconds(), 100*share, seen.Requests, seen.Failed)
 			if !strings.Contains(out, `Metric "`+c.metric+`" assessed Failed`) {
 				t.Errorf("the log does not say that %s failed:\n%s", c.metric, out)
 			}
-			// One pod of all, and chance.
+			// The share of one pod, with a margin for random distribution.
 			if share > 1.6/float64(replicas) {
 				t.Errorf("%.1f %% of the requests reached the canary", 100*share)
 			}
@@ -79,7 +80,7 @@ func TestCanary(t *testing.T) {
 	t.Run("too little traffic", func(t *testing.T) {
 		start := time.Now()
 		out := f.deploy(t, f.build(t, "A version without requests"), false)
-		figure(t, "4 a canary without requests", "not promoted, gone after %.0f s", time.Since(start).Seconds())
+		figure(t, "4 a canary without requests", "not promoted, removed after %.0f s", time.Since(start).Seconds())
 		if !strings.Contains(out, "too few requests reached the canary to judge it") {
 			t.Errorf("the log does not say why:\n%s", out)
 		}

@@ -41,30 +41,30 @@ func TestTwoPipelines(t *testing.T) {
 		case r.green && winner == nil:
 			winner = &r
 		case r.green:
-			t.Error("both say that they have deployed")
+			t.Error("both deployments succeeded")
 		case !strings.Contains(r.out, "Another job deploys orders to "+staging+" at this moment") || !strings.Contains(r.out, "nothing has been touched"):
-			t.Errorf("the one that lost does not say so:\n%s", r.out)
+			t.Errorf("the deployment that lost does not report it:\n%s", r.out)
 		}
 	}
 	if winner == nil {
-		t.Fatal("none has deployed")
+		t.Fatal("no deployment succeeded")
 	}
 	if got := outside.ServedCommit(t, staging); got != winner.v.commit {
 		t.Errorf("staging serves %s, want the winner's %s", got, winner.v.commit)
 	}
 	out := f.deploy(t, older, false)
 	if !strings.Contains(out, "does not contain commit "+winner.v.commit[:8]) || outside.ServedCommit(t, staging) != winner.v.commit {
-		t.Errorf("the older one was not refused, or not with the reason:\n%s", out)
+		t.Errorf("want the older commit refused with the reason:\n%s", out)
 	}
 	figure(t, "9 two pipelines, and an older one", "one deployed, the other was refused and named it; the older commit was refused")
 }
 
-// TestOtherDigest is proof 9, too: production accepts only the digest that staging ran, regardless of the job's variables.
+// TestOtherDigest is also part of proof 9: production accepts only the digest that staging ran, regardless of the job's variables.
 func TestOtherDigest(t *testing.T) {
 	f := setup(t)
-	v, other := f.build(t, "For production"), f.build(t, "Never seen by staging")
+	v, other := f.build(t, "For production"), f.build(t, "Not for staging")
 	f.deploy(t, v, true)
-	// A pipeline waits before production; then a person starts that with another digest among its variables.
+	// A pipeline waits for a person, who starts production with another digest among its variables.
 	f.promote(t, v)
 	write(t, filepath.Join(f.clone(), "deployed.env"), "IMAGE_REPOSITORY="+other.repository+"\nIMAGE_DIGEST="+v.digest+"\n")
 	f.write(t, ".gitlab-ci.yml", f.read(t, ".gitlab-ci.yml")+"deploy-production:\n  needs: []\n")
@@ -119,5 +119,5 @@ func TestPolicies(t *testing.T) {
 			}
 		})
 	}
-	figure(t, "7 policies", "root, latest and a foreign registry refused, each with its reason; a good pod taken")
+	figure(t, "7 policies", "root, latest and a foreign registry refused, each with its reason; a valid pod accepted")
 }

@@ -1,5 +1,5 @@
 // Package delivery proves the deploy stage on the platform, under load: what users notice of a rollout, of a bad version, of a canary,
-// and of failures in the meantime. It runs with SLIPWAY_DELIVERY=1 (`make e2e-delivery`); each proof is a separate test, so
+// and of failures during them. It runs with SLIPWAY_DELIVERY=1 (`make e2e-delivery`); each proof is a separate test, so
 // that -run selects it, and the figures of those that ran are printed as a table at the end.
 package delivery
 
@@ -88,7 +88,7 @@ var once sync.Once
 func setup(t *testing.T) *fixture {
 	t.Helper()
 	if os.Getenv("SLIPWAY_DELIVERY") == "" {
-		t.Skip("needs a platform of its own: make e2e-delivery")
+		t.Skip("needs a separate platform: make e2e-delivery")
 	}
 	once.Do(func() {
 		dir, err := os.MkdirTemp("", "delivery")
@@ -119,7 +119,7 @@ func setup(t *testing.T) *fixture {
 		shared.commit(t, "Prepare the proofs")
 	})
 	if shared.ingress == "" {
-		t.Fatal("the fixture could not be made; an earlier test says why")
+		t.Fatal("the fixture could not be created; see the first test that failed")
 	}
 	return &shared
 }
@@ -322,7 +322,7 @@ func (f *fixture) rate(t *testing.T, goal int) int {
 		}
 		time.Sleep(2 * time.Second)
 	}
-	t.Fatalf("this machine does not serve %d requests per second without a rollout: it is too busy to prove anything", leastRate)
+	t.Fatalf("this machine does not serve %d requests per second without a rollout: it is too busy for this proof", leastRate)
 	return 0
 }
 

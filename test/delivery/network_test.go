@@ -12,8 +12,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// TestNetworkPolicy is proof 8: a foreign pod reaches the public port, and neither the admin port nor the database; monitoring reaches the
-// admin port, and the service a collector of traces. The pods that try have the service's image, whose migration dials what its database URL
+// TestNetworkPolicy is proof 8: a foreign pod reaches the public port, but neither the admin port nor the database; monitoring reaches the
+// admin port, and the service reaches a trace collector. The pods that try have the service's image, whose migration dials what its database URL
 // names; the database is a listener with the labels and the policy of the component postgres.
 func TestNetworkPolicy(t *testing.T) {
 	f := setup(t)
@@ -41,7 +41,7 @@ func TestNetworkPolicy(t *testing.T) {
 		{"database", "foreign", "anything", database + ":5432", false},
 		// The label alone is not enough: the pod has to be in the service's namespace.
 		{"database-by-label", "foreign", "orders", database + ":5432", false},
-		{"database-of-its-own", "proof", "orders", database + ":5432", true},
+		{"own-database", "proof", "orders", database + ":5432", true},
 		{"neighbour", "proof", "anything", database + ":5432", false},
 		{"migration", "proof", "orders-migrate", database + ":5432", true},
 		// Egress is limited to what the service needs: traces over both protocols, and public addresses at port 443.
@@ -51,14 +51,14 @@ func TestNetworkPolicy(t *testing.T) {
 		{"api-server", "proof", "orders", api, false},
 		{"api-server-of-others", "foreign", "anything", api, true},
 		{"other-service", "proof", "orders", service + ":443", false},
-		{"migration-out", "proof", "orders-migrate", service + ":443", false},
+		{"migration-other-service", "proof", "orders-migrate", service + ":443", false},
 	}
 	for _, a := range attempts {
 		run(t, a.namespace, a.name, a.label, image, []string{"migrate"}, map[string]string{
 			"ORDERS_DATABASE_URL": "postgres://a:b@" + a.target + "/c?sslmode=disable&connect_timeout=2", "ORDERS_DATABASE_MIGRATE_TIMEOUT": "8s"})
 	}
 	for _, a := range attempts {
-		eventually(t, 2*time.Minute, a.name+" has given up", func() bool {
+		eventually(t, 2*time.Minute, a.name+" gives up", func() bool {
 			return outside.Kubectl(t, "--namespace", a.namespace, "get", "pod", a.name, "--output", "jsonpath={.status.phase}") == "Failed"
 		})
 		// The last attempt counts: no policy applies to a pod that has just been created.
@@ -67,7 +67,7 @@ func TestNetworkPolicy(t *testing.T) {
 			t.Errorf("%s: reached is %v, want %v:\n%s", a.name, reached, a.reached, log)
 		}
 	}
-	figure(t, "8 network policies", "a foreign pod reaches the public port, and neither the admin port, which monitoring reaches, nor the database; the service reaches its database and a collector of traces, and neither the API server nor another service")
+	figure(t, "8 network policies", "a foreign pod reaches the public port, but neither the admin port, which monitoring reaches, nor the database; the service reaches its database and a trace collector, but neither the API server nor another service")
 }
 
 // applyPolicies applies the network policies of the base and of the components postgres and migration, and none of their other objects.

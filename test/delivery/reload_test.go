@@ -36,8 +36,8 @@ func TestHotReload(t *testing.T) {
 			return strings.Contains(metrics, "config_last_reload_successful 1") && strings.Contains(metrics, `config_reloads_total{result="success"} 1`)
 		})
 	}
-	figure(t, "- ConfigMap changed", "all pods took it over within %.0f s, none restarted", time.Since(start).Seconds())
+	figure(t, "- ConfigMap changed", "applied by all pods within %.0f s, none restarted", time.Since(start).Seconds())
 	if after := pods(); after != before {
-		t.Errorf("pods were %s, and are %s", before, after)
+		t.Errorf("pods before: %s, after: %s", before, after)
 	}
 }

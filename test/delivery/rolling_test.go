@@ -13,9 +13,9 @@ import (
 // TestRolling is proof 1: users notice nothing of a rolling update.
 func TestRolling(t *testing.T) {
 	f := setup(t)
-	f.deploy(t, f.build(t, "Begin"), true)
+	f.deploy(t, f.build(t, "First"), true)
 	rate := f.rate(t, 500)
-	next := f.build(t, "Go on")
+	next := f.build(t, "Second")
 	var took time.Duration
 	var out string
 	seen := f.under(t, rate, func() {
@@ -82,7 +82,7 @@ func TestRollback(t *testing.T) {
 	if image != versions[0].image() || outside.ServedCommit(t, production) != versions[0].commit {
 		t.Errorf("production runs %s at %s, want %s", image, outside.ServedCommit(t, production), versions[0].image())
 	}
-	// A withdrawn version can be deployed again, and then the one before it is on record again.
+	// A version that was rolled back can be deployed again; the one before it on record is then the first.
 	f.rollback(t, versions[2].digest)
 	f.rollback(t, "")
 	if got := outside.ServedCommit(t, production); got != versions[0].commit {
@@ -107,10 +107,10 @@ func TestRehearsal(t *testing.T) {
 	if err != nil {
 		t.Fatalf("deploy-rehearsal: %v\n%s", err, out)
 	}
-	figure(t, "6 rehearsal of the way back in staging", "back and forth again in %.1f s; %d requests at %.0f/s, %d failed", time.Since(start).Seconds(), seen.Requests, seen.Rate, seen.Failed)
+	figure(t, "6 rehearsal of the rollback in staging", "rolled back and forward in %.1f s; %d requests at %.0f/s, %d failed", time.Since(start).Seconds(), seen.Requests, seen.Rate, seen.Failed)
 	for _, v := range []version{before, now} {
 		if !strings.Contains(string(out), "answers of the Service name commit "+v.commit) {
-			t.Errorf("the log does not say that %s has served:\n%s", v.commit, out)
+			t.Errorf("the log does not contain that %s served:\n%s", v.commit, out)
 		}
 	}
 	if got := outside.ServedCommit(t, staging); got != now.commit {
@@ -121,7 +121,7 @@ func TestRehearsal(t *testing.T) {
 	}
 }
 
-// promote runs the production job after staging's, in one pipeline: its artifact is what production compares with.
+// promote runs the staging and production jobs in one pipeline: production compares its digest with staging's artifact.
 func (f *fixture) promote(t *testing.T, v version) {
 	t.Helper()
 	defer f.checkout(t, v)()

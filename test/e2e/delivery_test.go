@@ -1,5 +1,5 @@
-// Package e2e proves the main job from outside, against the running platform: what production serves, how a rollout
-// affects users, and that a broken version does not get through. It runs with SLIPWAY_E2E=1 (`make e2e`), after `make pipeline`
+// Package e2e proves the delivery from outside, against the running platform: what production serves, how a rollout
+// affects users, and that a broken version is not rolled out. It runs with SLIPWAY_E2E=1 (`make e2e`), after `make pipeline`
 // and `make approve`.
 package e2e
 
@@ -25,7 +25,7 @@ const (
 	production = "orders-production.localhost"
 )
 
-// deliveryOnly is the configuration of the rehearsals: the same stages, without the checks that `make pipeline` has done.
+// deliveryOnly is the configuration of the rehearsals: the stages image and deploy, without the checks that `make pipeline` has run.
 const deliveryOnly = `
 include:
   - local: /ci/image.yml
@@ -82,7 +82,7 @@ func TestDelivery(t *testing.T) {
 		}
 	})
 
-	t.Run("a commit that breaks readyz is red and leaves the old version serving", func(t *testing.T) {
+	t.Run("a commit that breaks readyz fails and the old version keeps serving", func(t *testing.T) {
 		before, served := outside.Image(t, "orders-staging"), outside.ServedCommit(t, "orders-staging")
 		replace(t, clone, "service/admin/admin.go", `"GET /readyz"`, `"GET /broken"`)
 		replace(t, clone, "k8s/base/deployment.yaml", "progressDeadlineSeconds: 120", "progressDeadlineSeconds: 15")
@@ -96,10 +96,10 @@ func TestDelivery(t *testing.T) {
 		seen := <-report
 		t.Log(seen)
 		if err == nil {
-			t.Errorf("the pipeline of a broken commit is green:\n%s", output)
+			t.Errorf("the pipeline of a broken commit succeeded:\n%s", output)
 		}
 		if !strings.Contains(output, "version before it serves again") {
-			t.Errorf("the log does not say that the old version serves again:\n%s", output)
+			t.Errorf("the log does not contain that the old version serves again:\n%s", output)
 		}
 		if after := outside.Image(t, "orders-staging"); after != before {
 			t.Errorf("staging runs %s, want the last good %s", after, before)
@@ -123,7 +123,7 @@ func deployToStaging(t *testing.T, clone string) (string, error) {
 	return string(output), err
 }
 
-// placeAndReadOrder acts like a user: over the ingress, with plain HTTP.
+// placeAndReadOrder creates an order through the ingress and reads it again, like a user.
 func placeAndReadOrder(t *testing.T, host string) {
 	t.Helper()
 	status, body, header := request(t, http.MethodPost, host, "/v1/orders", load.NewOrder)

@@ -110,7 +110,7 @@ const NewOrder = `{"customer":"load","items":[{"sku":"tea","quantity":1,"unit_pr
 // send makes one request, with a separate context, so that the end of the stream does not cancel it.
 func send(client *http.Client, config Config, number int) error {
 	method, body := http.MethodGet, ""
-	// 0110 0110: every second one, such that each of two alternating backends gets both.
+	// The pattern 0110 0110: half of the requests, such that each of two alternating backends gets both kinds.
 	if (number/2+number)%2 == 1 {
 		method, body = http.MethodPost, NewOrder
 	}

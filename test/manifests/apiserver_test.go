@@ -24,8 +24,8 @@ import (
 // requireVariable makes a missing Kubernetes a failure instead of a skipped test.
 const requireVariable = "SLIPWAY_REQUIRE_KUBERNETES"
 
-// An apiServer is a real kube-apiserver with its etcd, on ports of loopback that were free. There is no node: objects are
-// validated, admitted and stored, but nothing runs.
+// An apiServer is a real kube-apiserver with its etcd, on free ports of loopback. There are no nodes: objects are validated, admitted and
+// stored, but nothing runs.
 type apiServer struct {
 	hyperkube, kubeconfig string
 	address               string // host:port
@@ -50,7 +50,7 @@ func hyperkube(t *testing.T) string {
 	return kubectl
 }
 
-// startAPIServer starts one for the test, with additional flags.
+// startAPIServer starts an API server for the duration of the test, with additional flags.
 func startAPIServer(t *testing.T, flags ...string) *apiServer {
 	t.Helper()
 	s := &apiServer{hyperkube: hyperkube(t), kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
@@ -119,7 +119,7 @@ func (s *apiServer) wait(t *testing.T) {
 	}
 }
 
-// kubectl runs one command as the administrator, with a standard input or none, and returns what it printed.
+// kubectl runs a command as the administrator, with an optional standard input, and returns its output.
 func (s *apiServer) kubectl(t *testing.T, input []byte, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -130,7 +130,7 @@ func (s *apiServer) kubectl(t *testing.T, input []byte, args ...string) (string,
 	return string(out), err
 }
 
-// apply stores manifests, with unknown fields as errors.
+// apply applies manifests; unknown fields are errors.
 func (s *apiServer) apply(t *testing.T, manifests []byte, args ...string) {
 	t.Helper()
 	if out, err := s.kubectl(t, manifests, append([]string{"apply", "--server-side", "--validate=strict", "--filename", "-"}, args...)...); err != nil {
@@ -152,7 +152,7 @@ func render(t *testing.T, s *apiServer, dir string) []byte {
 	return out
 }
 
-// moduleDir returns the folder of a Go module, which the go command fetches if it has to.
+// moduleDir returns the folder of a Go module, which the go command fetches if necessary.
 func moduleDir(t *testing.T, module string) string {
 	t.Helper()
 	c := exec.Command("go", "mod", "download", "-json", module) // #nosec G204 -- the test's own list

@@ -22,8 +22,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// TestDashboard asks a Prometheus that scrapes the running service every query of the dashboard, and every selector of the rules: each is
-// valid and has series, so none names a metric or a label that the service does not have.
+// TestDashboard runs every query of the dashboard and every selector of the rules on a Prometheus that scrapes the running service: each must
+// be valid and have series, so that none names a metric or a label that the service does not have.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	prometheus := program(t, "prometheus")
@@ -51,7 +51,7 @@ scrape_configs:
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
-	service.use(t)
+	service.exercise(t)
 
 	substitute := strings.NewReplacer("$namespace", "orders-staging", "$__rate_interval", "5m")
 	queries := dashboardQueries(t)
@@ -70,7 +70,7 @@ scrape_configs:
 	for _, query := range queries {
 		query = substitute.Replace(query)
 		for {
-			series, err := ask("http://"+address, query)
+			series, err := countSeries("http://"+address, query)
 			if err == nil && series > 0 {
 				break
 			}
@@ -111,8 +111,8 @@ func dashboardQueries(t *testing.T) []string {
 	return queries
 }
 
-// ask returns the number of series of a query.
-func ask(prometheus, query string) (int, error) {
+// countSeries returns the number of series of a query.
+func countSeries(prometheus, query string) (int, error) {
 	response, err := http.Get(prometheus + "/api/v1/query?query=" + url.QueryEscape(query)) // #nosec G107 -- the test's own server
 	if err != nil {
 		return 0, err
@@ -143,8 +143,8 @@ func startService(t *testing.T) service {
 	return service{public, admin}
 }
 
-// use creates every series of the service: orders, failing payments, errors, and more concurrent requests than it serves.
-func (s service) use(t *testing.T) {
+// exercise creates every series of the service: orders, failing payments, errors, and more concurrent requests than it serves.
+func (s service) exercise(t *testing.T) {
 	t.Helper()
 	client := &http.Client{Timeout: 10 * time.Second}
 	send := func(method, url, body string, want int) string {

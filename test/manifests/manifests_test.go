@@ -1,4 +1,4 @@
-// Package manifests applies what is in k8s/ to a real API server: every overlay, every component, and what administrators apply once.
+// Package manifests applies k8s/ to a real API server: every overlay, every component, and the manifests that administrators apply once.
 package manifests
 
 import (
@@ -118,7 +118,7 @@ func kustomization(t *testing.T, namespace string, components ...string) string 
 func (s *apiServer) namespace(t *testing.T, name string, labels ...string) {
 	t.Helper()
 	if _, err := s.kubectl(t, nil, "create", "namespace", name); err != nil && len(labels) == 0 {
-		return // it is there
+		return // it exists
 	}
 	for _, l := range labels {
 		if out, err := s.kubectl(t, nil, "label", "--overwrite", "namespace", name, l); err != nil {
@@ -154,11 +154,11 @@ func testAdmission(t *testing.T, s *apiServer) {
 	s.namespace(t, "free")
 	digest := "@sha256:" + strings.Repeat("a", 64)
 	for _, c := range []struct{ name, old, replacement, refusal string }{
-		{"a good pod", "", "", ""},
+		{"a valid pod", "", "", ""},
 		{"a tag", digest, ":1.2.3", "is not pinned by digest"},
 		{"latest", "slipway" + digest, "slipway:latest", "is not pinned by digest"},
 		{"a foreign registry", "registry.gitlab.com", "docker.io", "is from none of the registries"},
-		{"a registry whose name begins alike", "registry.gitlab.com/", "registry.gitlab.com.example.net/", "is from none of the registries"},
+		{"a registry with the same prefix", "registry.gitlab.com/", "registry.gitlab.com.example.net/", "is from none of the registries"},
 		{"root by number", "runAsUser: 65532", "runAsUser: 0", "must not run as root"},
 		{"root by omission", "runAsNonRoot: true", "runAsNonRoot: false", "must not run as root"},
 		{"no seccomp", "seccompProfile: {type: RuntimeDefault}", "seccompProfile: {type: Unconfined}", "seccompProfile"},
@@ -187,7 +187,7 @@ func testAdmission(t *testing.T, s *apiServer) {
 	}
 }
 
-// testDeployer asks what the deployer may do, and what it must not.
+// testDeployer checks what the deployer is allowed to do, and what not.
 func testDeployer(t *testing.T, s *apiServer) {
 	const account = "system:serviceaccount:try-rbac:deployer"
 	for _, c := range []struct {

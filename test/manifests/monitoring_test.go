@@ -51,7 +51,7 @@ func readRules(t *testing.T) rules {
 	return object.Spec
 }
 
-// TestAlertRules runs promtool's unit tests on the rules as Prometheus gets them.
+// TestAlertRules runs promtool's unit tests on the rules.
 func TestAlertRules(t *testing.T) {
 	t.Parallel()
 	promtool := program(t, "promtool")
@@ -75,7 +75,7 @@ func TestAlertRules(t *testing.T) {
 	}
 }
 
-// TestRunbooks checks that every alert has a page, and every page an alert.
+// TestRunbooks checks that every alert has a runbook, and every runbook an alert.
 func TestRunbooks(t *testing.T) {
 	t.Parallel()
 	const pages = "../../docs/runbooks"
@@ -88,7 +88,7 @@ func TestRunbooks(t *testing.T) {
 			_, page, ok := strings.Cut(r.Annotations["runbook_url"], "/docs/runbooks/")
 			text, err := os.ReadFile(filepath.Join(pages, page))
 			if !ok || err != nil || !strings.HasPrefix(string(text), "# "+r.Alert+"\n") {
-				t.Errorf("%s: its runbook_url %q leads to no page of that title: %v", r.Alert, r.Annotations["runbook_url"], err)
+				t.Errorf("%s: runbook_url %q is not a page with that title: %v", r.Alert, r.Annotations["runbook_url"], err)
 			}
 			if s := r.Labels["severity"]; s != "page" && s != "notify" {
 				t.Errorf("%s: severity %q has no route", r.Alert, s)
@@ -102,12 +102,12 @@ func TestRunbooks(t *testing.T) {
 	}
 	for _, f := range files {
 		if !named[f.Name()] {
-			t.Errorf("%s is no alert's page", f.Name())
+			t.Errorf("%s is not the runbook of an alert", f.Name())
 		}
 	}
 }
 
-// TestRoutes asks amtool for the receivers of alerts.
+// TestRoutes checks the receivers of alerts with amtool.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	amtool := program(t, "amtool")

@@ -111,12 +111,12 @@ func (p *process) String() string {
 	return p.text.String()
 }
 
-// says waits for a text in the output.
+// says waits until the output contains a text.
 func (p *process) says(t *testing.T, text string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !strings.Contains(p.String(), text); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("it does not say %q:\n%s", text, p)
+			t.Fatalf("the output does not contain %q:\n%s", text, p)
 		}
 	}
 }

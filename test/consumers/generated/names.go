@@ -1,4 +1,4 @@
-// Package generated knows the names of numbers, from code that is generated and not committed.
+// Package generated names numbers, with generated code that is not committed.
 package generated
 
 //go:generate go run ./gen

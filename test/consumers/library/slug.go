@@ -1,9 +1,9 @@
-// Package library turns titles into names for addresses.
+// Package library turns titles into slugs for URLs.
 package library
 
 import "strings"
 
-// Slug keeps letters and digits, in lower case, and puts one dash where anything else was.
+// Slug returns the title in lower case, with each run of characters other than letters and digits replaced by one dash.
 func Slug(title string) string {
 	var b strings.Builder
 	gap := false

@@ -1,9 +1,9 @@
-// Package overrides turns titles into names for addresses.
+// Package overrides turns titles into slugs for URLs.
 package overrides
 
 import "strings"
 
-// Slug keeps letters and digits, in lower case, and puts one dash where anything else was.
+// Slug returns the title in lower case, with each run of characters other than letters and digits replaced by one dash.
 func Slug(title string) string {
 	var b strings.Builder
 	gap := false

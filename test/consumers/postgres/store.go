@@ -1,4 +1,4 @@
-// Package store keeps notes in PostgreSQL.
+// Package store stores notes in PostgreSQL.
 package store
 
 import (
@@ -7,10 +7,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Store keeps notes.
+// Store stores notes.
 type Store struct{ conn *pgx.Conn }
 
-// Open connects to the database at a URL and makes its table.
+// Open connects to the database at a URL and creates its table.
 func Open(ctx context.Context, url string) (*Store, error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -20,11 +20,11 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	return &Store{conn}, err
 }
 
-// Add keeps a note and gives its number.
+// Add stores a note and returns its id.
 func (s *Store) Add(ctx context.Context, text string) (id int64, err error) {
 	err = s.conn.QueryRow(ctx, "insert into note (text) values ($1) returning id", text).Scan(&id)
 	return id, err
 }
 
-// Close ends the connection.
+// Close closes the connection.
 func (s *Store) Close(ctx context.Context) error { return s.conn.Close(ctx) }

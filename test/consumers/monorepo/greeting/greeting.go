@@ -1,7 +1,7 @@
-// Package greeting says hello for every service of this repository.
+// Package greeting greets on behalf of every service of this repository.
 package greeting
 
-// Hello greets somebody, or everybody.
+// Hello greets a person, or the world if name is empty.
 func Hello(name string) string {
 	if name == "" {
 		name = "world"

@@ -1,4 +1,4 @@
-// Command counter answers on two ports: the public one, and one for those who operate it.
+// Command counter serves a public port and an admin port.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Cacheprog keeps Go's build cache in a folder: as simple as a GOCACHEPROG can be.
+// Command cacheprog is a minimal GOCACHEPROG: it stores Go's build cache in a folder.
 package main
 
 import (
@@ -25,7 +25,7 @@ type response struct {
 	*entry
 }
 
-// An entry is what an action gave.
+// An entry is the stored output of an action.
 type entry struct {
 	OutputID []byte
 	Size     int64
@@ -77,7 +77,7 @@ func serve(dir string) error {
 	}
 }
 
-// read gives what is known of an action, or nil.
+// read returns the stored output of an action, or nil.
 func read(name string) *entry {
 	text, err := os.ReadFile(name)
 	if err != nil {
