@@ -1,4 +1,4 @@
-// Package outside runs programs, such as the orders service, and reads the state of the platform, for tests from outside.
+// Package outside runs programs, such as the orders service, and reads the state of the platform, for black-box tests.
 package outside
 
 import (
@@ -32,8 +32,8 @@ func Command(t *testing.T, dir, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// Program returns the path of a program. Without it the test is skipped, or fails if SLIPWAY_REQUIRE_NAME is 1, NAME being the given one;
-// fix says how to get the program.
+// Program returns the path of a program. If it is missing, the test is skipped, or fails if SLIPWAY_REQUIRE_name is 1; fix describes how to
+// install the program.
 func Program(t testing.TB, program, name, fix string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
@@ -47,7 +47,7 @@ func Program(t testing.TB, program, name, fix string) string {
 	return path
 }
 
-// WriteProgram writes a program that can be executed at once: no process that other tests fork holds it open for writing, which would let
+// WriteProgram writes a program that can be executed immediately: no process that other tests fork inherits the open file, which would make
 // its execution fail with ETXTBSY.
 func WriteProgram(t testing.TB, path, content string) {
 	t.Helper()
@@ -64,7 +64,7 @@ func Kubectl(t *testing.T, args ...string) string {
 	return Command(t, "", "platform", append([]string{"kubectl"}, args...)...)
 }
 
-// ServedCommit returns the commit that a namespace's Service of the orders service names, asked through the API server.
+// ServedCommit returns the commit that the orders service of a namespace reports, read through the API server.
 func ServedCommit(t *testing.T, namespace string) string {
 	t.Helper()
 	var version struct{ Commit string }
@@ -75,7 +75,7 @@ func ServedCommit(t *testing.T, namespace string) string {
 	return version.Commit
 }
 
-// Image returns the image that a namespace's Deployment of the orders service names.
+// Image returns the image of the orders Deployment of a namespace.
 func Image(t *testing.T, namespace string) string {
 	t.Helper()
 	return Kubectl(t, "--namespace", namespace, "get", "deployment/orders", "--output", "jsonpath={.spec.template.spec.containers[0].image}")
@@ -92,7 +92,7 @@ func StartOrders(t *testing.T, repository string, environ ...string) (public, ad
 	if out, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	c := exec.Command(binary)
+	c := exec.CommandContext(context.WithoutCancel(t.Context()), binary) // the cleanup below stops it
 	c.Env = append([]string{"ORDERS_HTTP_ADDR=127.0.0.1:0", "ORDERS_ADMIN_ADDR=127.0.0.1:0", "ORDERS_DATABASE_URL=sqlite:" + filepath.Join(folder, "orders.db")}, environ...)
 	output, err := c.StdoutPipe()
 	if err == nil {
