@@ -1,7 +1,10 @@
 package pipeline
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
+	"net/url"
 	"path"
 	"slices"
 	"strconv"
@@ -130,13 +133,10 @@ func (p *predefinedVariables) add(key, value string) {
 }
 
 func (p *predefinedVariables) server(o Options) {
-	url := o.Protocol + "://" + o.Host
-	host, port, ok := strings.Cut(o.Host, ":")
-	if !ok {
-		port = map[string]string{"http": "80"}[o.Protocol]
-	}
+	base := o.Protocol + "://" + o.Host
+	host, port := splitHost(o.Host)
 	if port == "" {
-		port = "443"
+		port = cmp.Or(map[string]string{"http": "80"}[o.Protocol], "443")
 	}
 	major, rest, _ := strings.Cut(gitlabVersion, ".")
 	minor, patch, _ := strings.Cut(rest, ".")
@@ -150,21 +150,65 @@ func (p *predefinedVariables) server(o Options) {
 	p.add("CI_SERVER_PROTOCOL", o.Protocol)
 	p.add("CI_SERVER_REVISION", "0000000")
 	p.add("CI_SERVER_SHELL_SSH_HOST", host)
-	p.add("CI_SERVER_SHELL_SSH_PORT", "22")
-	p.add("CI_SERVER_URL", url)
+	p.add("CI_SERVER_SHELL_SSH_PORT", cmp.Or(o.SSHPort, "22"))
+	p.add("CI_SERVER_URL", base)
 	p.add("CI_SERVER_VERSION", gitlabVersion)
 	p.add("CI_SERVER_VERSION_MAJOR", major)
 	p.add("CI_SERVER_VERSION_MINOR", minor)
 	p.add("CI_SERVER_VERSION_PATCH", patch)
-	p.add("CI_API_V4_URL", url+"/api/v4")
-	p.add("CI_API_GRAPHQL_URL", url+"/api/graphql")
+	p.add("CI_API_V4_URL", base+"/api/v4")
+	p.add("CI_API_GRAPHQL_URL", base+"/api/graphql")
 	p.add("CI_TEMPLATE_REGISTRY_HOST", "registry.gitlab.com")
+}
+
+// splitHost separates the port from a host; the brackets of an IPv6 address are part of the host, as in GitLab's variables.
+func splitHost(address string) (host, port string) {
+	port = (&url.URL{Host: address}).Port()
+	return strings.TrimSuffix(address, ":"+port), port
+}
+
+// isAddress reports whether a host is an IP address, of which there are no subdomains.
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil
+}
+
+// registryHost is GitLab's usual name for the container registry of an instance.
+func registryHost(o Options) string {
+	host, _ := splitHost(o.Host)
+	switch {
+	case o.Registry != "":
+		return o.Registry
+	case isAddress(host):
+		return host + ":5050"
+	}
+	return "registry." + host
+}
+
+// pages adds the variables of GitLab Pages, which needs a domain.
+func (p *predefinedVariables) pages(o Options) {
+	host, _ := splitHost(o.Host)
+	if isAddress(host) {
+		return
+	}
+	domain := "pages." + host
+	if host == "gitlab.com" {
+		domain = "gitlab.io"
+	}
+	root, project, _ := strings.Cut(o.Path, "/")
+	site := strings.ToLower(root) + "." + domain
+	p.add("CI_PAGES_DOMAIN", domain)
+	if strings.EqualFold(project, site) {
+		p.add("CI_PAGES_URL", "https://"+site)
+		return
+	}
+	p.add("CI_PAGES_URL", "https://"+site+"/"+project)
 }
 
 func (p *predefinedVariables) project(o Options) {
 	namespace, name := path.Split(o.Path)
 	namespace = strings.TrimSuffix(namespace, "/")
-	root, rest, _ := strings.Cut(o.Path, "/")
+	root, _, _ := strings.Cut(o.Path, "/")
 	p.add("CI_PROJECT_ID", "1")
 	p.add("CI_PROJECT_NAME", name)
 	p.add("CI_PROJECT_TITLE", name)
@@ -176,10 +220,6 @@ func (p *predefinedVariables) project(o Options) {
 	p.add("CI_PROJECT_NAMESPACE_SLUG", Slug(namespace))
 	p.add("CI_PROJECT_ROOT_NAMESPACE", root)
 	p.add("CI_PROJECT_URL", o.Protocol+"://"+o.Host+"/"+o.Path)
-	if o.Registry != "" {
-		p.add("CI_REGISTRY", o.Registry)
-		p.add("CI_REGISTRY_IMAGE", o.Registry+"/"+strings.ToLower(o.Path))
-	}
 	p.add("CI_PROJECT_VISIBILITY", "private")
 	p.add("CI_PROJECT_REPOSITORY_LANGUAGES", "")
 	p.add("CI_PROJECT_CLASSIFICATION_LABEL", "")
@@ -187,10 +227,10 @@ func (p *predefinedVariables) project(o Options) {
 	p.add("CI_DEFAULT_BRANCH", o.DefaultBranch)
 	p.add("CI_DEFAULT_BRANCH_SLUG", Slug(o.DefaultBranch))
 	p.add("CI_CONFIG_PATH", o.ConfigPath)
-	p.add("CI_REGISTRY", "registry."+o.Host)
-	p.add("CI_REGISTRY_IMAGE", "registry."+o.Host+"/"+strings.ToLower(o.Path))
-	p.add("CI_PAGES_DOMAIN", "pages."+o.Host)
-	p.add("CI_PAGES_URL", "https://"+root+".pages."+o.Host+"/"+rest)
+	registry := registryHost(o)
+	p.add("CI_REGISTRY", registry)
+	p.add("CI_REGISTRY_IMAGE", registry+"/"+strings.ToLower(o.Path))
+	p.pages(o)
 }
 
 func (p *predefinedVariables) pipeline(o Options, e Event) {
@@ -285,18 +325,18 @@ func (p *predefinedVariables) mergeRequest(o Options, e Event, m *MergeRequestIn
 		kind = "detached"
 	}
 	iid := strconv.Itoa(m.IID)
-	url := o.Protocol + "://" + o.Host + "/"
+	base := o.Protocol + "://" + o.Host + "/"
 	p.add("CI_MERGE_REQUEST_ID", iid)
 	p.add("CI_MERGE_REQUEST_IID", iid)
 	p.add("CI_MERGE_REQUEST_REF_PATH", mergeRequestRefPath(iid, kind))
 	p.add("CI_MERGE_REQUEST_PROJECT_ID", "1")
 	p.add("CI_MERGE_REQUEST_PROJECT_PATH", o.Path)
-	p.add("CI_MERGE_REQUEST_PROJECT_URL", url+o.Path)
+	p.add("CI_MERGE_REQUEST_PROJECT_URL", base+o.Path)
 	p.add("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", target)
 	p.add("CI_MERGE_REQUEST_TARGET_BRANCH_PROTECTED", strconv.FormatBool(target == o.DefaultBranch))
 	p.add("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", sourceID)
 	p.add("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", sourceProject)
-	p.add("CI_MERGE_REQUEST_SOURCE_PROJECT_URL", url+sourceProject)
+	p.add("CI_MERGE_REQUEST_SOURCE_PROJECT_URL", base+sourceProject)
 	p.add("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", m.SourceBranch)
 	p.add("CI_MERGE_REQUEST_SOURCE_BRANCH_PROTECTED", "false")
 	p.add("CI_MERGE_REQUEST_TITLE", m.Title)

@@ -14,13 +14,15 @@ import (
 type Options struct {
 	// ConfigPath is the configuration's file; ".gitlab-ci.yml" if empty.
 	ConfigPath string
-	// Path is the project's full path; "acme/app" if empty. Host is the instance's, with a port where it is not 443;
-	// "gitlab.example.com" if empty.
+	// Path is the project's full path; "acme/app" if empty. Host is the instance's as in URLs, with a port where it is not the
+	// protocol's own, and an IPv6 address in brackets; "gitlab.example.com" if empty.
 	Path, Host string
 	// Protocol is that of the URLs of the instance: "http" or "https" (if empty).
 	Protocol string
-	// Registry is the host of the instance's container registry; without one there are no variables CI_REGISTRY and
-	// CI_REGISTRY_IMAGE.
+	// SSHPort is where the instance serves git over SSH; "22" if empty.
+	SSHPort string
+	// Registry is the host of the instance's container registry; GitLab's usual name for it if empty. Rules see it as CI_REGISTRY
+	// and CI_REGISTRY_IMAGE; the variables of jobs have neither, unless the event has.
 	Registry string
 	// DefaultBranch is "main" if empty.
 	DefaultBranch string

@@ -46,6 +46,7 @@ type projectFlags struct {
 	silent     bool // the identity is not reported
 	protocol   string
 	registry   string
+	sshPort    string
 	projects   string // the base URL of other projects of the instance, for git
 	head       *gittree.Tree
 }
@@ -119,11 +120,11 @@ func (f *projectFlags) identify(ctx context.Context) error {
 	}
 	f.printIdentity(id)
 	if f.host == "" || f.host == id.Host {
-		f.protocol, f.registry, f.projects = id.Protocol, id.Registry, id.Projects
+		f.protocol, f.registry, f.projects, f.sshPort = id.Protocol, id.Registry, id.Projects, id.SSHPort
 	}
 	f.path = cmp.Or(f.path, id.Path)
 	if f.host == "" && id.Foreign != "" {
-		f.host, f.registry = "gitlab.com", "registry.gitlab.com"
+		f.host = "gitlab.com"
 	}
 	f.host = cmp.Or(f.host, id.Host)
 	f.knownPath, f.knownHost = f.path != "", f.host != ""
@@ -205,7 +206,7 @@ func (f *projectFlags) load(files fs.FS) (*pipeline.Project, error) {
 		return nil, err
 	}
 	options := pipeline.Options{
-		ConfigPath: f.config, Path: f.path, Host: f.host, Protocol: f.protocol, Registry: f.registry, DefaultBranch: f.defBranch,
+		ConfigPath: f.config, Path: f.path, Host: f.host, Protocol: f.protocol, SSHPort: f.sshPort, Registry: f.registry, DefaultBranch: f.defBranch,
 		Resolver: includes, SkipMissing: f.includes.skipping(), Hints: f.hints(),
 	}
 	if f.variables != "" {

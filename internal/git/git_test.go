@@ -70,7 +70,13 @@ func TestParseRemote(t *testing.T) {
 		"git@gitlab.com:acme-corp/orders.git":            {Scheme: "ssh", User: "git", Host: "gitlab.com", Path: "acme-corp/orders"},
 		"gitlab.com:acme/a/b/c":                          {Scheme: "ssh", Host: "gitlab.com", Path: "acme/a/b/c"},
 		"git@gitlab.com:/acme/orders.git/":               {Scheme: "ssh", User: "git", Host: "gitlab.com", Path: "acme/orders"},
-		"git@[2001:db8::1]:acme/orders.git":              {Scheme: "ssh", User: "git", Host: "2001:db8::1", Path: "acme/orders"},
+		"git@[2001:db8::1]:acme/orders.git":              {Scheme: "ssh", User: "git", Host: "[2001:db8::1]", Path: "acme/orders"},
+		"[git@::1]:acme/o.git":                           {Scheme: "ssh", User: "git", Host: "[::1]", Path: "acme/o"},
+		"[git@gitlab.example.com:2222]:acme/o.git":       {Scheme: "ssh", User: "git", Host: "gitlab.example.com", Port: "2222", Path: "acme/o"},
+		"git@[gitlab.example.com:22]:/acme/o":            {Scheme: "ssh", User: "git", Host: "gitlab.example.com", Path: "acme/o"},
+		"ssh://git@[::1]:22/acme/o.git":                  {Scheme: "ssh", User: "git", Host: "[::1]", Path: "acme/o"},
+		"https://[::1]:8443/acme/o.git":                  {Scheme: "https", Host: "[::1]", Port: "8443", Path: "acme/o"},
+		"ssh://git@[FE80::1%25eth0]/acme/o.git":          {Scheme: "ssh", User: "git", Host: "[fe80::1%eth0]", Path: "acme/o"},
 		"ssh://git@GitLab.Example.com:2222/Acme/Orders":  {Scheme: "ssh", User: "git", Host: "gitlab.example.com", Port: "2222", Path: "Acme/Orders"},
 		"ssh://git@gitlab.example.com:22/acme/o.git":     {Scheme: "ssh", User: "git", Host: "gitlab.example.com", Path: "acme/o"},
 		"git+ssh://git@gitlab.com/acme/o.git":            {Scheme: "ssh", User: "git", Host: "gitlab.com", Path: "acme/o"},
@@ -86,7 +92,7 @@ func TestParseRemote(t *testing.T) {
 			}
 		})
 	}
-	for _, address := range []string{"", "/srv/git/o.git", "../up", "./a:b", "file:///srv/git/o.git", `C:\src\o`, "C:/src/o", "https://gitlab.com/", "ext::sh -c x"} {
+	for _, address := range []string{"", "/srv/git/o.git", "../up", "./a:b", "file:///srv/git/o.git", "file:///C:/src/o.git", `C:\src\o`, "C:/src/o", `\\server\share\o.git`, "https://gitlab.com/", "ext::sh -c x"} {
 		t.Run(fmt.Sprintf("%q", address), func(t *testing.T) {
 			if got, ok := git.ParseRemote(address); ok {
 				t.Errorf("%q: %+v", address, got)

@@ -11,7 +11,7 @@ import (
 type Remote struct {
 	// Scheme is "ssh", "https", "http" or "git".
 	Scheme string
-	// Host is in lower case and without a port.
+	// Host is in lower case and without a port; an IPv6 address is in brackets, as in URLs.
 	Host string
 	// Port is empty for the scheme's own.
 	Port string
@@ -22,8 +22,8 @@ type Remote struct {
 }
 
 var (
-	// scpLike is the form [user@]host:path, which ends before the first slash; the host may be an address in brackets.
-	scpLike = regexp.MustCompile(`^(?:([^@/:]+)@)?(\[[^\]/]+\]|[^/:\[\]]+):([^:].*|)$`)
+	// scpLike is the form [user@]host:path, which ends before the first slash. In brackets are an IPv6 address, or a host with its port.
+	scpLike = regexp.MustCompile(`^(?:([^@/:\[]+)@)?(\[[^\]/]+\]|[^/:\[\]]+):([^:].*|)$`)
 	// windowsPath is "C:\repository" or "C:/repository", which is not a host called C.
 	windowsPath = regexp.MustCompile(`^[A-Za-z]:[\\/]`)
 )
@@ -38,7 +38,7 @@ func ParseRemote(address string) (Remote, bool) {
 		if m == nil || windowsPath.MatchString(address) {
 			return Remote{}, false
 		}
-		return newRemote(Remote{Scheme: "ssh", User: m[1], Host: strings.Trim(m[2], "[]"), Path: m[3]})
+		return newRemote(bracketed(Remote{Scheme: "ssh", User: m[1], Host: m[2], Path: m[3]}))
 	}
 	u, err := url.Parse(address)
 	if err != nil {
@@ -55,7 +55,26 @@ func ParseRemote(address string) (Remote, bool) {
 	return newRemote(r)
 }
 
+// bracketed reads a host in brackets, as the short form has it: "[::1]", "[host:2222]", or "[git@host:2222]".
+func bracketed(r Remote) Remote {
+	inner, ok := strings.CutPrefix(strings.TrimSuffix(r.Host, "]"), "[")
+	if !ok {
+		return r
+	}
+	if user, rest, ok := strings.Cut(inner, "@"); ok {
+		r.User, inner = user, rest
+	}
+	r.Host = inner
+	if host, port, ok := strings.Cut(inner, ":"); ok && !strings.Contains(port, ":") {
+		r.Host, r.Port = host, port
+	}
+	return r
+}
+
 func newRemote(r Remote) (Remote, bool) {
+	if strings.Contains(r.Host, ":") {
+		r.Host = "[" + r.Host + "]"
+	}
 	known, ok := defaultPorts[r.Scheme]
 	if r.Port == known {
 		r.Port = ""
@@ -68,9 +87,6 @@ func newRemote(r Remote) (Remote, bool) {
 // Base is the URL that the path of another project of the same server is appended to.
 func (r Remote) Base() string {
 	host := r.Host
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
 	if r.Port != "" {
 		host += ":" + r.Port
 	}

@@ -10,13 +10,15 @@ import (
 
 // An Identity is the project on GitLab that a repository is a clone of. What the repository does not show is empty.
 type Identity struct {
-	// Path is the project's full path, Host the instance's host, with a port where it is not the protocol's own.
+	// Path is the project's full path, Host the instance's host as in URLs, with a port where it is not the protocol's own.
 	Path, Host string
+	// SSHPort is where the instance serves git over SSH, if it is not port 22.
+	SSHPort string
 	// Protocol is that of the instance's pages, "https" or "http".
 	Protocol string
 	// DefaultBranch is the project's default branch.
 	DefaultBranch string
-	// Registry is the host of the instance's container registry, by GitLab's usual name for it.
+	// Registry is the host of the instance's container registry, which only a job's variables name.
 	Registry string
 	// Projects is the URL that the path of another project of the instance is appended to, for git.
 	Projects string
@@ -70,7 +72,9 @@ func (r *Repository) identify(ctx context.Context, s settings) error {
 	}
 	// The host of ssh on port 443 is another one than that of the pages (altssh.gitlab.com).
 	id.Host = strings.TrimPrefix(id.Host, "altssh.")
-	id.Registry = "registry." + remote.Host
+	if remote.Scheme == "ssh" && id.Host == remote.Host {
+		id.SSHPort = remote.Port
+	}
 	return nil
 }
 

@@ -25,7 +25,7 @@ func (r *Repository) identifyJob() {
 	id.Host = cmp.Or(r.env["CI_SERVER_FQDN"], r.env["CI_SERVER_HOST"])
 	id.Protocol = cmp.Or(r.env["CI_SERVER_PROTOCOL"], "https")
 	id.DefaultBranch = cmp.Or(r.env["CI_DEFAULT_BRANCH"], id.DefaultBranch)
-	id.Registry = r.env["CI_REGISTRY"]
+	id.Registry, id.SSHPort = r.env["CI_REGISTRY"], r.env["CI_SERVER_SHELL_SSH_PORT"]
 	if id.Host != "" {
 		id.Projects = cmp.Or(r.env["CI_SERVER_URL"], id.Protocol+"://"+id.Host) + "/"
 	}
