@@ -42,6 +42,10 @@ func TestFile(t *testing.T) {
 		if log := o.log("test"); strings.Contains(log, "(cached)") != cached || !strings.Contains(log, "total:\t(statements)\t100.0%") {
 			t.Errorf("want cached results: %t, and a coverage of 100 %%:\n%s", cached, tail(log))
 		}
+		reports, err := filepath.Glob(filepath.Join(o.result.Dir, "jobs", "test", "artifacts", ".reports", "test", "*.out"))
+		if err != nil || len(reports) != 1 || filepath.Base(reports[0]) != "coverage.out" {
+			t.Errorf("profiles among the artifacts: %v, want the merged one alone", reports)
+		}
 	}
 	run(false)
 	run(true)
