@@ -33,6 +33,9 @@ type Command struct {
 	Stdin io.Reader
 }
 
+// LazyFetch, among the variables in Set, lets a partial clone get what it lacks while it serves a fetch; git's default is not to.
+const LazyFetch = "GIT_NO_LAZY_FETCH=0"
+
 // In returns the command for a folder.
 func In(dir string) Command { return Command{Dir: dir} }
 

@@ -108,7 +108,7 @@ func (s *Snapshot) fetch(ctx context.Context, o CheckoutOptions) (string, error)
 		return "", err
 	}
 	defer func() { _ = filetree.Remove(temporary) }()
-	in := git.Command{Dir: temporary, Env: o.Env}
+	in := git.Command{Dir: temporary, Env: o.Env, Set: []string{git.LazyFetch}}
 	for _, command := range [][]string{
 		{"init", "--quiet", "--bare", "--template="},
 		// One pack instead of many files.
@@ -185,7 +185,12 @@ func (s *Snapshot) configure(own string, o CheckoutOptions) error {
 	if url != s.Dir {
 		text += fmt.Sprintf("[url %s]\n\tinsteadOf = %s\n", quoteConfig(s.Dir), quoteConfig(url))
 	}
-	file, err := os.OpenFile(filepath.Join(own, "config"), os.O_WRONLY|os.O_APPEND, 0)
+	return appendTo(filepath.Join(own, "config"), text)
+}
+
+// appendTo adds text to a file that exists.
+func appendTo(name, text string) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func Take(ctx context.Context, project, dir string, options Options) (*Snapshot,
 	if err != nil {
 		return nil, err
 	}
-	clone := git.Command{Env: options.Env}
+	clone := git.Command{Env: options.Env, Set: []string{git.LazyFetch}}
 	if _, err := clone.Text(ctx, "clone", "--quiet", "--bare", "--no-tags", project, dir); err != nil {
 		return nil, fmt.Errorf("snapshot of the sources: %w", err)
 	}
@@ -65,20 +65,48 @@ func Take(ctx context.Context, project, dir string, options Options) (*Snapshot,
 		return nil, fmt.Errorf("snapshot of the sources: %w", err)
 	}
 	s.Tree = committed
-	if options.CommittedOnly {
-		return s, nil
+	if !options.CommittedOnly {
+		if err := s.addWorkTree(ctx, work); err != nil {
+			return nil, fmt.Errorf("snapshot of the sources: %w", err)
+		}
 	}
-	if err := s.addWorkTree(ctx, work); err != nil {
-		return nil, fmt.Errorf("snapshot of the sources: %w", err)
+	if s.Changed = s.Tree != committed; s.Changed {
+		if _, err := bare.Text(ctx, "update-ref", treeRef, s.Tree); err != nil {
+			return nil, fmt.Errorf("snapshot of the sources: %w", err)
+		}
 	}
-	s.Changed = s.Tree != committed
-	if !s.Changed {
-		return s, nil
-	}
-	if _, err := bare.Text(ctx, "update-ref", treeRef, s.Tree); err != nil {
+	if err := s.fetchesFrom(ctx, work); err != nil {
 		return nil, fmt.Errorf("snapshot of the sources: %w", err)
 	}
 	return s, nil
+}
+
+// fetchesFrom lets the snapshot of a partial clone (`git clone --filter`) get objects that the clone lacks from where the clone
+// gets them.
+func (s *Snapshot) fetchesFrom(ctx context.Context, work git.Command) error {
+	promisors, err := work.Text(ctx, "config", "--get-regexp", `^remote\..*\.promisor$`)
+	if err != nil {
+		return ctx.Err() // the clone is complete
+	}
+	key, _, _ := strings.Cut(promisors, " ")
+	name := strings.TrimSuffix(strings.TrimPrefix(key, "remote."), ".promisor")
+	url, err := work.Text(ctx, "remote", "get-url", name)
+	if err != nil {
+		return err
+	}
+	if _, remote := git.ParseRemote(url); !remote && !strings.Contains(url, "://") && !filepath.IsAbs(url) {
+		top, err := work.Text(ctx, "rev-parse", "--show-toplevel")
+		if err != nil {
+			return err
+		}
+		url = filepath.Join(top, url)
+	}
+	filter, err := work.Text(ctx, "config", "--default", "blob:none", "--get", "remote."+name+".partialclonefilter")
+	if err != nil {
+		return err
+	}
+	return appendTo(filepath.Join(s.Dir, "config"), "[core]\n\trepositoryFormatVersion = 1\n[extensions]\n\tpartialClone = promisor\n"+
+		fmt.Sprintf("[remote \"promisor\"]\n\turl = %s\n\tpromisor = true\n\tpartialCloneFilter = %s\n", quoteConfig(url), quoteConfig(filter)))
 }
 
 // Refs of the snapshot for commits that may be on no branch or tag.
@@ -159,7 +187,11 @@ func (s *Snapshot) addWorkTree(ctx context.Context, work git.Command) error {
 	if s.Nested, err = nestedRepositories(ctx, in); err != nil {
 		return err
 	}
-	add := []string{"-c", "core.safecrlf=false", "add", "--all", "--", "."}
+	add := []string{"-c", "core.safecrlf=false", "add", "--all"}
+	if sparse, err := in.Text(ctx, "config", "--type=bool", "core.sparseCheckout"); err == nil && sparse == "true" {
+		add = append(add, "--sparse") // files outside of the sparse checkout's folders count as well
+	}
+	add = append(add, "--", ".")
 	for _, nested := range s.Nested {
 		add = append(add, ":(exclude,literal)"+nested)
 	}

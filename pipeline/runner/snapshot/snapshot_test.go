@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +161,56 @@ func TestLinkedWorktree(t *testing.T) {
 	}
 	if got := files(t, checkout)["kept"]; got != "linked" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// Jobs get all files and their history, also those that a partial clone or a sparse checkout does not have.
+func TestPartialClone(t *testing.T) {
+	t.Parallel()
+	server := t.TempDir()
+	gitIn(t, server, "init", "--quiet", "--initial-branch=main")
+	gitIn(t, server, "config", "uploadpack.allowFilter", "true")
+	gitIn(t, server, "config", "uploadpack.allowAnySHA1InWant", "true")
+	for _, text := range []string{"one", "two", "three"} {
+		write(t, server, "app/file", text)
+		write(t, server, "docs/page", text)
+		gitIn(t, server, "add", ".")
+		gitIn(t, server, "commit", "--quiet", "-m", text)
+	}
+	for name, flags := range map[string][]string{
+		"complete": nil, "no files": {"--filter=blob:none"}, "no folders": {"--filter=tree:0"}, "shallow": {"--filter=blob:none", "--depth=2"},
+		"sparse": {"--filter=blob:none", "--sparse"}, "complete and sparse": {"--sparse"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			project := filepath.Join(t.TempDir(), "project")
+			gitIn(t, server, slices.Concat([]string{"clone", "--quiet"}, flags, []string{"file://" + server, project})...)
+			if slices.Contains(flags, "--sparse") {
+				gitIn(t, project, "sparse-checkout", "set", "docs")
+			}
+			write(t, project, "docs/page", "edited")
+			write(t, project, "other/new", "new")
+			before := gitIn(t, project, "status", "--porcelain=v2")
+			dir := t.TempDir()
+			s, err := Take(t.Context(), project, filepath.Join(dir, "sources.git"), Options{Env: os.Environ()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for depth := range 3 {
+				checkout := filepath.Join(dir, strconv.Itoa(depth))
+				if err := s.Checkout(t.Context(), checkout, CheckoutOptions{Branch: "main", Depth: depth, Env: os.Environ()}); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(map[string]string{"app/file": "three", "docs/page": "edited", "other/new": "new"}, files(t, checkout)); diff != "" {
+					t.Error(diff)
+				}
+				gitIn(t, checkout, "fsck", "--connectivity-only")
+				gitIn(t, checkout, "log", "--patch")
+			}
+			if after := gitIn(t, project, "status", "--porcelain=v2"); after != before {
+				t.Errorf("the work tree has changed: %s", after)
+			}
+		})
 	}
 }
 

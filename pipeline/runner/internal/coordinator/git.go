@@ -13,7 +13,7 @@ import (
 // newGitHandler serves the repository, read-only, with git's own server for HTTP.
 func newGitHandler(config Config) (http.Handler, error) {
 	process := git.Command{Env: config.GitEnv, Set: []string{
-		"GIT_PROJECT_ROOT=" + filepath.Dir(config.Repository), "GIT_HTTP_EXPORT_ALL=1",
+		"GIT_PROJECT_ROOT=" + filepath.Dir(config.Repository), "GIT_HTTP_EXPORT_ALL=1", git.LazyFetch,
 		// A push is refused as on GitLab, where the token of a job may not push by default.
 		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http.receivepack", "GIT_CONFIG_VALUE_0=false",
 	}}.Process(context.Background(), "http-backend")
