@@ -28,7 +28,8 @@ import (
 // caseTimeout is for all jobs of a case, on a machine that has other things to do.
 const caseTimeout = 20 * time.Minute
 
-// variationsFolder has cases of the kinds of those in testdata/runner; see TestRecordVariations.
+// variationsFolder has cases of the kinds of those in testdata/runner. Those were recorded with GitLab Runner 18.11.4, these with a runner
+// built from the source of 19.4.0; see TestRecordVariations.
 var variationsFolder = filepath.Join("testdata", "variations")
 
 // What a case keeps of a job's output.
