@@ -100,7 +100,7 @@ delivery := SLIPWAY_STATE=/var/lib/slipway-delivery SLIPWAY_REGISTRY_PORT=5150 S
 	SLIPWAY_INGRESS_PORT=8180 SLIPWAY_PROMETHEUS_PORT=9190 SLIPWAY_ALERTMANAGER_PORT=9193
 e2e-delivery: commands ## Prove what users notice of rollouts, canaries and failures, under load; takes two hours (PROOFS=TestCanary for one)
 	$(platform) deps gcc libc6-dev jq prometheus prometheus-alertmanager haproxy
-	$(delivery) $(platform) up --with rollouts,monitoring
+	$(delivery) $(platform) up --with rollouts,monitoring,metrics
 	PATH="$$($(delivery) $(platform) bin):$$PATH" $(delivery) SLIPWAY_DELIVERY=1 go -C test test -count=1 -timeout 150m -v -run '$(or $(PROOFS),.)' ./delivery; \
 		status=$$?; $(delivery) $(platform) down --purge || status=1; exit $$status
 

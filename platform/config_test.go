@@ -115,7 +115,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"a tenant of Kubernetes itself", map[string]string{"SLIPWAY_TENANTS": "kube-system"}, "want a namespace"},
 		{"a tenant that would be SQL", map[string]string{"SLIPWAY_TENANTS": "a'b"}, "want a namespace"},
 		{"a tenant twice", map[string]string{"SLIPWAY_TENANTS": "a-b,a-b=c"}, "given twice"},
-		{"an unknown part", map[string]string{"SLIPWAY_WITH": "mesh"}, `SLIPWAY_WITH: "mesh" is no optional part; there are rollouts, monitoring`},
+		{"an unknown part", map[string]string{"SLIPWAY_WITH": "mesh"}, `SLIPWAY_WITH: "mesh" is no optional part; there are rollouts, monitoring, metrics`},
 		{"no environment", map[string]string{"SLIPWAY_TENANTS": "shop="}, "no environment"},
 		{"a long state", map[string]string{"SLIPWAY_STATE": "/" + strings.Repeat("x", 80)}, "SLIPWAY_STATE"},
 	} {

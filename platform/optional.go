@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -24,9 +25,10 @@ import (
 const (
 	rollouts   = "rollouts"
 	monitoring = "monitoring"
+	metrics    = "metrics"
 )
 
-var optionalParts = []string{rollouts, monitoring}
+var optionalParts = []string{rollouts, monitoring, metrics}
 
 const (
 	rolloutsHealth     = "127.0.0.1:18080"
@@ -36,7 +38,7 @@ const (
 )
 
 // optionalProcesses are the processes of the optional parts, and the part that each belongs to.
-var optionalProcesses = map[string]string{"rollouts": rollouts, "targets": monitoring, "prometheus": monitoring, "alertmanager": monitoring}
+var optionalProcesses = map[string]string{"rollouts": rollouts, "targets": monitoring, "prometheus": monitoring, "alertmanager": monitoring, cluster.MetricsServer: metrics}
 
 // startOptional starts the enabled optional parts, and stops those that are no longer enabled.
 func (p *Platform) startOptional(ctx context.Context, self string, s *steps) error {
@@ -56,6 +58,11 @@ func (p *Platform) startOptional(ctx context.Context, self string, s *steps) err
 			func() error { return s.do("alertmanager", func() (bool, error) { return p.startAlertmanager(ctx) }) },
 			func() error { return s.do("prometheus", func() (bool, error) { return p.startPrometheus(ctx, self) }) })
 	}
+	if p.Config.has(metrics) {
+		lanes = append(lanes, func() error { return p.startMetrics(ctx, s) })
+	} else if err := p.withdrawMetrics(ctx); err != nil {
+		return err
+	}
 	return parallel(lanes)
 }
 
@@ -63,7 +70,7 @@ func (p *Platform) startOptional(ctx context.Context, self string, s *steps) err
 func (p *Platform) startRollouts(ctx context.Context, s *steps) error {
 	var dir string
 	if err := s.do("rollouts binary", func() (changed bool, err error) {
-		dir, changed, err = p.rolloutsBinary(ctx)
+		dir, changed, err = p.compiled(ctx, "rollouts", build.Source.Rollouts)
 		return changed, err
 	}); err != nil {
 		return err
@@ -87,17 +94,20 @@ func (p *Platform) startRollouts(ctx context.Context, s *steps) error {
 	})
 }
 
-// rolloutsBinary compiles Argo Rollouts if necessary. Outside of a clone it returns the one that was compiled before.
-func (p *Platform) rolloutsBinary(ctx context.Context) (dir string, changed bool, err error) {
+// compiled compiles the program of an optional part if necessary. Outside of a clone it returns the one that the process was started from.
+func (p *Platform) compiled(ctx context.Context, process string, compile compiler) (dir string, changed bool, err error) {
 	source, err := build.FindSource()
 	if err != nil {
-		if r, ok := p.table.Lookup("rollouts"); ok && len(r.Command) > 0 {
+		if r, ok := p.table.Lookup(process); ok && len(r.Command) > 0 {
 			return filepath.Dir(r.Command[0]), false, nil
 		}
 		return "", false, err
 	}
-	return source.Rollouts(ctx, p.Config.Cache, p.Out)
+	return compile(source, ctx, p.Config.Cache, p.Out)
 }
+
+// A compiler returns the folder of a part's programs below cache, and compiles them if they are missing.
+type compiler func(s build.Source, ctx context.Context, cache string, log io.Writer) (dir string, compiled bool, err error)
 
 // installRollouts applies the kinds and roles of Argo Rollouts. The aggregated roles give those who may edit a namespace its
 // rollouts, too.
@@ -173,19 +183,24 @@ func (p *Platform) provisionMonitoring(ctx context.Context) error {
 	}
 	defer client.Close()
 	port, _ := strconv.Atoi(prometheusPort)
-	const namespace = "/api/v1/namespaces/monitoring"
-	meta := func(labels kube.Object) kube.Object {
-		return kube.Object{"name": "prometheus", "namespace": "monitoring", "labels": labels}
-	}
 	objects := append(reader{"slipway:prometheus", map[string][]string{"": {"pods"}}}.objects(),
-		located{namespace, kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": "monitoring"}}},
-		located{namespace + "/services/prometheus", kube.Object{"apiVersion": "v1", "kind": "Service", "metadata": meta(nil),
-			"spec": kube.Object{"ports": []kube.Object{{"name": "http", "port": port}}}}},
-		located{"/apis/discovery.k8s.io/v1/namespaces/monitoring/endpointslices/prometheus", kube.Object{
-			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta(kube.Object{"kubernetes.io/service-name": "prometheus"}),
-			"addressType": "IPv4", "ports": []kube.Object{{"name": "http", "port": port, "protocol": "TCP"}},
-			"endpoints": []kube.Object{{"addresses": []string{cluster.NodeAddress}}}}})
-	return applyAll(ctx, client, objects)
+		located{"/api/v1/namespaces/monitoring", kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": "monitoring"}}})
+	return applyAll(ctx, client, append(objects, onNode("monitoring", "prometheus", port, port)...))
+}
+
+// onNode are a Service and its endpoint, a process of the node.
+func onNode(namespace, name string, port, target int) []located {
+	meta := func(labels kube.Object) kube.Object {
+		return kube.Object{"name": name, "namespace": namespace, "labels": labels}
+	}
+	return []located{
+		{"/api/v1/namespaces/" + namespace + "/services/" + name, kube.Object{"apiVersion": "v1", "kind": "Service", "metadata": meta(nil),
+			"spec": kube.Object{"ports": []kube.Object{{"name": "main", "port": port, "targetPort": target}}}}},
+		{"/apis/discovery.k8s.io/v1/namespaces/" + namespace + "/endpointslices/" + name, kube.Object{
+			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta(kube.Object{"kubernetes.io/service-name": name}),
+			"addressType": "IPv4", "ports": []kube.Object{{"name": "main", "port": target, "protocol": "TCP"}},
+			"endpoints": []kube.Object{{"addresses": []string{cluster.NodeAddress}}}}},
+	}
 }
 
 // startAlertmanager runs Debian's Alertmanager on the host's loopback, so that it reaches receivers there.
@@ -219,6 +234,9 @@ func (p *Platform) optionalStatus(ctx context.Context) []PartStatus {
 	var all []PartStatus
 	if p.Config.has(rollouts) {
 		all = append(all, p.part(ctx, "rollouts", "", c.Probe("http://"+rolloutsHealth+"/healthz")))
+	}
+	if p.Config.has(metrics) {
+		all = append(all, p.part(ctx, cluster.MetricsServer, "", p.metricsServed))
 	}
 	if p.Config.has(monitoring) {
 		address := loopback(p.Config.Ports.Alertmanager)

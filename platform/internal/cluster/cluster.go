@@ -30,12 +30,15 @@ const (
 	PolicyAddress = "127.0.0.1:9879"
 	// TargetsAddress is the address of Prometheus' service discovery.
 	TargetsAddress = "127.0.0.1:9880"
+	// MetricsPort is the port at the node's address where the API server finds metrics-server.
+	MetricsPort = 4443
 
 	pods         = "10.244.0.0/24"
 	services     = "10.96.0.0/16"
 	firstService = "10.96.0.1"
 	node         = "slipway"
 	pauseImage   = "slipway.local/pause:1"
+	frontProxy   = "front-proxy-client"
 )
 
 // A Cluster is one single-node Kubernetes.
@@ -56,10 +59,12 @@ type Cluster struct {
 	Table   daemon.Table
 }
 
-// The optional parts that speak to the API server, by the names of their certificates: Argo Rollouts, and what finds Prometheus' targets.
+// The optional parts that speak to the API server, by the names of their certificates: Argo Rollouts, what finds Prometheus' targets, and
+// metrics-server, whose certificate is for the name of its Service, too.
 const (
-	Rollouts   = "rollouts"
-	Prometheus = "prometheus"
+	Rollouts      = "rollouts"
+	Prometheus    = "prometheus"
+	MetricsServer = "metrics-server"
 )
 
 // Parts returns the cluster's processes in the order in which they are started.
@@ -136,6 +141,9 @@ func (c *Cluster) certificates() (bool, error) {
 		{Name: "ingress", CommonName: "slipway:ingress"},
 		{Name: Rollouts, CommonName: "slipway:rollouts"},
 		{Name: Prometheus, CommonName: "slipway:prometheus"},
+		{Name: MetricsServer, CommonName: "slipway:metrics-server", Hosts: []string{NodeAddress, "metrics-server.kube-system.svc"}},
+		// What the API server is to the API servers behind it.
+		{Name: frontProxy, CommonName: frontProxy},
 	}
 	for _, r := range requests {
 		if err := ca.Issue(r); err != nil {
@@ -147,7 +155,7 @@ func (c *Cluster) certificates() (bool, error) {
 	}
 	inside := "https://" + APIAddress
 	changed := false
-	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns", Rollouts, "admin"} {
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns", Rollouts, MetricsServer, "admin"} {
 		login, err := c.login(name)
 		if err != nil {
 			return false, err

@@ -43,7 +43,7 @@ func (c *Cluster) controlPlane(ctx context.Context, step Step) error {
 	}
 
 	pki := func(file string) string { return c.path("pki", file) }
-	inputs := []string{pki("ca.crt"), pki("apiserver.crt"), pki("apiserver-kubelet-client.crt"), pki("service-account.pub")}
+	inputs := []string{pki("ca.crt"), pki("apiserver.crt"), pki("apiserver-kubelet-client.crt"), pki("service-account.pub"), pki(frontProxy + ".crt")}
 	api := c.component("kube-apiserver", inputs,
 		"--etcd-servers=http://127.0.0.1:2379", "--secure-port=6443", "--bind-address="+NodeAddress, "--advertise-address="+NodeAddress,
 		"--tls-cert-file="+pki("apiserver.crt"), "--tls-private-key-file="+pki("apiserver.key"), "--client-ca-file="+pki("ca.crt"),
@@ -52,7 +52,11 @@ func (c *Cluster) controlPlane(ctx context.Context, step Step) error {
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+pki("service-account.pub"),
 		"--service-account-signing-key-file="+pki("service-account.key"),
 		"--service-cluster-ip-range="+services, "--authorization-mode=Node,RBAC",
-		"--enable-admission-plugins=NodeRestriction", "--profiling=false")
+		"--enable-admission-plugins=NodeRestriction", "--profiling=false",
+		// API servers behind this one (metrics-server) take its word for who asks. The authority signs others, too: the name decides.
+		"--proxy-client-cert-file="+pki(frontProxy+".crt"), "--proxy-client-key-file="+pki(frontProxy+".key"),
+		"--requestheader-client-ca-file="+pki("ca.crt"), "--requestheader-allowed-names="+frontProxy,
+		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group", "--requestheader-extra-headers-prefix=X-Remote-Extra-")
 	if err := step("kube-apiserver", func() (bool, error) { return c.Table.Up(ctx, api, 90*time.Second, c.APIReady) }); err != nil {
 		return err
 	}

@@ -1,0 +1,117 @@
+package platform
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"gitlab.com/slipway-ci/slipway/platform/internal/build"
+	"gitlab.com/slipway-ci/slipway/platform/internal/cluster"
+	"gitlab.com/slipway-ci/slipway/platform/internal/daemon"
+	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
+)
+
+// metricsAPI is the path of the object that makes the API server pass requests on to metrics-server.
+const metricsAPI = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"
+
+// startMetrics runs metrics-server, from which autoscalers and `kubectl top` get what pods use. It is a process of the node.
+func (p *Platform) startMetrics(ctx context.Context, s *steps) error {
+	var dir string
+	if err := s.do("metrics-server binary", func() (changed bool, err error) {
+		dir, changed, err = p.compiled(ctx, cluster.MetricsServer, build.Source.MetricsServer)
+		return changed, err
+	}); err != nil {
+		return err
+	}
+	return s.do(cluster.MetricsServer, func() (bool, error) {
+		if err := p.provisionMetrics(ctx); err != nil {
+			return false, err
+		}
+		c := p.cluster()
+		config := c.Kubeconfig(cluster.MetricsServer)
+		pki := func(file string) string { return filepath.Join(c.Dir, "pki", file) }
+		spec := p.inside(c, daemon.Spec{Name: cluster.MetricsServer, Path: filepath.Join(dir, build.MetricsServer), NetNS: c.NetNS(),
+			Args: []string{"--kubeconfig=" + config, "--authentication-kubeconfig=" + config, "--authorization-kubeconfig=" + config,
+				"--bind-address=" + cluster.NodeAddress, fmt.Sprintf("--secure-port=%d", cluster.MetricsPort),
+				"--tls-cert-file=" + pki(cluster.MetricsServer+".crt"), "--tls-private-key-file=" + pki(cluster.MetricsServer+".key"),
+				"--kubelet-certificate-authority=" + pki("ca.crt"), "--kubelet-preferred-address-types=InternalIP", "--metric-resolution=15s"},
+			Inputs: []string{config, pki(cluster.MetricsServer + ".crt"), pki("ca.crt")}, Grace: time.Second})
+		return p.table.Up(ctx, spec, 90*time.Second, p.metricsServed)
+	})
+}
+
+// provisionMetrics applies the objects that metrics-server needs.
+func (p *Platform) provisionMetrics(ctx context.Context) error {
+	c := p.cluster()
+	client, err := c.Client("admin")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	authority, err := c.Authority()
+	if err != nil {
+		return err
+	}
+	return applyAll(ctx, client, metricsObjects(authority))
+}
+
+// withdrawMetrics removes the API that metrics-server would serve, also after a `down` in the meantime: an API that nobody serves keeps
+// namespaces from being deleted.
+func (p *Platform) withdrawMetrics(ctx context.Context) error {
+	client, err := p.cluster().Client("admin")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.Delete(ctx, metricsAPI)
+}
+
+// metricsServed returns an error unless metrics-server answers through the API server. The condition of its APIService may be that of the
+// process before it.
+func (p *Platform) metricsServed(ctx context.Context) error {
+	client, err := p.cluster().Client("admin")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	var resources any
+	return client.Get(ctx, "/apis/metrics.k8s.io/v1beta1", &resources)
+}
+
+// metricsObjects returns what metrics-server may read, and where the API server finds it.
+func metricsObjects(authority []byte) []located {
+	const rbac, user = "rbac.authorization.k8s.io", "slipway:metrics-server"
+	subjects := []kube.Object{{"apiGroup": rbac, "kind": "User", "name": user}}
+	binding := func(name, role string) located {
+		return located{"/apis/" + rbac + "/v1/clusterrolebindings/" + name, kube.Object{
+			"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": kube.Object{"name": name},
+			"roleRef": kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": role}, "subjects": subjects}}
+	}
+	role := func(name string, labels kube.Object, rules ...kube.Object) located {
+		return located{"/apis/" + rbac + "/v1/clusterroles/" + name, kube.Object{
+			"apiVersion": rbac + "/v1", "kind": "ClusterRole", "metadata": kube.Object{"name": name, "labels": labels}, "rules": rules}}
+	}
+	follow := []string{"get", "list", "watch"}
+	objects := []located{
+		role(user, nil,
+			kube.Object{"apiGroups": []string{""}, "resources": []string{"nodes/metrics"}, "verbs": []string{"get"}},
+			kube.Object{"apiGroups": []string{""}, "resources": []string{"pods", "nodes"}, "verbs": follow}),
+		binding(user, user),
+		// It asks the API server who its clients are and what they may do.
+		binding(user+":auth-delegator", "system:auth-delegator"),
+		{"/apis/" + rbac + "/v1/namespaces/kube-system/rolebindings/" + user, kube.Object{
+			"apiVersion": rbac + "/v1", "kind": "RoleBinding", "metadata": kube.Object{"name": user, "namespace": "kube-system"},
+			"roleRef": kube.Object{"apiGroup": rbac, "kind": "Role", "name": "extension-apiserver-authentication-reader"}, "subjects": subjects}},
+		// Who may look at a namespace may look at what its pods use.
+		role("system:aggregated-metrics-reader", kube.Object{"rbac.authorization.k8s.io/aggregate-to-view": "true"},
+			kube.Object{"apiGroups": []string{"metrics.k8s.io"}, "resources": []string{"pods", "nodes"}, "verbs": follow}),
+	}
+	objects = append(objects, onNode("kube-system", "metrics-server", 443, cluster.MetricsPort)...)
+	return append(objects, located{metricsAPI, kube.Object{
+		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": kube.Object{"name": "v1beta1.metrics.k8s.io"},
+		"spec": kube.Object{"group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
+			"service":  kube.Object{"namespace": "kube-system", "name": "metrics-server"},
+			"caBundle": base64.StdEncoding.EncodeToString(authority)}}})
+}
