@@ -19,10 +19,10 @@ run := $(slipway) run --event push --branch main --executor shell --no-sandbox \
 	--var SLIPWAY_REQUIRE_PODMAN=1 --var SLIPWAY_REQUIRE_BWRAP=1 --var SLIPWAY_ROOTLESS_USER=$(SLIPWAY_ROOTLESS_USER)
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline approve test test-consumers test-stages test-generated test-portable test-manifests test-tools-image test-supply-chain lint build run generate platform-up platform-down test-platform e2e e2e-delivery e2e-machines bench-engine bench-pipeline bench-merge-request bench-rollout bench-service attack clean commands
+.PHONY: help pipeline approve test test-consumers test-stages test-generated test-portable test-manifests test-tools-image test-supply-chain lint build run generate platform-up platform-down test-platform test-platform-parts e2e e2e-delivery e2e-machines bench-engine bench-pipeline bench-merge-request bench-rollout bench-service attack clean commands
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 pipeline: platform-up ## Run this repository's pipeline for a push to main, up to the production gate
 	PATH="$$($(platform) bin):$$PATH" $(run) --variables .slipway/variables.yml --deploy --approve-hint "make approve"
@@ -135,6 +135,10 @@ attack: ## Attack the service: slow bodies, poison charges, forwarded addresses,
 
 test-platform: commands ## Prove the platform: up, kill -9 of each part, healing, down without a trace
 	SLIPWAY_PLATFORM_TEST=1 go -C platform test -count=1 -timeout 20m -v -run TestMachine .
+
+test-platform-parts: commands ## The same for the optional parts, which are compiled the first time
+	$(platform) deps prometheus prometheus-alertmanager
+	SLIPWAY_PLATFORM_TEST=1 go -C platform test -count=1 -timeout 30m -v -run TestOptionalParts .
 
 bench-rollout: commands ## Measure what users notice while a new commit rolls out to staging; after make pipeline
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_E2E=1 SLIPWAY_VARIABLES="$(CURDIR)/.slipway/variables.yml" go -C test test -count=1 -timeout 20m -v -run TestDelivery/a_new_commit ./e2e

@@ -40,12 +40,7 @@ func TestMachine(t *testing.T) {
 	before := m.traces()
 	t.Cleanup(func() { m.try("down", "--purge") })
 
-	step := func(name string, f func(t *testing.T)) {
-		if !t.Run(name, f) {
-			m.dump(t)
-			t.FailNow() // each step stands on those before it
-		}
-	}
+	step := m.steps(t)
 	step("up", func(t *testing.T) { m.run(t, "up") })
 	step("a second up changes nothing and is quick", func(t *testing.T) {
 		pids, start := m.pids(t), time.Now()
@@ -107,12 +102,7 @@ func TestMachine(t *testing.T) {
 	step("a rolling update loses no request", func(t *testing.T) { m.rollUnderLoad(t, v2) })
 	for _, part := range []string{"containerd", "kubelet", "kube-apiserver", "etcd", "postgres", "gateway", "ingress", "kube-proxy", "coredns", "network-policy"} {
 		step("up heals a killed "+part, func(t *testing.T) {
-			m.kill(t, part)
-			if _, err := m.platform("status"); err == nil {
-				t.Error("status does not notice")
-			}
-			m.run(t, "up")
-			m.run(t, "status")
+			m.heals(t, part)
 			m.eventually(t, "v2 \n", func() string { return m.get("orders-staging.localhost", "/") })
 		})
 	}
@@ -187,11 +177,84 @@ func TestMachine(t *testing.T) {
 	})
 }
 
+// TestOptionalParts takes the optional parts through their life: added to a platform that runs, killed, removed, and kept over a down.
+func TestOptionalParts(t *testing.T) {
+	if os.Getenv("SLIPWAY_PLATFORM_TEST") == "" {
+		t.Skip("make test-platform-parts")
+	}
+	m := newMachine(t)
+	before := m.traces()
+	t.Cleanup(func() { m.try("down", "--purge") })
+	step := m.steps(t)
+	parts := []string{"rollouts", "prometheus", "alertmanager", "targets", "metrics-server"}
+	running := func(t *testing.T, want bool) {
+		t.Helper()
+		pids := m.pids(t)
+		for _, part := range parts {
+			if _, ok := pids[part]; ok != want {
+				t.Errorf("%s runs: %v", part, ok)
+			}
+		}
+	}
+	const usage = "/apis/metrics.k8s.io/v1beta1/nodes"
+	measured := func() string {
+		out, _ := m.platform("kubectl", "get", "--raw", usage)
+		if strings.Contains(out, `"usage":{"cpu":`) {
+			return "measured"
+		}
+		return out
+	}
+
+	step("without a word there are none", func(t *testing.T) {
+		m.run(t, "up")
+		running(t, false)
+	})
+	step("they are added to a platform that runs", func(t *testing.T) {
+		m.run(t, "up", "--with", "rollouts,monitoring,metrics")
+		running(t, true)
+		m.run(t, "status")
+		m.eventually(t, "measured", measured)
+	})
+	step("a second up changes nothing", func(t *testing.T) {
+		pids := m.pids(t)
+		m.run(t, "up")
+		if diff := cmp.Diff(pids, m.pids(t)); diff != "" {
+			t.Errorf("other processes (-before +after):\n%s", diff)
+		}
+	})
+	for _, part := range parts {
+		step("up heals a killed "+part, func(t *testing.T) { m.heals(t, part) })
+	}
+	step("metrics are measured again", func(t *testing.T) { m.eventually(t, "measured", measured) })
+	step("they are kept over a down", func(t *testing.T) {
+		m.run(t, "down")
+		m.gone(t, before)
+		m.run(t, "up")
+		running(t, true)
+	})
+	step("they are removed, after a down, too", func(t *testing.T) {
+		m.run(t, "down")
+		m.run(t, "up", "--with", "none")
+		running(t, false)
+		if out, err := m.platform("kubectl", "get", "--raw", usage); err == nil {
+			t.Errorf("an API that nobody serves:\n%s", out)
+		}
+		// The API server must know every kind of object to delete a namespace.
+		m.run(t, "kubectl", "create", "namespace", "short")
+		m.run(t, "kubectl", "delete", "namespace", "short", "--timeout=60s")
+	})
+	step("purge leaves no file", func(t *testing.T) {
+		m.run(t, "down", "--purge")
+		m.gone(t, before)
+	})
+}
+
 // machine is a platform under test.
 type machine struct {
 	t                                *testing.T
 	binary, state                    string
 	registry, postgres, api, ingress int
+	prometheus, alertmanager         int
 	// app is the binary of what is deployed.
 	app []byte
 	// sockets are those of shims, as far as they were seen.
@@ -209,7 +272,8 @@ func newMachine(t *testing.T) *machine {
 		t.Fatal(err)
 	}
 	m := &machine{t: t, binary: filepath.Join(dir, "platform"), state: filepath.Join(dir, "state"),
-		registry: freePort(t), postgres: freePort(t), api: freePort(t), ingress: freePort(t)}
+		registry: freePort(t), postgres: freePort(t), api: freePort(t), ingress: freePort(t),
+		prometheus: freePort(t), alertmanager: freePort(t)}
 	build(t, m.binary, "./cmd/platform")
 	app := filepath.Join(dir, "app")
 	build(t, app, "./testdata/app")
@@ -217,6 +281,17 @@ func newMachine(t *testing.T) *machine {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// steps returns what runs one step of a test, which ends with the first that fails: each stands on those before it.
+func (m *machine) steps(t *testing.T) func(name string, f func(t *testing.T)) {
+	return func(name string, f func(t *testing.T)) {
+		t.Helper()
+		if !t.Run(name, f) {
+			m.dump(t)
+			t.FailNow()
+		}
+	}
 }
 
 func build(t *testing.T, output, pkg string) {
@@ -243,7 +318,8 @@ func (m *machine) command(args ...string) *exec.Cmd {
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "SLIPWAY_STATE=" + m.state,
 		"XDG_CACHE_HOME=" + os.Getenv("XDG_CACHE_HOME"), "GOPROXY=" + os.Getenv("GOPROXY"),
 		fmt.Sprint("SLIPWAY_REGISTRY_PORT=", m.registry), fmt.Sprint("SLIPWAY_POSTGRES_PORT=", m.postgres),
-		fmt.Sprint("SLIPWAY_API_PORT=", m.api), fmt.Sprint("SLIPWAY_INGRESS_PORT=", m.ingress)}
+		fmt.Sprint("SLIPWAY_API_PORT=", m.api), fmt.Sprint("SLIPWAY_INGRESS_PORT=", m.ingress),
+		fmt.Sprint("SLIPWAY_PROMETHEUS_PORT=", m.prometheus), fmt.Sprint("SLIPWAY_ALERTMANAGER_PORT=", m.alertmanager)}
 	return cmd
 }
 
@@ -308,6 +384,17 @@ func (m *machine) kill(t *testing.T, part string) {
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && m.pids(t)[part] == pid; {
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// heals kills a part, which status must notice and up must mend.
+func (m *machine) heals(t *testing.T, part string) {
+	t.Helper()
+	m.kill(t, part)
+	if _, err := m.platform("status"); err == nil {
+		t.Error("status does not notice")
+	}
+	m.run(t, "up")
+	m.run(t, "status")
 }
 
 // powerCut kills every process of the platform and of its pods, and takes the network namespace away.
