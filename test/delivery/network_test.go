@@ -64,7 +64,7 @@ func TestNetworkPolicy(t *testing.T) {
 		// The last attempt counts: no policy applies to a pod that has just been created.
 		log := outside.Kubectl(t, "--namespace", a.namespace, "logs", a.name, "--tail", "1")
 		if reached := !strings.Contains(log, "no route to host"); reached != a.reached {
-			t.Errorf("%s: reached is %v, want %v:\n%s", a.name, reached, a.reached, log)
+			t.Errorf("%s: reached is %v, want %v:\n%s", a.name, reached, a.reached, outside.Kubectl(t, "--namespace", a.namespace, "logs", a.name))
 		}
 	}
 	figure(t, "8 network policies", "a foreign pod reaches the public port, but neither the admin port, which monitoring reaches, nor the database; the service reaches its database and a trace collector, but neither the API server nor another service")
