@@ -75,11 +75,16 @@ func prepareSchema(ctx context.Context, store Store, c config.Database, log *zap
 			return errNotMigrated
 		}
 	}
+	var before error
 	for {
 		err := prepare()
+		if before != nil && errors.Is(err, context.DeadlineExceeded) {
+			err = before // that the time was over says nothing about the database
+		}
 		wait := errors.Is(err, order.ErrUnavailable) || errors.Is(err, errNotMigrated)
 		if wait {
 			log.Warn("the database is not ready", zap.Error(err))
+			before = err
 			pause(ctx, schemaPause)
 		}
 		switch {

@@ -103,11 +103,17 @@ type starting struct {
 	Store
 	refusals int
 	err      error
+	// hangs says that it does not even refuse after that.
+	hangs bool
 }
 
-func (s *starting) Migrate(context.Context) ([]string, error) {
+func (s *starting) Migrate(ctx context.Context) ([]string, error) {
 	if s.refusals--; s.refusals >= 0 {
 		return nil, s.err
+	}
+	if s.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
 	}
 	return []string{"00001_orders.sql"}, nil
 }
@@ -130,6 +136,10 @@ func TestMigrateWaits(t *testing.T) {
 		err := prepareSchema(t.Context(), &starting{refusals: 1000, err: away}, c, zap.NewNop())
 		if err == nil || !errors.Is(err, order.ErrUnavailable) || !strings.Contains(err.Error(), "gave up after 1m0s") || time.Since(begun) != c.MigrateTimeout {
 			t.Errorf("a database that never answers: %v after %v", err, time.Since(begun))
+		}
+		err = prepareSchema(t.Context(), &starting{refusals: 3, err: away, hangs: true}, c, zap.NewNop())
+		if err == nil || !strings.Contains(err.Error(), "no route") {
+			t.Errorf("the time is over during an attempt, and the one before is not what it says: %v", err)
 		}
 		broken := errors.New("syntax error")
 		if err := prepareSchema(t.Context(), &starting{refusals: 1, err: broken}, c, zap.NewNop()); !errors.Is(err, broken) {
