@@ -49,6 +49,9 @@ func loadEverything(t *testing.T) *pipeline.Project {
 	return p
 }
 
+// appended matches the name of a file to which a script appends.
+var appended = regexp.MustCompile(`>>"?([^"\s;&|]+)`)
+
 // TestScripts checks the syntax of every script of every stage with a POSIX shell and with shellcheck.
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -84,6 +87,13 @@ func TestScripts(t *testing.T) {
 				out, err := exec.CommandContext(t.Context(), "shellcheck", "--shell=sh", "--exclude=SC2154,SC2016,SC2050,SC2194", "--format=gcc", path).CombinedOutput()
 				if err != nil {
 					t.Errorf("shellcheck: %v\n%s", err, strings.ReplaceAll(string(out), path, j.BaseName))
+				}
+				for _, m := range appended.FindAllStringSubmatch(script, -1) {
+					// The builds folder may have the file of an earlier job.
+					created := regexp.MustCompile(`[^>]>"?` + regexp.QuoteMeta(m[1]))
+					if !strings.HasPrefix(m[1], "$work/") && !created.MatchString(script) {
+						t.Errorf("the script appends to %s and does not create it", m[1])
+					}
 				}
 				for _, item := range slices.Concat(j.BeforeScript, j.Script) {
 					if n := strings.Count(item, "\n"); n > 40 {
