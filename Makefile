@@ -25,7 +25,7 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 pipeline: platform-up ## Run this repository's pipeline for a push to main, up to the production gate
-	PATH="$$($(platform) bin):$$PATH" $(run) --variables .slipway/variables.yml --deploy --approve-hint "make approve"
+	PATH="$$($(platform) bin):$$PATH" $(run) --var LINT_MODULES=false --variables .slipway/variables.yml --deploy --approve-hint "make approve"
 
 approve: commands ## Roll the last pipeline's image to production: the same digest, nothing is rebuilt
 	PATH="$$($(platform) bin):$$PATH" $(slipway) approve deploy-production --deploy
@@ -72,8 +72,8 @@ test-portable: ## Vet the engine and its tests as they compile for Windows and m
 test-manifests: commands ## Apply k8s/ to a real API server, compare the Helm chart with it, and ask it with jobs' tokens; after make platform-up
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_KUBERNETES=1 go -C test test -count=1 -v -run 'TestManifests|TestChart|TestTokensOfJobs' ./manifests
 
-lint: commands ## Check the Go code and the pipeline's configuration
-	go tool -modfile=tools/go.mod golangci-lint run
+lint: commands ## Run the pipeline's lint jobs of all modules, and check the pipeline's configuration
+	$(run) $(foreach module,engine- test- platform- acceptance-,$(module)lint $(module)lint-drift) lint lint-drift
 	$(slipway) lint
 
 build: commands ## Build slipway, platform and the orders service into the cache folder
