@@ -38,14 +38,19 @@ test: commands ## Run all tests, with the race detector and real parts; what has
 	go -C platform test -race ./...
 	go -C tools/acceptance test -race ./...
 
-# The consumers of the stages, all of them: a run takes long, and what needs tools that are missing here fails.
-test-consumers: commands ## Plan and run the projects that include the stages
-	SLIPWAY_REQUIRE_POSTGRES=1 go -C test test -timeout 40m ./...
+# Every test of the module test but those with a target of their own: what needs the platform (e2e, e2e-delivery, test-manifests), boots machines
+# (e2e-machines), builds the tools image (test-tools-image, test-supply-chain) or takes minutes by itself (test-consumers).
+test-stages: commands ## Run the stages in projects that include them; after make platform-up, for kubectl
+	$(platform) deps gcc libc6-dev shellcheck jq systemd postgresql buildah prometheus prometheus-alertmanager
+	CGO_ENABLED=0 go -C tools/cosign build -trimpath -ldflags "-s -w" -o $(bin)/ tool
+	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_SHELLCHECK=1 SLIPWAY_REQUIRE_JQ=1 SLIPWAY_REQUIRE_SYSTEMD=1 SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_BUILDAH=1 \
+		SLIPWAY_REQUIRE_KUBECTL=1 SLIPWAY_REQUIRE_COSIGN=1 SLIPWAY_REQUIRE_PROMETHEUS=1 \
+		go -C test test -v -timeout 20m -skip 'TestDelivery|TestManifests|TestChart|TestTokensOfJobs|TestMachines$$|TestToolsImage|TestSupplyChain|TestRun$$|TestCompatibility' $$(go -C test list ./... | grep -v /delivery$$)
 
-# Those that plan the stages, and those that run one stage with the tools of this repository.
-test-stages: commands
-	$(platform) deps shellcheck jq systemd prometheus prometheus-alertmanager
-	SLIPWAY_REQUIRE_SHELLCHECK=1 SLIPWAY_REQUIRE_JQ=1 SLIPWAY_REQUIRE_SYSTEMD=1 SLIPWAY_REQUIRE_PROMETHEUS=1 go -C test test -v -run 'TestMatrix|TestCombinations|TestMirror$$|TestOverrides|TestOneModuleChanges|TestForksGet|TestAReleaseBuilds|TestCacheKeys|TestEveryInput|TestSignaturesAre|TestReportsAre|TestVersions|TestScripts|TestSlipway|TestPublishAndRelease|TestTwoServices|TestReleaseProves|TestPermission|TestAlertRules|TestRunbooks|TestRoutes|TestDashboard|TestHabits|TestCloudToken|TestPrivateModules|TestGitOps|TestProduction|TestAcceptance|TestMachineScripts|TestMachineUnit|TestMachineChecks|TestWaves' ./...
+# Each project is linted, scanned and tested with the race detector, one after the other; the older Go comes from the module proxy.
+test-consumers: commands ## Run the checks and tests of every consumer project, and those of the library with an older Go; takes minutes
+	$(platform) deps gcc libc6-dev jq
+	go -C test test -v -timeout 40m -run 'TestRun$$|TestCompatibility' ./consumers
 
 # Base images come from Debian packages and this machine's Go, so that no registry is needed; the tools are compiled in the image, with this machine's Go caches.
 test-tools-image: commands ## Build the tools image and run the stages' jobs in it, with podman and no tool of this machine in reach
@@ -55,8 +60,6 @@ test-tools-image: commands ## Build the tools image and run the stages' jobs in 
 
 test-supply-chain: commands ## Build with rootless BuildKit, sign, list contents and scan in the tools image; compiles for long the first time
 	$(platform) deps buildah podman runc uidmap jq docker-registry
-	CGO_ENABLED=0 go -C tools/cosign build -trimpath -ldflags "-s -w" -o $(bin)/ tool
-	SLIPWAY_REQUIRE_COSIGN=1 go -C test test -count=1 -timeout 30m -v -run TestProductionVerifies ./consumers
 	SLIPWAY_STAND_IN=1 tools/image.sh all
 	SLIPWAY_STAND_IN=1 tools/image.sh buildkit
 	SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:all SLIPWAY_TEST_BUILDER_IMAGE=localhost/slipway/tools:buildkit go -C test test -count=1 -timeout 30m -v -run TestSupplyChain ./consumers

@@ -297,7 +297,7 @@ func TestLicensesGate(t *testing.T) {
 // TestSignatureGate verifies an image before and after it is signed.
 func TestSignatureGate(t *testing.T) {
 	t.Parallel()
-	outside.Program(t, "cosign", "COSIGN", "make test-supply-chain compiles it")
+	outside.Program(t, "cosign", "COSIGN", "make test-stages compiles it")
 	repository := registry(t) + "/acme/app"
 	out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "append", "--oci-empty-base", "--new_tag", repository+":x", "--new_layer",
 		layer(t, map[string]os.FileMode{"app": 0o755}, 10)).CombinedOutput()

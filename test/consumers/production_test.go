@@ -62,7 +62,7 @@ func TestProductionRequiresTheDigestOfStaging(t *testing.T) {
 // stage.
 func TestProductionVerifies(t *testing.T) {
 	t.Parallel()
-	outside.Program(t, "cosign", "COSIGN", "make test-supply-chain compiles it for this test")
+	outside.Program(t, "cosign", "COSIGN", "make test-stages compiles it")
 	host := registry(t)
 	cosign := func(dir string, args ...string) {
 		t.Helper()
