@@ -110,10 +110,14 @@ func (s *service) checkContract(ctx context.Context, r *report) {
 	}
 	r.measure("GET of a path that the contract does not have", func() error {
 		response, err := s.send(ctx, http.MethodGet, "/acceptance-no-such-path", nil)
-		if err == nil && response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusUnauthorized {
-			err = fmt.Errorf("%s, want 404", response.Status)
+		if err != nil {
+			return err
 		}
-		return err
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusUnauthorized {
+			return fmt.Errorf("%s, want 404", response.Status)
+		}
+		return nil
 	})
 	if called == 0 {
 		r.add("contract", 0, errors.New("it has no operation that could be called: this would test nothing"))
