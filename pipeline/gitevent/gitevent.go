@@ -115,6 +115,10 @@ func (r *Repository) before(ctx context.Context, branch string) string {
 		return r.parentOfHead()
 	}
 	known := r.tracking(branch)
+	if known == "" && !r.tracks {
+		r.note("this clone does not track the branches of %s (it has no remote.%s.fetch to refs/remotes/): a push is taken to be of the last commit", r.remote, r.remote)
+		return r.parentOfHead()
+	}
 	if known == "" {
 		r.note("%s has no branch %s that is known here: a push creates it, so every rules:changes is true", r.remote, branch)
 		return ""

@@ -190,6 +190,26 @@ func TestPushOfAFirstCommitAndOfNone(t *testing.T) {
 	}
 }
 
+// The worktree of a bare or mirrored clone has the server's branches as its own, not as remote-tracking ones.
+func TestWorktreeOfABareClone(t *testing.T) {
+	t.Parallel()
+	server, _ := start(t)
+	for _, kind := range []string{"--bare", "--mirror"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			root := clone{t, t.TempDir()}
+			local := clone{t, filepath.Join(root.dir, "local")}
+			root.git("clone", "--quiet", kind, server.dir, "bare.git")
+			root.git("-C", "bare.git", "worktree", "add", "--quiet", local.dir, "main")
+			local.commit("a")
+			event, notes := local.current(gitevent.Options{})
+			if event.NewBranch || !slices.Equal(event.Changed, []string{"a"}) || len(notes) != 1 || !strings.Contains(notes[0], "does not track") {
+				t.Errorf("%+v, %v", event, notes)
+			}
+		})
+	}
+}
+
 // Paths count from the project's folder, and those outside of it do not change the project.
 func TestProjectBelowTheTop(t *testing.T) {
 	t.Parallel()

@@ -31,6 +31,7 @@ type Repository struct {
 	dirty             []string // uncommitted and untracked paths, relative to Top
 
 	remote   string            // the name of the remote that pushes go to; empty if there is none
+	tracks   bool              // there are remote-tracking branches of remote, if it was fetched from; a bare clone has none
 	refs     map[string]string // commits by the full names of branches
 	heads    map[string]string // commits by the names of local branches
 	symbolic map[string]string // targets of symbolic refs
@@ -71,6 +72,7 @@ func Open(ctx context.Context, dir string, o Options) (*Repository, error) {
 		r.branch = r.interrupted(ctx)
 	}
 	r.remote = settings.pushRemote(r.branch)
+	r.tracks = strings.Contains(settings["remote."+r.remote+".fetch"], ":refs/remotes/")
 	r.pushToUpstream = settings.pushToUpstream()
 	if r.branch == "" {
 		refs, err := r.git.Text(ctx, "for-each-ref", "--points-at=HEAD", "--format=%(refname)", "refs/heads", "refs/remotes", "refs/tags")
