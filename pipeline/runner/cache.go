@@ -209,8 +209,13 @@ func (a *attempt) restoreCache(ctx context.Context, keys []string) error {
 		held.Unlock()
 		if err == nil {
 			a.logf("Cache: %s", key)
+			return nil
 		}
-		return err
+		if isMachineError(err) {
+			return err
+		}
+		// A cache only makes a job faster: one that does not fit the checkout does not fail the job.
+		a.logf("Cache: %s cannot be restored: %v", key, err)
 	}
 	return nil
 }
