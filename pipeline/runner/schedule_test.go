@@ -350,14 +350,18 @@ deep:
 
 func TestSelect(t *testing.T) {
 	t.Parallel()
-	plan := planOf(job("build", "true", stage("build")), job("lint", "true"), job("unit", "true", needs("build")), job("deploy", "true", stage("deploy"), needs("unit")))
+	plan := planOf(job("build", "true", stage("build")), job("lint", "true"), job("unit", "true", needs("build")), job("deploy", "true", stage("deploy"), needs("unit")),
+		job("use", "true", stage("deploy"), func(j *pipeline.Job) {
+			j.Needs = []pipeline.Need{{Pipeline: "$PARENT", Job: "lint", Artifacts: true}, {Project: "acme/other", Job: "unit", Artifacts: true}}
+		}))
 	for _, tt := range []struct {
 		name                string
 		names, want, stages []string
 	}{
-		{"all", nil, []string{"build", "lint", "unit", "deploy"}, []string{"build", "test", "deploy"}},
+		{"all", nil, []string{"build", "lint", "unit", "deploy", "use"}, []string{"build", "test", "deploy"}},
 		{"by stage", []string{"lint"}, []string{"build", "lint"}, []string{"build", "test"}},
 		{"by needs", []string{"deploy"}, []string{"build", "unit", "deploy"}, []string{"build", "test", "deploy"}},
+		{"by needs in other pipelines", []string{"use"}, []string{"use"}, []string{"deploy"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := Select(plan, tt.names)

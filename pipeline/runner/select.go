@@ -46,7 +46,9 @@ func selectJobs(plan *pipeline.Plan, names []string, needs bool) (*pipeline.Plan
 				}
 			}
 			for _, need := range job.Needs {
-				want(need.Job)
+				if need.Project == "" && need.Pipeline == "" {
+					want(need.Job)
+				}
 			}
 			for _, dependency := range slices.Concat(job.Dependencies, job.Trigger.ArtifactJobs()) {
 				want(dependency)
