@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // ErrNotInstalled is the error of every command where there is no git.
@@ -88,9 +89,27 @@ func (c Command) List(ctx context.Context, args ...string) ([]string, error) {
 	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"), nil
 }
 
+// programs are the paths of git, by the PATH in which it was found.
+var programs sync.Map
+
+// program returns the path of git, or its name if there is none: starting that reports why. It is looked up once, since Go's test cache
+// remembers every file that a lookup examines, in every folder of PATH, and examines all of them again before it uses a result.
+func program() string {
+	path := os.Getenv("PATH")
+	if found, ok := programs.Load(path); ok {
+		return found.(string)
+	}
+	found, err := exec.LookPath("git")
+	if err != nil {
+		return "git"
+	}
+	programs.Store(path, found)
+	return found
+}
+
 // Process returns the process of a git command that is not started yet, for callers that talk to it.
 func (c Command) Process(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd := exec.CommandContext(ctx, program(), args...)
 	cmd.Dir, cmd.Stdin = c.Dir, c.Stdin
 	env := c.Env
 	if env == nil {
