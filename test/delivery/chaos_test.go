@@ -108,7 +108,7 @@ func TestDrain(t *testing.T) {
 	})
 	figure(t, "5 the only node drained", "the disruption budget kept one of two pods; both again %.0f s after the node was back; %d requests at %.0f/s, %d failed", took.Seconds(), seen.Requests, seen.Rate, seen.Failed)
 	if err == nil || !strings.Contains(string(out), "would violate the pod's disruption budget") {
-		t.Errorf("the budget has not kept a pod: %v\n%s", err, out)
+		t.Errorf("the budget did not keep a pod: %v\n%s", err, out)
 	}
 	if seen.Failed > 0 {
 		t.Errorf("users noticed: %s", seen)

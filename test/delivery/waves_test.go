@@ -40,7 +40,7 @@ func (s site) platform(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// served is the commit that production serves there.
+// served returns the commit that production serves at the site.
 func (s site) served(t *testing.T) string {
 	t.Helper()
 	var version struct{ Commit string }
@@ -51,7 +51,7 @@ func (s site) served(t *testing.T) string {
 	return version.Commit
 }
 
-// states are what the site's record says of a version's releases.
+// states returns the states of a version's releases, as the site has them on record.
 func (s site) states(t *testing.T, v version) string {
 	t.Helper()
 	var list struct {
@@ -120,8 +120,8 @@ func (f *fixture) environments(t *testing.T, sites ...site) string {
 	return file
 }
 
-// balancer starts HAProxy in front of the clusters and returns its address. It asks each of them every half second for what users ask for. A request that
-// could not be sent goes to the other one; one that got no answer only if it changes nothing.
+// balancer starts HAProxy in front of the clusters and returns its address. It checks each of them every half second with a request like those of users.
+// A request that could not be sent is retried on the other cluster, one without a response only if it is safe.
 func balancer(t *testing.T, sites ...site) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
@@ -191,7 +191,7 @@ const wavesPipeline = `include:
     inputs: {first_wave: [eu], second_wave: [us], overlay: production-$CLUSTER, soak: 10s}
 `
 
-// patience is for a machine that runs both clusters, their load and the compiler: a rollout that is only slow is no bad version.
+// patience extends the limits for a machine that runs both clusters, their load and the compiler: a slow rollout is not a bad version.
 const patience = "300s"
 
 // TestWaves is proof 11 for several clusters: production in two of them, one wave after the other, under load through a load balancer; a version that
@@ -322,7 +322,7 @@ func (s site) kill(t *testing.T) int {
 		}
 	}
 	if killed < 10 {
-		t.Fatalf("only %d processes were there to be killed", killed)
+		t.Fatalf("found %d processes to kill, want at least 10", killed)
 	}
 	return killed
 }
