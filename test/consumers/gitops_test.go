@@ -2,7 +2,6 @@ package consumers
 
 import (
 	"net/http"
-	"net/http/cgi"
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // TestGitOps deploys with commits to a repository of manifests, rolls back, and refuses older commits and versions that do not come up.
@@ -39,7 +39,7 @@ func TestGitOps(t *testing.T) {
 		return git("--git-dir", manifests, "show", "main:"+environment+"/image/kustomization.yaml")
 	}
 
-	// STAND-IN for Argo CD and the service: it serves the version that the repository names, until it stalls.
+	// STAND-IN for Flux and the service, which test/delivery has: it serves the version that the repository names, until it stalls.
 	var stalled atomic.Bool
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out, err := exec.CommandContext(r.Context(), "git", "--git-dir", manifests, "show", "main:staging/image/kustomization.yaml").Output()
@@ -49,7 +49,7 @@ func TestGitOps(t *testing.T) {
 		_, _ = w.Write(out)
 	}))
 	t.Cleanup(service.Close)
-	address := serveGit(t, filepath.Dir(manifests)) + "/manifests.git"
+	address := outside.ServeGit(t, filepath.Dir(manifests), "secret") + "/manifests.git"
 
 	p := clone(t, "service")
 	p.write(".gitlab-ci.yml", with("gitops", "app: service, repository: '"+address+"', needs: [], staging_version: '"+service.URL+"/version', wait: 20"))
@@ -102,24 +102,4 @@ func TestGitOps(t *testing.T) {
 
 	p.variables[2].Value = "another"
 	p.run(nil, "gitops-staging").red("gitops-staging", 1, "The repository of manifests cannot be read; nothing has been touched", "GITOPS_TOKEN")
-}
-
-// serveGit serves the repositories of a folder with git's HTTP backend to clients that have the token, and returns its URL.
-func serveGit(t *testing.T, folder string) string {
-	t.Helper()
-	path, err := exec.CommandContext(t.Context(), "git", "--exec-path").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	backend := &cgi.Handler{Path: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"), Env: []string{"GIT_PROJECT_ROOT=" + folder, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=gitops"}}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, password, _ := r.BasicAuth(); password != "secret" {
-			w.Header().Set("WWW-Authenticate", `Basic realm="manifests"`)
-			http.Error(w, "no", http.StatusUnauthorized)
-			return
-		}
-		backend.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	return server.URL
 }
