@@ -13,8 +13,11 @@ const k8s = "../../k8s"
 
 // crds are the Go modules with the custom resource definitions of other projects.
 var crds = []struct{ module, files string }{
+	{"github.com/argoproj/argo-cd/v3@v3.6.1", "manifests/crds/application-crd.yaml"},
 	{"github.com/argoproj/argo-rollouts@v1.10.2", "manifests/crds/*-crd.yaml"},
 	{"github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds/*.yaml"},
+	{"github.com/fluxcd/kustomize-controller@v1.9.6", "config/crd/bases/*.yaml"},
+	{"github.com/fluxcd/source-controller@v1.9.6", "config/crd/bases/*.yaml"},
 	{"github.com/kedacore/keda/v2@v2.21.0", "config/crd/bases/*.yaml"},
 	{"github.com/kyverno/kyverno@v1.19.1", "config/crds/kyverno/*.yaml"},
 	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "example/prometheus-operator-crd/*.yaml"},
@@ -24,8 +27,9 @@ var crds = []struct{ module, files string }{
 
 // companions are the components that another one needs.
 var companions = map[string][]string{
-	"hpa-requests": {"hpa"},
-	"ingress-tls":  {"ingress"},
+	"hpa-requests":    {"hpa"},
+	"ingress-tls":     {"ingress"},
+	"ingress-version": {"ingress"},
 }
 
 func TestManifests(t *testing.T) {
@@ -70,8 +74,9 @@ func TestManifests(t *testing.T) {
 					s.apply(t, manifests, "--namespace", "try-"+name)
 					return
 				}
-				s.namespace(t, "kyverno")
-				s.namespace(t, name)
+				for _, namespace := range []string{"kyverno", "orders-staging", "orders-production", name} {
+					s.namespace(t, namespace)
+				}
 				s.apply(t, manifests)
 			})
 		}
