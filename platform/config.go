@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"gitlab.com/slipway-ci/slipway/platform/internal/cluster"
 )
 
 // Config are the settings of a platform. They are saved in the state folder, so that `down`, `status` and a later `up`
@@ -41,6 +43,7 @@ type Ports struct {
 	Ingress      int `json:"ingress"`
 	Prometheus   int `json:"prometheus"`
 	Alertmanager int `json:"alertmanager"`
+	Artifacts    int `json:"artifacts"`
 }
 
 // A Tenant is one environment of the delivered service.
@@ -106,6 +109,7 @@ func Settings() []Setting {
 		{"ingress-port", "SLIPWAY_INGRESS_PORT", "loopback port of the ingress", port("ingress port", func(p *Ports) *int { return &p.Ingress })},
 		{"prometheus-port", "SLIPWAY_PROMETHEUS_PORT", "loopback port of Prometheus, with monitoring", port("Prometheus port", func(p *Ports) *int { return &p.Prometheus })},
 		{"alertmanager-port", "SLIPWAY_ALERTMANAGER_PORT", "loopback port of Alertmanager, with monitoring", port("Alertmanager port", func(p *Ports) *int { return &p.Alertmanager })},
+		{"artifacts-port", "SLIPWAY_ARTIFACTS_PORT", "loopback port of Flux's artifacts, with gitops", port("artifacts port", func(p *Ports) *int { return &p.Artifacts })},
 		{"with", "SLIPWAY_WITH", "optional parts: " + strings.Join(optionalParts, ", ") + "; none for none of them (comma-separated)", func(c *Config, text string) error {
 			c.With = nil
 			if text == "none" {
@@ -144,7 +148,7 @@ func Load(getenv func(string) string, flags map[string]string) (Config, error) {
 	c := Config{
 		State:    stateDir(getenv),
 		Cache:    cacheDir(getenv),
-		Ports:    Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080, Prometheus: 9090, Alertmanager: 9093},
+		Ports:    Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080, Prometheus: 9090, Alertmanager: 9093, Artifacts: 9790},
 		Tenants:  []Tenant{{"orders-staging", "staging"}, {"orders-production", "production"}},
 		Project:  "slipway-ci/slipway",
 		Registry: getenv("CI_REGISTRY"),
@@ -221,6 +225,9 @@ func (c Config) ports() []port {
 		ports = append(ports,
 			port{"gateway", "Prometheus", "SLIPWAY_PROMETHEUS_PORT", c.Ports.Prometheus},
 			port{"alertmanager", "Alertmanager", "SLIPWAY_ALERTMANAGER_PORT", c.Ports.Alertmanager})
+	}
+	if c.has(gitops) {
+		ports = append(ports, port{cluster.SourceController, "Flux's artifacts", "SLIPWAY_ARTIFACTS_PORT", c.Ports.Artifacts})
 	}
 	return ports
 }

@@ -20,7 +20,7 @@ const metricsAPI = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.
 func (p *Platform) startMetrics(ctx context.Context, s *steps) error {
 	var dir string
 	if err := s.do("metrics-server binary", func() (changed bool, err error) {
-		dir, changed, err = p.compiled(ctx, cluster.MetricsServer, build.Source.MetricsServer)
+		dir, changed, err = p.compiled(ctx, cluster.MetricsServer, build.Metrics())
 		return changed, err
 	}); err != nil {
 		return err
@@ -32,7 +32,7 @@ func (p *Platform) startMetrics(ctx context.Context, s *steps) error {
 		c := p.cluster()
 		config := c.Kubeconfig(cluster.MetricsServer)
 		pki := func(file string) string { return filepath.Join(c.Dir, "pki", file) }
-		spec := p.inside(c, daemon.Spec{Name: cluster.MetricsServer, Path: filepath.Join(dir, build.MetricsServer), NetNS: c.NetNS(),
+		spec := p.inside(c, daemon.Spec{Name: cluster.MetricsServer, Path: filepath.Join(dir, cluster.MetricsServer), NetNS: c.NetNS(),
 			Args: []string{"--kubeconfig=" + config, "--authentication-kubeconfig=" + config, "--authorization-kubeconfig=" + config,
 				"--bind-address=" + cluster.NodeAddress, fmt.Sprintf("--secure-port=%d", cluster.MetricsPort),
 				"--tls-cert-file=" + pki(cluster.MetricsServer+".crt"), "--tls-private-key-file=" + pki(cluster.MetricsServer+".key"),
@@ -108,7 +108,7 @@ func metricsObjects(authority []byte) []located {
 		role("system:aggregated-metrics-reader", kube.Object{"rbac.authorization.k8s.io/aggregate-to-view": "true"},
 			kube.Object{"apiGroups": []string{"metrics.k8s.io"}, "resources": []string{"pods", "nodes"}, "verbs": follow}),
 	}
-	objects = append(objects, onNode("kube-system", "metrics-server", 443, cluster.MetricsPort)...)
+	objects = append(objects, onNode("kube-system", "metrics-server", nodePort{"main", 443, cluster.MetricsPort})...)
 	return append(objects, located{metricsAPI, kube.Object{
 		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": kube.Object{"name": "v1beta1.metrics.k8s.io"},
 		"spec": kube.Object{"group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -26,9 +25,10 @@ const (
 	rollouts   = "rollouts"
 	monitoring = "monitoring"
 	metrics    = "metrics"
+	gitops     = "gitops"
 )
 
-var optionalParts = []string{rollouts, monitoring, metrics}
+var optionalParts = []string{rollouts, monitoring, metrics, gitops}
 
 const (
 	rolloutsHealth     = "127.0.0.1:18080"
@@ -38,7 +38,8 @@ const (
 )
 
 // optionalProcesses are the processes of the optional parts, and the part that each belongs to.
-var optionalProcesses = map[string]string{"rollouts": rollouts, "targets": monitoring, "prometheus": monitoring, "alertmanager": monitoring, cluster.MetricsServer: metrics}
+var optionalProcesses = map[string]string{"rollouts": rollouts, "targets": monitoring, "prometheus": monitoring, "alertmanager": monitoring, cluster.MetricsServer: metrics,
+	cluster.SourceController: gitops, cluster.KustomizeController: gitops}
 
 // startOptional starts the enabled optional parts, and stops those that are no longer enabled.
 func (p *Platform) startOptional(ctx context.Context, self string, s *steps) error {
@@ -58,6 +59,9 @@ func (p *Platform) startOptional(ctx context.Context, self string, s *steps) err
 			func() error { return s.do("alertmanager", func() (bool, error) { return p.startAlertmanager(ctx) }) },
 			func() error { return s.do("prometheus", func() (bool, error) { return p.startPrometheus(ctx, self) }) })
 	}
+	if p.Config.has(gitops) {
+		lanes = append(lanes, func() error { return p.startGitOps(ctx, s) })
+	}
 	if p.Config.has(metrics) {
 		lanes = append(lanes, func() error { return p.startMetrics(ctx, s) })
 	} else if err := p.withdrawMetrics(ctx); err != nil {
@@ -70,7 +74,7 @@ func (p *Platform) startOptional(ctx context.Context, self string, s *steps) err
 func (p *Platform) startRollouts(ctx context.Context, s *steps) error {
 	var dir string
 	if err := s.do("rollouts binary", func() (changed bool, err error) {
-		dir, changed, err = p.compiled(ctx, "rollouts", build.Source.Rollouts)
+		dir, changed, err = p.compiled(ctx, "rollouts", build.Rollouts())
 		return changed, err
 	}); err != nil {
 		return err
@@ -87,7 +91,7 @@ func (p *Platform) startRollouts(ctx context.Context, s *steps) error {
 			return false, err
 		}
 		_, health, _ := net.SplitHostPort(rolloutsHealth)
-		spec := p.inside(c, daemon.Spec{Name: "rollouts", Path: filepath.Join(dir, build.RolloutsController), NetNS: c.NetNS(), Resolv: resolv,
+		spec := p.inside(c, daemon.Spec{Name: "rollouts", Path: filepath.Join(dir, "rollouts-controller"), NetNS: c.NetNS(), Resolv: resolv,
 			Args:   []string{"--kubeconfig", c.Kubeconfig(cluster.Rollouts), "--leader-elect=false", "--healthzPort", health, "--metricsPort", "18090"},
 			Inputs: []string{c.Kubeconfig(cluster.Rollouts)}, Grace: time.Second})
 		return p.table.Up(ctx, spec, 60*time.Second, c.Probe("http://"+rolloutsHealth+"/healthz"))
@@ -95,7 +99,7 @@ func (p *Platform) startRollouts(ctx context.Context, s *steps) error {
 }
 
 // compiled compiles the program of an optional part if necessary. Outside of a clone it returns the one that the process was started from.
-func (p *Platform) compiled(ctx context.Context, process string, compile compiler) (dir string, changed bool, err error) {
+func (p *Platform) compiled(ctx context.Context, process string, part build.Part) (dir string, changed bool, err error) {
 	source, err := build.FindSource()
 	if err != nil {
 		if r, ok := p.table.Lookup(process); ok && len(r.Command) > 0 {
@@ -103,24 +107,14 @@ func (p *Platform) compiled(ctx context.Context, process string, compile compile
 		}
 		return "", false, err
 	}
-	return compile(source, ctx, p.Config.Cache, p.Out)
+	return source.Programs(ctx, part, p.Config.Cache, p.Out)
 }
-
-// A compiler returns the folder of a part's programs below cache, and compiles them if they are missing.
-type compiler func(s build.Source, ctx context.Context, cache string, log io.Writer) (dir string, compiled bool, err error)
 
 // installRollouts applies the kinds and roles of Argo Rollouts. The aggregated roles give those who may edit a namespace its
 // rollouts, too.
 func (p *Platform) installRollouts(ctx context.Context, dir string) error {
-	kubectl, kubeconfig, err := p.Kubectl()
-	if err != nil {
+	if err := p.applyManifests(ctx, dir); err != nil {
 		return err
-	}
-	// #nosec G204 -- our own kubectl and arguments
-	apply := exec.CommandContext(ctx, kubectl, "--kubeconfig", kubeconfig, "apply", "--server-side", "--force-conflicts",
-		"--field-manager", kube.Manager, "--filename", filepath.Join(dir, build.RolloutsManifests))
-	if out, err := apply.CombinedOutput(); err != nil {
-		return fmt.Errorf("install Argo Rollouts: %w\n%s", err, out)
 	}
 	client, err := p.cluster().Client("admin")
 	if err != nil {
@@ -135,6 +129,21 @@ func (p *Platform) installRollouts(ctx context.Context, dir string) error {
 			"roleRef":  kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": "argo-rollouts"},
 			"subjects": []kube.Object{{"apiGroup": rbac, "kind": "User", "name": "slipway:rollouts"}}}},
 	})
+}
+
+// applyManifests applies the manifests of a part's folder.
+func (p *Platform) applyManifests(ctx context.Context, dir string) error {
+	kubectl, kubeconfig, err := p.Kubectl()
+	if err != nil {
+		return err
+	}
+	// #nosec G204 -- our own kubectl and arguments
+	apply := exec.CommandContext(ctx, kubectl, "--kubeconfig", kubeconfig, "apply", "--server-side", "--force-conflicts",
+		"--field-manager", kube.Manager, "--filename", filepath.Join(dir, build.Manifests))
+	if out, err := apply.CombinedOutput(); err != nil {
+		return fmt.Errorf("apply the manifests of %s: %w\n%s", dir, err, out)
+	}
+	return nil
 }
 
 // startPrometheus runs Debian's Prometheus inside of the cluster's network, and its service discovery. For Argo Rollouts its address is
@@ -185,21 +194,31 @@ func (p *Platform) provisionMonitoring(ctx context.Context) error {
 	port, _ := strconv.Atoi(prometheusPort)
 	objects := append(reader{"slipway:prometheus", map[string][]string{"": {"pods"}}}.objects(),
 		located{"/api/v1/namespaces/monitoring", kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": "monitoring"}}})
-	return applyAll(ctx, client, append(objects, onNode("monitoring", "prometheus", port, port)...))
+	return applyAll(ctx, client, append(objects, onNode("monitoring", "prometheus", nodePort{"main", port, port})...))
+}
+
+// A nodePort is a port of a Service and the one of the process behind it.
+type nodePort struct {
+	name         string
+	port, target int
 }
 
 // onNode are a Service and its endpoint, a process of the node.
-func onNode(namespace, name string, port, target int) []located {
+func onNode(namespace, name string, ports ...nodePort) []located {
 	meta := func(labels kube.Object) kube.Object {
 		return kube.Object{"name": name, "namespace": namespace, "labels": labels}
 	}
+	var outside, inside []kube.Object
+	for _, p := range ports {
+		outside = append(outside, kube.Object{"name": p.name, "port": p.port, "targetPort": p.target})
+		inside = append(inside, kube.Object{"name": p.name, "port": p.target, "protocol": "TCP"})
+	}
 	return []located{
 		{"/api/v1/namespaces/" + namespace + "/services/" + name, kube.Object{"apiVersion": "v1", "kind": "Service", "metadata": meta(nil),
-			"spec": kube.Object{"ports": []kube.Object{{"name": "main", "port": port, "targetPort": target}}}}},
+			"spec": kube.Object{"ports": outside}}},
 		{"/apis/discovery.k8s.io/v1/namespaces/" + namespace + "/endpointslices/" + name, kube.Object{
 			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta(kube.Object{"kubernetes.io/service-name": name}),
-			"addressType": "IPv4", "ports": []kube.Object{{"name": "main", "port": target, "protocol": "TCP"}},
-			"endpoints": []kube.Object{{"addresses": []string{cluster.NodeAddress}}}}},
+			"addressType": "IPv4", "ports": inside, "endpoints": []kube.Object{{"addresses": []string{cluster.NodeAddress}}}}},
 	}
 }
 
@@ -219,13 +238,19 @@ func (p *Platform) startAlertmanager(ctx context.Context) (bool, error) {
 	return p.table.Up(ctx, spec, 30*time.Second, answers("http://"+address+"/-/ready"))
 }
 
-// monitoringForwards returns the gateway's arguments for monitoring: to Prometheus from the host, and from it to Alertmanager.
-func (p *Platform) monitoringForwards() []string {
-	if !p.Config.has(monitoring) {
-		return nil
+// optionalForwards returns the gateway's arguments for the enabled optional parts: to Prometheus from the host, and to Alertmanager and Flux's
+// artifacts from inside.
+func (p *Platform) optionalForwards() []string {
+	var args []string
+	if p.Config.has(monitoring) {
+		args = append(args, "--in", loopback(p.Config.Ports.Prometheus)+"="+prometheusInside,
+			"--out", alertmanagerInside+"="+loopback(p.Config.Ports.Alertmanager))
 	}
-	return []string{"--in", loopback(p.Config.Ports.Prometheus) + "=" + prometheusInside,
-		"--out", alertmanagerInside + "=" + loopback(p.Config.Ports.Alertmanager)}
+	if p.Config.has(gitops) {
+		artifacts := loopback(p.Config.Ports.Artifacts)
+		args = append(args, "--out", artifacts+"="+artifacts)
+	}
+	return args
 }
 
 // optionalStatus returns the status of the processes of the enabled optional parts.
@@ -244,6 +269,11 @@ func (p *Platform) optionalStatus(ctx context.Context) []PartStatus {
 			p.part(ctx, "targets", "", c.Probe("http://"+cluster.TargetsAddress)),
 			p.part(ctx, "prometheus", loopback(p.Config.Ports.Prometheus), c.Probe("http://"+prometheusInside+"/-/ready")),
 			p.part(ctx, "alertmanager", address, answers("http://"+address+"/-/ready")))
+	}
+	if p.Config.has(gitops) {
+		all = append(all,
+			p.part(ctx, cluster.SourceController, loopback(p.Config.Ports.Artifacts), answers("http://"+loopback(p.Config.Ports.Artifacts)+"/")),
+			p.part(ctx, cluster.KustomizeController, "", c.Probe(kustomizeReady)))
 	}
 	return all
 }

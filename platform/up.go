@@ -188,7 +188,7 @@ func (p *Platform) startGateway(ctx context.Context, c *cluster.Cluster, self st
 		// On the loopback address, since only the node pulls images, not pods.
 		args = append(args, "--out", r+"="+r)
 	}
-	args = append(args, p.monitoringForwards()...)
+	args = append(args, p.optionalForwards()...)
 	return p.table.Up(ctx, p.inside(c, daemon.Spec{Name: "gateway", Path: self, Args: args}), 10*time.Second, listens(p.Config.Ports.API))
 }
 

@@ -170,23 +170,37 @@ type version struct{ commit, repository, digest string }
 
 func (v version) image() string { return v.repository + "@" + v.digest }
 
+// name is the version that the service itself names, besides its commit.
+func (v version) name() string { return "proof-" + v.commit[:8] }
+
 // build commits the edits, compiles the service and pushes its image, like the image stage in fewer steps.
 func (f *fixture) build(t *testing.T, message string) version {
 	t.Helper()
 	v := version{commit: f.commit(t, message), repository: f.registry + "/delivery/orders"}
 	binary := filepath.Join(t.TempDir(), "orders")
-	compile := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version=proof -X main.commit="+v.commit, "-o", binary, "./cmd/orders")
-	compile.Dir, compile.Env = filepath.Join(f.clone(), "service"), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := compile.CombinedOutput(); err != nil {
+	compile(t, filepath.Join(f.clone(), "service"), "./cmd/orders", binary, "-s -w -X main.version="+v.name()+" -X main.commit="+v.commit)
+	v.digest = f.push(t, binary, v.repository+":"+v.commit)
+	return v
+}
+
+// compile compiles a program without C.
+func compile(t *testing.T, module, pkg, binary, flags string) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", binary, pkg)
+	c.Dir, c.Env = module, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+}
+
+// push pushes an image with a program alone and returns its digest.
+func (f *fixture) push(t *testing.T, binary, tag string) string {
+	t.Helper()
 	layer := filepath.Join(t.TempDir(), "layer.tar")
 	pack(t, layer, binary)
-	tag := v.repository + ":" + v.commit
 	f.crane(t, "append", "--insecure", "--oci-empty-base", "--platform", "linux/amd64", "--new_layer", layer, "--new_tag", tag)
-	f.crane(t, "mutate", "--insecure", "--entrypoint", "/orders", "--user", "65532:65532", "--workdir", "/data", "--tag", tag, tag)
-	v.digest = f.crane(t, "digest", "--insecure", tag)
-	return v
+	f.crane(t, "mutate", "--insecure", "--entrypoint", "/"+filepath.Base(binary), "--user", "65532:65532", "--workdir", "/data", "--tag", tag, tag)
+	return f.crane(t, "digest", "--insecure", tag)
 }
 
 func (f *fixture) crane(t *testing.T, args ...string) string {
@@ -204,7 +218,7 @@ func pack(t *testing.T, path, binary string) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, err := range []error{
-		w.WriteHeader(&tar.Header{Name: "orders", Mode: 0o755, Size: int64(len(content)), Typeflag: tar.TypeReg}),
+		w.WriteHeader(&tar.Header{Name: filepath.Base(binary), Mode: 0o755, Size: int64(len(content)), Typeflag: tar.TypeReg}),
 		func() error { _, err := w.Write(content); return err }(),
 		w.WriteHeader(&tar.Header{Name: "data/", Mode: 0o755, Uid: 65532, Gid: 65532, Typeflag: tar.TypeDir}),
 		w.Close(),

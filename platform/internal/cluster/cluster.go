@@ -59,12 +59,14 @@ type Cluster struct {
 	Table   daemon.Table
 }
 
-// The optional parts that speak to the API server, by the names of their certificates: Argo Rollouts, what finds Prometheus' targets, and
-// metrics-server, whose certificate is for the name of its Service, too.
+// The optional parts that speak to the API server, by the names of their certificates: Argo Rollouts, what finds Prometheus' targets,
+// metrics-server, whose certificate is for the name of its Service, too, and Flux's controllers.
 const (
-	Rollouts      = "rollouts"
-	Prometheus    = "prometheus"
-	MetricsServer = "metrics-server"
+	Rollouts            = "rollouts"
+	Prometheus          = "prometheus"
+	MetricsServer       = "metrics-server"
+	SourceController    = "source-controller"
+	KustomizeController = "kustomize-controller"
 )
 
 // Parts returns the cluster's processes in the order in which they are started.
@@ -142,6 +144,8 @@ func (c *Cluster) certificates() (bool, error) {
 		{Name: Rollouts, CommonName: "slipway:rollouts"},
 		{Name: Prometheus, CommonName: "slipway:prometheus"},
 		{Name: MetricsServer, CommonName: "slipway:metrics-server", Hosts: []string{NodeAddress, "metrics-server.kube-system.svc"}},
+		{Name: SourceController, CommonName: "slipway:" + SourceController},
+		{Name: KustomizeController, CommonName: "slipway:" + KustomizeController},
 		// What the API server is to the API servers behind it.
 		{Name: frontProxy, CommonName: frontProxy},
 	}
@@ -155,13 +159,13 @@ func (c *Cluster) certificates() (bool, error) {
 	}
 	inside := "https://" + APIAddress
 	changed := false
-	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns", Rollouts, MetricsServer, "admin"} {
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns", Rollouts, MetricsServer, SourceController, KustomizeController, "admin"} {
 		login, err := c.login(name)
 		if err != nil {
 			return false, err
 		}
 		server, path := inside, c.path(name+".kubeconfig")
-		if name == "admin" {
+		if name == "admin" || name == SourceController { // on the host
 			server = c.Server()
 		}
 		wrote, err := update(path, kube.Config(server, ca.PEM, name, login, ""))
