@@ -131,17 +131,21 @@ func (p *Platform) installRollouts(ctx context.Context, dir string) error {
 	})
 }
 
-// applyManifests applies the manifests of a part's folder.
+// applyManifests applies the manifests of a part's folder, and waits until the API server serves their kinds: controllers end if it does not.
 func (p *Platform) applyManifests(ctx context.Context, dir string) error {
 	kubectl, kubeconfig, err := p.Kubectl()
 	if err != nil {
 		return err
 	}
-	// #nosec G204 -- our own kubectl and arguments
-	apply := exec.CommandContext(ctx, kubectl, "--kubeconfig", kubeconfig, "apply", "--server-side", "--force-conflicts",
-		"--field-manager", kube.Manager, "--filename", filepath.Join(dir, build.Manifests))
-	if out, err := apply.CombinedOutput(); err != nil {
-		return fmt.Errorf("apply the manifests of %s: %w\n%s", dir, err, out)
+	for _, args := range [][]string{
+		{"apply", "--server-side", "--force-conflicts", "--field-manager", kube.Manager, "--filename", filepath.Join(dir, build.Manifests)},
+		{"wait", "customresourcedefinitions", "--all", "--for", "condition=established", "--timeout", "60s"},
+	} {
+		// #nosec G204 -- our own kubectl and arguments
+		out, err := exec.CommandContext(ctx, kubectl, append([]string{"--kubeconfig", kubeconfig}, args...)...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("kubectl %s for the manifests of %s: %w\n%s", args[0], dir, err, out)
+		}
 	}
 	return nil
 }
