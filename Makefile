@@ -45,7 +45,7 @@ test-stages: commands ## Run the stages in projects that include them; after mak
 	CGO_ENABLED=0 go -C tools/cosign build -trimpath -ldflags "-s -w" -o $(bin)/ tool
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_SHELLCHECK=1 SLIPWAY_REQUIRE_JQ=1 SLIPWAY_REQUIRE_SYSTEMD=1 SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_BUILDAH=1 \
 		SLIPWAY_REQUIRE_KUBECTL=1 SLIPWAY_REQUIRE_COSIGN=1 SLIPWAY_REQUIRE_PROMETHEUS=1 \
-		go -C test test -v -timeout 20m -skip 'TestDelivery|TestManifests|TestChart|TestTokensOfJobs|TestMachines$$|TestToolsImage|TestSupplyChain|TestRun$$|TestCompatibility' $$(go -C test list ./... | grep -v /delivery$$)
+		go -C test test -v -timeout 30m -skip 'TestDelivery|TestManifests|TestChart|TestTokensOfJobs|TestMachines$$|TestToolsImage|TestSupplyChain|TestRun$$|TestCompatibility' $$(go -C test list ./... | grep -v /delivery$$)
 
 # Each project is linted, scanned and tested with the race detector, one after the other; the older Go comes from the module proxy.
 test-consumers: commands ## Run the checks and tests of every consumer project, and those of the library with an older Go; takes minutes
