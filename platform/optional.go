@@ -137,17 +137,25 @@ func (p *Platform) applyManifests(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, args := range [][]string{
-		{"apply", "--server-side", "--force-conflicts", "--field-manager", kube.Manager, "--filename", filepath.Join(dir, build.Manifests)},
-		{"wait", "customresourcedefinitions", "--all", "--for", "condition=established", "--timeout", "60s"},
-	} {
+	run := func(args ...string) error {
 		// #nosec G204 -- our own kubectl and arguments
 		out, err := exec.CommandContext(ctx, kubectl, append([]string{"--kubeconfig", kubeconfig}, args...)...).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("kubectl %s for the manifests of %s: %w\n%s", args[0], dir, err, out)
 		}
+		return nil
 	}
-	return nil
+	if err := run("apply", "--server-side", "--force-conflicts", "--field-manager", kube.Manager, "--filename", filepath.Join(dir, build.Manifests)); err != nil {
+		return err
+	}
+	// A definition that has just been stored has no conditions yet, for which kubectl does not wait.
+	for end := time.Now().Add(60 * time.Second); ; {
+		err := run("wait", "customresourcedefinitions", "--all", "--for", "condition=established", "--timeout", "30s")
+		if err == nil || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
 }
 
 // startPrometheus runs Debian's Prometheus inside of the cluster's network, and its service discovery. For Argo Rollouts its address is
