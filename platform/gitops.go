@@ -20,23 +20,15 @@ const (
 // startGitOps runs Flux's controllers of sources and of kustomizations. The first is on the host, so that it reaches git servers there and
 // elsewhere; the second is a process of the node, and gets what the first has fetched through the gateway, at the same address.
 func (p *Platform) startGitOps(ctx context.Context, s *steps) error {
-	var dir string
-	if err := s.do("flux binaries", func() (changed bool, err error) {
-		dir, changed, err = p.compiled(ctx, cluster.SourceController, build.GitOps())
-		return changed, err
-	}); err != nil {
+	dir, err := p.compiled(ctx, s, "flux binaries", cluster.SourceController, build.GitOps())
+	if err != nil {
 		return err
 	}
 	if err := s.do("flux kinds", func() (bool, error) {
 		if err := p.applyManifests(ctx, dir); err != nil {
 			return false, err
 		}
-		client, err := p.cluster().Client("admin")
-		if err != nil {
-			return false, err
-		}
-		defer client.Close()
-		return false, applyAll(ctx, client, fluxObjects())
+		return false, p.apply(ctx, fluxObjects())
 	}); err != nil {
 		return err
 	}
@@ -91,10 +83,6 @@ func proxies() []string {
 
 // fluxObjects returns the roles of Flux's controllers.
 func fluxObjects() []located {
-	const rbac = "rbac.authorization.k8s.io"
-	rule := func(group string, resources []string, verbs ...string) kube.Object {
-		return kube.Object{"apiGroups": []string{group}, "resources": resources, "verbs": verbs}
-	}
 	every := []string{"get", "list", "watch", "create", "update", "patch", "delete"}
 	var objects []located
 	for user, rules := range map[string][]kube.Object{
@@ -112,13 +100,7 @@ func fluxObjects() []located {
 		},
 	} {
 		name := "slipway:" + user
-		objects = append(objects,
-			located{"/apis/" + rbac + "/v1/clusterroles/" + name, kube.Object{
-				"apiVersion": rbac + "/v1", "kind": "ClusterRole", "metadata": kube.Object{"name": name}, "rules": rules}},
-			located{"/apis/" + rbac + "/v1/clusterrolebindings/" + name, kube.Object{
-				"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": kube.Object{"name": name},
-				"roleRef":  kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": name},
-				"subjects": []kube.Object{{"apiGroup": rbac, "kind": "User", "name": name}}}})
+		objects = append(objects, clusterRole(name, nil, rules...), clusterRoleBinding(name, name, name))
 	}
 	return objects
 }

@@ -18,18 +18,19 @@ const metricsAPI = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.
 
 // startMetrics runs metrics-server, from which autoscalers and `kubectl top` get what pods use. It is a process of the node.
 func (p *Platform) startMetrics(ctx context.Context, s *steps) error {
-	var dir string
-	if err := s.do("metrics-server binary", func() (changed bool, err error) {
-		dir, changed, err = p.compiled(ctx, cluster.MetricsServer, build.Metrics())
-		return changed, err
-	}); err != nil {
+	dir, err := p.compiled(ctx, s, "metrics-server binary", cluster.MetricsServer, build.Metrics())
+	if err != nil {
 		return err
 	}
 	return s.do(cluster.MetricsServer, func() (bool, error) {
-		if err := p.provisionMetrics(ctx); err != nil {
+		c := p.cluster()
+		authority, err := c.Authority()
+		if err != nil {
 			return false, err
 		}
-		c := p.cluster()
+		if err := p.apply(ctx, metricsObjects(authority)); err != nil {
+			return false, err
+		}
 		config := c.Kubeconfig(cluster.MetricsServer)
 		pki := func(file string) string { return filepath.Join(c.Dir, "pki", file) }
 		spec := p.inside(c, daemon.Spec{Name: cluster.MetricsServer, Path: filepath.Join(dir, cluster.MetricsServer), NetNS: c.NetNS(),
@@ -40,21 +41,6 @@ func (p *Platform) startMetrics(ctx context.Context, s *steps) error {
 			Inputs: []string{config, pki(cluster.MetricsServer + ".crt"), pki("ca.crt")}, Grace: time.Second})
 		return p.table.Up(ctx, spec, 90*time.Second, p.metricsServed)
 	})
-}
-
-// provisionMetrics applies the objects that metrics-server needs.
-func (p *Platform) provisionMetrics(ctx context.Context) error {
-	c := p.cluster()
-	client, err := c.Client("admin")
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	authority, err := c.Authority()
-	if err != nil {
-		return err
-	}
-	return applyAll(ctx, client, metricsObjects(authority))
 }
 
 // withdrawMetrics removes the API that metrics-server would serve, also after a `down` in the meantime: an API that nobody serves keeps
@@ -82,33 +68,20 @@ func (p *Platform) metricsServed(ctx context.Context) error {
 
 // metricsObjects returns what metrics-server may read, and where the API server finds it.
 func metricsObjects(authority []byte) []located {
-	const rbac, user = "rbac.authorization.k8s.io", "slipway:metrics-server"
-	subjects := []kube.Object{{"apiGroup": rbac, "kind": "User", "name": user}}
-	binding := func(name, role string) located {
-		return located{"/apis/" + rbac + "/v1/clusterrolebindings/" + name, kube.Object{
-			"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": kube.Object{"name": name},
-			"roleRef": kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": role}, "subjects": subjects}}
-	}
-	role := func(name string, labels kube.Object, rules ...kube.Object) located {
-		return located{"/apis/" + rbac + "/v1/clusterroles/" + name, kube.Object{
-			"apiVersion": rbac + "/v1", "kind": "ClusterRole", "metadata": kube.Object{"name": name, "labels": labels}, "rules": rules}}
-	}
-	follow := []string{"get", "list", "watch"}
+	const user = "slipway:metrics-server"
 	objects := []located{
-		role(user, nil,
-			kube.Object{"apiGroups": []string{""}, "resources": []string{"nodes/metrics"}, "verbs": []string{"get"}},
-			kube.Object{"apiGroups": []string{""}, "resources": []string{"pods", "nodes"}, "verbs": follow}),
-		binding(user, user),
+		clusterRole(user, nil, rule("", []string{"nodes/metrics"}, "get"), rule("", []string{"pods", "nodes"}, "get", "list", "watch")),
+		clusterRoleBinding(user, user, user),
 		// It asks the API server who its clients are and what they may do.
-		binding(user+":auth-delegator", "system:auth-delegator"),
+		clusterRoleBinding(user+":auth-delegator", user, "system:auth-delegator"),
 		{"/apis/" + rbac + "/v1/namespaces/kube-system/rolebindings/" + user, kube.Object{
 			"apiVersion": rbac + "/v1", "kind": "RoleBinding", "metadata": kube.Object{"name": user, "namespace": "kube-system"},
-			"roleRef": kube.Object{"apiGroup": rbac, "kind": "Role", "name": "extension-apiserver-authentication-reader"}, "subjects": subjects}},
+			"roleRef": kube.Object{"apiGroup": rbac, "kind": "Role", "name": "extension-apiserver-authentication-reader"}, "subjects": users(user)}},
 		// Who may look at a namespace may look at what its pods use.
-		role("system:aggregated-metrics-reader", kube.Object{"rbac.authorization.k8s.io/aggregate-to-view": "true"},
-			kube.Object{"apiGroups": []string{"metrics.k8s.io"}, "resources": []string{"pods", "nodes"}, "verbs": follow}),
+		clusterRole("system:aggregated-metrics-reader", kube.Object{rbac + "/aggregate-to-view": "true"},
+			rule("metrics.k8s.io", []string{"pods", "nodes"}, "get", "list", "watch")),
 	}
-	objects = append(objects, onNode("kube-system", "metrics-server", nodePort{"main", 443, cluster.MetricsPort})...)
+	objects = append(objects, onNode("kube-system", "metrics-server", 443, cluster.MetricsPort)...)
 	return append(objects, located{metricsAPI, kube.Object{
 		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": kube.Object{"name": "v1beta1.metrics.k8s.io"},
 		"spec": kube.Object{"group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,

@@ -72,11 +72,8 @@ func (p *Platform) startOptional(ctx context.Context, self string, s *steps) err
 
 // startRollouts installs Argo Rollouts. Its controller is a process of the node, like every other part of the cluster.
 func (p *Platform) startRollouts(ctx context.Context, s *steps) error {
-	var dir string
-	if err := s.do("rollouts binary", func() (changed bool, err error) {
-		dir, changed, err = p.compiled(ctx, "rollouts", build.Rollouts())
-		return changed, err
-	}); err != nil {
+	dir, err := p.compiled(ctx, s, "rollouts binary", "rollouts", build.Rollouts())
+	if err != nil {
 		return err
 	}
 	return s.do("rollouts", func() (bool, error) {
@@ -98,16 +95,22 @@ func (p *Platform) startRollouts(ctx context.Context, s *steps) error {
 	})
 }
 
-// compiled compiles the program of an optional part if necessary. Outside of a clone it returns the one that the process was started from.
-func (p *Platform) compiled(ctx context.Context, process string, part build.Part) (dir string, changed bool, err error) {
-	source, err := build.FindSource()
-	if err != nil {
-		if r, ok := p.table.Lookup(process); ok && len(r.Command) > 0 {
-			return filepath.Dir(r.Command[0]), false, nil
+// compiled is the step that compiles the programs of an optional part if necessary, and returns their folder. Outside of a clone it returns
+// the one that the process was started from.
+func (p *Platform) compiled(ctx context.Context, s *steps, step, process string, part build.Part) (dir string, err error) {
+	err = s.do(step, func() (changed bool, err error) {
+		source, err := build.FindSource()
+		if err != nil {
+			if r, ok := p.table.Lookup(process); ok && len(r.Command) > 0 {
+				dir = filepath.Dir(r.Command[0])
+				return false, nil
+			}
+			return false, err
 		}
-		return "", false, err
-	}
-	return source.Programs(ctx, part, p.Config.Cache, p.Out)
+		dir, changed, err = source.Programs(ctx, part, p.Config.Cache, p.Out)
+		return changed, err
+	})
+	return dir, err
 }
 
 // installRollouts applies the kinds and roles of Argo Rollouts. The aggregated roles give those who may edit a namespace its
@@ -116,18 +119,9 @@ func (p *Platform) installRollouts(ctx context.Context, dir string) error {
 	if err := p.applyManifests(ctx, dir); err != nil {
 		return err
 	}
-	client, err := p.cluster().Client("admin")
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	const rbac = "rbac.authorization.k8s.io"
-	return applyAll(ctx, client, []located{
+	return p.apply(ctx, []located{
 		{"/api/v1/namespaces/argo-rollouts", kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": "argo-rollouts"}}},
-		{"/apis/" + rbac + "/v1/clusterrolebindings/argo-rollouts", kube.Object{
-			"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": kube.Object{"name": "argo-rollouts"},
-			"roleRef":  kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": "argo-rollouts"},
-			"subjects": []kube.Object{{"apiGroup": rbac, "kind": "User", "name": "slipway:rollouts"}}}},
+		clusterRoleBinding("argo-rollouts", "slipway:rollouts", "argo-rollouts"),
 	})
 }
 
@@ -198,39 +192,24 @@ scrape_configs:
 
 // provisionMonitoring lets the service discovery read the pods, and gives Prometheus its name in the cluster.
 func (p *Platform) provisionMonitoring(ctx context.Context) error {
-	client, err := p.cluster().Client("admin")
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	port, _ := strconv.Atoi(prometheusPort)
 	objects := append(reader{"slipway:prometheus", map[string][]string{"": {"pods"}}}.objects(),
 		located{"/api/v1/namespaces/monitoring", kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": "monitoring"}}})
-	return applyAll(ctx, client, append(objects, onNode("monitoring", "prometheus", nodePort{"main", port, port})...))
+	return p.apply(ctx, append(objects, onNode("monitoring", "prometheus", port, port)...))
 }
 
-// A nodePort is a port of a Service and the one of the process behind it.
-type nodePort struct {
-	name         string
-	port, target int
-}
-
-// onNode are a Service and its endpoint, a process of the node.
-func onNode(namespace, name string, ports ...nodePort) []located {
+// onNode returns a Service and its endpoint, a process of the node.
+func onNode(namespace, name string, port, target int) []located {
 	meta := func(labels kube.Object) kube.Object {
 		return kube.Object{"name": name, "namespace": namespace, "labels": labels}
 	}
-	var outside, inside []kube.Object
-	for _, p := range ports {
-		outside = append(outside, kube.Object{"name": p.name, "port": p.port, "targetPort": p.target})
-		inside = append(inside, kube.Object{"name": p.name, "port": p.target, "protocol": "TCP"})
-	}
 	return []located{
 		{"/api/v1/namespaces/" + namespace + "/services/" + name, kube.Object{"apiVersion": "v1", "kind": "Service", "metadata": meta(nil),
-			"spec": kube.Object{"ports": outside}}},
+			"spec": kube.Object{"ports": []kube.Object{{"name": "main", "port": port, "targetPort": target}}}}},
 		{"/apis/discovery.k8s.io/v1/namespaces/" + namespace + "/endpointslices/" + name, kube.Object{
 			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta(kube.Object{"kubernetes.io/service-name": name}),
-			"addressType": "IPv4", "ports": inside, "endpoints": []kube.Object{{"addresses": []string{cluster.NodeAddress}}}}},
+			"addressType": "IPv4", "ports": []kube.Object{{"name": "main", "port": target, "protocol": "TCP"}},
+			"endpoints": []kube.Object{{"addresses": []string{cluster.NodeAddress}}}}},
 	}
 }
 

@@ -46,58 +46,29 @@ func (p *Platform) provision(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// provisionShared creates the cluster-wide objects.
-func (p *Platform) provisionShared(ctx context.Context) error {
-	client, err := p.cluster().Client("admin")
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	for path, object := range shared() {
-		if err := client.Apply(ctx, path, object); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // shared returns the cluster-wide objects: the ingress class, and the roles of the platform's own parts.
-func shared() map[string]kube.Object {
-	objects := map[string]kube.Object{
-		"/apis/networking.k8s.io/v1/ingressclasses/slipway": {
-			"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass",
-			"metadata": kube.Object{"name": "slipway", "annotations": kube.Object{"ingressclass.kubernetes.io/is-default-class": "true"}},
-			"spec":     kube.Object{"controller": "gitlab.com/slipway-ci/ingress"},
-		},
-	}
+func shared() []located {
+	objects := []located{{"/apis/networking.k8s.io/v1/ingressclasses/slipway", kube.Object{
+		"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass",
+		"metadata": kube.Object{"name": "slipway", "annotations": kube.Object{"ingressclass.kubernetes.io/is-default-class": "true"}},
+		"spec":     kube.Object{"controller": "gitlab.com/slipway-ci/ingress"},
+	}}}
 	for _, r := range []reader{
 		{"slipway:ingress", map[string][]string{"": {"services"}, "discovery.k8s.io": {"endpointslices"}, "networking.k8s.io": {"ingresses"}}},
 		{"slipway:network-policy", map[string][]string{"": {"pods", "namespaces"}, "networking.k8s.io": {"networkpolicies"}}},
 	} {
-		for _, o := range r.objects() {
-			objects[o.path] = o.object
-		}
+		objects = append(objects, r.objects()...)
 	}
 	return objects
 }
 
 // objects returns the role of a reader and its binding.
 func (r reader) objects() []located {
-	const rbac = "rbac.authorization.k8s.io"
 	var rules []kube.Object
 	for _, group := range slices.Sorted(maps.Keys(r.resources)) {
-		rules = append(rules, kube.Object{"apiGroups": []string{group}, "resources": r.resources[group], "verbs": []string{"list", "watch"}})
+		rules = append(rules, rule(group, r.resources[group], "list", "watch"))
 	}
-	return []located{
-		{"/apis/" + rbac + "/v1/clusterroles/" + r.user, kube.Object{
-			"apiVersion": rbac + "/v1", "kind": "ClusterRole", "metadata": kube.Object{"name": r.user}, "rules": rules,
-		}},
-		{"/apis/" + rbac + "/v1/clusterrolebindings/" + r.user, kube.Object{
-			"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": kube.Object{"name": r.user},
-			"roleRef":  kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": r.user},
-			"subjects": []kube.Object{{"apiGroup": rbac, "kind": "User", "name": r.user}},
-		}},
-	}
+	return []located{clusterRole(r.user, nil, rules...), clusterRoleBinding(r.user, r.user, r.user)}
 }
 
 // A reader is a part of the platform that watches resources (by API group) in all namespaces.
@@ -109,6 +80,16 @@ type reader struct {
 type located struct {
 	path   string
 	object kube.Object
+}
+
+// apply applies objects as the administrator, in order.
+func (p *Platform) apply(ctx context.Context, objects []located) error {
+	client, err := p.cluster().Client("admin")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return applyAll(ctx, client, objects)
 }
 
 // applyAll applies objects, in order.
@@ -134,9 +115,9 @@ func tenantObjects(t Tenant, databaseURL string) []located {
 		{ns + "/secrets/" + deployer + "-token", kube.Object{"apiVersion": "v1", "kind": "Secret", "metadata": token,
 			"type": "kubernetes.io/service-account-token"}},
 		{"/apis/rbac.authorization.k8s.io/v1/namespaces/" + t.Namespace + "/rolebindings/" + deployer, kube.Object{
-			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": meta(deployer),
+			"apiVersion": rbac + "/v1", "kind": "RoleBinding", "metadata": meta(deployer),
 			// Kubernetes' own role: all objects of a workload, without roles, quotas or the namespace itself.
-			"roleRef":  kube.Object{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+			"roleRef":  kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": "edit"},
 			"subjects": []kube.Object{{"kind": "ServiceAccount", "name": deployer, "namespace": t.Namespace}}}},
 		{ns + "/secrets/" + databaseSecret, kube.Object{"apiVersion": "v1", "kind": "Secret", "metadata": meta(databaseSecret),
 			"type": "Opaque", "data": kube.Object{"url": base64.StdEncoding.EncodeToString([]byte(databaseURL))}}},

@@ -145,7 +145,7 @@ func (p *Platform) startCluster(ctx context.Context, self string, s *steps) erro
 	if err := c.Start(ctx, s.do); err != nil {
 		return err
 	}
-	if err := s.do("cluster-wide objects", func() (bool, error) { return false, p.provisionShared(ctx) }); err != nil {
+	if err := s.do("cluster-wide objects", func() (bool, error) { return false, p.apply(ctx, shared()) }); err != nil {
 		return err
 	}
 	return parallel([]func() error{
