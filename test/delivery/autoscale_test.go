@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"context"
 	"regexp"
 	"slices"
 	"strconv"
@@ -9,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"gitlab.com/slipway-ci/slipway/test/load"
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
@@ -57,17 +55,14 @@ func TestAutoscale(t *testing.T) {
 		return idle > 0 && ready() == leastPods
 	})
 
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	report := make(chan load.Report, 1)
-	go func() { report <- f.load(ctx, autoscaleRate) }()
 	busy := 0
-	up := eventually(t, 4*time.Minute, "there are more pods", func() bool {
-		busy = max(busy, usage())
-		return ready() > leastPods
+	var up time.Duration
+	seen := f.under(t, autoscaleRate, func() {
+		up = eventually(t, 4*time.Minute, "there are more pods", func() bool {
+			busy = max(busy, usage())
+			return ready() > leastPods
+		})
 	})
-	stop()
-	seen := <-report
 	down := eventually(t, 8*time.Minute, "the least number of pods is left", func() bool {
 		return ready() == leastPods && get("deployment/orders", ".spec.replicas") == strconv.Itoa(leastPods)
 	})
@@ -86,9 +81,7 @@ func TestAutoscale(t *testing.T) {
 	}
 	figure(t, "11 autoscaling", "%d %% of the requested CPU before, %d %% under load: from %d pods to %d, the first more after %.0f s; one less each minute, %d again %.0f s after the load; %d requests at %.0f/s, %d failed",
 		idle, busy, leastPods, slices.Max(grown), up.Seconds(), leastPods, down.Seconds(), seen.Requests, seen.Rate, seen.Failed)
-	if seen.Failed > 0 {
-		t.Errorf("users noticed: %s", seen)
-	}
+	unnoticed(t, seen)
 }
 
 var rescaled = regexp.MustCompile(`New size: (\d+); reason: (.*)`)

@@ -295,6 +295,14 @@ func (f *fixture) under(t *testing.T, rate int, work func()) load.Report {
 	return during(t, stream(f.ingress, staging, rate), work)
 }
 
+// unnoticed fails the proof if a request failed.
+func unnoticed(t *testing.T, seen load.Report) {
+	t.Helper()
+	if seen.Failed > 0 {
+		t.Errorf("users noticed: %s", seen)
+	}
+}
+
 // during sends requests while the work is done.
 func during(t *testing.T, config load.Config, work func()) load.Report {
 	t.Helper()

@@ -80,13 +80,6 @@ func TestGitOps(t *testing.T) {
 	}
 }
 
-func unnoticed(t *testing.T, seen load.Report) {
-	t.Helper()
-	if seen.Failed > 0 {
-		t.Errorf("users noticed: %s", seen)
-	}
-}
-
 // manifests makes the bare repository of manifests: k8s/ as the fixture has it, and a kustomization for each environment.
 func (f *fixture) manifests(t *testing.T) string {
 	t.Helper()

@@ -250,9 +250,7 @@ func TestWaves(t *testing.T) {
 		good = next
 		expect(t, good)
 		figure(t, "11 two clusters in two waves", "one approval, eu, watched for 10 s, then us: %.0f s with staging; %d requests at %.0f/s through the load balancer, %d failed", time.Since(start).Seconds(), seen.Requests, seen.Rate, seen.Failed)
-		if seen.Failed > 0 {
-			t.Errorf("users noticed: %s", seen)
-		}
+		unnoticed(t, seen)
 	})
 	t.Run("bad in the second wave", func(t *testing.T) {
 		overlay(us, "patches:\n  - target: {kind: Deployment, name: orders}\n    patch: |-\n      - {op: replace, path: /spec/template/spec/containers/0/readinessProbe/httpGet/path, value: /broken}\n      - {op: replace, path: /spec/progressDeadlineSeconds, value: 20}\n")
@@ -266,9 +264,7 @@ func TestWaves(t *testing.T) {
 			t.Errorf("on record the bad version is %q in eu and %q in us, want withdrawn and failed\n%s", e, u, out)
 		}
 		figure(t, "11 a version that is bad in the second wave", "both clusters on the version before after %.0f s; %d requests at %.0f/s, %d failed; on record withdrawn in eu, failed in us", time.Since(start).Seconds(), seen.Requests, seen.Rate, seen.Failed)
-		if seen.Failed > 0 {
-			t.Errorf("users noticed: %s", seen)
-		}
+		unnoticed(t, seen)
 	})
 	t.Run("bad after its rollout", func(t *testing.T) {
 		// The smoke test asks five times, what watches it goes on asking: the pod that is asked for the sixth time ends.
