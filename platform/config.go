@@ -44,6 +44,7 @@ type Ports struct {
 	Prometheus   int `json:"prometheus"`
 	Alertmanager int `json:"alertmanager"`
 	Artifacts    int `json:"artifacts"`
+	Traces       int `json:"traces"`
 }
 
 // A Tenant is one environment of the delivered service.
@@ -110,6 +111,7 @@ func Settings() []Setting {
 		{"prometheus-port", "SLIPWAY_PROMETHEUS_PORT", "loopback port of Prometheus, with monitoring", port("Prometheus port", func(p *Ports) *int { return &p.Prometheus })},
 		{"alertmanager-port", "SLIPWAY_ALERTMANAGER_PORT", "loopback port of Alertmanager, with monitoring", port("Alertmanager port", func(p *Ports) *int { return &p.Alertmanager })},
 		{"artifacts-port", "SLIPWAY_ARTIFACTS_PORT", "loopback port of Flux's artifacts, with gitops", port("artifacts port", func(p *Ports) *int { return &p.Artifacts })},
+		{"traces-port", "SLIPWAY_TRACES_PORT", "loopback port of Jaeger, with tracing", port("traces port", func(p *Ports) *int { return &p.Traces })},
 		{"with", "SLIPWAY_WITH", "optional parts: " + strings.Join(optionalParts, ", ") + "; none for none of them (comma-separated)", func(c *Config, text string) error {
 			c.With = nil
 			if text == "none" {
@@ -148,7 +150,7 @@ func Load(getenv func(string) string, flags map[string]string) (Config, error) {
 	c := Config{
 		State:    stateDir(getenv),
 		Cache:    cacheDir(getenv),
-		Ports:    Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080, Prometheus: 9090, Alertmanager: 9093, Artifacts: 9790},
+		Ports:    Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080, Prometheus: 9090, Alertmanager: 9093, Artifacts: 9790, Traces: 16686},
 		Tenants:  []Tenant{{"orders-staging", "staging"}, {"orders-production", "production"}},
 		Project:  "slipway-ci/slipway",
 		Registry: getenv("CI_REGISTRY"),
@@ -228,6 +230,9 @@ func (c Config) ports() []port {
 	}
 	if c.has(gitops) {
 		ports = append(ports, port{cluster.SourceController, "Flux's artifacts", "SLIPWAY_ARTIFACTS_PORT", c.Ports.Artifacts})
+	}
+	if c.has(tracing) {
+		ports = append(ports, port{"gateway", "Jaeger", "SLIPWAY_TRACES_PORT", c.Ports.Traces})
 	}
 	return ports
 }

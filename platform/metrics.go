@@ -81,7 +81,7 @@ func metricsObjects(authority []byte) []located {
 		clusterRole("system:aggregated-metrics-reader", kube.Object{rbac + "/aggregate-to-view": "true"},
 			rule("metrics.k8s.io", []string{"pods", "nodes"}, "get", "list", "watch")),
 	}
-	objects = append(objects, onNode("kube-system", "metrics-server", 443, cluster.MetricsPort)...)
+	objects = append(objects, onNode("kube-system", "metrics-server", nodePort{"main", 443, cluster.MetricsPort})...)
 	return append(objects, located{metricsAPI, kube.Object{
 		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": kube.Object{"name": "v1beta1.metrics.k8s.io"},
 		"spec": kube.Object{"group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,

@@ -26,9 +26,10 @@ const (
 	monitoring = "monitoring"
 	metrics    = "metrics"
 	gitops     = "gitops"
+	tracing    = "tracing"
 )
 
-var optionalParts = []string{rollouts, monitoring, metrics, gitops}
+var optionalParts = []string{rollouts, monitoring, metrics, gitops, tracing}
 
 const (
 	rolloutsHealth     = "127.0.0.1:18080"
@@ -39,7 +40,7 @@ const (
 
 // optionalProcesses are the processes of the optional parts, and the part that each belongs to.
 var optionalProcesses = map[string]string{"rollouts": rollouts, "targets": monitoring, "prometheus": monitoring, "alertmanager": monitoring, cluster.MetricsServer: metrics,
-	cluster.SourceController: gitops, cluster.KustomizeController: gitops}
+	cluster.SourceController: gitops, cluster.KustomizeController: gitops, collector: tracing, jaeger: tracing}
 
 // startOptional starts the enabled optional parts, and stops those that are no longer enabled.
 func (p *Platform) startOptional(ctx context.Context, self string, s *steps) error {
@@ -61,6 +62,9 @@ func (p *Platform) startOptional(ctx context.Context, self string, s *steps) err
 	}
 	if p.Config.has(gitops) {
 		lanes = append(lanes, func() error { return p.startGitOps(ctx, s) })
+	}
+	if p.Config.has(tracing) {
+		lanes = append(lanes, func() error { return p.startTracing(ctx, s) })
 	}
 	if p.Config.has(metrics) {
 		lanes = append(lanes, func() error { return p.startMetrics(ctx, s) })
@@ -195,21 +199,31 @@ func (p *Platform) provisionMonitoring(ctx context.Context) error {
 	port, _ := strconv.Atoi(prometheusPort)
 	objects := append(reader{"slipway:prometheus", map[string][]string{"": {"pods"}}}.objects(),
 		located{"/api/v1/namespaces/monitoring", kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": "monitoring"}}})
-	return p.apply(ctx, append(objects, onNode("monitoring", "prometheus", port, port)...))
+	return p.apply(ctx, append(objects, onNode("monitoring", "prometheus", nodePort{"main", port, port})...))
+}
+
+// A nodePort is a port of a Service, and the port of the node's process behind it.
+type nodePort struct {
+	name         string
+	port, target int
 }
 
 // onNode returns a Service and its endpoint, a process of the node.
-func onNode(namespace, name string, port, target int) []located {
+func onNode(namespace, name string, ports ...nodePort) []located {
 	meta := func(labels kube.Object) kube.Object {
 		return kube.Object{"name": name, "namespace": namespace, "labels": labels}
 	}
+	var service, endpoint []kube.Object
+	for _, p := range ports {
+		service = append(service, kube.Object{"name": p.name, "port": p.port, "targetPort": p.target})
+		endpoint = append(endpoint, kube.Object{"name": p.name, "port": p.target, "protocol": "TCP"})
+	}
 	return []located{
 		{"/api/v1/namespaces/" + namespace + "/services/" + name, kube.Object{"apiVersion": "v1", "kind": "Service", "metadata": meta(nil),
-			"spec": kube.Object{"ports": []kube.Object{{"name": "main", "port": port, "targetPort": target}}}}},
+			"spec": kube.Object{"ports": service}}},
 		{"/apis/discovery.k8s.io/v1/namespaces/" + namespace + "/endpointslices/" + name, kube.Object{
 			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta(kube.Object{"kubernetes.io/service-name": name}),
-			"addressType": "IPv4", "ports": []kube.Object{{"name": "main", "port": target, "protocol": "TCP"}},
-			"endpoints": []kube.Object{{"addresses": []string{cluster.NodeAddress}}}}},
+			"addressType": "IPv4", "ports": endpoint, "endpoints": []kube.Object{{"addresses": []string{cluster.NodeAddress}}}}},
 	}
 }
 
@@ -229,8 +243,8 @@ func (p *Platform) startAlertmanager(ctx context.Context) (bool, error) {
 	return p.table.Up(ctx, spec, 30*time.Second, answers("http://"+address+"/-/ready"))
 }
 
-// optionalForwards returns the gateway's arguments for the enabled optional parts: to Prometheus from the host, and to Alertmanager and Flux's
-// artifacts from inside.
+// optionalForwards returns the gateway's arguments for the enabled optional parts: to Prometheus and Jaeger from the host, and to Alertmanager and
+// Flux's artifacts from inside.
 func (p *Platform) optionalForwards() []string {
 	var args []string
 	if p.Config.has(monitoring) {
@@ -240,6 +254,9 @@ func (p *Platform) optionalForwards() []string {
 	if p.Config.has(gitops) {
 		artifacts := loopback(p.Config.Ports.Artifacts)
 		args = append(args, "--out", artifacts+"="+artifacts)
+	}
+	if p.Config.has(tracing) {
+		args = append(args, "--in", loopback(p.Config.Ports.Traces)+"="+jaegerQuery)
 	}
 	return args
 }
@@ -266,6 +283,11 @@ func (p *Platform) optionalStatus(ctx context.Context) []PartStatus {
 			p.part(ctx, cluster.SourceController, loopback(p.Config.Ports.Artifacts), answers("http://"+loopback(p.Config.Ports.Artifacts)+"/")),
 			p.part(ctx, cluster.KustomizeController, "", c.Probe(kustomizeReady)))
 	}
+	if p.Config.has(tracing) {
+		all = append(all,
+			p.part(ctx, collector, "", c.Probe(collectorReady)),
+			p.part(ctx, jaeger, loopback(p.Config.Ports.Traces), c.Probe(jaegerReady)))
+	}
 	return all
 }
 
@@ -275,6 +297,9 @@ func (p *Platform) describeOptional() string {
 	if p.Config.has(monitoring) {
 		fmt.Fprintf(&b, "  prometheus  http://%s  rules in %s\n", loopback(p.Config.Ports.Prometheus), p.path("monitoring", "rules"))
 		fmt.Fprintf(&b, "  alerts      http://%s  routes in %s\n", loopback(p.Config.Ports.Alertmanager), p.path("monitoring", "alertmanager.yml"))
+	}
+	if p.Config.has(tracing) {
+		fmt.Fprintf(&b, "  traces      http://%s  of what is sent to %s\n", loopback(p.Config.Ports.Traces), collectorName)
 	}
 	return b.String()
 }

@@ -14,6 +14,8 @@ import (
 // other versions of Kubernetes' libraries than the cluster.
 type Part struct {
 	folder, title string
+	// packages are programs of the module itself.
+	packages []string
 	// manifests are the files that the cluster needs of the programs' modules.
 	manifests []manifests
 }
@@ -39,10 +41,15 @@ func GitOps() Part {
 		{"github.com/fluxcd/source-controller", "config/crd/bases/*.yaml"}, {"github.com/fluxcd/kustomize-controller", "config/crd/bases/*.yaml"}}}
 }
 
+// Tracing is an OpenTelemetry Collector and Jaeger.
+func Tracing() Part {
+	return Part{folder: "tracing", title: "the OpenTelemetry Collector and Jaeger", packages: []string{"./otelcol"}}
+}
+
 // Programs returns the folder with a part's programs below cache, and compiles them if they are missing.
 func (s Source) Programs(ctx context.Context, part Part, cache string, log io.Writer) (dir string, compiled bool, err error) {
 	return s.once(ctx, cache, recipe{
-		inputs: []string{part.folder + "/go.mod", part.folder + "/go.sum"},
+		inputs: []string{part.folder + "/go.mod", part.folder + "/go.sum", part.folder + "/*/*.go"},
 		compile: func(ctx context.Context, into string, log io.Writer) error {
 			return s.compilePart(ctx, part, into, log)
 		},
@@ -56,7 +63,8 @@ func (s Source) compilePart(ctx context.Context, part Part, into string, log io.
 	}
 	fmt.Fprintf(log, "compiling %s once: minutes without a build cache, seconds with one\n", part.title)
 	var out bytes.Buffer
-	if err := goCommand(ctx, module, &out, "build", "-trimpath", "-ldflags", "-s -w", "-o", into+string(filepath.Separator), "tool"); err != nil {
+	args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", into + string(filepath.Separator), "tool"}, part.packages...)
+	if err := goCommand(ctx, module, &out, args...); err != nil {
 		return fmt.Errorf("compile %s: %w\n%s", part.title, err, bytes.TrimSpace(out.Bytes()))
 	}
 	if len(part.manifests) == 0 {
