@@ -124,7 +124,8 @@ func platform(t *testing.T) []pipeline.Variable {
 	return variables
 }
 
-// TestDelivery deploys the service to staging and production of a real cluster, deploys a broken version, and rolls back.
+// TestDelivery deploys the service to staging and production of a real cluster, deploys a broken version, and rolls back. Production is reached as
+// through GitLab's agent.
 func TestDelivery(t *testing.T) {
 	variables := platform(t)
 	p := clone(t, "service")
@@ -138,9 +139,11 @@ func TestDelivery(t *testing.T) {
 			variables = append(variables, v)
 		}
 	}
+	direct := variables
+	variables = viaAgent(t, variables, "production")
 	kubectl := func(environment string, args ...string) string {
 		t.Helper()
-		return kubectl(t, variables, environment, args...)
+		return kubectl(t, direct, environment, args...)
 	}
 	t.Cleanup(func() {
 		for _, environment := range []string{"staging", "production"} {
