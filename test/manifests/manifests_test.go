@@ -49,11 +49,17 @@ func TestManifests(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 
+	offline := newKubeconform(t, s)
+	apply := func(t *testing.T, manifests []byte, args ...string) {
+		t.Helper()
+		conform(t, offline, manifests)
+		s.apply(t, manifests, args...)
+	}
 	t.Run("overlays", func(t *testing.T) {
 		for _, name := range folders(t, "overlays") {
 			t.Run(name, func(t *testing.T) {
 				s.namespace(t, "orders-"+name)
-				s.apply(t, render(t, s, filepath.Join(k8s, "overlays", name)))
+				apply(t, render(t, s, filepath.Join(k8s, "overlays", name)))
 			})
 		}
 	})
@@ -61,7 +67,7 @@ func TestManifests(t *testing.T) {
 		for _, name := range folders(t, "components") {
 			t.Run(name, func(t *testing.T) {
 				s.namespace(t, "try-"+name)
-				s.apply(t, render(t, s, kustomization(t, "try-"+name, append(companions[name], name)...)))
+				apply(t, render(t, s, kustomization(t, "try-"+name, append(companions[name], name)...)))
 			})
 		}
 	})
@@ -71,13 +77,13 @@ func TestManifests(t *testing.T) {
 				manifests := render(t, s, filepath.Join(k8s, "cluster", name))
 				if name == "rbac" || name == "oidc" {
 					s.namespace(t, "try-"+name)
-					s.apply(t, manifests, "--namespace", "try-"+name)
+					apply(t, manifests, "--namespace", "try-"+name)
 					return
 				}
 				for _, namespace := range []string{"kyverno", "orders-staging", "orders-production", name} {
 					s.namespace(t, namespace)
 				}
-				s.apply(t, manifests)
+				apply(t, manifests)
 			})
 		}
 	})
