@@ -25,7 +25,7 @@ func newRolloutCommand() *cobra.Command {
 The work is kubectl's, which must be in PATH and know the cluster. The record is in the namespace:
 a ConfigMap with the manifests of each release, and a Lease that one job at a time holds.`,
 	}
-	command.AddCommand(newRolloutApplyCommand(), newRolloutUndoCommand(), newRolloutHistoryCommand())
+	command.AddCommand(newRolloutApplyCommand(), newRolloutUndoCommand(), newRolloutHistoryCommand(), newRolloutNamespaceCommand())
 	return command
 }
 
@@ -152,6 +152,33 @@ func newRolloutHistoryCommand() *cobra.Command {
 		},
 	}
 	bindService(command, &s)
+	return command
+}
+
+func newRolloutNamespaceCommand() *cobra.Command {
+	var name string
+	command := &cobra.Command{
+		Use:     "namespace --name NAME",
+		Short:   "Print the namespace that manifests on standard input give the Deployment or Rollout",
+		Example: "  kubectl kustomize k8s/overlays/staging | slipway rollout namespace --name orders",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := needed(cmd, "name"); err != nil {
+				return err
+			}
+			manifests, err := io.ReadAll(cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			namespace, err := rollout.Namespace(manifests, name)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), namespace)
+			return err
+		},
+	}
+	command.Flags().StringVar(&name, "name", "", "`NAME` of the Deployment or Rollout")
 	return command
 }
 

@@ -34,6 +34,8 @@ type manifests struct {
 	kind kind
 	// selector selects the pods, as kubectl writes it.
 	selector string
+	// namespace is the workload's; empty if the manifests name none.
+	namespace string
 }
 
 func (m manifests) strategy() string {
@@ -41,6 +43,18 @@ func (m manifests) strategy() string {
 		return "canary"
 	}
 	return "rolling"
+}
+
+// Namespace returns the namespace of the Deployment or Rollout in the manifests.
+func Namespace(text []byte, name string) (string, error) {
+	m, err := parse(text, name)
+	if err != nil {
+		return "", err
+	}
+	if m.namespace == "" {
+		return "", fmt.Errorf("the %s %s has no namespace: set `namespace` in the overlay's kustomization", m.kind, name)
+	}
+	return m.namespace, nil
 }
 
 // parse finds the workload among the objects. Secrets are applied, but not recorded: withoutSecrets leaves them out.
@@ -67,7 +81,7 @@ func parse(text []byte, name string) (manifests, error) {
 		if m.kind != "" {
 			return m, fmt.Errorf("the manifests have two workloads %s", name)
 		}
-		m.kind, m.selector = k, spec.selector()
+		m.kind, m.selector, m.namespace = k, spec.selector(), o.Metadata.Namespace
 	}
 	if m.kind == "" {
 		return m, fmt.Errorf("the manifests have neither a Deployment nor a Rollout %s", name)
@@ -78,7 +92,7 @@ func parse(text []byte, name string) (manifests, error) {
 // An object is what is read of a manifest; kinds differ in the form of their spec.
 type object struct {
 	Kind     string
-	Metadata struct{ Name string }
+	Metadata struct{ Name, Namespace string }
 	Spec     yaml.Node
 }
 

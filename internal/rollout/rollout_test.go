@@ -50,6 +50,35 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestNamespace has other objects with keys and values that look like the namespace of the workload.
+func TestNamespace(t *testing.T) {
+	t.Parallel()
+	const settings = `apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: orders
+  namespace: shop
+data:
+  namespace: other
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: orders
+  namespace: monitoring
+---
+`
+	const deployment = "apiVersion: apps/v1\r\nkind: Deployment\r\nmetadata: {name: orders, namespace: \"shop\"}\r\n"
+	if got, err := Namespace([]byte(settings+deployment), "orders"); got != "shop" || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+	for text, want := range map[string]string{settings: "neither a Deployment nor a Rollout orders", "": "neither a Deployment", twoDocuments: "the Rollout orders has no namespace: set"} {
+		if got, err := Namespace([]byte(text), "orders"); got != "" || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q %v, want %q", got, err, want)
+		}
+	}
+}
+
 func TestSecretsAreNotRecorded(t *testing.T) {
 	t.Parallel()
 	got := string(withoutSecrets([]byte(twoDocuments)))
