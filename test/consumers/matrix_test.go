@@ -53,7 +53,7 @@ func TestForksGetChecksOnly(t *testing.T) {
 
 	own := p.On(pipelinetest.MergeRequest())
 	own.Job("build-image").HasVariable("IMAGE_PUSH", "true")
-	own.Job("deploy-review").DeploysTo("review/feature").Needs("build-image")
+	own.Job("deploy-review").DeploysTo("review/mr-1").Needs("build-image")
 	own.Job("deploy-review-stop").IsManual().MayFail()
 }
 
