@@ -31,7 +31,7 @@ func TestAcceptance(t *testing.T) {
 			t.Errorf("the log does not contain %q:\n%s", line, o.log("acceptance"))
 		}
 	}
-	if report := o.artifact("acceptance", ".reports/acceptance.xml"); !strings.Contains(report, `failures="0"`) {
+	if report := o.artifact("acceptance", ".reports/acceptance/acceptance.xml"); !strings.Contains(report, `failures="0"`) {
 		t.Errorf("want a report without failures: %s", report)
 	}
 

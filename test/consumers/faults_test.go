@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -151,6 +152,68 @@ func TestTwoServices(t *testing.T) {
 	lacks(p.On(pipelinetest.Tag("v1.2.3")), "counter-release", "greeter-release")
 }
 
+// TestServicesShareNoNames includes every stage twice, for two services, and compares all names that GitLab, the registry, SonarQube and the cluster know.
+func TestServicesShareNoNames(t *testing.T) {
+	t.Parallel()
+	service := func(prefix string) string {
+		stages := with("go-service", "job_prefix: "+prefix+", app: "+strings.ToLower(strings.Trim(prefix, "-_"))+
+			", image_vulnerabilities: true, sbom: true, signature: key, review: true, rehearsal: true, fuzz: true, benchmark: true, test_shards: 2")
+		for stage, inputs := range map[string]string{
+			"acceptance": "job_prefix: P, url: 'https://x.example.com', needs: [Pdeploy-staging]", "compatibility": "job_prefix: P",
+			"gitops":         "job_prefix: Pgitops-, environment_prefix: Pg-, needs: [Pbuild-image], app: same",
+			"deploy-machine": "job_prefix: Pmachine-, environment_prefix: Pm-, needs: [Pbuild-image], app: same",
+			"deploy-waves":   "job_prefix: Pdeploy-, environment_prefix: P",
+		} {
+			stages += strings.TrimPrefix(with(stage, strings.ReplaceAll(inputs, "P", prefix)), "include:\n")
+		}
+		return stages
+	}
+	o := options("planned")
+	o.Variables = []pipeline.Variable{{Key: "SONAR_TOKEN", Value: "x"}, {Key: "SONAR_HOST_URL", Value: "y"}}
+	configuration := service("Orders_") + strings.TrimPrefix(service("billing-"), "include:\n")
+	p, err := pipeline.Load(fstest.MapFS{".gitlab-ci.yml": {Data: []byte(configuration)}}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range pipeline.StandardEvents() {
+		plan, err := p.Plan(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The names that jobs use, and the service whose job it is.
+		users := map[string]string{}
+		for _, j := range plan.Jobs {
+			owner := "Orders_"
+			if strings.HasPrefix(j.Name, "billing-") {
+				owner = "billing-"
+			}
+			var names []string
+			for _, c := range j.Cache {
+				if c.Key != "sonar" { // The scanner's own programs, which are the same for both.
+					names = append(names, "cache "+c.Key)
+				}
+			}
+			for _, v := range j.Variables {
+				if v.Key == "REPORTS" || v.Key == "TIMINGS" {
+					names = append(names, v.Key+" "+v.Value)
+				}
+			}
+			if j.Environment != nil {
+				names = append(names, "environment "+j.Environment.Name)
+			}
+			if j.ResourceGroup != "" {
+				names = append(names, "resource group "+j.ResourceGroup)
+			}
+			for _, name := range names {
+				if other, ok := users[name]; ok && other != owner {
+					t.Errorf("%s: both services have the %s; one of the jobs is %s", e.Name, name, j.Name)
+				}
+				users[name] = owner
+			}
+		}
+	}
+}
+
 // TestTwoImages checks that the images of two services are pushed to separate repositories.
 func TestTwoImages(t *testing.T) {
 	t.Parallel()
@@ -167,6 +230,32 @@ func TestTwoImages(t *testing.T) {
 		if !strings.Contains(o.log(name+"-image-check"), "programs: "+name) {
 			t.Errorf("the image of %s contains another program:\n%s", name, tail(o.log(name+"-image-check")))
 		}
+	}
+}
+
+// TestRepositoryOfPrefix checks the name of the repository of a service whose prefix is not a valid one.
+func TestRepositoryOfPrefix(t *testing.T) {
+	t.Parallel()
+	host := registry(t)
+	p := clone(t, "library")
+	p.write(".gitlab-ci.yml", with("release", "job_prefix: Order_Items_-"))
+	p.commit("Release")
+	p.git("tag", "v1.0.0")
+	p.variables = []pipeline.Variable{{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/library"}}
+	p.run(func(e *pipeline.Event) { e.Branch, e.Tag = "", "v1.0.0" }, "Order_Items_-release-image").
+		red("Order_Items_-release-image", 1, "There is no "+host+"/acme/library/order_items:sha-")
+	// The image is pushed to the name that the release looks for.
+	lines := regexp.MustCompile(`(?m)^ +name=\$\(echo .*\n +IMAGE_REPOSITORY=.*$`)
+	var found []string
+	for _, stage := range []string{"image", "image-ko", "release"} {
+		data, err := os.ReadFile(filepath.Join(root, "ci", stage+".yml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, lines.FindString(string(data)))
+	}
+	if found[0] == "" || found[1] != found[0] || found[2] != found[0] {
+		t.Errorf("the stages name the repository in different ways: %q", found)
 	}
 }
 
@@ -305,39 +394,105 @@ func TestPrivateModules(t *testing.T) {
 	}
 }
 
+// besides are the stages of the preset: the inputs that switch each of them off there, and those that an own include of it needs to be the same again.
+// With a job_prefix the names of jobs in its inputs have it, too.
+var besides = map[string]struct{ off, own string }{
+	"lint":            {"lint: false", ""},
+	"gosec":           {"gosec: false", ""},
+	"vulnerabilities": {"vulnerabilities: false", ""},
+	"secrets":         {"secrets: false", ""},
+	"licenses":        {"licenses: false", ""},
+	"test":            {"test: false", ""},
+	"test-sharded":    {"test: false", "shards: 3"},
+	"sonar":           {"sonar: false", ""},
+	"image":           {"builder: own", ""},
+	"image-ko":        {"builder: own", ""},
+	"scan":            {"image_vulnerabilities: false", ""},
+	"sign":            {"sbom: false, signature: none, release: false", "signature: key"},
+	"deploy":          {"deploy: false", "job_prefix: PREFIXdeploy-, environment_prefix: 'PREFIX', app: shop, needs: [PREFIXbuild-image, PREFIXpublish], review_needs: [PREFIXbuild-image], review: true, acceptance_job: PREFIXacceptance"},
+	"release":         {"release: false", "tag_prefix: 'PREFIX', signature: key, needs: [{job: PREFIXlint, optional: true}, {job: PREFIXgosec, optional: true}, {job: PREFIXvulnerabilities, optional: true}, {job: PREFIXtest, optional: true}]"},
+	"fuzz":            {"fuzz: false", ""},
+	"benchmark":       {"benchmark: false", ""},
+}
+
 // TestEveryInputIsReachable replaces each stage of the preset with an include beside the preset, which makes inputs available that the preset
-// does not pass on. Nothing else of the pipeline changes.
+// does not pass on. Nothing else of the pipeline changes, with and without a prefix. The one stage that cannot be replaced is publish.
 func TestEveryInputIsReachable(t *testing.T) {
 	t.Parallel()
-	jobs := func(configuration string) string {
-		t.Helper()
-		p, err := pipeline.Load(fstest.MapFS{".gitlab-ci.yml": {Data: []byte(configuration)}}, options("planned"))
-		if err != nil {
-			t.Fatal(err)
+	preset, err := os.ReadFile(filepath.Join(root, "templates", "go-service.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`local: /ci/(\S+)\.yml`).FindAllStringSubmatch(string(preset), -1) {
+		if _, ok := besides[m[1]]; !ok && m[1] != "publish" {
+			t.Errorf("the stage %s of the preset is not in this test", m[1])
 		}
-		plan, err := p.Plan(t.Context(), pipelinetest.Push("main").Event)
-		if err != nil {
-			t.Fatal(err)
+	}
+	for _, prefix := range []string{"", "orders-"} {
+		for stage, b := range besides {
+			t.Run(prefix+stage, func(t *testing.T) {
+				t.Parallel()
+				inputs := "app: shop, job_prefix: '" + prefix + "', image_vulnerabilities: true, sbom: true, signature: key, review: true, fuzz: true, benchmark: true"
+				switch stage {
+				case "test-sharded":
+					inputs += ", test_shards: 3"
+				case "image-ko":
+					inputs += ", builder: ko"
+				case "sign": // The preset passes the signature on to the release, which is replaced as well.
+					inputs += ", release: false"
+				}
+				own := strings.ReplaceAll(b.own, "PREFIX", prefix)
+				if stage != "deploy" {
+					own = strings.TrimSuffix("job_prefix: '"+prefix+"', "+own, ", ")
+				}
+				without := inputs
+				for _, off := range strings.Split(b.off, ", ") {
+					key, _, _ := strings.Cut(off, ":")
+					without = regexp.MustCompile(`, `+key+`: [a-z]+`).ReplaceAllString(without, "") + ", " + off
+				}
+				want := jobsOf(t, with("go-service", inputs))
+				if got := jobsOf(t, with("go-service", without)+strings.TrimPrefix(with(stage, own), "include:\n")); got != want {
+					t.Errorf("jobs with %s beside the preset:\n%s\njobs of the preset alone:\n%s", stage, only(got, want), only(want, got))
+				}
+			})
 		}
-		var b strings.Builder
+	}
+}
+
+// only returns the lines of one text that another does not have.
+func only(text, other string) string {
+	lines := strings.Split(text, "\n")
+	return strings.Join(slices.DeleteFunc(lines, func(line string) bool { return strings.Contains("\n"+other+"\n", "\n"+line+"\n") }), "\n")
+}
+
+// jobsOf returns the jobs of every event: their stages, needs, environments, and images.
+func jobsOf(t *testing.T, configuration string) string {
+	t.Helper()
+	o := options("planned")
+	o.Variables = []pipeline.Variable{{Key: "SONAR_TOKEN", Value: "x"}, {Key: "SONAR_HOST_URL", Value: "y"}}
+	p, err := pipeline.Load(fstest.MapFS{".gitlab-ci.yml": {Data: []byte(configuration)}}, o)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, configuration)
+	}
+	var b strings.Builder
+	for _, e := range pipeline.StandardEvents() {
+		plan, err := p.Plan(t.Context(), e)
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", e.Name, err, configuration)
+		}
 		for _, j := range plan.Jobs {
 			var needs []string
 			for _, n := range j.Needs {
 				needs = append(needs, n.Job)
 			}
-			fmt.Fprintln(&b, j.Name, j.Stage, strings.Join(needs, ","))
-		}
-		return sorted(b.String())
-	}
-	preset := with("go-service", "sonar: false")
-	want := jobs(preset)
-	for stage, off := range map[string]string{"lint": "lint: false", "gosec": "gosec: false", "vulnerabilities": "vulnerabilities: false", "secrets": "secrets: false",
-		"licenses": "licenses: false", "test": "test: false", "image": "builder: own", "release": "release: false"} {
-		own := "  - component: $CI_SERVER_FQDN/slipway-ci/slipway/" + stage + "@v0.1.0\n"
-		if got := jobs(with("go-service", "sonar: false, "+off) + own); got != want {
-			t.Errorf("jobs with %s beside the preset:\n%s\njobs of the preset alone:\n%s", stage, got, want)
+			environment := ""
+			if j.Environment != nil {
+				environment = j.Environment.Name
+			}
+			fmt.Fprintln(&b, e.Name, j.Name, j.Stage, j.When, j.ResourceGroup, environment, strings.Join(needs, ","))
 		}
 	}
+	return sorted(b.String())
 }
 
 func sorted(text string) string {
@@ -346,11 +501,11 @@ func sorted(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestSonarCommunity runs the stage for the Community edition, which analyses one branch and no merge requests.
+// TestSonarCommunity runs the stage for the Community edition, which analyses one branch and no merge requests, for one of several services.
 func TestSonarCommunity(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "library")
-	p.write(".gitlab-ci.yml", with("sonar", "community: true"))
+	p.write(".gitlab-ci.yml", with("sonar", "community: true, job_prefix: Orders_"))
 	p.write("stand-in/sonar-scanner", "#!/bin/sh\necho \"STAND-IN for sonar-scanner\"\nprintf '%s\\n' \"$@\"\n")
 	p.commit("Run SonarQube")
 	if err := os.Chmod(filepath.Join(p.dir, "stand-in", "sonar-scanner"), 0o700); err != nil { //nolint:gosec // a command has to be executable
@@ -358,14 +513,16 @@ func TestSonarCommunity(t *testing.T) {
 	}
 	p.variables = []pipeline.Variable{{Key: "SONAR_TOKEN", Value: "x"}, {Key: "SONAR_HOST_URL", Value: "https://sonar.example.com"}}
 	p.path = filepath.Join(p.dir, "stand-in")
-	o := p.run(nil, "sonar")
-	o.green("sonar")
-	if log := o.log("sonar"); strings.Contains(log, "sonar.branch") || strings.Contains(log, "sonar.pullrequest") || !strings.Contains(log, "sonar.qualitygate.wait") {
+	o := p.run(nil, "Orders_sonar")
+	o.green("Orders_sonar")
+	if log := o.log("Orders_sonar"); strings.Contains(log, "sonar.branch") || strings.Contains(log, "sonar.pullrequest") || !strings.Contains(log, "sonar.qualitygate.wait") ||
+		// Each service is a project of its own.
+		!strings.Contains(log, "-Dsonar.projectKey=acme:library:Orders\n") {
 		t.Error(tail(log))
 	}
 	sonar := pipelinetest.LoadWith(t, os.DirFS(p.dir), pipeline.Options{Path: "acme/x", Resolver: checkout{root}, Variables: p.variables})
-	lacks(sonar.On(pipelinetest.MergeRequest()), "sonar")
-	lacks(sonar.On(pipelinetest.Push("feature")), "sonar")
+	lacks(sonar.On(pipelinetest.MergeRequest()), "Orders_sonar")
+	lacks(sonar.On(pipelinetest.Push("feature")), "Orders_sonar")
 }
 
 // TestSignaturesAreForProtectedRefs checks that only protected refs sign, and that only the keyless job gets an ID token.
