@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -52,7 +53,10 @@ func TestGitOps(t *testing.T) {
 	address := outside.ServeGit(t, filepath.Dir(manifests), "secret") + "/manifests.git"
 
 	p := clone(t, "service")
-	p.write(".gitlab-ci.yml", with("gitops", "app: service, repository: '"+address+"', needs: [], staging_version: '"+service.URL+"/version', wait: 20"))
+	wait := func(seconds int) {
+		p.write(".gitlab-ci.yml", with("gitops", fmt.Sprintf("app: service, repository: '%s', needs: [], staging_version: '%s/version', wait: %d", address, service.URL, seconds)))
+	}
+	wait(300)
 	p.commit("Deploy with commits")
 	p.alone = true
 	digest := func(letter string) string { return "sha256:" + strings.Repeat(letter, 64) }
@@ -92,6 +96,7 @@ func TestGitOps(t *testing.T) {
 	p.git("checkout", "--quiet", "-B", "main", newest)
 
 	// A version that does not come up is reverted.
+	wait(10)
 	deliver("d")
 	head := p.git("rev-parse", "HEAD")
 	stalled.Store(true)
