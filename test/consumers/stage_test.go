@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -225,6 +226,48 @@ func TestPublishAndRelease(t *testing.T) {
 	}
 	p.run(tag("v1.0.0"), "release").green("release")
 	p.run(tag("v2.0.0"), "release").red("release", 1, "has no section '## [2.0.0]'", "How to fix")
+}
+
+// TestReleaseNotes finds the section of a version in changelogs as people and tools write them.
+func TestReleaseNotes(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "library")
+	for _, c := range []struct{ name, inputs, tag, changelog, want string }{
+		{"keep a changelog", "", "v1.2.0", "# Changelog\n\n## [Unreleased]\n\nsoon\n\n## [1.2.0] - 2026-01-02\n\n### Added\n\n- this\n\n## [1.1.0] - 2025-01-02\n\n- that\n", "### Added\n\n- this"},
+		{"line endings of Windows", "", "v1.2.0", "# Changelog\r\n\r\n## [1.2.0]\r\n\r\n- this\r\n\r\n## [1.1.0]\r\n\r\n- that\r\n", "- this"},
+		{"semantic-release, a feature", "", "v1.2.0", "# [1.2.0](https://x/compare/v1.1.1...v1.2.0) (2026-01-02)\n\n\n### Features\n\n* this\n\n## [1.1.1](https://x) (2025-01-02)\n\n\n### Bug Fixes\n\n* that\n", "### Features\n\n* this"},
+		{"semantic-release, a patch", "", "v1.1.1", "# [1.2.0](https://x) (2026-01-02)\n\n* that\n\n## [1.1.1](https://x) (2025-01-02)\n\n\n### Bug Fixes\n\n* this\n\n# 1.0.0 (2024-01-01)\n\n* that\n", "### Bug Fixes\n\n* this"},
+		{"GitLab's changelog API", "", "1.2.0", "## 1.2.0 (2026-01-02)\n\n### feature (1 change)\n\n- [this](acme/x@1)\n\n## 1.1.0 (2025-01-02)\n\n- that\n", "### feature (1 change)\n\n- [this](acme/x@1)"},
+		{"another version begins the same", "", "v1.2.0", "## v1.2.0-rc.1\n\n- that\n\n## v1.2.01\n\n- that\n\n## v1.2.0\n\n- this\n", "- this"},
+		{"one service of several", "tag_prefix: orders-", "orders-v1.2.0", "## billing-v1.2.0\n\n- that\n\n## [orders-v1.2.0](https://x)\n\n- this\n\n## orders-v1.1.0\n\n- that\n", "- this"},
+	} {
+		p.write(".gitlab-ci.yml", with("release", "with_image: false, "+cmp.Or(c.inputs, "job: release")))
+		p.write("CHANGELOG.md", c.changelog)
+		p.commit(c.name)
+		p.git("tag", "--force", c.tag)
+		o := p.run(func(e *pipeline.Event) { e.Branch, e.Tag = "", c.tag }, "release")
+		o.green("release")
+		if got := strings.TrimSpace(o.artifact("release", "release-notes.md")); strings.ReplaceAll(got, "\n\n\n", "\n\n") != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+	// Without a changelog the notes are the commits since the tag before, of this service.
+	p.git("tag", "--delete", "v1.2.0")
+	p.git("tag", "billing-v9.0.0")
+	p.write(".gitlab-ci.yml", with("release", "with_image: false, changelog: ''"))
+	p.commit("feat: ship \"it\" (100 %)")
+	p.git("tag", "v2.0.0")
+	o := p.run(func(e *pipeline.Event) { e.Branch, e.Tag = "", "v2.0.0" }, "release")
+	o.green("release")
+	notes := o.artifact("release", "release-notes.md")
+	if !strings.HasPrefix(notes, "- feat: ship \"it\" (100 %) (") || !strings.Contains(notes, "- one service of several (") || strings.Contains(notes, "- GitLab's changelog API (") {
+		t.Errorf("notes of v2.0.0:\n%s", notes)
+	}
+	p.git("rm", "--quiet", "CHANGELOG.md")
+	p.commit("No changelog")
+	p.git("tag", "v3.0.0")
+	p.write(".gitlab-ci.yml", with("release", "with_image: false"))
+	p.run(func(e *pipeline.Event) { e.Branch, e.Tag = "", "v3.0.0" }, "release").red("release", 1, "CHANGELOG.md has no section '## [3.0.0]'", "How to fix")
 }
 
 // layer creates the tar archive of a layer with files of the given modes and size, and returns its path.
