@@ -1,16 +1,21 @@
 package consumers
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
+	"gitlab.com/slipway-ci/slipway/pipeline/lint"
 	"gitlab.com/slipway-ci/slipway/pipeline/pipelinetest"
 )
 
-// habits is the configuration of a project that uses the table "Other habits" of docs/use.md.
+// habits is the configuration of a project that uses the inputs in the table "Other habits" of docs/use.md; its examples are appended.
 const habits = `include:
   - project: slipway-ci/slipway
     ref: v0.1.0
@@ -29,44 +34,129 @@ const habits = `include:
       review: true
       review_url: https://$CI_ENVIRONMENT_SLUG.example.com
       test_services: [{name: "docker.io/library/postgres:17.6", alias: postgres, variables: {POSTGRES_PASSWORD: test}}]
-lint:
-  rules: [{if: $CI_MERGE_REQUEST_IID}, {if: $CI_COMMIT_BRANCH, allow_failure: true}]
-hadolint:
-  stage: test
-  image: hadolint/hadolint:2.14.0-debian
-  script: [hadolint Dockerfile]
-render:
-  stage: build
-  image: alpine/helm:3.19.0
-  script: [helm template . >k8s/overlays/staging/all.yaml]
-  artifacts: {paths: [k8s]}
-deploy-staging:
-  needs: [build-image, publish, render]
-deploy-production:
-  needs: [deploy-staging, render]
-load:
-  stage: deploy
-  image: grafana/k6:1.3.0
-  needs: [deploy-staging]
-  rules: [{if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH}]
-  script: [k6 run load.js]
 `
 
+// yamlBlock matches the examples of a page, and what is before each.
+var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+
+// examples returns the examples in YAML of a page of docs/ that are configurations of GitLab.
+func examples(t *testing.T, page string) []string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, m := range yamlBlock.FindAllStringSubmatch(string(data), -1) {
+		switch text := m[1]; {
+		// Manifests, accepted risks, and the settings of slipway.
+		case strings.Contains(text, "apiVersion:"), strings.HasPrefix(text, "- rule:"), strings.HasPrefix(text, "lint:\n  rules:\n    image-"), strings.HasPrefix(text, "host:"):
+		// A part of a list or of a job.
+		case strings.HasPrefix(text, "  - project:"):
+			found = append(found, "include:\n"+text)
+		case strings.HasPrefix(text, "allow_failure:"):
+			found = append(found, "scan:\n  script: [scan]\n  "+strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")+"\n")
+		default:
+			found = append(found, text)
+		}
+	}
+	return found
+}
+
+// TestExamples lints and plans each example of the documentation for all events: those without an include, and those of stages that need jobs of
+// the preset, beside the preset.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	beside := map[string]string{"docs/stages/acceptance.md": "app: shop", "docs/stages/workflow.md": "app: shop", "docs/stages/deploy-waves.md": "app: orders, deploy: false", "docs/stages/gitops.md": "app: orders, deploy: false"}
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stages, err := filepath.Glob(filepath.Join(root, "docs", "stages", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, file := range append(append(pages, stages...), filepath.Join(root, "README.md")) {
+		page, err := filepath.Rel(root, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page == "docs/lint.md" {
+			continue // Its examples are wrong on purpose; pipeline/lint has a test.
+		}
+		for i, example := range examples(t, page) {
+			count++
+			t.Run(fmt.Sprint(page, "/", i), func(t *testing.T) {
+				t.Parallel()
+				configuration := example
+				switch before, after, include := strings.Cut(example, "include:\n"); {
+				case !include:
+					configuration = with("go-service", "app: shop") + example
+				case beside[page] != "":
+					configuration = before + with("go-service", beside[page]) + after
+				}
+				if !strings.Contains(configuration, "workflow") {
+					configuration = strings.Replace(configuration, "include:\n", "include:\n  - {project: slipway-ci/slipway, ref: v0.1.0, file: /ci/workflow.yml}\n", 1)
+				}
+				files := fstest.MapFS{".gitlab-ci.yml": {Data: []byte(configuration)}}
+				p, err := pipeline.Load(files, options("shop"))
+				if err != nil {
+					t.Fatalf("%v\n%s", err, configuration)
+				}
+				findings, err := lint.Run(t.Context(), files, p, lint.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, f := range findings {
+					t.Errorf("%s:%d: %s: %s [%s]\n%s", f.Position.File, f.Position.Line, f.Path, f.Message, f.Rule, configuration)
+				}
+				if err := planAll(t, files); err != nil {
+					t.Errorf("%v\n%s", err, configuration)
+				}
+			})
+		}
+	}
+	if count < 20 {
+		t.Errorf("only %d examples were found", count)
+	}
+}
+
+// TestHabits plans one project with all habits that docs/use.md names.
 func TestHabits(t *testing.T) {
 	t.Parallel()
-	p := planned(t, habits)
-	main := p.On(pipelinetest.Push("main"))
-	has(main, "hadolint", "render", "deploy-staging", "deploy-production", "load", "publish", "image-vulnerabilities", "image-sbom")
+	configuration := habits
+	for _, example := range examples(t, "docs/use.md") {
+		if !strings.HasPrefix(example, "include:") && !strings.HasPrefix(example, "workflow:") {
+			configuration += strings.Replace(example, "deploy-production:\n", ".vault:\n", 1)
+		}
+	}
+	p := planned(t, configuration)
+	main := p.On(pipelinetest.Push("main").Changing("Dockerfile"))
+	has(main, "hadolint", "render", "deploy-staging", "deploy-production", "acceptance", "publish", "image-vulnerabilities", "image-sbom")
 	main.Job("deploy-staging").RunsAfter("render")
-	main.Job("load").RunsAfter("deploy-staging")
+	main.Job("deploy-production").RunsAfter("render")
+	main.Job("acceptance").RunsAfter("deploy-staging")
 	mr := p.On(pipelinetest.MergeRequest())
-	has(mr, "lint", "test", "deploy-review", "hadolint")
-	lacks(mr, "load", "deploy-staging")
+	has(mr, "lint", "test", "deploy-review")
+	lacks(mr, "acceptance", "render", "deploy-staging")
 	p.On(pipelinetest.Push("feature")).IsNotCreated()
 	// Jobs that use the registry run the project's commands first and then log in.
 	for _, name := range []string{"build-image", "image-check", "image-vulnerabilities-scan", "image-sbom", "publish"} {
 		main.Job(name).HasVariable("REGISTRY", "123456789012.dkr.ecr.eu-central-1.amazonaws.com").HasVariable("REGISTRY_USER", "AWS").Runs("/run/token")
 	}
+}
+
+// TestBranchesOnly plans the workflow of docs/use.md that creates no merge request pipelines.
+func TestBranchesOnly(t *testing.T) {
+	t.Parallel()
+	all := examples(t, "docs/use.md")
+	i := slices.IndexFunc(all, func(s string) bool { return strings.HasPrefix(s, "workflow:") })
+	p := planned(t, with("go-service", "app: shop")+all[i])
+	p.On(pipelinetest.MergeRequest()).IsNotCreated()
+	has(p.On(pipelinetest.Push("feature")), "lint", "test", "publish")
+	has(p.On(pipelinetest.Push("main")), "deploy-staging")
+	has(p.On(pipelinetest.Tag("v1.2.3")), "release")
 }
 
 // TestCloudToken logs in with a token that a command of the project fetches during the job.
