@@ -4,14 +4,9 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"gitlab.com/slipway-ci/slipway/internal/docs"
 )
-
-// documentation is the address of the folder docs/ that messages link to. The tools image of a mirror is built with the mirror's:
-// -ldflags "-X main.documentation=https://gitlab.example.com/platform/slipway/-/blob/main/docs".
-var documentation = "https://gitlab.com/slipway-ci/slipway/-/blob/main/docs"
-
-// docsPage returns the address of a page of docs/.
-func docsPage(name string) string { return documentation + "/" + name }
 
 // newDocsCommand is `slipway docs`.
 func newDocsCommand() *cobra.Command {
@@ -22,7 +17,7 @@ func newDocsCommand() *cobra.Command {
 		Example: `  slipway docs stages/lint.md`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), docsPage(args[0]))
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), docs.Page(args[0]))
 			return err
 		},
 	}

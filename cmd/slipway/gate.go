@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gitlab.com/slipway-ci/slipway/internal/docs"
 	"gitlab.com/slipway-ci/slipway/internal/gate/findings"
 	"gitlab.com/slipway-ci/slipway/internal/gate/findings/risk"
 	"gitlab.com/slipway-ci/slipway/internal/gate/findings/scanner"
@@ -20,7 +21,7 @@ import (
 )
 
 // gatesPage returns the address of the page that explains every gate; the last lines of a red one lead there.
-func gatesPage() string { return docsPage("gates.md") }
+func gatesPage() string { return docs.Page("gates.md") }
 
 // acceptedRisks is where the accepted risks are unless --accepted says otherwise.
 const acceptedRisks = ".gitlab/accepted-risks.yml"

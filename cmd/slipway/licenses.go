@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gitlab.com/slipway-ci/slipway/internal/docs"
 	"gitlab.com/slipway-ci/slipway/internal/gate/licenses"
 )
 
@@ -64,7 +65,7 @@ know the packages.`,
 			fmt.Fprintln(out, "Who needs it:  go mod why -m MODULE")
 			fmt.Fprintln(out, "How to fix:    remove the module, or replace it.")
 			fmt.Fprintln(out, "How to accept: add the licence to --allow, or the module to --except, after legal review.")
-			fmt.Fprintln(out, "More:          "+cmp.Or(page, docsPage("stages/licenses.md")))
+			fmt.Fprintln(out, "More:          "+cmp.Or(page, docs.Page("stages/licenses.md")))
 			return exitError(1)
 		},
 	}

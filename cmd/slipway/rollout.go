@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gitlab.com/slipway-ci/slipway/internal/docs"
 	"gitlab.com/slipway-ci/slipway/internal/gate/gitdiff"
 	"gitlab.com/slipway-ci/slipway/internal/rollout"
 )
@@ -207,7 +208,7 @@ func rolloutResult(cmd *cobra.Command, s *rollout.Service, err error) error {
 	} else {
 		return err
 	}
-	fmt.Fprintf(w, "FAILED: %v\nHow to fix: %s.\nMore:       %s\n", err, fix, docsPage("stages/deploy.md"))
+	fmt.Fprintf(w, "FAILED: %v\nHow to fix: %s.\nMore:       %s\n", err, fix, docs.Page("stages/deploy.md"))
 	return exitError(1)
 }
 

@@ -54,7 +54,7 @@ func CodeQuality(w io.Writer, findings []Finding) error {
 
 // SARIF writes findings as SARIF 2.1.0, with the rules that have findings. The version is that of this program.
 func SARIF(w io.Writer, findings []Finding, version string) error {
-	driver := report.Driver{Name: "slipway lint", Version: version, InformationURI: Page}
+	driver := report.Driver{Name: "slipway lint", Version: version, InformationURI: page()}
 	for _, r := range slices.Concat([]Rule{invalidRule, onlineRule}, rules) {
 		at := slices.IndexFunc(findings, func(f Finding) bool { return f.Rule == r.ID })
 		if at < 0 {

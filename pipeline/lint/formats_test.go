@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"gitlab.com/slipway-ci/slipway/internal/docs"
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/lint"
 )
@@ -59,7 +60,7 @@ func TestEveryRuleOfSARIFHasHelp(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`"helpUri": "` + lint.Page + `#image-not-pinned"`, `"helpUri": "` + lint.Page + `#invalid"`, `"uri": "ci/a%20b.yml"`,
+		`"helpUri": "` + docs.Page("lint.md") + `#image-not-pinned"`, `"helpUri": "` + docs.Page("lint.md") + `#invalid"`, `"uri": "ci/a%20b.yml"`,
 		`"uri": "platform/ci@main%3Ax.yml"`, `"ruleIndex": 1`, `"version": "1.2.3"`,
 	} {
 		if !strings.Contains(out.String(), want) {

@@ -1,6 +1,10 @@
 package lint
 
-import "slices"
+import (
+	"slices"
+
+	"gitlab.com/slipway-ci/slipway/internal/docs"
+)
 
 // A Rule describes a pitfall and checks for it.
 type Rule struct {
@@ -13,11 +17,11 @@ type Rule struct {
 	check    func(*pass)
 }
 
-// Page documents the rules; each has a heading that is its id.
-const Page = "https://gitlab.com/slipway-ci/slipway/-/blob/main/docs/lint.md"
+// page returns the address of the page that documents the rules; each has a heading that is its id.
+func page() string { return docs.Page("lint.md") }
 
 // URL returns the address of the rule's documentation.
-func (r Rule) URL() string { return Page + "#" + r.ID }
+func (r Rule) URL() string { return page() + "#" + r.ID }
 
 // invalid is the id of what GitLab refuses; it cannot be switched off.
 const invalid = "invalid"

@@ -72,10 +72,15 @@ func TestMirrorRuns(t *testing.T) {
 	p.commit("Add a finding")
 	p.variables = []pipeline.Variable{{Key: "SLIPWAY_TOOLS_IMAGE", Value: "registry.corp.example/tools:1"}}
 	p.path = t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "-C", root, "build", "-ldflags", "-X main.documentation=https://gitlab.corp.example/platform/slipway/-/blob/main/docs",
+	build := exec.CommandContext(t.Context(), "go", "-C", root, "build", "-ldflags", "-X gitlab.com/slipway-ci/slipway/internal/docs.base=https://gitlab.corp.example/platform/slipway/-/blob/main/docs",
 		"-o", filepath.Join(p.path, "slipway"), "./cmd/slipway")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	// Links of the linter for pipelines follow it as well.
+	rules, err := exec.CommandContext(t.Context(), filepath.Join(p.path, "slipway"), "lint", "--list-rules", "--format", "json").Output()
+	if err != nil || !strings.Contains(string(rules), `"https://gitlab.corp.example/platform/slipway/-/blob/main/docs/lint.md#`) || strings.Contains(string(rules), "gitlab.com/slipway-ci") {
+		t.Errorf("slipway lint --list-rules: %v\n%.500s", err, rules)
 	}
 	// The folder of tools comes first in PATH and has slipway, too: before_script puts the mirror's before it.
 	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"\ngosec:\n  before_script: [\"export PATH="+p.path+":$PATH\"]\n")
