@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -38,5 +40,56 @@ func TestReadStageRefuses(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestRequirements compares what each stage says it needs with what is in its file.
+func TestRequirements(t *testing.T) {
+	t.Parallel()
+	newer := []struct {
+		keyword string
+		minor   int // of GitLab 17 up to 17.11, then 18.0 is 12
+		version string
+	}{{`(?m)^  manual_confirmation:`, 1, "17.1"}, {`(?m)^  release:$`, 12, "18.0"}, {`\$\{\{ job\.inputs\.`, 22, "18.10"}}
+	reached := []struct{ text, want string }{
+		{`\bdefault: docker\.io/`, "docker.io"}, {`\bdefault: gcr\.io/`, "gcr.io"}, {`\bdefault: https://vuln\.go\.dev`, "vuln.go.dev"},
+		{`\bgo (test|list|mod|vet|generate)\b|golangci-lint run|gosec -|govulncheck -|ko build|slipway licenses`, "the Go module proxy and checksum database"},
+		{`\b(crane|cosign|syft|grype|ko) (manifest|digest|tag|export|sign|verify|scan|login|auth|build)|registry:\$IMAGE`, "the registry"},
+		{`\bkubectl (version|kustomize|--namespace)|slipway rollout`, "cluster"}, {`\bssh -`, "over ssh"}, {`\$CI_API_V4_URL|(?m)^  release:$`, "the API of GitLab"},
+		{`\bkeyless\) `, "sigstore.dev"}, {`\$\[\[ inputs\.tools_image \]\]`, "the registry of the tools image"}, {`sonar-scanner`, "the SonarQube server"},
+	}
+	minor := func(version string) int {
+		major, rest, _ := strings.Cut(version, ".")
+		m, _ := strconv.Atoi(rest)
+		if major == "18" {
+			m += 12
+		}
+		return m
+	}
+	files, err := filepath.Glob("../../*.yml")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d stages, %v", len(files), err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := readStage(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := regexp.MustCompile(`(?m)^ *#.*$`).ReplaceAllString(string(data), "")
+		version := regexp.MustCompile(`^\d+\.\d+`).FindString(s.gitlab)
+		for _, n := range newer {
+			if regexp.MustCompile(n.keyword).MatchString(text) && minor(version) < n.minor {
+				t.Errorf("%s: it says GitLab %s, but has a keyword of %s (%s)", s.name, version, n.version, n.keyword)
+			}
+		}
+		for _, r := range reached {
+			if m := regexp.MustCompile(r.text).FindString(text); m != "" && !strings.Contains(s.reaches, r.want) {
+				t.Errorf("%s has %q, but does not say that it reaches %s", s.name, m, r.want)
+			}
+		}
 	}
 }
