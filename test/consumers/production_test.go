@@ -62,50 +62,17 @@ func TestProductionRequiresTheDigestOfStaging(t *testing.T) {
 // stage.
 func TestProductionVerifies(t *testing.T) {
 	t.Parallel()
-	outside.Program(t, "cosign", "COSIGN", "make test-stages compiles it")
+	ours, theirs := newSigner(t), newSigner(t)
 	host := registry(t)
-	cosign := func(dir string, args ...string) {
-		t.Helper()
-		c := exec.CommandContext(t.Context(), "cosign", args...)
-		c.Dir, c.Env = dir, append(os.Environ(), "COSIGN_PASSWORD=secret", "COSIGN_YES=true")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("cosign %v: %v\n%s", args, err, out)
-		}
-	}
-	ours, theirs := t.TempDir(), t.TempDir()
-	cosign(ours, "generate-key-pair")
-	cosign(theirs, "generate-key-pair")
-	public, err := os.ReadFile(filepath.Join(ours, "cosign.pub"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(ours, "signing-config.json")
-	cosign(ours, "signing-config", "create", "--out", config)
-	predicate := filepath.Join(ours, "provenance.json")
-	if err := os.WriteFile(predicate, []byte(`{"buildDefinition": {"buildType": "https://example.com/build/v1", "externalParameters": {}}, "runDetails": {"builder": {"id": "https://example.com"}}}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	sign := []string{"--key", "cosign.key", "--signing-config", config, "--allow-insecure-registry"}
 	for _, c := range []struct {
 		name, says string
-		prepare    func(t *testing.T, image string)
+		prepare    func(image string)
 	}{
-		{"unsigned", "The image has no valid signature by the key cosign.pub; nothing has been touched", func(*testing.T, string) {}},
-		{"signed with another key", "no valid signature", func(_ *testing.T, image string) {
-			cosign(theirs, append(append([]string{"sign"}, sign...), image)...)
-			cosign(theirs, append(append([]string{"attest", "--type", "slsaprovenance1", "--predicate", predicate}, sign...), image)...)
-		}},
-		{"without provenance", "The image has no valid provenance by the key cosign.pub", func(_ *testing.T, image string) {
-			cosign(ours, append(append([]string{"sign"}, sign...), image)...)
-		}},
-		{"with another attestation", "no valid provenance", func(_ *testing.T, image string) {
-			cosign(ours, append(append([]string{"sign"}, sign...), image)...)
-			cosign(ours, append(append([]string{"attest", "--type", "custom", "--predicate", predicate}, sign...), image)...)
-		}},
-		{"signed with provenance", passedChecks, func(_ *testing.T, image string) {
-			cosign(ours, append(append([]string{"sign"}, sign...), image)...)
-			cosign(ours, append(append([]string{"attest", "--type", "slsaprovenance1", "--predicate", predicate}, sign...), image)...)
-		}},
+		{"unsigned", "The image has no valid signature by the key cosign.pub; nothing has been touched", func(string) {}},
+		{"signed with another key", "no valid signature", func(image string) { theirs.sign(image); theirs.attest(image, "slsaprovenance1") }},
+		{"without provenance", "The image has no valid provenance by the key cosign.pub", ours.sign},
+		{"with another attestation", "no valid provenance", func(image string) { ours.sign(image); ours.attest(image, "custom") }},
+		{"signed with provenance", passedChecks, func(image string) { ours.sign(image); ours.attest(image, "slsaprovenance1") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			repository := host + "/acme/" + strings.ReplaceAll(c.name, " ", "-")
@@ -114,10 +81,10 @@ func TestProductionVerifies(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			_, digest, _ := strings.Cut(strings.TrimSpace(string(out)), "@")
-			c.prepare(t, repository+"@"+digest)
+			digest := digestOf(strings.TrimSpace(string(out)))
+			c.prepare(repository + "@" + digest)
 			p := productionJob(t, ", verify_key: cosign.pub, insecure_registry: true", repository, digest, digest)
-			p.write("cosign.pub", string(public))
+			p.write("cosign.pub", ours.public())
 			p.commit("Add the public key")
 			p.run(nil, "deploy-production").red("deploy-production", exitOf(c.says), c.says)
 		})
