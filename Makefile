@@ -59,10 +59,10 @@ test-tools-image: commands ## Build the tools image and run the stages' jobs in 
 	SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:go go -C test test -count=1 -timeout 30m -v -run TestToolsImage ./consumers
 
 test-supply-chain: commands ## Build with rootless BuildKit, sign, list contents and scan in the tools image; compiles for long the first time
-	$(platform) deps buildah podman runc uidmap jq docker-registry
+	$(platform) deps buildah podman runc uidmap jq busybox-static docker-registry
 	SLIPWAY_STAND_IN=1 tools/image.sh all
 	SLIPWAY_STAND_IN=1 tools/image.sh buildkit
-	SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:all SLIPWAY_TEST_BUILDER_IMAGE=localhost/slipway/tools:buildkit go -C test test -count=1 -timeout 30m -v -run TestSupplyChain ./consumers
+	SLIPWAY_REQUIRE_BUSYBOX=1 SLIPWAY_REQUIRE_REGISTRY=1 SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:all SLIPWAY_TEST_BUILDER_IMAGE=localhost/slipway/tools:buildkit go -C test test -count=1 -timeout 30m -v -run TestSupplyChain ./consumers
 
 test-generated: ## Compare what is generated with what is committed, and two builds of the service with each other
 	go run ./ci/internal/templates -check
