@@ -2,6 +2,7 @@ package gotest
 
 import (
 	"fmt"
+	"html"
 	"io"
 	"sort"
 	"strings"
@@ -93,12 +94,15 @@ func WriteFlaky(w io.Writer, list []Flaky) {
 	}
 	fmt.Fprintf(w, "| flaky test | package | failed |\n|---|---|---|\n")
 	for _, f := range list {
-		fmt.Fprintf(w, "| `%s` | `%s` | %d of %d |\n", f.Test, f.Package, f.Failures, f.Runs)
+		fmt.Fprintf(w, "| `%s` | `%s` | %d of %d |\n", cell(f.Test), cell(f.Package), f.Failures, f.Runs)
 	}
 	for _, f := range list {
-		fmt.Fprintf(w, "\n<details><summary><code>%s</code></summary>\n\n```text\n%s\n```\n\n</details>\n", f.Test, strings.TrimSpace(fence(f.Output)))
+		fmt.Fprintf(w, "\n<details><summary><code>%s</code></summary>\n\n```text\n%s\n```\n\n</details>\n", html.EscapeString(f.Test), strings.TrimSpace(fence(f.Output)))
 	}
 }
+
+// cell keeps the name of a test, which can have any characters, inside of its cell and of its code.
+func cell(name string) string { return strings.NewReplacer("`", "'", "|", `\|`).Replace(name) }
 
 // fence keeps a test's output inside of its block.
 func fence(text string) string { return strings.ReplaceAll(text, "```", "'''") }

@@ -49,6 +49,18 @@ func TestFindFlaky(t *testing.T) {
 	}
 }
 
+// TestNamesInMarkdown writes the name of a subtest with characters that Markdown and HTML take as their own.
+func TestNamesInMarkdown(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	WriteFlaky(&b, []Flaky{{Package: "example.com/flaky", Test: "TestX/a|b`<d>&", Failures: 1, Runs: 2}})
+	for _, want := range []string{"| `TestX/a\\|b'<d>&` | `example.com/flaky` | 1 of 2 |", "<code>TestX/a|b`&lt;d&gt;&amp;</code>"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s\nwant %s", b.String(), want)
+		}
+	}
+}
+
 func TestReadEvents(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{"empty": "", "no event": "FAIL\n", "cut off": `{"Action":"pa`} {
