@@ -166,6 +166,20 @@ func TestCoverageGate(t *testing.T) {
 	p.run(nil, "test").green("test")
 }
 
+// TestModuleWithoutTests runs the tests of a module that has none yet.
+func TestModuleWithoutTests(t *testing.T) {
+	t.Parallel()
+	p := clone(t, "library")
+	p.git("rm", "--quiet", "*_test.go")
+	p.commit("Remove the tests")
+	for _, stage := range []string{"test", "test-sharded"} {
+		p.write(".gitlab-ci.yml", with(stage, "race: false"))
+		p.run(nil, "test").red("test", 1, "There is no test in ./...", "How to fix")
+		p.write(".gitlab-ci.yml", with(stage, "race: false, coverage_minimum: 0"))
+		p.run(nil, "test").green("test")
+	}
+}
+
 func TestFlaky(t *testing.T) {
 	t.Parallel()
 	p := clone(t, "library")
