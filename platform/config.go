@@ -45,6 +45,7 @@ type Ports struct {
 	Alertmanager int `json:"alertmanager"`
 	Artifacts    int `json:"artifacts"`
 	Traces       int `json:"traces"`
+	Traefik      int `json:"traefik"`
 }
 
 // A Tenant is one environment of the delivered service.
@@ -112,6 +113,7 @@ func Settings() []Setting {
 		{"alertmanager-port", "SLIPWAY_ALERTMANAGER_PORT", "loopback port of Alertmanager, with monitoring", port("Alertmanager port", func(p *Ports) *int { return &p.Alertmanager })},
 		{"artifacts-port", "SLIPWAY_ARTIFACTS_PORT", "loopback port of Flux's artifacts, with gitops", port("artifacts port", func(p *Ports) *int { return &p.Artifacts })},
 		{"traces-port", "SLIPWAY_TRACES_PORT", "loopback port of Jaeger, with tracing", port("traces port", func(p *Ports) *int { return &p.Traces })},
+		{"traefik-port", "SLIPWAY_TRAEFIK_PORT", "loopback port of Traefik, with traefik", port("Traefik port", func(p *Ports) *int { return &p.Traefik })},
 		{"with", "SLIPWAY_WITH", "optional parts: " + strings.Join(optionalParts, ", ") + "; none for none of them (comma-separated)", func(c *Config, text string) error {
 			c.With = nil
 			if text == "none" {
@@ -150,7 +152,7 @@ func Load(getenv func(string) string, flags map[string]string) (Config, error) {
 	c := Config{
 		State:    stateDir(getenv),
 		Cache:    cacheDir(getenv),
-		Ports:    Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080, Prometheus: 9090, Alertmanager: 9093, Artifacts: 9790, Traces: 16686},
+		Ports:    Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080, Prometheus: 9090, Alertmanager: 9093, Artifacts: 9790, Traces: 16686, Traefik: 8000},
 		Tenants:  []Tenant{{"orders-staging", "staging"}, {"orders-production", "production"}},
 		Project:  "slipway-ci/slipway",
 		Registry: getenv("CI_REGISTRY"),
@@ -233,6 +235,9 @@ func (c Config) ports() []port {
 	}
 	if c.has(tracing) {
 		ports = append(ports, port{"gateway", "Jaeger", "SLIPWAY_TRACES_PORT", c.Ports.Traces})
+	}
+	if c.has(traefik) {
+		ports = append(ports, port{"gateway", "Traefik", "SLIPWAY_TRAEFIK_PORT", c.Ports.Traefik})
 	}
 	return ports
 }

@@ -15,7 +15,7 @@ func environment(values map[string]string) func(string) string {
 
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	defaults := Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080, Prometheus: 9090, Alertmanager: 9093, Artifacts: 9790, Traces: 16686}
+	defaults := Ports{Registry: 5050, Postgres: 5433, API: 6443, Ingress: 8080, Prometheus: 9090, Alertmanager: 9093, Artifacts: 9790, Traces: 16686, Traefik: 8000}
 	tenants := []Tenant{{"orders-staging", "staging"}, {"orders-production", "production"}}
 	for _, test := range []struct {
 		name  string

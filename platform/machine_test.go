@@ -186,7 +186,7 @@ func TestOptionalParts(t *testing.T) {
 	before := m.traces()
 	t.Cleanup(func() { m.try("down", "--purge") })
 	step := m.steps(t)
-	parts := []string{"rollouts", "prometheus", "alertmanager", "targets", "metrics-server", "source-controller", "kustomize-controller", "collector", "jaeger"}
+	parts := []string{"rollouts", "prometheus", "alertmanager", "targets", "metrics-server", "source-controller", "kustomize-controller", "collector", "jaeger", "traefik"}
 	running := func(t *testing.T, want bool) {
 		t.Helper()
 		pids := m.pids(t)
@@ -210,7 +210,7 @@ func TestOptionalParts(t *testing.T) {
 		running(t, false)
 	})
 	step("they are added to a platform that runs", func(t *testing.T) {
-		m.run(t, "up", "--with", "rollouts,monitoring,metrics,gitops,tracing")
+		m.run(t, "up", "--with", "rollouts,monitoring,metrics,gitops,tracing,traefik")
 		running(t, true)
 		m.run(t, "status")
 		m.eventually(t, "measured", measured)
@@ -255,7 +255,7 @@ type machine struct {
 	binary, state                    string
 	registry, postgres, api, ingress int
 	prometheus, alertmanager         int
-	artifacts, jaeger                int
+	artifacts, jaeger, traefik       int
 	// app is the binary of what is deployed.
 	app []byte
 	// sockets are those of shims, as far as they were seen.
@@ -274,7 +274,7 @@ func newMachine(t *testing.T) *machine {
 	}
 	m := &machine{t: t, binary: filepath.Join(dir, "platform"), state: filepath.Join(dir, "state"),
 		registry: freePort(t), postgres: freePort(t), api: freePort(t), ingress: freePort(t),
-		prometheus: freePort(t), alertmanager: freePort(t), artifacts: freePort(t), jaeger: freePort(t)}
+		prometheus: freePort(t), alertmanager: freePort(t), artifacts: freePort(t), jaeger: freePort(t), traefik: freePort(t)}
 	build(t, m.binary, "./cmd/platform")
 	app := filepath.Join(dir, "app")
 	build(t, app, "./testdata/app")
@@ -321,7 +321,8 @@ func (m *machine) command(args ...string) *exec.Cmd {
 		fmt.Sprint("SLIPWAY_REGISTRY_PORT=", m.registry), fmt.Sprint("SLIPWAY_POSTGRES_PORT=", m.postgres),
 		fmt.Sprint("SLIPWAY_API_PORT=", m.api), fmt.Sprint("SLIPWAY_INGRESS_PORT=", m.ingress),
 		fmt.Sprint("SLIPWAY_PROMETHEUS_PORT=", m.prometheus), fmt.Sprint("SLIPWAY_ALERTMANAGER_PORT=", m.alertmanager),
-		fmt.Sprint("SLIPWAY_ARTIFACTS_PORT=", m.artifacts), fmt.Sprint("SLIPWAY_TRACES_PORT=", m.jaeger)}
+		fmt.Sprint("SLIPWAY_ARTIFACTS_PORT=", m.artifacts), fmt.Sprint("SLIPWAY_TRACES_PORT=", m.jaeger),
+		fmt.Sprint("SLIPWAY_TRAEFIK_PORT=", m.traefik)}
 	return cmd
 }
 

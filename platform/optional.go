@@ -27,9 +27,10 @@ const (
 	metrics    = "metrics"
 	gitops     = "gitops"
 	tracing    = "tracing"
+	traefik    = "traefik"
 )
 
-var optionalParts = []string{rollouts, monitoring, metrics, gitops, tracing}
+var optionalParts = []string{rollouts, monitoring, metrics, gitops, tracing, traefik}
 
 const (
 	rolloutsHealth     = "127.0.0.1:18080"
@@ -40,7 +41,7 @@ const (
 
 // optionalProcesses are the processes of the optional parts, and the part that each belongs to.
 var optionalProcesses = map[string]string{"rollouts": rollouts, "targets": monitoring, "prometheus": monitoring, "alertmanager": monitoring, cluster.MetricsServer: metrics,
-	cluster.SourceController: gitops, cluster.KustomizeController: gitops, collector: tracing, jaeger: tracing}
+	cluster.SourceController: gitops, cluster.KustomizeController: gitops, collector: tracing, jaeger: tracing, cluster.Traefik: traefik}
 
 // startOptional starts the enabled optional parts, and stops those that are no longer enabled.
 func (p *Platform) startOptional(ctx context.Context, self string, s *steps) error {
@@ -65,6 +66,9 @@ func (p *Platform) startOptional(ctx context.Context, self string, s *steps) err
 	}
 	if p.Config.has(tracing) {
 		lanes = append(lanes, func() error { return p.startTracing(ctx, s) })
+	}
+	if p.Config.has(traefik) {
+		lanes = append(lanes, func() error { return p.startTraefik(ctx, s) })
 	}
 	if p.Config.has(metrics) {
 		lanes = append(lanes, func() error { return p.startMetrics(ctx, s) })
@@ -243,8 +247,8 @@ func (p *Platform) startAlertmanager(ctx context.Context) (bool, error) {
 	return p.table.Up(ctx, spec, 30*time.Second, answers("http://"+address+"/-/ready"))
 }
 
-// optionalForwards returns the gateway's arguments for the enabled optional parts: to Prometheus and Jaeger from the host, and to Alertmanager and
-// Flux's artifacts from inside.
+// optionalForwards returns the gateway's arguments for the enabled optional parts: to Prometheus, Jaeger and Traefik from the host, and to
+// Alertmanager and Flux's artifacts from inside.
 func (p *Platform) optionalForwards() []string {
 	var args []string
 	if p.Config.has(monitoring) {
@@ -257,6 +261,9 @@ func (p *Platform) optionalForwards() []string {
 	}
 	if p.Config.has(tracing) {
 		args = append(args, "--in", loopback(p.Config.Ports.Traces)+"="+jaegerQuery)
+	}
+	if p.Config.has(traefik) {
+		args = append(args, "--in", loopback(p.Config.Ports.Traefik)+"="+traefikInside)
 	}
 	return args
 }
@@ -288,6 +295,9 @@ func (p *Platform) optionalStatus(ctx context.Context) []PartStatus {
 			p.part(ctx, collector, "", c.Probe(collectorReady)),
 			p.part(ctx, jaeger, loopback(p.Config.Ports.Traces), c.Probe(jaegerReady)))
 	}
+	if p.Config.has(traefik) {
+		all = append(all, p.part(ctx, cluster.Traefik, loopback(p.Config.Ports.Traefik), c.Probe(traefikReady)))
+	}
 	return all
 }
 
@@ -300,6 +310,9 @@ func (p *Platform) describeOptional() string {
 	}
 	if p.Config.has(tracing) {
 		fmt.Fprintf(&b, "  traces      http://%s  of what is sent to %s\n", loopback(p.Config.Ports.Traces), collectorName)
+	}
+	if p.Config.has(traefik) {
+		fmt.Fprintf(&b, "  traefik     http://%s  serves the IngressRoutes of the tenants\n", loopback(p.Config.Ports.Traefik))
 	}
 	return b.String()
 }

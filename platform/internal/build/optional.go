@@ -46,10 +46,25 @@ func Tracing() Part {
 	return Part{folder: "tracing", title: "the OpenTelemetry Collector and Jaeger", packages: []string{"./otelcol"}}
 }
 
+// Traefik is Traefik without ACME, and its kinds.
+func Traefik() Part {
+	return Part{folder: "traefik", title: "Traefik", manifests: []manifests{
+		{"github.com/traefik/traefik/v3", "docs/content/reference/dynamic-configuration/traefik.io_*.yaml"}}}
+}
+
+// inputs returns patterns of the files that the part's programs depend on: its module, its own programs, and what stands in for a dependency.
+func (p Part) inputs() []string {
+	patterns := []string{p.folder + "/go.mod", p.folder + "/go.sum"}
+	for _, depth := range []string{"/*", "/*/*", "/*/*/*", "/*/*/*/*"} {
+		patterns = append(patterns, p.folder+depth+".go")
+	}
+	return patterns
+}
+
 // Programs returns the folder with a part's programs below cache, and compiles them if they are missing.
 func (s Source) Programs(ctx context.Context, part Part, cache string, log io.Writer) (dir string, compiled bool, err error) {
 	return s.once(ctx, cache, recipe{
-		inputs: []string{part.folder + "/go.mod", part.folder + "/go.sum", part.folder + "/*/*.go"},
+		inputs: part.inputs(),
 		compile: func(ctx context.Context, into string, log io.Writer) error {
 			return s.compilePart(ctx, part, into, log)
 		},

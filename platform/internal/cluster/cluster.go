@@ -60,13 +60,14 @@ type Cluster struct {
 }
 
 // The optional parts that speak to the API server, by the names of their certificates: Argo Rollouts, what finds Prometheus' targets,
-// metrics-server, whose certificate is for the name of its Service, too, and Flux's controllers.
+// metrics-server, whose certificate is for the name of its Service, too, Flux's controllers and Traefik.
 const (
 	Rollouts            = "rollouts"
 	Prometheus          = "prometheus"
 	MetricsServer       = "metrics-server"
 	SourceController    = "source-controller"
 	KustomizeController = "kustomize-controller"
+	Traefik             = "traefik"
 )
 
 // Parts returns the cluster's processes in the order in which they are started.
@@ -146,6 +147,7 @@ func (c *Cluster) certificates() (bool, error) {
 		{Name: MetricsServer, CommonName: "slipway:metrics-server", Hosts: []string{NodeAddress, "metrics-server.kube-system.svc"}},
 		{Name: SourceController, CommonName: "slipway:" + SourceController},
 		{Name: KustomizeController, CommonName: "slipway:" + KustomizeController},
+		{Name: Traefik, CommonName: "slipway:" + Traefik},
 		// What the API server is to the API servers behind it.
 		{Name: frontProxy, CommonName: frontProxy},
 	}
@@ -159,7 +161,7 @@ func (c *Cluster) certificates() (bool, error) {
 	}
 	inside := "https://" + APIAddress
 	changed := false
-	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns", Rollouts, MetricsServer, SourceController, KustomizeController, "admin"} {
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns", Rollouts, MetricsServer, SourceController, KustomizeController, Traefik, "admin"} {
 		login, err := c.login(name)
 		if err != nil {
 			return false, err
