@@ -21,12 +21,14 @@ var crds = []struct{ module, files string }{
 	{"github.com/kedacore/keda/v2@v2.21.0", "config/crd/bases/*.yaml"},
 	{"github.com/kyverno/kyverno@v1.19.1", "config/crds/kyverno/*.yaml"},
 	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "example/prometheus-operator-crd/*.yaml"},
+	{"github.com/traefik/traefik/v3@v3.0.4", "docs/content/reference/dynamic-configuration/traefik.io_*.yaml"},
 	{"istio.io/api@v1.32.0", "kubernetes/customresourcedefinitions.gen.yaml"},
 	{"sigs.k8s.io/gateway-api@v1.7.0", "config/crd/standard/*.yaml"},
 }
 
 // companions are the components that another one needs.
 var companions = map[string][]string{
+	"canary-traefik":  {"traefik"},
 	"hpa-requests":    {"hpa"},
 	"ingress-tls":     {"ingress"},
 	"ingress-version": {"ingress"},
@@ -211,6 +213,9 @@ func testDeployer(t *testing.T, s *apiServer) {
 		{"create", "jobs.batch", "try-rbac", true},
 		{"watch", "pods", "try-rbac", true},
 		{"patch", "rollouts.argoproj.io/status", "try-rbac", true},
+		{"patch", "ingressroutes.traefik.io", "try-rbac", true},
+		{"patch", "traefikservices.traefik.io", "try-rbac", true},
+		{"get", "serverstransports.traefik.io", "try-rbac", false},
 		{"create", "leases.coordination.k8s.io", "try-rbac", true},
 		{"update", "leases.coordination.k8s.io", "try-rbac", true},
 		{"get", "leases.coordination.k8s.io", "kube-system", false},
