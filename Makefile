@@ -101,10 +101,10 @@ e2e: commands ## Prove the delivery from outside; after make pipeline and make a
 # A platform of its own, beside the one of make pipeline; each proof is a test: PROOFS=TestCanary.
 delivery := SLIPWAY_STATE=/var/lib/slipway-delivery SLIPWAY_REGISTRY_PORT=5150 SLIPWAY_POSTGRES_PORT=5533 SLIPWAY_API_PORT=6543 \
 	SLIPWAY_INGRESS_PORT=8180 SLIPWAY_PROMETHEUS_PORT=9190 SLIPWAY_ALERTMANAGER_PORT=9193 \
-	SLIPWAY_ARTIFACTS_PORT=9890 SLIPWAY_TRACES_PORT=16786
+	SLIPWAY_ARTIFACTS_PORT=9890 SLIPWAY_TRACES_PORT=16786 SLIPWAY_TRAEFIK_PORT=8100
 e2e-delivery: commands ## Prove what users notice of rollouts, canaries and failures, under load; takes two hours (PROOFS=TestCanary for one)
 	$(platform) deps gcc libc6-dev jq prometheus prometheus-alertmanager haproxy
-	$(delivery) $(platform) up --with rollouts,monitoring,metrics,gitops,tracing
+	$(delivery) $(platform) up --with rollouts,monitoring,metrics,gitops,tracing,traefik
 	PATH="$$($(delivery) $(platform) bin):$$PATH" $(delivery) SLIPWAY_DELIVERY=1 go -C test test -count=1 -timeout 150m -v -run '$(or $(PROOFS),.)' ./delivery; \
 		status=$$?; $(delivery) $(platform) down --purge || status=1; exit $$status
 

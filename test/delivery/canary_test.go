@@ -10,84 +10,141 @@ import (
 	"testing"
 	"time"
 
+	"gitlab.com/slipway-ci/slipway/test/load"
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// canaryRequests is the number of requests per second and pod: enough for the analysis of one pod, and few enough for a machine that runs all
-// the pods, too.
+// canaryRequests is the number of requests per second to the canary at its first step: enough for the analysis, and few enough for a machine that
+// runs all the pods, too.
 const canaryRequests = 3
 
-// TestCanary is proofs 3 and 4: a good version is promoted step by step; one with errors, a slow one and one without requests
-// are not. The analysis is the component's own, with less time between two measurements. The first waits as long as it looks back: on a busy
-// machine requests take long while pods start.
-func TestCanary(t *testing.T) {
-	f := setup(t)
-	f.configure(t, "      staging_strategy: canary\n")
+// A canary is a series of canaries of the service in staging, and the load that they are judged by.
+type canary struct {
+	*fixture
+	what string // for the table
+	load load.Config
+	good version // that serves
+	// most is the share of all requests that a bad version may get.
+	most float64
+}
+
+// canaries deploys a first version as a Rollout. The analysis is the component's own, with less time between two measurements. The first
+// waits as long as it looks back: on a busy machine requests take long while pods start.
+func canaries(t *testing.T, f *fixture, replicas int, inputs string) *canary {
+	t.Helper()
+	f.configure(t, "      staging_strategy: canary\n"+inputs)
 	t.Cleanup(func() { f.configure(t, "") })
 	const component = "k8s/components/canary/analysis.yaml"
 	analysis := f.read(t, component)
 	f.write(t, component, strings.ReplaceAll(analysis, "interval: 30s", "interval: 5s"))
 	t.Cleanup(func() { f.write(t, component, analysis) })
-	// One replica of 20 is 5 %.
-	replicas := setting(t, "SLIPWAY_DELIVERY_REPLICAS", 20, 4)
-	canaryRate := canaryRequests * replicas
 	f.edit(t, "k8s/overlays/staging/kustomization.yaml", "count: 2", fmt.Sprintf("count: %d", replicas))
-	good := f.build(t, "Start as a Rollout")
-	f.deploy(t, good, true)
+	c := &canary{fixture: f, what: fmt.Sprintf("%d replicas", replicas), load: stream(f.ingress, staging, canaryRequests*replicas),
+		good: f.build(t, "Start as a Rollout")}
+	f.deploy(t, c.good, true)
 	if out := outside.Kubectl(t, "--namespace", staging, "get", "deployments", "--output", "name"); strings.Contains(out, "orders") {
 		t.Errorf("the Deployment is still there beside the Rollout: %s", out)
 	}
+	return c
+}
 
-	t.Run("good", func(t *testing.T) {
-		next := f.build(t, "A good version")
-		var out string
-		start := time.Now()
-		seen := f.under(t, canaryRate, func() { out = f.deploy(t, next, true) })
-		figure(t, "3 a good canary", "%d replicas: promoted after %.0f s in 5, 25, 50, 100 %%, %d analyses; %d requests, %d failed", replicas, time.Since(start).Seconds(), strings.Count(out, ": Successful\n"), seen.Requests, seen.Failed)
-		if got := outside.ServedCommit(t, staging); got != next.commit {
-			t.Errorf("staging serves %s, want %s", got, next.commit)
-		}
-		good = next
-	})
+// promoted deploys a good version under load.
+func (c *canary) promoted(t *testing.T, proof string) load.Report {
+	t.Helper()
+	next := c.build(t, "A good version")
+	var out string
+	start := time.Now()
+	seen := during(t, c.load, func() { out = c.deploy(t, next, true) })
+	figure(t, proof, "%s: promoted after %.0f s in 5, 25, 50, 100 %%, %d analyses; %d requests, %d failed", c.what, time.Since(start).Seconds(), strings.Count(out, ": Successful\n"), seen.Requests, seen.Failed)
+	c.good = next
+	c.serves(t)
+	return seen
+}
+
+// aborted deploys a version with a fault under load, which the metric must show.
+func (c *canary) aborted(t *testing.T, proof, fault, metric string) {
+	t.Helper()
 	const started = "a.started.Store(true)"
-	for _, c := range []struct{ name, proof, fault, metric string }{
-		{"errors", "3 a canary that answers 5 % with errors", "httpapi.Fault{ErrorRatio: 0.05}", "error-rate"},
-		{"latency", "4 a canary that is slow", "httpapi.Fault{DelayRatio: 0.1, Delay: 2 * time.Second}", "p99"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			f.edit(t, "service/app/app.go", started, started+"\n\ta.public.SetFault(&"+c.fault+")")
-			bad := f.build(t, "A bad version: "+c.name)
-			var out string
-			start := time.Now()
-			var took time.Duration
-			seen := f.under(t, canaryRate, func() {
-				out = f.deploy(t, bad, false)
-				took = time.Since(start)
-			})
-			share := f.canaryShare(t, took)
-			figure(t, c.proof, "%d replicas: aborted automatically and removed after %.0f s, %.1f %% of all requests reached it; %d requests, %d failed", replicas, took.Seconds(), 100*share, seen.Requests, seen.Failed)
-			if !strings.Contains(out, `Metric "`+c.metric+`" assessed Failed`) {
-				t.Errorf("the log does not say that %s failed:\n%s", c.metric, out)
-			}
-			// The share of one pod, with a margin for random distribution.
-			if share > 1.6/float64(replicas) {
-				t.Errorf("%.1f %% of the requests reached the canary", 100*share)
-			}
-			if got := outside.ServedCommit(t, staging); got != good.commit {
-				t.Errorf("staging serves %s, want %s", got, good.commit)
-			}
-		})
+	c.edit(t, "service/app/app.go", started, started+"\n\ta.public.SetFault(&"+fault+")")
+	bad := c.build(t, "A bad version: "+metric)
+	var out string
+	start := time.Now()
+	var took time.Duration
+	seen := during(t, c.load, func() {
+		out = c.deploy(t, bad, false)
+		took = time.Since(start)
+	})
+	share := c.canaryShare(t, took)
+	figure(t, proof, "%s: aborted automatically and removed after %.0f s, %.1f %% of all requests reached it; %d requests, %d failed", c.what, took.Seconds(), 100*share, seen.Requests, seen.Failed)
+	if !strings.Contains(out, `Metric "`+metric+`" assessed Failed`) {
+		t.Errorf("the log does not say that %s failed:\n%s", metric, out)
 	}
+	if share == 0 || share > c.most {
+		t.Errorf("%.1f %% of the requests reached the canary", 100*share)
+	}
+	c.serves(t)
+}
+
+// serves checks that staging serves the last good version.
+func (c *canary) serves(t *testing.T) {
+	t.Helper()
+	if got := outside.ServedCommit(t, staging); got != c.good.commit {
+		t.Errorf("staging serves %s, want %s", got, c.good.commit)
+	}
+}
+
+// TestCanary is proofs 3 and 4: a good version is promoted step by step; one with errors, a slow one and one without requests
+// are not. One replica of 20 is 5 %.
+func TestCanary(t *testing.T) {
+	replicas := setting(t, "SLIPWAY_DELIVERY_REPLICAS", 20, 4)
+	c := canaries(t, setup(t), replicas, "")
+	// The share of one pod, with a margin for random distribution.
+	c.most = 1.6 / float64(replicas)
+	t.Run("good", func(t *testing.T) { c.promoted(t, "3 a good canary") })
+	t.Run("errors", func(t *testing.T) {
+		c.aborted(t, "3 a canary that answers 5 % with errors", "httpapi.Fault{ErrorRatio: 0.05}", "error-rate")
+	})
+	t.Run("latency", func(t *testing.T) {
+		c.aborted(t, "4 a canary that is slow", "httpapi.Fault{DelayRatio: 0.1, Delay: 2 * time.Second}", "p99")
+	})
 	t.Run("too little traffic", func(t *testing.T) {
 		start := time.Now()
-		out := f.deploy(t, f.build(t, "A version without requests"), false)
+		out := c.deploy(t, c.build(t, "A version without requests"), false)
 		figure(t, "4 a canary without requests", "not promoted, removed after %.0f s", time.Since(start).Seconds())
 		if !strings.Contains(out, "too few requests reached the canary to judge it") {
 			t.Errorf("the log does not say why:\n%s", out)
 		}
-		if got := outside.ServedCommit(t, staging); got != good.commit {
-			t.Errorf("staging serves %s, want %s", got, good.commit)
-		}
+		c.serves(t)
+	})
+}
+
+// TestCanaryByWeight is proof 3 by weight: Traefik gives the canary 5 % of the requests, and four replicas are enough. Users notice nothing of a good
+// version, nor of the way back to a Deployment.
+func TestCanaryByWeight(t *testing.T) {
+	f := setup(t)
+	const overlay = "k8s/overlays/staging/kustomization.yaml"
+	f.edit(t, overlay, "components/ingress\n", "components/traefik\n")
+	f.edit(t, overlay, "patches:\n", `patches:
+  - target: {kind: IngressRoute, name: orders}
+    patch: |-
+      - {op: replace, path: /spec/routes/0/match, value: "Host(`+"`"+staging+".localhost`"+`)"}
+`)
+	c := canaries(t, f, 4, "      canary_component: k8s/components/canary-traefik\n")
+	c.what, c.load, c.most = "4 replicas, by weight", stream(f.traefik, staging, canaryRequests*20), 0.05
+	t.Run("good", func(t *testing.T) { unnoticed(t, c.promoted(t, "3 a good canary, by weight")) })
+	t.Run("errors", func(t *testing.T) {
+		c.aborted(t, "3 a canary that answers 5 % with errors, by weight", "httpapi.Fault{ErrorRatio: 0.05}", "error-rate")
+	})
+	t.Run("back to a Deployment", func(t *testing.T) {
+		f.configure(t, "")
+		c.good = f.build(t, "Roll without a canary")
+		seen := during(t, c.load, func() {
+			f.deploy(t, c.good, true)
+			time.Sleep(5 * time.Second)
+		})
+		figure(t, "3 from weights back to a Deployment", "%d requests, %d failed", seen.Requests, seen.Failed)
+		unnoticed(t, seen)
+		c.serves(t)
 	})
 }
 

@@ -78,7 +78,7 @@ func TestMain(m *testing.M) {
 // A fixture is a clone of this repository whose configuration is the deploy stage alone; the proofs deploy commits of it.
 type fixture struct {
 	dir, variables, registry, ingress string
-	prometheus, alertmanager          string
+	prometheus, alertmanager, traefik string
 }
 
 var shared fixture
@@ -101,6 +101,7 @@ func setup(t *testing.T) *fixture {
 		shared.registry, shared.ingress = variable(t, environment, "CI_REGISTRY"), "http://"+variable(t, environment, "INGRESS_ADDRESS")
 		shared.prometheus = "http://127.0.0.1:" + os.Getenv("SLIPWAY_PROMETHEUS_PORT")
 		shared.alertmanager = "http://127.0.0.1:" + os.Getenv("SLIPWAY_ALERTMANAGER_PORT")
+		shared.traefik = "http://127.0.0.1:" + os.Getenv("SLIPWAY_TRAEFIK_PORT")
 		repository := outside.Command(t, "", "git", "rev-parse", "--show-toplevel")
 		outside.Command(t, "", "git", "clone", "--quiet", repository, shared.clone())
 		outside.Command(t, shared.clone(), "git", "checkout", "--quiet", "-B", "main")
