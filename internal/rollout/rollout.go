@@ -218,15 +218,30 @@ func (s *Service) bring(ctx context.Context, r Release, before *Release, promote
 	return s.smoke(ctx, r.Commit)
 }
 
-// smoke asks the Service five times which commit it is.
+// settling is how long the Service may name another version after the rollout: its selector follows the pods of a canary by weight.
+const settling = 15 * time.Second
+
+// smoke asks the Service which commit it is, until it has named the right one five times in a row.
 func (s *Service) smoke(ctx context.Context, commit string) error {
 	const times = 5
-	for n := 1; n <= times; n++ {
-		if err := s.answers(ctx, commit); err != nil {
-			return fmt.Errorf("smoke test %d: %w", n, err)
+	deadline := time.Now().Add(settling)
+	for n := 0; n < times; {
+		err := s.answers(ctx, commit)
+		if err == nil {
+			n++
+			continue
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("smoke test: %w", err)
+		}
+		n = 0
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(look):
 		}
 	}
-	fmt.Fprintf(s.Out, "Smoke test: %d of %d answers of the Service name commit %s\n", times, times, commit)
+	fmt.Fprintf(s.Out, "Smoke test: %d answers of the Service name commit %s\n", times, commit)
 	return nil
 }
 

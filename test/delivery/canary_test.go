@@ -129,6 +129,9 @@ func TestCanaryByWeight(t *testing.T) {
     patch: |-
       - {op: replace, path: /spec/routes/0/match, value: "Host(`+"`"+staging+".localhost`"+`)"}
 `)
+	t.Cleanup(func() {
+		outside.Kubectl(t, "--namespace", staging, "delete", "--ignore-not-found", "ingressroutes.traefik.io/orders", "traefikservices.traefik.io/orders", "middlewares.traefik.io/orders-retry", "service/orders-canary")
+	})
 	c := canaries(t, f, 4, "      canary_component: k8s/components/canary-traefik\n")
 	c.what, c.load, c.most = "4 replicas, by weight", stream(f.traefik, staging, canaryRequests*20), 0.05
 	t.Run("good", func(t *testing.T) { unnoticed(t, c.promoted(t, "3 a good canary, by weight")) })
