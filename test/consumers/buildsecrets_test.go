@@ -129,6 +129,46 @@ func fileContains(path string, text []byte) (bool, error) {
 	}
 }
 
+// TestBuildSecrets builds with secrets with each builder of this machine. TestSupplyChainSecrets does so with BuildKit.
+func TestBuildSecrets(t *testing.T) {
+	t.Parallel()
+	for builder, other := range map[string]string{"buildah": "podman", "podman": "buildah"} {
+		t.Run(builder, func(t *testing.T) {
+			outside.Program(t, builder, strings.ToUpper(builder), "apt-get install "+builder)
+			host, data := distribution(t)
+			base := shellImage(t, host)
+			registries := filepath.Join(t.TempDir(), "registries.conf")
+			if err := os.WriteFile(registries, []byte("[[registry]]\nlocation = \""+host+"\"\ninsecure = true\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := clone(t, "service")
+			p.env = []string{"PATH=" + pathWithout(t, other)}
+			buildsWithSecrets(t, p, host, data, pipeline.Variable{Key: "SLIPWAY_GO_IMAGE", Value: base}, pipeline.Variable{Key: "CONTAINERS_REGISTRIES_CONF", Value: registries})
+		})
+	}
+}
+
+// pathWithout returns a PATH with the programs of this process's, except for one.
+func pathWithout(t *testing.T, program string) string {
+	t.Helper()
+	farm := t.TempDir()
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue // a folder of PATH may be absent
+		}
+		for _, entry := range entries {
+			if entry.Name() == program {
+				continue
+			}
+			if err := os.Symlink(filepath.Join(dir, entry.Name()), filepath.Join(farm, entry.Name())); err != nil && !os.IsExist(err) {
+				t.Fatal(err)
+			}
+		}
+	}
+	return farm
+}
+
 // shellImage pushes an image that has a shell and the commands of the Dockerfiles above, and returns its name.
 func shellImage(t *testing.T, host string) string {
 	t.Helper()
