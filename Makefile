@@ -38,11 +38,13 @@ test: commands ## Run all tests, with the race detector and real parts; what has
 	go -C platform test -race ./...
 	go -C tools/acceptance test -race ./...
 
+cosign = CGO_ENABLED=0 go -C tools/cosign build -trimpath -ldflags "-s -w" -o $(bin)/ tool
+
 # Every test of the module test but those with a target of their own: what needs the platform (e2e, e2e-delivery, test-manifests), boots machines
 # (e2e-machines), builds the tools image (test-tools-image, test-supply-chain) or takes minutes by itself (test-consumers).
 test-stages: commands ## Run the stages in projects that include them; after make platform-up, for kubectl
 	$(platform) deps gcc libc6-dev shellcheck jq systemd postgresql buildah podman busybox-static docker-registry prometheus prometheus-alertmanager
-	CGO_ENABLED=0 go -C tools/cosign build -trimpath -ldflags "-s -w" -o $(bin)/ tool
+	$(cosign)
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_SHELLCHECK=1 SLIPWAY_REQUIRE_JQ=1 SLIPWAY_REQUIRE_SYSTEMD=1 SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_BUILDAH=1 \
 		SLIPWAY_REQUIRE_PODMAN=1 SLIPWAY_REQUIRE_BUSYBOX=1 SLIPWAY_REQUIRE_REGISTRY=1 SLIPWAY_REQUIRE_KUBECTL=1 SLIPWAY_REQUIRE_COSIGN=1 SLIPWAY_REQUIRE_PROMETHEUS=1 \
 		go -C test test -v -timeout 30m -skip 'TestDelivery|TestManifests|TestChart|TestTokensOfJobs|TestMachines$$|TestToolsImage|TestSupplyChain|TestRun$$|TestCompatibility' $$(go -C test list ./... | grep -v /delivery$$)
@@ -104,7 +106,8 @@ delivery := SLIPWAY_STATE=/var/lib/slipway-delivery SLIPWAY_REGISTRY_PORT=5150 S
 	SLIPWAY_ARTIFACTS_PORT=9890 SLIPWAY_TRACES_PORT=16786 SLIPWAY_TRAEFIK_PORT=8100
 e2e-delivery: commands ## Prove what users notice of rollouts, canaries and failures, under load; takes two hours (PROOFS=TestCanary for one)
 	$(platform) deps gcc libc6-dev jq prometheus prometheus-alertmanager haproxy
-	$(delivery) $(platform) up --with rollouts,monitoring,metrics,gitops,tracing,traefik
+	$(cosign)
+	$(delivery) $(platform) up --with rollouts,monitoring,metrics,gitops,tracing,traefik,policies
 	PATH="$$($(delivery) $(platform) bin):$$PATH" $(delivery) SLIPWAY_DELIVERY=1 go -C test test -count=1 -timeout 150m -v -run '$(or $(PROOFS),.)' ./delivery; \
 		status=$$?; $(delivery) $(platform) down --purge || status=1; exit $$status
 

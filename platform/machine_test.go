@@ -186,7 +186,7 @@ func TestOptionalParts(t *testing.T) {
 	before := m.traces()
 	t.Cleanup(func() { m.try("down", "--purge") })
 	step := m.steps(t)
-	parts := []string{"rollouts", "prometheus", "alertmanager", "targets", "metrics-server", "source-controller", "kustomize-controller", "collector", "jaeger", "traefik"}
+	parts := []string{"rollouts", "prometheus", "alertmanager", "targets", "metrics-server", "source-controller", "kustomize-controller", "collector", "jaeger", "traefik", "kyverno"}
 	running := func(t *testing.T, want bool) {
 		t.Helper()
 		pids := m.pids(t)
@@ -210,7 +210,7 @@ func TestOptionalParts(t *testing.T) {
 		running(t, false)
 	})
 	step("they are added to a platform that runs", func(t *testing.T) {
-		m.run(t, "up", "--with", "rollouts,monitoring,metrics,gitops,tracing,traefik")
+		m.run(t, "up", "--with", "rollouts,monitoring,metrics,gitops,tracing,traefik,policies")
 		running(t, true)
 		m.run(t, "status")
 		m.eventually(t, "measured", measured)

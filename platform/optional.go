@@ -28,9 +28,10 @@ const (
 	gitops     = "gitops"
 	tracing    = "tracing"
 	traefik    = "traefik"
+	policies   = "policies"
 )
 
-var optionalParts = []string{rollouts, monitoring, metrics, gitops, tracing, traefik}
+var optionalParts = []string{rollouts, monitoring, metrics, gitops, tracing, traefik, policies}
 
 const (
 	rolloutsHealth     = "127.0.0.1:18080"
@@ -41,7 +42,8 @@ const (
 
 // optionalProcesses are the processes of the optional parts, and the part that each belongs to.
 var optionalProcesses = map[string]string{"rollouts": rollouts, "targets": monitoring, "prometheus": monitoring, "alertmanager": monitoring, cluster.MetricsServer: metrics,
-	cluster.SourceController: gitops, cluster.KustomizeController: gitops, collector: tracing, jaeger: tracing, cluster.Traefik: traefik}
+	cluster.SourceController: gitops, cluster.KustomizeController: gitops, collector: tracing, jaeger: tracing, cluster.Traefik: traefik,
+	cluster.Kyverno: policies}
 
 // startOptional starts the enabled optional parts, and stops those that are no longer enabled.
 func (p *Platform) startOptional(ctx context.Context, self string, s *steps) error {
@@ -69,6 +71,11 @@ func (p *Platform) startOptional(ctx context.Context, self string, s *steps) err
 	}
 	if p.Config.has(traefik) {
 		lanes = append(lanes, func() error { return p.startTraefik(ctx, s) })
+	}
+	if p.Config.has(policies) {
+		lanes = append(lanes, func() error { return p.startKyverno(ctx, s) })
+	} else if err := p.withdrawKyverno(ctx); err != nil {
+		return err
 	}
 	if p.Config.has(metrics) {
 		lanes = append(lanes, func() error { return p.startMetrics(ctx, s) })
@@ -297,6 +304,9 @@ func (p *Platform) optionalStatus(ctx context.Context) []PartStatus {
 	}
 	if p.Config.has(traefik) {
 		all = append(all, p.part(ctx, cluster.Traefik, loopback(p.Config.Ports.Traefik), c.Probe(traefikReady)))
+	}
+	if p.Config.has(policies) {
+		all = append(all, p.part(ctx, cluster.Kyverno, "", p.kyvernoServes))
 	}
 	return all
 }

@@ -98,14 +98,7 @@ func TestPolicies(t *testing.T) {
 		{"latest", "registry.gitlab.com/slipway-ci/slipway:latest", "65532", "is not pinned by digest"},
 		{"a foreign registry", strings.Replace(digest, "registry.gitlab.com", "docker.io", 1), "65532", "is from none of the registries"},
 	}
-	pod := func(image, user string) (string, error) {
-		c := exec.CommandContext(t.Context(), "platform", "kubectl", "--namespace", "guarded", "create", "--dry-run=server", "--filename", "-")
-		c.Stdin = strings.NewReader(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"attempt"},"spec":{"automountServiceAccountToken":false,
-			"securityContext":{"runAsNonRoot":true,"runAsUser":` + user + `,"seccompProfile":{"type":"RuntimeDefault"}},
-			"containers":[{"name":"main","image":"` + image + `","securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}}}]}}`)
-		out, err := c.CombinedOutput()
-		return string(out), err
-	}
+	pod := func(image, user string) (string, error) { return attempt(t, "guarded", image, user) }
 	// A new policy and its parameters take a moment. That the valid pod is accepted shows that the others are refused for their reason.
 	eventually(t, time.Minute, "the policies are in force", func() bool {
 		out, _ := pod(attempts[0].image, attempts[0].user)
@@ -120,4 +113,15 @@ func TestPolicies(t *testing.T) {
 		})
 	}
 	figure(t, "7 policies", "root, latest and a foreign registry refused, each with its reason; a valid pod accepted")
+}
+
+// attempt asks the cluster whether it would create a pod that is restricted, but for its user, and returns the answer.
+func attempt(t *testing.T, namespace, image, user string) (string, error) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "platform", "kubectl", "--namespace", namespace, "create", "--dry-run=server", "--filename", "-")
+	c.Stdin = strings.NewReader(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"attempt"},"spec":{"automountServiceAccountToken":false,
+		"securityContext":{"runAsNonRoot":true,"runAsUser":` + user + `,"seccompProfile":{"type":"RuntimeDefault"}},
+		"containers":[{"name":"main","image":"` + image + `","securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}}}]}}`)
+	out, err := c.CombinedOutput()
+	return string(out), err
 }

@@ -52,6 +52,13 @@ func Traefik() Part {
 		{"github.com/traefik/traefik/v3", "docs/content/reference/dynamic-configuration/traefik.io_*.yaml"}}}
 }
 
+// Kyverno is Kyverno's admission controller and its kinds.
+func Kyverno() Part {
+	const module = "github.com/kyverno/kyverno"
+	return Part{folder: "kyverno", title: "Kyverno", manifests: []manifests{
+		{module, "config/crds/kyverno/*.yaml"}, {module, "config/crds/policies.kyverno.io/*.yaml"}, {module, "config/crds/reports/*.yaml"}}}
+}
+
 // inputs returns patterns of the files that the part's programs depend on: its module, its own programs, and what stands in for a dependency.
 func (p Part) inputs() []string {
 	patterns := []string{p.folder + "/go.mod", p.folder + "/go.sum"}

@@ -60,7 +60,7 @@ type Cluster struct {
 }
 
 // The optional parts that speak to the API server, by the names of their certificates: Argo Rollouts, what finds Prometheus' targets,
-// metrics-server, whose certificate is for the name of its Service, too, Flux's controllers and Traefik.
+// metrics-server, whose certificate is for the name of its Service, too, Flux's controllers, Traefik and Kyverno.
 const (
 	Rollouts            = "rollouts"
 	Prometheus          = "prometheus"
@@ -68,6 +68,7 @@ const (
 	SourceController    = "source-controller"
 	KustomizeController = "kustomize-controller"
 	Traefik             = "traefik"
+	Kyverno             = "kyverno"
 )
 
 // Parts returns the cluster's processes in the order in which they are started.
@@ -148,6 +149,7 @@ func (c *Cluster) certificates() (bool, error) {
 		{Name: SourceController, CommonName: "slipway:" + SourceController},
 		{Name: KustomizeController, CommonName: "slipway:" + KustomizeController},
 		{Name: Traefik, CommonName: "slipway:" + Traefik},
+		{Name: Kyverno, CommonName: "slipway:" + Kyverno},
 		// What the API server is to the API servers behind it.
 		{Name: frontProxy, CommonName: frontProxy},
 	}
@@ -161,7 +163,7 @@ func (c *Cluster) certificates() (bool, error) {
 	}
 	inside := "https://" + APIAddress
 	changed := false
-	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns", Rollouts, MetricsServer, SourceController, KustomizeController, Traefik, "admin"} {
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "coredns", Rollouts, MetricsServer, SourceController, KustomizeController, Traefik, Kyverno, "admin"} {
 		login, err := c.login(name)
 		if err != nil {
 			return false, err
