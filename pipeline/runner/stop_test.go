@@ -24,7 +24,21 @@ func daemon(pidFile string) string {
 
 func gone(t *testing.T, pidFile string) {
 	t.Helper()
-	text, err := os.ReadFile(pidFile)
+	if running(t, pidFile) {
+		pid := readPID(t, pidFile)
+		t.Errorf("process %d outlived its job", pid)
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+func running(t *testing.T, pidFile string) bool {
+	t.Helper()
+	return syscall.Kill(readPID(t, pidFile), 0) == nil
+}
+
+func readPID(t *testing.T, file string) int {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,10 +46,7 @@ func gone(t *testing.T, pidFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if syscall.Kill(pid, 0) == nil {
-		t.Errorf("process %d outlived its job", pid)
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
+	return pid
 }
 
 func TestDaemonDoesNotOutliveItsJob(t *testing.T) {
