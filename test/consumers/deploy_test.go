@@ -218,11 +218,11 @@ func TestDelivery(t *testing.T) {
 	p.commit("Review")
 	deliver()
 	p.run(nil, "deploy-review").green("deploy-review")
-	if got := kubectl("staging", "get", "deployment", "-o", "name"); !strings.Contains(got, "deployment.apps/service-review-feature") {
+	if got := kubectl("staging", "get", "deployment", "-o", "name"); !strings.Contains(got, "deployment.apps/service-review-mr-") {
 		t.Errorf("the review environment is not among the deployments: %s", got)
 	}
 	p.run(nil, "deploy-review-stop").green("deploy-review-stop")
-	if got := kubectl("staging", "get", "deployment,service", "-o", "name"); strings.Contains(got, "service-review-feature") {
+	if got := kubectl("staging", "get", "deployment,service", "-o", "name"); strings.Contains(got, "service-review-mr-") {
 		t.Errorf("the review environment is still there: %s", got)
 	}
 }
