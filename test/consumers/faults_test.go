@@ -143,7 +143,7 @@ func TestTwoServices(t *testing.T) {
 	for _, name := range []string{"greeter", "counter"} {
 		main.Job(name + "-deploy-staging").DeploysTo(name + "-staging").IsOneAtATimeIn(name + "-" + name + "-staging").RunsAfter(name + "-publish")
 		main.Job(name + "-deploy-production").DeploysTo(name + "-production").IsOneAtATimeIn(name + "-" + name + "-production")
-		main.Job(name+"-build-image").HasVariable("IMAGE_DIRECTORY", name).HasVariable("IMAGE_REPOSITORY", "").Runs("prefix=" + name + "-")
+		main.Job(name+"-build-image").HasVariable("IMAGE_DIRECTORY", name).HasVariable("IMAGE_REPOSITORY", "").Runs(`name=$(echo "` + name + `-"`)
 		has(p.On(pipelinetest.Tag(name+"-v1.2.3")), name+"-release", name+"-release-image")
 	}
 	lacks(p.On(pipelinetest.Tag("greeter-v1.2.3")), "counter-release", "counter-release-image")
