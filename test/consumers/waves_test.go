@@ -34,7 +34,7 @@ func TestWavesHaveOneApproval(t *testing.T) {
 // standInSlipway records what the jobs do in which cluster. Rollouts to the clusters in BAD fail.
 const standInSlipway = `#!/bin/sh
 # STAND-IN for slipway and its clusters.
-case "$2" in namespace) echo orders && exit ;; esac
+case "$2" in namespace) cat >/dev/null && echo orders && exit ;; esac
 echo "$2 ${CLUSTER:-staging} $*" >>"$RECORD"
 case "$2 $BAD" in apply*"<$CLUSTER>"*) exit 1 ;; esac
 `
@@ -53,9 +53,6 @@ func TestWaves(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if c.bad == "<us>" {
-				t.Skip("about one run in six leaves out some of the return jobs; the cause is not known yet")
-			}
 			p := clone(t, "waves")
 			p.write(".gitlab-ci.yml", `include:
   - component: $CI_SERVER_FQDN/slipway-ci/slipway/deploy@v0.1.0
