@@ -18,9 +18,10 @@ const (
 	// kyvernoPort is the port of the node that the API server asks before it stores an object.
 	kyvernoPort = 9443
 	// kyvernoSecrets is the prefix of the Secrets in which Kyverno keeps the certificate of that port.
-	kyvernoSecrets  = "kyverno-svc.kyverno.svc.kyverno-tls-"
-	webhooks        = "/apis/admissionregistration.k8s.io/v1/"
-	kyvernoWebhooks = "?labelSelector=webhook.kyverno.io%2Fmanaged-by%3Dkyverno"
+	kyvernoSecrets = "kyverno-svc.kyverno.svc.kyverno-tls-"
+	// These are the paths of the webhooks by which the API server asks Kyverno. Without Kyverno `up` withdraws them: the API server refuses what they are for.
+	kyvernoValidates = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations?labelSelector=webhook.kyverno.io%2Fmanaged-by%3Dkyverno"
+	kyvernoMutates   = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations?labelSelector=webhook.kyverno.io%2Fmanaged-by%3Dkyverno"
 )
 
 // startKyverno runs Kyverno's admission controller, which enforces policies that Kubernetes itself cannot check, such as the signature of an image.
@@ -54,21 +55,6 @@ func (p *Platform) startKyverno(ctx context.Context, s *steps) error {
 	})
 }
 
-// withdrawKyverno removes the webhooks, also after a `down` in the meantime: without Kyverno behind them the API server refuses what they are for.
-func (p *Platform) withdrawKyverno(ctx context.Context) error {
-	client, err := p.cluster().Client("admin")
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	for _, kind := range []string{"validatingwebhookconfigurations", "mutatingwebhookconfigurations"} {
-		if err := client.Delete(ctx, webhooks+kind+kyvernoWebhooks); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // kyvernoServes returns an error unless Kyverno has told the API server of itself, and listens. The former may have been the process before it.
 func (p *Platform) kyvernoServes(ctx context.Context) error {
 	client, err := p.cluster().Client("admin")
@@ -77,7 +63,7 @@ func (p *Platform) kyvernoServes(ctx context.Context) error {
 	}
 	defer client.Close()
 	var list struct{ Items []struct{} }
-	if err := client.Get(ctx, webhooks+"validatingwebhookconfigurations"+kyvernoWebhooks, &list); err != nil {
+	if err := client.Get(ctx, kyvernoValidates, &list); err != nil {
 		return err
 	}
 	if len(list.Items) == 0 {
@@ -95,17 +81,12 @@ func kyvernoObjects() []located {
 	const user = "slipway:kyverno"
 	read := []string{"get", "list", "watch"}
 	write := append([]string{"create", "update", "patch", "delete", "deletecollection"}, read...)
-	object := func(kind, path, name string) located {
-		meta := kube.Object{"name": name}
-		if kind != "Namespace" {
-			meta["namespace"] = "kyverno"
-		}
-		return located{path + name, kube.Object{"apiVersion": "v1", "kind": kind, "metadata": meta}}
+	settings := func(name string) located {
+		return located{"/api/v1/namespaces/kyverno/configmaps/" + name, kube.Object{"apiVersion": "v1", "kind": "ConfigMap",
+			"metadata": kube.Object{"name": name, "namespace": "kyverno"}}}
 	}
-	const settings = "/api/v1/namespaces/kyverno/configmaps/"
 	return []located{
-		object("Namespace", "/api/v1/namespaces/", "kyverno"),
-		object("ConfigMap", settings, "kyverno"), object("ConfigMap", settings, "kyverno-metrics"),
+		plainNamespace("kyverno"), settings("kyverno"), settings("kyverno-metrics"),
 		clusterRole(user, nil,
 			rule("apiextensions.k8s.io", []string{"customresourcedefinitions"}, read...),
 			rule("admissionregistration.k8s.io", []string{"*"}, write...),
@@ -123,8 +104,6 @@ func kyvernoObjects() []located {
 		{"/apis/" + rbac + "/v1/namespaces/kyverno/roles/" + user, kube.Object{
 			"apiVersion": rbac + "/v1", "kind": "Role", "metadata": kube.Object{"name": user, "namespace": "kyverno"},
 			"rules": []kube.Object{rule("", []string{"secrets"}, write...), rule("coordination.k8s.io", []string{"leases"}, write...)}}},
-		{"/apis/" + rbac + "/v1/namespaces/kyverno/rolebindings/" + user, kube.Object{
-			"apiVersion": rbac + "/v1", "kind": "RoleBinding", "metadata": kube.Object{"name": user, "namespace": "kyverno"},
-			"roleRef": kube.Object{"apiGroup": rbac, "kind": "Role", "name": user}, "subjects": users(user)}},
+		roleBinding("kyverno", user, user, "Role", user),
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
 )
 
-// metricsAPI is the path of the object that makes the API server pass requests on to metrics-server.
+// metricsAPI is the path of the object that makes the API server pass requests on to metrics-server. Without metrics-server `up` withdraws it: an API
+// that nobody serves keeps namespaces from being deleted.
 const metricsAPI = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"
 
 // startMetrics runs metrics-server, from which autoscalers and `kubectl top` get what pods use. It is a process of the node.
@@ -43,17 +44,6 @@ func (p *Platform) startMetrics(ctx context.Context, s *steps) error {
 	})
 }
 
-// withdrawMetrics removes the API that metrics-server would serve, also after a `down` in the meantime: an API that nobody serves keeps
-// namespaces from being deleted.
-func (p *Platform) withdrawMetrics(ctx context.Context) error {
-	client, err := p.cluster().Client("admin")
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return client.Delete(ctx, metricsAPI)
-}
-
 // metricsServed returns an error unless metrics-server answers through the API server. The condition of its APIService may be that of the
 // process before it.
 func (p *Platform) metricsServed(ctx context.Context) error {
@@ -74,9 +64,7 @@ func metricsObjects(authority []byte) []located {
 		clusterRoleBinding(user, user, user),
 		// It asks the API server who its clients are and what they may do.
 		clusterRoleBinding(user+":auth-delegator", user, "system:auth-delegator"),
-		{"/apis/" + rbac + "/v1/namespaces/kube-system/rolebindings/" + user, kube.Object{
-			"apiVersion": rbac + "/v1", "kind": "RoleBinding", "metadata": kube.Object{"name": user, "namespace": "kube-system"},
-			"roleRef": kube.Object{"apiGroup": rbac, "kind": "Role", "name": "extension-apiserver-authentication-reader"}, "subjects": users(user)}},
+		roleBinding("kube-system", user, user, "Role", "extension-apiserver-authentication-reader"),
 		// Who may look at a namespace may look at what its pods use.
 		clusterRole("system:aggregated-metrics-reader", kube.Object{rbac + "/aggregate-to-view": "true"},
 			rule("metrics.k8s.io", []string{"pods", "nodes"}, "get", "list", "watch")),

@@ -74,15 +74,35 @@ func (p *Platform) startOptional(ctx context.Context, self string, s *steps) err
 	}
 	if p.Config.has(policies) {
 		lanes = append(lanes, func() error { return p.startKyverno(ctx, s) })
-	} else if err := p.withdrawKyverno(ctx); err != nil {
+	} else if err := p.withdraw(ctx, kyvernoValidates, kyvernoMutates); err != nil {
 		return err
 	}
 	if p.Config.has(metrics) {
 		lanes = append(lanes, func() error { return p.startMetrics(ctx, s) })
-	} else if err := p.withdrawMetrics(ctx); err != nil {
+	} else if err := p.withdraw(ctx, metricsAPI); err != nil {
 		return err
 	}
 	return parallel(lanes)
+}
+
+// withdraw removes what makes the API server ask a part that is not enabled, also after a `down` in the meantime.
+func (p *Platform) withdraw(ctx context.Context, paths ...string) error {
+	client, err := p.cluster().Client("admin")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for _, path := range paths {
+		if err := client.Delete(ctx, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plainNamespace returns the namespace of an optional part.
+func plainNamespace(name string) located {
+	return located{"/api/v1/namespaces/" + name, kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": name}}}
 }
 
 // startRollouts installs Argo Rollouts. Its controller is a process of the node, like every other part of the cluster.
@@ -135,7 +155,7 @@ func (p *Platform) installRollouts(ctx context.Context, dir string) error {
 		return err
 	}
 	return p.apply(ctx, []located{
-		{"/api/v1/namespaces/argo-rollouts", kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": "argo-rollouts"}}},
+		plainNamespace("argo-rollouts"),
 		clusterRoleBinding("argo-rollouts", "slipway:rollouts", "argo-rollouts"),
 	})
 }
@@ -209,7 +229,7 @@ scrape_configs:
 func (p *Platform) provisionMonitoring(ctx context.Context) error {
 	port, _ := strconv.Atoi(prometheusPort)
 	objects := append(reader{"slipway:prometheus", map[string][]string{"": {"pods"}}}.objects(),
-		located{"/api/v1/namespaces/monitoring", kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": "monitoring"}}})
+		plainNamespace("monitoring"))
 	return p.apply(ctx, append(objects, onNode("monitoring", "prometheus", nodePort{"main", port, port})...))
 }
 

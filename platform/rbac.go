@@ -22,6 +22,13 @@ func clusterRoleBinding(name, user, role string) located {
 		"roleRef": kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": role}, "subjects": users(user)}}
 }
 
+// roleBinding returns a binding that gives a user a role, of the kind Role or ClusterRole, in a namespace.
+func roleBinding(namespace, name, user, kind, role string) located {
+	return located{"/apis/" + rbac + "/v1/namespaces/" + namespace + "/rolebindings/" + name, kube.Object{
+		"apiVersion": rbac + "/v1", "kind": "RoleBinding", "metadata": kube.Object{"name": name, "namespace": namespace},
+		"roleRef": kube.Object{"apiGroup": rbac, "kind": kind, "name": role}, "subjects": users(user)}}
+}
+
 func users(name string) []kube.Object {
 	return []kube.Object{{"apiGroup": rbac, "kind": "User", "name": name}}
 }

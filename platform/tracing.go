@@ -11,7 +11,6 @@ import (
 	"gitlab.com/slipway-ci/slipway/platform/internal/build"
 	"gitlab.com/slipway-ci/slipway/platform/internal/cluster"
 	"gitlab.com/slipway-ci/slipway/platform/internal/daemon"
-	"gitlab.com/slipway-ci/slipway/platform/internal/kube"
 )
 
 const (
@@ -52,7 +51,7 @@ func (p *Platform) startTracing(ctx context.Context, s *steps) error {
 
 // tracingObjects returns the collector's name in the cluster.
 func tracingObjects() []located {
-	return append([]located{{"/api/v1/namespaces/tracing", kube.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": kube.Object{"name": "tracing"}}}},
+	return append([]located{plainNamespace("tracing")},
 		onNode("tracing", collector, nodePort{"otlp-grpc", 4317, 4317}, nodePort{"otlp-http", 4318, 4318})...)
 }
 

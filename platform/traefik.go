@@ -57,9 +57,7 @@ func traefikObjects(namespaces []string) []located {
 			rule(group, []string{"*"}, append(read, "create", "update", "patch", "delete", "deletecollection")...)),
 	}
 	for _, namespace := range namespaces {
-		objects = append(objects, located{"/apis/" + rbac + "/v1/namespaces/" + namespace + "/rolebindings/" + user, kube.Object{
-			"apiVersion": rbac + "/v1", "kind": "RoleBinding", "metadata": kube.Object{"name": user, "namespace": namespace},
-			"roleRef": kube.Object{"apiGroup": rbac, "kind": "ClusterRole", "name": user}, "subjects": users(user)}})
+		objects = append(objects, roleBinding(namespace, user, user, "ClusterRole", user))
 	}
 	return objects
 }
