@@ -57,12 +57,9 @@ func viaAgent(t *testing.T, variables []pipeline.Variable, environment string) [
 	t.Helper()
 	const prefix, token = "/k8s-proxy", "ci:8:job-token"
 	variables = slices.Clone(variables)
-	i := slices.IndexFunc(variables, func(v pipeline.Variable) bool { return v.Key == "KUBECONFIG" && v.EnvironmentScope == environment })
-	if i < 0 {
-		t.Fatalf("no KUBECONFIG for %s", environment)
-	}
+	kubeconfig := kubeconfigOf(t, variables, environment)
 	var own agentKubeconfig
-	if err := yaml.Unmarshal([]byte(variables[i].Value), &own); err != nil {
+	if err := yaml.Unmarshal([]byte(kubeconfig.Value), &own); err != nil {
 		t.Fatal(err)
 	}
 	authority, err := base64.StdEncoding.DecodeString(own.Clusters[0].Cluster.Authority)
@@ -109,6 +106,6 @@ func viaAgent(t *testing.T, variables []pipeline.Variable, environment string) [
 	if err != nil {
 		t.Fatal(err)
 	}
-	variables[i].Value = string(text)
+	kubeconfig.Value = string(text)
 	return append(variables, pipeline.Variable{Key: "KUBE_CONTEXT", Value: "shop/agents:production", EnvironmentScope: environment})
 }

@@ -227,15 +227,21 @@ func TestDelivery(t *testing.T) {
 	}
 }
 
-// kubectl runs kubectl in an environment's namespace of the platform, with the environment's credentials.
-func kubectl(t *testing.T, variables []pipeline.Variable, environment string, args ...string) string {
+// kubeconfigOf returns the variable with the access to an environment's cluster.
+func kubeconfigOf(t *testing.T, variables []pipeline.Variable, environment string) *pipeline.Variable {
 	t.Helper()
 	i := slices.IndexFunc(variables, func(v pipeline.Variable) bool { return v.Key == "KUBECONFIG" && v.EnvironmentScope == environment })
 	if i < 0 {
 		t.Fatalf("no KUBECONFIG for %s", environment)
 	}
+	return &variables[i]
+}
+
+// kubectl runs kubectl in an environment's namespace of the platform, with the environment's credentials.
+func kubectl(t *testing.T, variables []pipeline.Variable, environment string, args ...string) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(file, []byte(variables[i].Value), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(kubeconfigOf(t, variables, environment).Value), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	command := exec.Command("kubectl", append([]string{"--kubeconfig", file, "--namespace", "orders-" + environment}, args...)...) //nolint:gosec,noctx // runs in cleanups, too

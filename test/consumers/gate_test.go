@@ -11,6 +11,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/pipeline/runner"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // weak has one finding of gosec, G401 at line 8.
@@ -310,7 +311,7 @@ func TestLicensesGate(t *testing.T) {
 // TestSignatureGate verifies an image before and after it is signed.
 func TestSignatureGate(t *testing.T) {
 	t.Parallel()
-	keys := newSigner(t)
+	keys := outside.NewSigner(t)
 	repository := registry(t) + "/acme/app"
 	out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "append", "--oci-empty-base", "--new_tag", repository+":x", "--new_layer",
 		layer(t, map[string]os.FileMode{"app": 0o755}, 10)).CombinedOutput()
@@ -328,15 +329,15 @@ func TestSignatureGate(t *testing.T) {
 	p.alone = true
 	p.variables = []pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: repository}, {Key: "IMAGE_DIGEST", Value: digest}}
 	p.run(nil, "image-verify").red("image-verify", 1, "COSIGN_PUBLIC_KEY is not set", "How to fix")
-	p.variables = append(p.variables, pipeline.Variable{Key: "COSIGN_PUBLIC_KEY", Value: filepath.Join(keys.dir, "cosign.pub")})
+	p.variables = append(p.variables, pipeline.Variable{Key: "COSIGN_PUBLIC_KEY", Value: filepath.Join(keys.Dir, "cosign.pub")})
 	p.run(nil, "image-verify").red("image-verify", 1, "has no valid signature of this project", "How to fix")
 
 	// The SBOM comes from syft; here it is a file of the project.
 	p.write("gl-sbom.cdx.json", `{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": []}`)
 	p.commit("Add an SBOM")
-	p.variables = append(p.variables, pipeline.Variable{Key: "COSIGN_PRIVATE_KEY", Value: filepath.Join(keys.dir, "cosign.key")},
+	p.variables = append(p.variables, pipeline.Variable{Key: "COSIGN_PRIVATE_KEY", Value: filepath.Join(keys.Dir, "cosign.key")},
 		pipeline.Variable{Key: "COSIGN_PASSWORD", Value: "secret", Masked: true}, pipeline.Variable{Key: "GIT_STRATEGY", Value: "clone"})
 	p.run(nil, "image-sign").green("image-sign")
 	p.run(nil, "image-verify").green("image-verify")
-	keys.cosign("verify-attestation", "--key", "cosign.pub", "--insecure-ignore-tlog=true", "--allow-insecure-registry", "--type", "slsaprovenance1", repository+"@"+digest)
+	keys.Cosign("verify-attestation", "--key", "cosign.pub", "--insecure-ignore-tlog=true", "--allow-insecure-registry", "--type", "slsaprovenance1", repository+"@"+digest)
 }

@@ -62,17 +62,17 @@ func TestProductionRequiresTheDigestOfStaging(t *testing.T) {
 // stage.
 func TestProductionVerifies(t *testing.T) {
 	t.Parallel()
-	ours, theirs := newSigner(t), newSigner(t)
+	ours, theirs := outside.NewSigner(t), outside.NewSigner(t)
 	host := registry(t)
 	for _, c := range []struct {
 		name, says string
 		prepare    func(image string)
 	}{
 		{"unsigned", "The image has no valid signature by the key cosign.pub; nothing has been touched", func(string) {}},
-		{"signed with another key", "no valid signature", func(image string) { theirs.sign(image); theirs.attest(image, "slsaprovenance1") }},
-		{"without provenance", "The image has no valid provenance by the key cosign.pub", ours.sign},
-		{"with another attestation", "no valid provenance", func(image string) { ours.sign(image); ours.attest(image, "custom") }},
-		{"signed with provenance", passedChecks, func(image string) { ours.sign(image); ours.attest(image, "slsaprovenance1") }},
+		{"signed with another key", "no valid signature", func(image string) { theirs.Sign(image); theirs.Attest(image, "slsaprovenance1") }},
+		{"without provenance", "The image has no valid provenance by the key cosign.pub", ours.Sign},
+		{"with another attestation", "no valid provenance", func(image string) { ours.Sign(image); ours.Attest(image, "custom") }},
+		{"signed with provenance", passedChecks, func(image string) { ours.Sign(image); ours.Attest(image, "slsaprovenance1") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			repository := host + "/acme/" + strings.ReplaceAll(c.name, " ", "-")
@@ -84,7 +84,7 @@ func TestProductionVerifies(t *testing.T) {
 			digest := digestOf(strings.TrimSpace(string(out)))
 			c.prepare(repository + "@" + digest)
 			p := productionJob(t, ", verify_key: cosign.pub, insecure_registry: true", repository, digest, digest)
-			p.write("cosign.pub", ours.public())
+			p.write("cosign.pub", ours.Public())
 			p.commit("Add the public key")
 			p.run(nil, "deploy-production").red("deploy-production", exitOf(c.says), c.says)
 		})

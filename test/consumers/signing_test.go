@@ -3,7 +3,6 @@ package consumers
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,63 +11,10 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
-// A signer signs images with a key pair of its own, as the sign stage does.
-type signer struct {
-	t   *testing.T
-	dir string
-}
-
-func newSigner(t *testing.T) signer {
-	t.Helper()
-	outside.Program(t, "cosign", "COSIGN", "make test-stages compiles it")
-	s := signer{t, t.TempDir()}
-	s.cosign("generate-key-pair")
-	s.cosign("signing-config", "create", "--out", "signing-config.json")
-	s.write("provenance.json", `{"buildDefinition": {"buildType": "https://example.com/build/v1", "externalParameters": {}}, "runDetails": {"builder": {"id": "https://example.com"}}}`)
-	return s
-}
-
-func (s signer) cosign(args ...string) {
-	s.t.Helper()
-	c := exec.CommandContext(s.t.Context(), "cosign", args...)
-	c.Dir, c.Env = s.dir, append(os.Environ(), "COSIGN_PASSWORD=secret", "COSIGN_YES=true")
-	if out, err := c.CombinedOutput(); err != nil {
-		s.t.Fatalf("cosign %v: %v\n%s", args, err, out)
-	}
-}
-
-func (s signer) write(name, content string) {
-	s.t.Helper()
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s signer) sign(image string) {
-	s.t.Helper()
-	s.cosign("sign", "--key", "cosign.key", "--signing-config", "signing-config.json", "--allow-insecure-registry", image)
-}
-
-// attest signs a provenance document about the image as an attestation of the given type.
-func (s signer) attest(image, predicateType string) {
-	s.t.Helper()
-	s.cosign("attest", "--type", predicateType, "--predicate", "provenance.json", "--key", "cosign.key", "--signing-config", "signing-config.json", "--allow-insecure-registry", image)
-}
-
-// public returns the public key.
-func (s signer) public() string {
-	s.t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.dir, "cosign.pub"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return string(text)
-}
-
 // TestReleaseVerifies releases images whose label or signature is not what the pipeline of the default branch makes.
 func TestReleaseVerifies(t *testing.T) {
 	t.Parallel()
-	ours, theirs := newSigner(t), newSigner(t)
+	ours, theirs := outside.NewSigner(t), outside.NewSigner(t)
 	host := registry(t)
 	crane := func(args ...string) string {
 		t.Helper()
@@ -88,19 +34,19 @@ func TestReleaseVerifies(t *testing.T) {
 		withoutKey     bool
 		says           string // empty for a release
 	}{
-		{"signed by the project", commit, func(_, image string) { ours.sign(image) }, false, ""},
-		{"signed by the project and by others", commit, func(_, image string) { theirs.sign(image); ours.sign(image) }, false, ""},
+		{"signed by the project", commit, func(_, image string) { ours.Sign(image) }, false, ""},
+		{"signed by the project and by others", commit, func(_, image string) { theirs.Sign(image); ours.Sign(image) }, false, ""},
 		{"unsigned", commit, func(_, _ string) {}, false, "has no valid signature of this project; nothing is released"},
-		{"signed by others", commit, func(_, image string) { theirs.sign(image) }, false, "has no valid signature of this project; nothing is released"},
+		{"signed by others", commit, func(_, image string) { theirs.Sign(image) }, false, "has no valid signature of this project; nothing is released"},
 		{"with the signature of another image", commit, func(repository, image string) {
 			signed := repository + "@" + digestOf(crane("mutate", image, "--label", "org.opencontainers.image.title=signed", "--tag", repository+":signed"))
-			ours.sign(signed)
+			ours.Sign(signed)
 			tag := func(image string) string { return strings.Replace(image, "@sha256:", ":sha256-", 1) }
 			crane("copy", tag(signed), tag(image))
 		}, false, "has no valid signature of this project; nothing is released"},
-		{"signed for another commit", other, func(_, image string) { ours.sign(image) }, false, "its label says that it was built from " + other + "; nothing is released"},
-		{"signed without a label", "", func(_, image string) { ours.sign(image) }, false, "its label says that it was built from nothing; nothing is released"},
-		{"signed, and the key is not there", commit, func(_, image string) { ours.sign(image) }, true, "COSIGN_PUBLIC_KEY is not set, so no signature can be checked; nothing is released"},
+		{"signed for another commit", other, func(_, image string) { ours.Sign(image) }, false, "its label says that it was built from " + other + "; nothing is released"},
+		{"signed without a label", "", func(_, image string) { ours.Sign(image) }, false, "its label says that it was built from nothing; nothing is released"},
+		{"signed, and the key is not there", commit, func(_, image string) { ours.Sign(image) }, true, "COSIGN_PUBLIC_KEY is not set, so no signature can be checked; nothing is released"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			repository := fmt.Sprintf("%s/acme/service%d", host, i)
@@ -112,7 +58,7 @@ func TestReleaseVerifies(t *testing.T) {
 			p.alone = true
 			p.variables = []pipeline.Variable{{Key: "CI_REGISTRY_IMAGE", Value: repository}}
 			if !c.withoutKey {
-				p.variables = append(p.variables, pipeline.Variable{Key: "COSIGN_PUBLIC_KEY", Value: ours.public(), File: true})
+				p.variables = append(p.variables, pipeline.Variable{Key: "COSIGN_PUBLIC_KEY", Value: ours.Public(), File: true})
 			}
 			o := p.run(func(e *pipeline.Event) { e.Branch, e.Tag = "", "v1.0.0" }, "release-image")
 			tags := strings.Fields(crane("ls", repository))

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,33 +13,27 @@ import (
 // unsigned, signed by another key, or without provenance, and pods that break the other rules. The signatures are cosign's, as the stage sign makes them.
 func TestSignatures(t *testing.T) {
 	f := setup(t)
-	outside.Program(t, "cosign", "COSIGN", "make e2e-delivery compiles it")
-	t.Setenv("COSIGN_PASSWORD", "secret")
-	t.Setenv("COSIGN_YES", "true")
-	ours, theirs := f.keys(t), f.keys(t)
+	ours, theirs := outside.NewSigner(t), outside.NewSigner(t)
 	f.enforce(t, ours)
 
-	build := func(name string, sign ...string) string {
+	signed := func(name string, signer outside.Signer) string {
 		t.Helper()
 		image := f.build(t, name).image()
-		for _, args := range sign {
-			f.cosign(t, strings.Fields(args+" --allow-insecure-registry "+image)...)
-		}
+		signer.Sign(image)
 		return image
 	}
-	with := func(keys string) (signature, provenance string) {
-		flags := " --key " + filepath.Join(keys, "cosign.key") + " --signing-config " + filepath.Join(keys, "config.json")
-		return "sign" + flags, "attest" + flags + " --type slsaprovenance1 --predicate " + filepath.Join(keys, "provenance.json")
+	attested := func(image string, signer outside.Signer) string {
+		t.Helper()
+		signer.Attest(image, "slsaprovenance1")
+		return image
 	}
-	signature, provenance := with(ours)
-	foreign, claimed := with(theirs)
-	good := build("Signed, with provenance", signature, provenance)
+	good := attested(signed("Signed, with provenance", ours), ours)
 	f.crane(t, "tag", "--insecure", good, "latest")
 	attempts := []struct{ name, image, user, reason string }{
-		{"unsigned", build("Unsigned"), "65532", "no matching signatures found"},
-		{"signed by another key", build("Signed by another key", foreign, claimed), "65532", "no matching signatures found"},
-		{"without provenance", build("Signed, without provenance", signature), "65532", "attestations verification failed"},
-		{"with the provenance of another key", build("Signed, with another key's provenance", signature, claimed), "65532", "attestations verification failed"},
+		{"unsigned", f.build(t, "Unsigned").image(), "65532", "no matching signatures found"},
+		{"signed by another key", attested(signed("Signed by another key", theirs), theirs), "65532", "no matching signatures found"},
+		{"without provenance", signed("Signed, without provenance", ours), "65532", "attestations verification failed"},
+		{"with the provenance of another key", attested(signed("Signed, with another key's provenance", ours), theirs), "65532", "attestations verification failed"},
 		{"root", good, "0", "runAsUser"},
 		{"latest", f.registry + "/delivery/orders:latest", "65532", "digest"},
 		{"a foreign registry", "docker.io/library/orders@sha256:" + strings.Repeat("a", 64), "65532", "known registry"},
@@ -60,32 +53,13 @@ func TestSignatures(t *testing.T) {
 	figure(t, "7 signatures", "an image that is unsigned, signed by another key, or without provenance refused by Kyverno, each with its reason; one with both accepted")
 }
 
-// keys creates a pair of keys, and what signing with it needs, in a folder.
-func (f *fixture) keys(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	f.cosign(t, "generate-key-pair", "--output-key-prefix", filepath.Join(dir, "cosign"))
-	f.cosign(t, "signing-config", "create", "--out", filepath.Join(dir, "config.json"))
-	write(t, filepath.Join(dir, "provenance.json"), `{"buildDefinition": {"buildType": "https://example.com/build/v1", "externalParameters": {}}, "runDetails": {"builder": {"id": "https://example.com"}}}`)
-	return dir
-}
-
-func (f *fixture) cosign(t *testing.T, args ...string) {
-	t.Helper()
-	outside.Command(t, f.clone(), "cosign", args...)
-}
-
-// enforce applies the policy for images of the platform's registry and a public key, to the namespace verified.
-func (f *fixture) enforce(t *testing.T, keys string) {
+// enforce applies the policy for images of the platform's registry and the public key of a signer, to the namespace verified.
+func (f *fixture) enforce(t *testing.T, signer outside.Signer) {
 	t.Helper()
 	policy := outside.Command(t, f.clone(), "platform", "kubectl", "kustomize", "k8s/cluster/kyverno")
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, file, strings.ReplaceAll(policy, "registry.gitlab.com/", f.registry+"/"))
-	public := filepath.Join(keys, "cosign.pub")
-	if _, err := os.Stat(public); err != nil {
-		t.Fatal(err)
-	}
-	outside.Kubectl(t, "--namespace", "kyverno", "create", "secret", "generic", "slipway-signing", "--from-file", public)
+	outside.Kubectl(t, "--namespace", "kyverno", "create", "secret", "generic", "slipway-signing", "--from-file", filepath.Join(signer.Dir, "cosign.pub"))
 	outside.Kubectl(t, "apply", "--filename", file)
 	outside.Kubectl(t, "create", "namespace", "verified")
 	outside.Kubectl(t, "label", "namespace", "verified", "slipway.dev/admission=enforce")
