@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -226,6 +227,47 @@ func TestPublishAndRelease(t *testing.T) {
 	}
 	p.run(tag("v1.0.0"), "release").green("release")
 	p.run(tag("v2.0.0"), "release").red("release", 1, "has no section '## [2.0.0]'", "How to fix")
+}
+
+// TestMovingTags releases versions out of order: patches of older lines take no tag from a newer version.
+func TestMovingTags(t *testing.T) {
+	t.Parallel()
+	repository := registry(t) + "/acme/library"
+	crane := func(args ...string) string {
+		t.Helper()
+		return outside.Command(t, "", filepath.Join(commands(t), "crane"), args...)
+	}
+	p := clone(t, "library")
+	p.write(".gitlab-ci.yml", with("release", "repository: "+repository))
+	p.commit("Release")
+	p.alone = true
+	archive := layer(t, map[string]os.FileMode{"app": 0o755}, 10)
+	for _, c := range []struct {
+		version string
+		moves   []string
+	}{
+		{"1.10.0", []string{"1", "1.10"}}, {"1.9.1", []string{"1.9"}}, {"1.9.0", nil}, {"1.11.0-rc.1", nil},
+		{"2.0.0", []string{"2", "2.0"}}, {"1.10.2", []string{"1", "1.10"}}, {"1.10.2", []string{"1", "1.10"}},
+	} {
+		p.write("VERSION", c.version)
+		p.git("add", "VERSION")
+		p.git("commit", "--quiet", "--allow-empty", "--message", "Release "+c.version)
+		p.git("tag", "--force", "v"+c.version)
+		commit := p.git("rev-parse", "HEAD")
+		image := crane("append", "--oci-empty-base", "--new_tag", repository+":build", "--new_layer", archive)
+		digest := digestOf(crane("mutate", image, "--label", "org.opencontainers.image.revision="+commit, "--tag", repository+":sha-"+commit))
+		p.run(func(e *pipeline.Event) { e.Branch, e.Tag = "", "v"+c.version }, "release-image").green("release-image")
+		var moved []string
+		for _, tag := range strings.Fields(crane("ls", repository)) {
+			if tag != c.version && !strings.HasPrefix(tag, "sha-") && crane("digest", repository+":"+tag) == digest {
+				moved = append(moved, tag)
+			}
+		}
+		slices.Sort(moved)
+		if !slices.Equal(moved, c.moves) {
+			t.Errorf("%s moves %v, want %v", c.version, moved, c.moves)
+		}
+	}
 }
 
 // TestReleaseNotes finds the section of a version in changelogs as people and tools write them.
