@@ -108,6 +108,26 @@ func checkCacheOutsideProject(p *pass) {
 	}
 }
 
+func checkCacheKeyConstant(p *pass) {
+	for _, job := range p.distinct {
+		for _, cache := range job.Cache {
+			for keyword, files := range map[string][]string{"files": cache.KeyFiles, "files_commits": cache.KeyFilesCommits} {
+				for _, file := range files {
+					if isPathOfGit(file) {
+						continue
+					}
+					at, path := p.ownPlace(job, "cache", "key", keyword)
+					p.report(Finding{
+						Position: at, Path: path,
+						Message: fmt.Sprintf("git has no file %s, so the key of the cache does not depend on it", file),
+						Hint:    "write the path relative to the project's root, as git does: dir/go.sum",
+					})
+				}
+			}
+		}
+	}
+}
+
 // outside reports whether a path certainly leaves the project's folder.
 func outside(path string) bool {
 	for _, prefix := range []string{"$CI_PROJECT_DIR", "${CI_PROJECT_DIR}"} {

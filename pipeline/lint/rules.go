@@ -59,6 +59,11 @@ var rules = []Rule{
 		Why:     "the pipeline is blocked until someone starts the job: merging waits, and the diff shows no coverage",
 	},
 	{
+		ID: "cache-key-constant", Severity: Warning, check: checkCacheKeyConstant,
+		Summary: "`cache:key:files` with a path that git does not write, such as `./go.sum`",
+		Why:     "GitLab asks git for the path as it is written; if no file is found, the key is the same for all commits, and an outdated cache is never replaced",
+	},
+	{
 		ID: "cache-outside-project", Severity: Warning, check: checkCacheOutsideProject,
 		Summary: "`cache:paths` outside of the project's folder",
 		Why:     "the runner caches only what is below CI_PROJECT_DIR: it ignores the path with a warning in the log",
