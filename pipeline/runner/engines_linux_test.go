@@ -15,82 +15,138 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 )
 
-// podmanImage is the image that the tests make of busybox, so that no registry is needed.
-const podmanImage = "localhost/slipway/busybox:test"
+// engineImage is the image that the tests make of busybox, so that no registry is needed.
+const engineImage = "localhost/slipway/busybox:test"
 
-// A podmanStore is a storage of images of a test's own.
-type podmanStore struct {
-	t   *testing.T
-	dir string
-	env []string
+// A realEngine is docker or podman with images of a test's own.
+type realEngine struct {
+	t *testing.T
+	// name is the command, dir the folder of the images, env the environment that leads to them.
+	name, dir string
+	env       []string
 }
 
-// newPodmanStore makes a storage with podmanImage. The test is skipped where podman or busybox is missing, or fails with
-// SLIPWAY_REQUIRE_PODMAN.
-func newPodmanStore(t *testing.T) *podmanStore {
+// newEngine makes a folder for an engine's images. The test is skipped where a program is missing, or fails with SLIPWAY_REQUIRE_ and
+// the engine's name.
+func newEngine(t *testing.T, name string, programs ...string) *realEngine {
 	t.Helper()
-	unavailable := t.Skip
-	if os.Getenv("SLIPWAY_REQUIRE_PODMAN") != "" {
-		unavailable = t.Fatal
-	}
-	busybox, err := exec.LookPath("busybox")
-	if err != nil {
-		unavailable(err)
-	}
-	if _, err := exec.LookPath("podman"); err != nil {
-		unavailable(err)
+	e := &realEngine{t: t, name: name}
+	for _, program := range append(programs, name, "busybox") {
+		if _, err := exec.LookPath(program); err != nil {
+			e.unavailable(err)
+		}
 	}
 	// The paths of sockets below it must be short.
-	dir, err := os.MkdirTemp("", "podman-")
+	dir, err := os.MkdirTemp("", name+"-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &podmanStore{t: t, dir: dir}
-	t.Cleanup(s.remove)
-	// What podman raises by default is too much for a machine that is a container, and such a one has no systemd.
-	engine := "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n"
-	settings := fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n", filepath.Join(dir, "images"), filepath.Join(dir, "run"))
-	if err := errors.Join(os.WriteFile(filepath.Join(dir, "storage.conf"), []byte(settings), 0o600),
-		os.WriteFile(filepath.Join(dir, "containers.conf"), []byte(engine), 0o600), os.Mkdir(filepath.Join(dir, "runtime"), 0o700)); err != nil {
-		t.Fatal(err)
-	}
-	s.env = append(os.Environ(), "CONTAINERS_STORAGE_CONF="+filepath.Join(dir, "storage.conf"), "CONTAINERS_CONF="+filepath.Join(dir, "containers.conf"),
-		"XDG_RUNTIME_DIR="+filepath.Join(dir, "runtime"))
-	rootfs, err := busyboxArchive(busybox)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := s.podman(rootfs, "import", "--change", "EXPOSE 8080", "-", podmanImage); err != nil {
-		unavailable(fmt.Sprintf("podman import: %v\n%s", err, out))
-	}
-	return s
+	e.dir = dir
+	return e
 }
 
-func (s *podmanStore) podman(stdin io.Reader, args ...string) (string, error) {
-	command := exec.Command("podman", args...)
-	command.Env, command.Stdin = s.env, stdin
+// unavailable ends the test: the engine cannot be used here.
+func (e *realEngine) unavailable(reason any) {
+	e.t.Helper()
+	if os.Getenv("SLIPWAY_REQUIRE_"+strings.ToUpper(e.name)) != "" {
+		e.t.Fatal(reason)
+	}
+	e.t.Skip(reason)
+}
+
+func newPodman(t *testing.T) *realEngine {
+	t.Helper()
+	e := newEngine(t, "podman")
+	t.Cleanup(func() {
+		if os.Getuid() != 0 { // some files belong to subordinate users
+			_, _ = e.command(nil, "unshare", "rm", "-rf", filepath.Join(e.dir, "images"))
+			// It ends the process that keeps the user's namespace.
+			_, _ = e.command(nil, "system", "migrate")
+		}
+		if err := os.RemoveAll(e.dir); err != nil {
+			t.Error(err)
+		}
+	})
+	// What podman raises by default is too much for a machine that is a container, and such a one has no systemd.
+	settings := "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n"
+	storage := fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n", filepath.Join(e.dir, "images"), filepath.Join(e.dir, "run"))
+	if err := errors.Join(os.WriteFile(filepath.Join(e.dir, "storage.conf"), []byte(storage), 0o600),
+		os.WriteFile(filepath.Join(e.dir, "containers.conf"), []byte(settings), 0o600), os.Mkdir(filepath.Join(e.dir, "runtime"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	e.env = append(os.Environ(), "CONTAINERS_STORAGE_CONF="+filepath.Join(e.dir, "storage.conf"), "CONTAINERS_CONF="+filepath.Join(e.dir, "containers.conf"),
+		"XDG_RUNTIME_DIR="+filepath.Join(e.dir, "runtime"))
+	e.importImage()
+	return e
+}
+
+// newDocker starts a Docker engine that leaves the machine's network alone.
+func newDocker(t *testing.T) *realEngine {
+	t.Helper()
+	e := newEngine(t, "docker", "dockerd")
+	if os.Getuid() != 0 {
+		e.unavailable("only root can start dockerd")
+	}
+	socket := "unix://" + filepath.Join(e.dir, "socket")
+	log, err := os.Create(filepath.Join(e.dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon := exec.Command("dockerd", "--host", socket, "--data-root", filepath.Join(e.dir, "images"), "--exec-root", filepath.Join(e.dir, "run"),
+		"--pidfile", filepath.Join(e.dir, "pid"), "--iptables=false", "--ip6tables=false", "--bridge=none")
+	daemon.Stdout, daemon.Stderr = log, log
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(daemon.Process.Signal(syscall.SIGTERM), daemon.Wait(), log.Close(), os.RemoveAll(e.dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	e.env = append(os.Environ(), "DOCKER_HOST="+socket, "DOCKER_CONTEXT=")
+	for begin := time.Now(); ; time.Sleep(200 * time.Millisecond) {
+		if _, err := e.command(nil, "info"); err == nil {
+			break
+		}
+		if time.Since(begin) > time.Minute {
+			text, err := os.ReadFile(log.Name())
+			e.unavailable(fmt.Sprintf("dockerd does not answer: %v\n%s", err, text))
+		}
+	}
+	e.importImage()
+	return e
+}
+
+// importImage makes engineImage.
+func (e *realEngine) importImage() {
+	e.t.Helper()
+	rootfs, err := busyboxArchive()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if out, err := e.command(rootfs, "import", "--change", "EXPOSE 8080", "-", engineImage); err != nil {
+		e.unavailable(fmt.Sprintf("%s import: %v\n%s", e.name, err, out))
+	}
+}
+
+func (e *realEngine) command(stdin io.Reader, args ...string) (string, error) {
+	command := exec.Command(e.name, args...)
+	command.Env, command.Stdin = e.env, stdin
 	out, err := command.CombinedOutput()
 	return string(out), err
 }
 
-// remove removes the storage, in which without root some files belong to subordinate users.
-func (s *podmanStore) remove() {
-	if os.Getuid() != 0 {
-		_, _ = s.podman(nil, "unshare", "rm", "-rf", filepath.Join(s.dir, "images"))
-		// It ends the process that keeps the user's namespace.
-		_, _ = s.podman(nil, "system", "migrate")
-	}
-	if err := os.RemoveAll(s.dir); err != nil {
-		s.t.Error(err)
-	}
-}
-
 // busyboxArchive is the file system of an image in which busybox is every command.
-func busyboxArchive(busybox string) (io.Reader, error) {
+func busyboxArchive() (io.Reader, error) {
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		return nil, err
+	}
 	program, err := os.ReadFile(busybox)
 	if err != nil {
 		return nil, err
@@ -116,19 +172,29 @@ func busyboxArchive(busybox string) (io.Reader, error) {
 // TestPodman runs jobs in real containers. Without root they are rootless, whose files can belong to subordinate users.
 func TestPodman(t *testing.T) {
 	t.Parallel()
-	s := newPodmanStore(t)
+	testEngine(t, newPodman(t))
+}
+
+// TestDocker runs the same jobs with docker.
+func TestDocker(t *testing.T) {
+	t.Parallel()
+	testEngine(t, newDocker(t))
+}
+
+func testEngine(t *testing.T, e *realEngine) {
+	t.Helper()
 	in := func(i pipeline.Image) func(*pipeline.Job) {
-		i.Name = podmanImage
+		i.Name = engineImage
 		return inImage(i)
 	}
-	newPodmanProject := func(t *testing.T) *project {
+	newEngineProject := func(t *testing.T) *project {
 		p := newProject(t, nil)
-		p.options.Executor, p.options.Env = "podman", s.env
+		p.options.Executor, p.options.Env = e.name, e.env
 		p.options.Containers = ContainerOptions{PullPolicy: "never", Network: "none"}
 		return p
 	}
 	t.Run("jobs", func(t *testing.T) {
-		p := newPodmanProject(t)
+		p := newEngineProject(t)
 		r, err := Run(t.Context(), planOf(
 			job("build", `cat README; id -u; echo "$VALUE"; mkdir -m 700 out; echo made >out/file; test ! -e /etc/passwd`, in(pipeline.Image{}),
 				variables("VALUE=two 'words'"), artifacts(pipeline.Artifacts{Paths: []string{"out"}}),
@@ -151,7 +217,7 @@ func TestPodman(t *testing.T) {
 		}
 	})
 	t.Run("a job that is canceled", func(t *testing.T) {
-		p := newPodmanProject(t)
+		p := newEngineProject(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		p.options.Output = true
@@ -165,7 +231,7 @@ func TestPodman(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.wantLog(r, "j", "trapped")
-		if out, err := s.podman(nil, "ps", "--all", "--quiet"); err != nil || strings.TrimSpace(out) != "" {
+		if out, err := e.command(nil, "ps", "--all", "--quiet"); err != nil || strings.TrimSpace(out) != "" {
 			t.Errorf("containers are left: %s (%v)", out, err)
 		}
 	})
@@ -175,11 +241,11 @@ func TestPodman(t *testing.T) {
 		} else if os.Getuid() != 0 {
 			t.Skip("rootless networks need it: ", err)
 		}
-		p := newPodmanProject(t)
+		p := newEngineProject(t)
 		p.options.Containers.Network = ""
 		r, err := Run(t.Context(), planOf(job("j", "wget -q -O - http://web:8080/page; wget -q -O - http://localhost-slipway-busybox:8080/page", in(pipeline.Image{}), variables("TEXT=of the service"),
 			func(j *pipeline.Job) {
-				j.Services = []pipeline.Image{{Name: podmanImage, Alias: "web", Entrypoint: []string{"sh", "-c"},
+				j.Services = []pipeline.Image{{Name: engineImage, Alias: "web", Entrypoint: []string{"sh", "-c"},
 					Command: []string{`echo "$TEXT" >/tmp/page; exec httpd -f -p 8080 -h /tmp`}}}
 			})), p.options)
 		if err != nil {
@@ -187,7 +253,7 @@ func TestPodman(t *testing.T) {
 		}
 		p.want(r, RunSuccess, "j: success")
 		p.wantLog(r, "j", "of the service")
-		if out, err := s.podman(nil, "network", "ls", "--quiet"); err != nil || strings.Contains(out, "slipway-") {
+		if out, err := e.command(nil, "network", "ls", "--format", "{{.Name}}"); err != nil || strings.Contains(out, "slipway-") {
 			t.Errorf("networks are left: %s (%v)", out, err)
 		}
 	})
