@@ -5,10 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"encoding/json"
 	"encoding/pem"
-	"maps"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -17,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
 	"go.yaml.in/yaml/v4"
+
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 const oidc = k8s + "/cluster/oidc"
@@ -28,9 +25,8 @@ const oidc = k8s + "/cluster/oidc"
 // tokens of jobs may do. The issuer stands in for GitLab: it publishes keys in the same way, and the claims are those that GitLab documents.
 func TestTokensOfJobs(t *testing.T) {
 	hyperkube(t) // skips before the work
-	var issuer issuer
-	issuer.start(t)
-	s := startAPIServer(t, "--authentication-config", issuer.configuration(t))
+	issuer := outside.NewIssuer(t, httptest.NewTLSServer)
+	s := startAPIServer(t, "--authentication-config", configuration(t, issuer))
 	const namespace = "shop-production"
 	s.namespace(t, namespace)
 	for _, name := range []string{"rbac", "oidc"} {
@@ -46,7 +42,7 @@ func TestTokensOfJobs(t *testing.T) {
 	}
 	patch := []string{"auth", "can-i", "patch", "deployments"}
 
-	good := issuer.token(t, issuer.key, nil)
+	good := token(t, issuer, issuer.Key, nil)
 	if out := as(good, "auth", "whoami", "--output", "json"); !strings.Contains(out, `"username": "gitlab:shop/orders:production"`) || !strings.Contains(out, `"gitlab.com/user"`) {
 		t.Errorf("the job is\n%s", out)
 	}
@@ -69,18 +65,18 @@ func TestTokensOfJobs(t *testing.T) {
 		claims map[string]any
 		want   string
 	}{
-		{"of another project", issuer.key, map[string]any{"project_path": "shop/other"}, "no"},
-		{"of another environment", issuer.key, map[string]any{"environment": "staging"}, "no"},
-		{"of a project and environment that look like others together", issuer.key, map[string]any{"project_path": "shop", "environment": "orders:production"}, "no"},
-		{"of an unprotected branch", issuer.key, map[string]any{"ref_protected": "false"}, "Unauthorized"},
-		{"of a job without environment", issuer.key, map[string]any{"environment": nil}, "Unauthorized"},
-		{"for another audience", issuer.key, map[string]any{"aud": "https://elsewhere.example.com"}, "Unauthorized"},
-		{"of another issuer", issuer.key, map[string]any{"iss": "https://gitlab.example.com"}, "Unauthorized"},
-		{"that has expired", issuer.key, map[string]any{"exp": time.Now().Add(-time.Minute).Unix()}, "Unauthorized"},
+		{"of another project", issuer.Key, map[string]any{"project_path": "shop/other"}, "no"},
+		{"of another environment", issuer.Key, map[string]any{"environment": "staging"}, "no"},
+		{"of a project and environment that look like others together", issuer.Key, map[string]any{"project_path": "shop", "environment": "orders:production"}, "no"},
+		{"of an unprotected branch", issuer.Key, map[string]any{"ref_protected": "false"}, "Unauthorized"},
+		{"of a job without environment", issuer.Key, map[string]any{"environment": nil}, "Unauthorized"},
+		{"for another audience", issuer.Key, map[string]any{"aud": "https://elsewhere.example.com"}, "Unauthorized"},
+		{"of another issuer", issuer.Key, map[string]any{"iss": "https://gitlab.example.com"}, "Unauthorized"},
+		{"that has expired", issuer.Key, map[string]any{"exp": time.Now().Add(-time.Minute).Unix()}, "Unauthorized"},
 		{"signed with another key", other, nil, "Unauthorized"},
 	} {
 		t.Run("a token "+c.name, func(t *testing.T) {
-			out := as(issuer.token(t, c.key, c.claims), patch...)
+			out := as(token(t, issuer, c.key, c.claims), patch...)
 			last := out[strings.LastIndexByte(out, '\n')+1:]
 			if last != c.want && !strings.HasSuffix(last, "("+c.want+")") {
 				t.Errorf("want %s, got\n%s", c.want, out)
@@ -94,61 +90,19 @@ func TestTokensOfJobs(t *testing.T) {
 	})
 }
 
-// An issuer publishes the key of its tokens, as OpenID Connect's discovery has it.
-type issuer struct {
-	key    *ecdsa.PrivateKey
-	server *httptest.Server
-}
-
-func (i *issuer) start(t *testing.T) {
+// token returns a job's token for the API server.
+func token(t *testing.T, issuer *outside.Issuer, key *ecdsa.PrivateKey, replaced map[string]any) string {
 	t.Helper()
-	var err error
-	if i.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		t.Fatal(err)
-	}
-	routes := http.NewServeMux()
-	routes.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": i.server.URL, "jwks_uri": i.server.URL + "/oauth/discovery/keys",
-			"id_token_signing_alg_values_supported": []string{"ES256"}, "response_types_supported": []string{"id_token"}, "subject_types_supported": []string{"public"}})
-	})
-	routes.HandleFunc("GET /oauth/discovery/keys", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: i.key.Public(), KeyID: "1", Algorithm: "ES256", Use: "sig"}}})
-	})
-	i.server = httptest.NewTLSServer(routes)
-	t.Cleanup(i.server.Close)
-}
-
-// token returns a job's token: of shop/orders, a protected branch, and production, with some claims replaced, or removed by nil.
-func (i *issuer) token(t *testing.T, key *ecdsa.PrivateKey, replaced map[string]any) string {
-	t.Helper()
-	now := time.Now()
-	claims := map[string]any{
-		"iss": i.server.URL, "aud": "https://kubernetes.example.com", "sub": "project_path:shop/orders:ref_type:branch:ref:main", "jti": "1",
-		"iat": now.Unix(), "nbf": now.Add(-5 * time.Second).Unix(), "exp": now.Add(time.Hour).Unix(),
-		"namespace_id": "1", "namespace_path": "shop", "project_id": "2", "project_path": "shop/orders", "user_id": "3", "user_login": "ada", "user_email": "ada@example.com",
-		"pipeline_id": "4", "pipeline_source": "push", "job_id": "5", "ref": "main", "ref_type": "branch", "ref_path": "refs/heads/main", "ref_protected": "true",
-		"environment": "production", "environment_protected": "true", "deployment_tier": "production",
-	}
-	maps.Copy(claims, replaced)
-	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: "1"}}, (&jose.SignerOptions{}).WithType("JWT"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := jwt.Signed(signer).Claims(claims).Serialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
+	return issuer.Token(t, key, "https://kubernetes.example.com", replaced)
 }
 
 // configuration returns the path of authentication.yaml with the stand-in's address and authority.
-func (i *issuer) configuration(t *testing.T) string {
+func configuration(t *testing.T, issuer *outside.Issuer) string {
 	t.Helper()
 	config := readYAML(t, filepath.Join(oidc, "authentication.yaml"))
 	entry := config["jwt"].([]any)[0].(map[string]any)["issuer"].(map[string]any)
-	entry["url"] = i.server.URL
-	entry["certificateAuthority"] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.server.Certificate().Raw}))
+	entry["url"] = issuer.Server.URL
+	entry["certificateAuthority"] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuer.Server.Certificate().Raw}))
 	return writeYAML(t, config)
 }
 
