@@ -40,13 +40,21 @@ test: commands ## Run all tests, with the race detector and real parts; what has
 
 cosign = CGO_ENABLED=0 go -C tools/cosign build -trimpath -ldflags "-s -w" -o $(bin)/ tool
 
+# A Sigstore for the tests; two of its programs are called posix.
+define sigstore
+	CGO_ENABLED=0 go -C tools/sigstore build -trimpath -ldflags "-s -w" -o $(bin)/ github.com/sigstore/fulcio github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server
+	CGO_ENABLED=0 go -C tools/sigstore build -trimpath -ldflags "-s -w" -o $(bin)/rekor-server github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix
+	CGO_ENABLED=0 go -C tools/sigstore build -trimpath -ldflags "-s -w" -o $(bin)/tesseract github.com/transparency-dev/tesseract/cmd/tesseract/posix
+endef
+
 # Every test of the module test but those with a target of their own: what needs the platform (e2e, e2e-delivery, test-manifests), boots machines
 # (e2e-machines), builds the tools image (test-tools-image, test-supply-chain) or takes minutes by itself (test-consumers).
 test-stages: commands ## Run the stages in projects that include them; after make platform-up, for kubectl
 	$(platform) deps gcc libc6-dev shellcheck jq systemd postgresql buildah podman busybox-static docker-registry prometheus prometheus-alertmanager
 	$(cosign)
+	$(sigstore)
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_SHELLCHECK=1 SLIPWAY_REQUIRE_JQ=1 SLIPWAY_REQUIRE_SYSTEMD=1 SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_BUILDAH=1 \
-		SLIPWAY_REQUIRE_PODMAN=1 SLIPWAY_REQUIRE_BUSYBOX=1 SLIPWAY_REQUIRE_REGISTRY=1 SLIPWAY_REQUIRE_KUBECTL=1 SLIPWAY_REQUIRE_COSIGN=1 SLIPWAY_REQUIRE_PROMETHEUS=1 \
+		SLIPWAY_REQUIRE_PODMAN=1 SLIPWAY_REQUIRE_BUSYBOX=1 SLIPWAY_REQUIRE_REGISTRY=1 SLIPWAY_REQUIRE_KUBECTL=1 SLIPWAY_REQUIRE_COSIGN=1 SLIPWAY_REQUIRE_SIGSTORE=1 SLIPWAY_REQUIRE_PROMETHEUS=1 \
 		go -C test test -v -timeout 30m -skip 'TestDelivery|TestManifests|TestChart|TestTokensOfJobs|TestMachines$$|TestToolsImage|TestSupplyChain|TestRun$$|TestCompatibility' $$(go -C test list ./... | grep -v /delivery$$)
 
 # Each project is linted, scanned and tested with the race detector, one after the other; the older Go comes from the module proxy.

@@ -523,7 +523,7 @@ func TestSonarCommunity(t *testing.T) {
 	lacks(sonar.On(pipelinetest.Push("feature")), "Orders_sonar")
 }
 
-// TestSignaturesAreForProtectedRefs checks that only protected refs sign, and that only the keyless job gets an ID token.
+// TestSignaturesAreForProtectedRefs checks that only protected refs sign, and that only the keyless job gets an ID token, for Sigstore alone.
 func TestSignaturesAreForProtectedRefs(t *testing.T) {
 	t.Parallel()
 	for mode, job := range map[string]string{"key": "image-sign", "keyless": "image-sign-keyless"} {
@@ -532,11 +532,19 @@ func TestSignaturesAreForProtectedRefs(t *testing.T) {
 			lacks(p.On(e), "image-sign", "image-sign-keyless", "image-verify")
 			has(p.On(e), "image-sbom")
 		}
+		// A release takes the signature of the default branch's pipeline.
+		release := p.On(pipelinetest.Tag("v1.0.0").Protected())
+		lacks(release, "image-sign", "image-sign-keyless", "image-verify")
+		has(release, "release-image")
 		main := p.On(pipelinetest.Push("main").Protected())
 		has(main, job, "image-verify")
-		for _, j := range main.Plan().Jobs {
-			if got := j.IDTokens != nil; got != (j.Name == "image-sign-keyless") {
-				t.Errorf("signature %s: %s gets an ID token: %t", mode, j.Name, got)
+		for _, j := range slices.Concat(main.Plan().Jobs, release.Plan().Jobs) {
+			want := ""
+			if j.Name == "image-sign-keyless" {
+				want = "map[SIGSTORE_ID_TOKEN:map[aud:sigstore]]"
+			}
+			if got := strings.TrimPrefix(fmt.Sprint(j.IDTokens), "<nil>"); got != want {
+				t.Errorf("signature %s: %s gets the ID tokens %q, want %q", mode, j.Name, got, want)
 			}
 		}
 	}

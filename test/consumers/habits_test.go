@@ -49,8 +49,8 @@ func examples(t *testing.T, page string) []string {
 	var found []string
 	for _, m := range yamlBlock.FindAllStringSubmatch(string(data), -1) {
 		switch text := m[1]; {
-		// Manifests, accepted risks, and the settings of slipway.
-		case strings.Contains(text, "apiVersion:"), strings.HasPrefix(text, "- rule:"), strings.HasPrefix(text, "lint:\n  rules:\n    image-"), strings.HasPrefix(text, "host:"):
+		// Manifests, accepted risks, and the settings of slipway and of Fulcio.
+		case strings.Contains(text, "apiVersion:"), strings.HasPrefix(text, "- rule:"), strings.HasPrefix(text, "lint:\n  rules:\n    image-"), strings.HasPrefix(text, "host:"), strings.HasPrefix(text, "oidc-issuers:"):
 		// A part of a list or of a job.
 		case strings.HasPrefix(text, "  - project:"):
 			found = append(found, "include:\n"+text)

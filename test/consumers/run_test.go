@@ -24,6 +24,8 @@ type project struct {
 	t    testing.TB
 	name string
 	dir  string
+	// instance is the URL of GitLab; if empty, an instance of which nothing is reachable.
+	instance string
 	// base is the commit from which the merge request starts; empty if there is no merge request.
 	base string
 	// variables are the project's CI/CD variables.
@@ -134,6 +136,7 @@ func (p *project) runUntil(ctx context.Context, change func(*pipeline.Event), jo
 	p.t.Helper()
 	o := options(p.name)
 	o.Variables = p.variables
+	o.Protocol, o.Host, _ = strings.Cut(p.instance, "://")
 	if p.image != "" {
 		o.Variables = append(slices.Clone(p.variables), pipeline.Variable{Key: "SLIPWAY_TOOLS_IMAGE", Value: p.image})
 	}

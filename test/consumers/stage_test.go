@@ -3,6 +3,7 @@ package consumers
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,6 +124,7 @@ func serve(t testing.TB, crane ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	go func() { _, _ = io.Copy(io.Discard, out) }() // it logs every request, and must not block without a reader
 	_, port, found := strings.Cut(string(buffer[:n]), "port ")
 	if !found {
 		t.Fatalf("crane printed no port: %q", buffer[:n])

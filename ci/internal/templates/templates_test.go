@@ -56,7 +56,7 @@ func TestRequirements(t *testing.T) {
 		{`\bgo (test|list|mod|vet|generate)\b|golangci-lint run|gosec -|govulncheck -|ko build|slipway licenses`, "the Go module proxy and checksum database"},
 		{`\b(crane|cosign|syft|grype|ko) (manifest|digest|tag|export|sign|verify|scan|login|auth|build)|registry:\$IMAGE`, "the registry"},
 		{`\bkubectl (version|kustomize|--namespace)|slipway rollout`, "cluster"}, {`\bssh -`, "over ssh"}, {`\$CI_API_V4_URL|(?m)^  release:$`, "the API of GitLab"},
-		{`\bkeyless\) `, "sigstore.dev"}, {`\$\[\[ inputs\.tools_image \]\]`, "the registry of the tools image"}, {`sonar-scanner`, "the SonarQube server"},
+		{`\bkeyless\)`, "sigstore.dev"}, {`\$\[\[ inputs\.tools_image \]\]`, "the registry of the tools image"}, {`sonar-scanner`, "the SonarQube server"},
 	}
 	minor := func(version string) int {
 		major, rest, _ := strings.Cut(version, ".")
