@@ -111,6 +111,13 @@ func TestKeyless(t *testing.T) {
 				verify.red("image-verify", 1, "has no valid signature of this project, so it is not deployed", "How to fix")
 				release.red("release-image", 1, "has no valid signature of this project; nothing is released", "How to fix")
 			}
+			production := productionJob(t, ", verify_key: keyless, insecure_registry: true", repository, digest, digest)
+			production.instance, production.variables = p.instance, p.variables
+			says := passedChecks
+			if !c.accepted {
+				says = "The image has no valid signature by the pipeline of main; nothing has been touched"
+			}
+			production.run(nil, "deploy-production").red("deploy-production", exitOf(says), says)
 			if got := strings.Contains(crane("ls", repository), "1.0.0"); got != c.accepted {
 				t.Errorf("the image has the version's tag: %t, want %t", got, c.accepted)
 			}
