@@ -26,7 +26,7 @@ func newRolloutCommand() *cobra.Command {
 The work is kubectl's, which must be in PATH and know the cluster. The record is in the namespace:
 a ConfigMap with the manifests of each release, and a Lease that one job at a time holds.`,
 	}
-	command.AddCommand(newRolloutApplyCommand(), newRolloutUndoCommand(), newRolloutHistoryCommand(), newRolloutNamespaceCommand())
+	command.AddCommand(newRolloutApplyCommand(), newRolloutUndoCommand(), newRolloutRemoveCommand(), newRolloutHistoryCommand(), newRolloutNamespaceCommand())
 	return command
 }
 
@@ -134,6 +134,31 @@ done.`,
 	command.Flags().StringVar(&digest, "digest", "", "`DIGEST` to go back to, sha256:...")
 	command.Flags().StringVar(&pipeline, "pipeline", "", "`ADDRESS` of the pipeline whose release is undone")
 	command.MarkFlagsMutuallyExclusive("digest", "pipeline")
+	return command
+}
+
+func newRolloutRemoveCommand() *cobra.Command {
+	var s rollout.Service
+	command := &cobra.Command{
+		Use:   "remove --name NAME -n NAMESPACE",
+		Short: "Delete what was deployed, and its record",
+		Long: `Delete the objects of every release on record, such as those of a review environment, and the
+record. Volumes that a StatefulSet made for its pods stay.
+
+Exit codes: 0 nothing of it is left; 1 another job deploys; 2 kubectl cannot be used.`,
+		Example: `  slipway rollout remove --name orders-review-mr-7 --namespace orders-review \
+    --by https://gitlab.example.com/job/1`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := needed(cmd, "name", "namespace", "by"); err != nil {
+				return err
+			}
+			s.Out = cmd.OutOrStdout()
+			return rolloutResult(cmd, &s, s.Remove(cmd.Context()))
+		},
+	}
+	bindService(command, &s)
+	command.Flags().StringVar(&s.Holder, "by", "", "who does it: the job's `ADDRESS`")
 	return command
 }
 

@@ -90,3 +90,16 @@ func TestProductionVerifies(t *testing.T) {
 		})
 	}
 }
+
+// TestReviewRequiresANamespace has no KUBE_NAMESPACE: the job that removes the environment would not find it.
+func TestReviewRequiresANamespace(t *testing.T) {
+	t.Parallel()
+	digest := "sha256:" + strings.Repeat("a", 64)
+	p := productionJob(t, ", review: true", "x", digest, digest)
+	p.branch()
+	p.write("README.md", "Review me.\n")
+	p.commit("Review")
+	p.run(nil, "deploy-review").red("deploy-review", 1, "The namespace of review environments is not set: give the project KUBE_NAMESPACE with the scope review/mr-")
+	p.variables = append(p.variables, pipeline.Variable{Key: "KUBE_NAMESPACE", Value: "reviews"})
+	p.run(nil, "deploy-review").red("deploy-review", 2, "neither a Deployment nor a Rollout service-review-mr-") // the stand-in's rendering has no suffix
+}

@@ -57,19 +57,29 @@ func TestManifests(t *testing.T) {
 		conform(t, offline, manifests)
 		s.apply(t, manifests, args...)
 	}
+	rbac := render(t, s, filepath.Join(k8s, "cluster", "rbac"))
+	// deploy applies manifests as the deployer, too: a kind that its role does not have would stop a rollout halfway.
+	deploy := func(t *testing.T, namespace string, manifests []byte) {
+		t.Helper()
+		s.namespace(t, namespace)
+		apply(t, manifests)
+		s.apply(t, rbac, "--namespace", namespace)
+		if out, err := s.kubectl(t, manifests, "apply", "--dry-run=server", "--as", "system:serviceaccount:"+namespace+":deployer", "--filename", "-"); err != nil {
+			_, refused, _ := strings.Cut(out, "Error") // what is before it are warnings
+			t.Errorf("the deployer may not apply it: %v\n%s", err, refused)
+		}
+	}
 	t.Run("overlays", func(t *testing.T) {
 		for _, name := range folders(t, "overlays") {
 			t.Run(name, func(t *testing.T) {
-				s.namespace(t, "orders-"+name)
-				apply(t, render(t, s, filepath.Join(k8s, "overlays", name)))
+				deploy(t, "orders-"+name, render(t, s, filepath.Join(k8s, "overlays", name)))
 			})
 		}
 	})
 	t.Run("components", func(t *testing.T) {
 		for _, name := range folders(t, "components") {
 			t.Run(name, func(t *testing.T) {
-				s.namespace(t, "try-"+name)
-				apply(t, render(t, s, kustomization(t, "try-"+name, append(companions[name], name)...)))
+				deploy(t, "try-"+name, render(t, s, kustomization(t, "try-"+name, append(companions[name], name)...)))
 			})
 		}
 	})
@@ -91,6 +101,7 @@ func TestManifests(t *testing.T) {
 	})
 	t.Run("admission", func(t *testing.T) { testAdmission(t, s) })
 	t.Run("rbac", func(t *testing.T) { testDeployer(t, s) })
+	t.Run("remove", func(t *testing.T) { testRemove(t, s) })
 }
 
 // folders returns the kustomizations below k8s/kind.

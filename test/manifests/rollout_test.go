@@ -15,12 +15,7 @@ import (
 // rolls out, so a process that got the lock keeps it.
 func TestManifestsRolloutLock(t *testing.T) {
 	s := startAPIServer(t)
-	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin, "./cmd/slipway")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	slipway := buildSlipway(t)
 	s.namespace(t, "lock")
 	dir := t.TempDir()
 	git := func(args ...string) string {
@@ -42,16 +37,8 @@ func TestManifestsRolloutLock(t *testing.T) {
 	write(t, manifest, string(bytes.ReplaceAll(render(t, s, filepath.Join(k8s, "base")), []byte("image: orders"), []byte("image: registry.example.com/orders@sha256:0"))))
 	deploy := func(by, commit string) *process {
 		t.Helper()
-		c := exec.Command(filepath.Join(bin, "slipway"), "rollout", "apply", "--name", "orders", "--namespace", "lock", "--filename", manifest, // #nosec G204 -- as above
+		return startRollout(t, slipway, dir, s.kubeconfig, "apply", "--name", "orders", "--namespace", "lock", "--filename", manifest,
 			"--image", "registry.example.com/orders@sha256:0", "--commit", commit, "--by", by, "--newer")
-		c.Dir, c.Env = dir, append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
-		p := &process{cmd: c}
-		c.Stdout, c.Stderr = p, p
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-		return p
 	}
 
 	first := deploy("job-a", newer)
@@ -90,6 +77,70 @@ func TestManifestsRolloutLock(t *testing.T) {
 		t.Errorf("an older commit ends with %d, want 1", code)
 	}
 	fourth.says(t, "does not contain commit "+newer[:8]+", which release 2 of lock runs (job-c); nothing has been touched")
+}
+
+// testRemove deploys a review environment as the deployer, which may do what k8s/cluster/rbac allows, and removes it.
+func testRemove(t *testing.T, s *apiServer) {
+	const namespace, name = "orders-review", "orders-review-mr-7" // the namespace has the role since the overlays
+	s.namespace(t, namespace)
+	s.apply(t, render(t, s, filepath.Join(k8s, "cluster", "rbac")), "--namespace", namespace)
+	dir := kustomization(t, namespace, "gateway-api", "postgres", "monitoring")
+	file := filepath.Join(dir, "kustomization.yaml")
+	text, err := os.ReadFile(file) // #nosec G304 -- written above
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, string(text)+"nameSuffix: -review-mr-7\nlabels: [{pairs: {app.kubernetes.io/instance: "+name+"}, includeSelectors: true, includeTemplates: true}]\n")
+	manifest := filepath.Join(t.TempDir(), "manifests.yaml")
+	write(t, manifest, string(render(t, s, dir)))
+	config := readYAML(t, s.kubeconfig)
+	config["users"].([]any)[0].(map[string]any)["user"].(map[string]any)["as"] = "system:serviceaccount:" + namespace + ":deployer"
+	kubeconfig := writeYAML(t, config)
+	slipway := buildSlipway(t)
+
+	deploy := startRollout(t, slipway, t.TempDir(), kubeconfig, "apply", "--name", name, "--namespace", namespace, "--filename", manifest,
+		"--image", "registry.example.com/orders@sha256:0", "--commit", "0", "--by", "job-a")
+	deploy.says(t, "waiting for the controller") // there is none
+	_ = deploy.cmd.Process.Signal(os.Interrupt)
+	deploy.exit()
+	if out, err := s.kubectl(t, nil, "get", "--filename", manifest); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	remove := startRollout(t, slipway, t.TempDir(), kubeconfig, "remove", "--name", name, "--namespace", namespace, "--by", "job-b")
+	if code := remove.exit(); code != 0 {
+		t.Errorf("removal ends with %d:\n%s", code, remove)
+	}
+	for _, args := range [][]string{{"--filename", manifest}, {"--namespace", namespace, "configmaps", "--selector", "slipway.dev/releases=" + name}, {"--namespace", namespace, "lease/" + name + "-deploy"}} {
+		if out, err := s.kubectl(t, nil, append([]string{"get", "--ignore-not-found", "--output", "name"}, args...)...); err != nil || out != "" {
+			t.Errorf("still there: %v %s", err, out)
+		}
+	}
+}
+
+// buildSlipway returns the path of the command.
+func buildSlipway(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "slipway")
+	build := exec.Command("go", "build", "-o", path, "./cmd/slipway") // #nosec G204 -- our own arguments
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// startRollout starts `slipway rollout` in a folder; kubectl is that of PATH.
+func startRollout(t *testing.T, slipway, dir, kubeconfig string, args ...string) *process {
+	t.Helper()
+	c := exec.Command(slipway, append([]string{"rollout"}, args...)...) // #nosec G204 -- built by the test
+	c.Dir, c.Env = dir, append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	p := &process{cmd: c}
+	c.Stdout, c.Stderr = p, p
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+	return p
 }
 
 // A process writes into memory.
