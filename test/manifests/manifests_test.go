@@ -2,6 +2,7 @@
 package manifests
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -100,6 +101,8 @@ func TestManifests(t *testing.T) {
 		}
 	})
 	t.Run("admission", func(t *testing.T) { testAdmission(t, s) })
+	t.Run("ephemeral containers", func(t *testing.T) { testEphemeral(t, s) })
+	t.Run("guarded", func(t *testing.T) { testGuarded(t, s) })
 	t.Run("rbac", func(t *testing.T) { testDeployer(t, s) })
 	t.Run("remove", func(t *testing.T) { testRemove(t, s) })
 }
@@ -188,6 +191,8 @@ func testAdmission(t *testing.T, s *apiServer) {
 		{"no seccomp", "seccompProfile: {type: RuntimeDefault}", "seccompProfile: {type: Unconfined}", "seccompProfile"},
 		{"privilege escalation", "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "must drop all capabilities"},
 		{"capabilities", "drop: [ALL]", "drop: [NET_RAW]", "must drop all capabilities"},
+		{"added capabilities", "drop: [ALL]", "drop: [ALL], add: [SYS_ADMIN]", "must drop all capabilities"},
+		{"a port of the node", "      securityContext:", "      ports: [{containerPort: 80, hostPort: 80}]\n      securityContext:", "must not use the node's"},
 		{"the node's network", "  containers:", "  hostNetwork: true\n  containers:", "must not use the node's"},
 		{"the node's files", "  containers:", "  volumes: [{name: node, hostPath: {path: /}}]\n  containers:", "must not use the node's"},
 		{"an init container", "  containers:", "  initContainers: [{name: first, image: \"docker.io/library/busybox:1\"}]\n  containers:", "is not pinned by digest"},
@@ -208,6 +213,81 @@ func testAdmission(t *testing.T, s *apiServer) {
 				t.Errorf("refused in a namespace without the label: %s", out)
 			}
 		})
+	}
+}
+
+// testEphemeral adds containers to a pod that runs, as `kubectl debug` does.
+func testEphemeral(t *testing.T, s *apiServer) {
+	for _, namespace := range []string{"guarded", "free"} {
+		if out, err := s.kubectl(t, pod("", ""), "--namespace", namespace, "create", "--filename", "-"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	const restricted = `"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}`
+	for _, c := range []struct{ name, context, refusal string }{
+		{"a valid one", restricted, ""},
+		{"added capabilities", `"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"],"add":["SYS_PTRACE"]}`, "must drop all capabilities"},
+		{"privilege escalation", `"capabilities":{"drop":["ALL"]}`, "must drop all capabilities"},
+		{"root", restricted + `,"runAsUser":0`, "must not run as root"},
+		{"no seccomp", restricted + `,"seccompProfile":{"type":"Unconfined"}`, "seccompProfile"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			add := func(namespace string) (string, error) {
+				running, err := s.kubectl(t, nil, "--namespace", namespace, "get", "pod/attempt", "--output", "json")
+				if err != nil {
+					t.Fatalf("%v\n%s", err, running)
+				}
+				image := "registry.gitlab.com/slipway-ci/debug@sha256:" + strings.Repeat("b", 64)
+				changed := strings.Replace(running, `"spec": {`, `"spec": {"ephemeralContainers": [{"name":"debug","image":"`+image+`","securityContext":{`+c.context+`}}],`, 1)
+				return s.kubectl(t, []byte(changed), "replace", "--raw", "/api/v1/namespaces/"+namespace+"/pods/attempt/ephemeralcontainers?dryRun=All", "--filename", "-")
+			}
+			if out, err := add("guarded"); (err == nil) != (c.refusal == "") || !strings.Contains(out, c.refusal) {
+				t.Errorf("want a refusal with %q, got %v: %s", c.refusal, err, out)
+			}
+			if out, err := add("free"); err != nil {
+				t.Errorf("refused in a namespace without the label: %s", out)
+			}
+		})
+	}
+}
+
+// testGuarded creates the pods of all overlays and components in a namespace with the policy, their images pinned in its registry.
+func testGuarded(t *testing.T, s *apiServer) {
+	var kustomizations []string
+	for _, name := range folders(t, "overlays") {
+		kustomizations = append(kustomizations, filepath.Join(k8s, "overlays", name))
+	}
+	for _, name := range folders(t, "components") {
+		kustomizations = append(kustomizations, kustomization(t, "guarded", append(companions[name], name)...))
+	}
+	var pods bytes.Buffer
+	n := 0
+	for _, dir := range kustomizations {
+		for name, o := range objects(t, render(t, s, dir)) {
+			spec, _ := o.(map[string]any)["spec"].(map[string]any)
+			template, ok := spec["template"].(map[string]any)
+			if !ok {
+				continue
+			}
+			podSpec := template["spec"].(map[string]any)
+			for _, c := range podSpec["containers"].([]any) {
+				c.(map[string]any)["image"] = "registry.gitlab.com/slipway-ci/slipway@sha256:" + strings.Repeat("a", 64)
+			}
+			claims, _ := spec["volumeClaimTemplates"].([]any)
+			for _, c := range claims {
+				volumes, _ := podSpec["volumes"].([]any)
+				podSpec["volumes"] = append(volumes, map[string]any{"name": c.(map[string]any)["metadata"].(map[string]any)["name"], "emptyDir": map[string]any{}})
+			}
+			if policy, _ := podSpec["restartPolicy"].(string); policy == "" {
+				podSpec["restartPolicy"] = "Always"
+			}
+			n++
+			fmt.Fprintf(&pods, "---\n# %s in %s\n%s", name, dir, text(t, map[string]any{"apiVersion": "v1", "kind": "Pod",
+				"metadata": map[string]any{"name": fmt.Sprintf("pod-%d", n), "namespace": "guarded"}, "spec": podSpec}))
+		}
+	}
+	if out, err := s.kubectl(t, pods.Bytes(), "create", "--dry-run=server", "--filename", "-"); err != nil || strings.Count(out, "created") != n || n < len(kustomizations) {
+		t.Errorf("%d of %d pods accepted: %v\n%s", strings.Count(out, "created"), n, err, out)
 	}
 }
 
