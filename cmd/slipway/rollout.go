@@ -62,6 +62,9 @@ A Deployment is followed until its pods are new; an Argo Rollout until its steps
 done; each measurement is printed. An analysis without enough requests to judge is a failure, too.
 With --newer the present commit must contain the one that runs.
 
+A Job with the annotation slipway.dev/run: before-rollout, such as a migration, runs anew before the
+pods are replaced; if it fails, they are not. Going back does not run it.
+
 Exit codes: 0 it serves; 1 it does not, or nothing was touched: another job deploys, or the cluster
 runs something newer; 2 kubectl or the manifests cannot be used.`,
 		Example: `  slipway rollout apply --name orders --namespace orders-staging --filename manifests.yaml \
@@ -94,6 +97,7 @@ runs something newer; 2 kubectl or the manifests cannot be used.`,
 	flags.StringVar(&v.Image, "image", "", "`IMAGE` that is rolled out: REPOSITORY@DIGEST")
 	flags.StringVar(&v.Commit, "commit", "", "`SHA` that the Service must name")
 	flags.BoolVar(&newer, "newer", false, "refuse if the commit does not contain the one that runs")
+	flags.DurationVar(&s.JobTimeout, "job-timeout", 10*time.Minute, "how long the Jobs before the rollout may take")
 	flags.DurationVar(&s.Soak, "soak", 0, "how long it is watched after the rollout: it must go on answering, without a restart")
 	flags.StringVar(&v.Pipeline, "pipeline", "", "`ADDRESS` of the pipeline, for undo --pipeline")
 	return command

@@ -105,7 +105,7 @@ type deployment struct {
 	}
 }
 
-type condition struct{ Type, Reason, Message string }
+type condition struct{ Type, Status, Reason, Message string }
 
 func (d deployment) progress() progress {
 	st, want := d.Status, d.Spec.Replicas

@@ -36,7 +36,15 @@ type manifests struct {
 	selector string
 	// namespace is the workload's; empty if the manifests name none.
 	namespace string
+	// jobs are the names of the Jobs that run before the workload is replaced.
+	jobs []string
 }
+
+// runAnnotation is what such a Job has, with the value beforeRollout.
+const (
+	runAnnotation = "slipway.dev/run"
+	beforeRollout = "before-rollout"
+)
 
 func (m manifests) strategy() string {
 	if m.kind == kindRollout {
@@ -57,7 +65,7 @@ func Namespace(text []byte, name string) (string, error) {
 	return m.namespace, nil
 }
 
-// parse finds the workload among the objects. Secrets are applied, but not recorded: withoutSecrets leaves them out.
+// parse finds the workload and the Jobs before it among the objects. Secrets are applied, but not recorded: withoutSecrets leaves them out.
 func parse(text []byte, name string) (manifests, error) {
 	m := manifests{text: text}
 	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
@@ -66,6 +74,9 @@ func parse(text []byte, name string) (manifests, error) {
 			break
 		} else if err != nil {
 			return m, fmt.Errorf("manifests: %w", err)
+		}
+		if o.runsBefore() {
+			m.jobs = append(m.jobs, o.Metadata.Name)
 		}
 		k := kind(o.Kind)
 		if k != kindDeployment && k != kindRollout {
@@ -92,8 +103,16 @@ func parse(text []byte, name string) (manifests, error) {
 // An object is what is read of a manifest; kinds differ in the form of their spec.
 type object struct {
 	Kind     string
-	Metadata struct{ Name, Namespace string }
-	Spec     yaml.Node
+	Metadata struct {
+		Name, Namespace string
+		Annotations     map[string]string
+	}
+	Spec yaml.Node
+}
+
+// runsBefore reports whether the object is a Job that runs before the workload is replaced.
+func (o object) runsBefore() bool {
+	return o.Kind == "Job" && o.Metadata.Annotations[runAnnotation] == beforeRollout
 }
 
 // A workloadSpec is what is read of a Deployment's or a Rollout's.
@@ -110,6 +129,43 @@ func (s workloadSpec) selector() string {
 		pairs = append(pairs, key+"="+s.Selector.MatchLabels[key])
 	}
 	return strings.Join(pairs, ",")
+}
+
+// beforeWorkload is what the Jobs may need: everything but the workload.
+func (m manifests) beforeWorkload() ([]byte, error) {
+	return filter(m.text, func(o object) bool { return kind(o.Kind) != m.kind })
+}
+
+// withoutJobs is what is applied when the Jobs are done, or have been done before.
+func (m manifests) withoutJobs() ([]byte, error) {
+	if len(m.jobs) == 0 {
+		return m.text, nil
+	}
+	return filter(m.text, func(o object) bool { return !o.runsBefore() })
+}
+
+// filter returns the objects to keep.
+func filter(text []byte, keep func(object) bool) ([]byte, error) {
+	var kept bytes.Buffer
+	encoder := yaml.NewEncoder(&kept)
+	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		var node yaml.Node
+		if err := d.Decode(&node); errors.Is(err, io.EOF) {
+			return kept.Bytes(), encoder.Close()
+		} else if err != nil {
+			return nil, fmt.Errorf("manifests: %w", err)
+		}
+		var o object
+		if err := node.Decode(&o); err != nil {
+			return nil, fmt.Errorf("manifests: %w", err)
+		}
+		if !keep(o) {
+			continue
+		}
+		if err := encoder.Encode(&node); err != nil {
+			return nil, fmt.Errorf("manifests: %w", err)
+		}
+	}
 }
 
 // withoutSecrets is what may be recorded. Documents are told apart as kustomize writes them: by lines of "---".

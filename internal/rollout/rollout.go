@@ -20,6 +20,8 @@ type Service struct {
 	Smoke string
 	// Timeout is for a rolling update, and for going back; CanaryTimeout for a canary with its analyses.
 	Timeout, CanaryTimeout time.Duration
+	// JobTimeout is for the Jobs before the rollout.
+	JobTimeout time.Duration
 	// Soak is how long a version that was rolled out is watched before Apply takes it for good.
 	Soak time.Duration
 	// Keep is the number of releases that the record holds.
@@ -198,16 +200,25 @@ func (s *Service) refuseOlder(ctx context.Context, v Version, current *Release) 
 }
 
 // bring applies a release, waits until it serves, and removes the workload of the release before if that was of the other kind. With
-// promote a canary skips its steps: it was judged before.
-func (s *Service) bring(ctx context.Context, r Release, before *Release, promote bool) error {
-	if err := s.apply(ctx, r.manifests.text); err != nil {
+// again the release has served before: its Jobs do not run, and a canary skips its steps.
+func (s *Service) bring(ctx context.Context, r Release, before *Release, again bool) error {
+	if !again {
+		if err := s.runJobs(ctx, r.manifests); err != nil {
+			return err
+		}
+	}
+	text, err := r.manifests.withoutJobs()
+	if err != nil {
+		return err
+	}
+	if err := s.apply(ctx, text); err != nil {
 		return err
 	}
 	timeout := s.Timeout
-	if r.manifests.kind == kindRollout && !promote {
+	if r.manifests.kind == kindRollout && !again {
 		timeout = s.CanaryTimeout
 	}
-	if err := s.follow(ctx, r.manifests, timeout, promote); err != nil {
+	if err := s.follow(ctx, r.manifests, timeout, again); err != nil {
 		return err
 	}
 	if before != nil && before.manifests.kind != r.manifests.kind {
