@@ -83,7 +83,7 @@ test-portable: ## Vet the engine and its tests as they compile for Windows and m
 	GOOS=darwin go vet ./...
 
 test-manifests: commands ## Apply k8s/ to a real API server, compare the Helm chart with it, and ask it with jobs' tokens; after make platform-up
-	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_KUBERNETES=1 go -C test test -count=1 -v -run 'TestManifests|TestChart|TestTokensOfJobs' ./manifests
+	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_KUBERNETES=1 go -C test test -count=1 -v -timeout 30m -run 'TestManifests|TestChart|TestTokensOfJobs' ./manifests
 
 lint: commands ## Run the pipeline's lint jobs of all modules, and check the pipeline's configuration
 	$(run) $(foreach module,engine- test- platform- acceptance-,$(module)lint $(module)lint-drift) lint lint-drift

@@ -84,6 +84,7 @@ func TestManifests(t *testing.T) {
 			})
 		}
 	})
+	t.Run("combinations", func(t *testing.T) { testCombinations(t, s, offline) })
 	t.Run("cluster", func(t *testing.T) {
 		for _, name := range folders(t, "cluster") {
 			t.Run(name, func(t *testing.T) {
