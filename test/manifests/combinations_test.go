@@ -123,9 +123,15 @@ func sortEnv(value any) {
 	}
 }
 
-// consistent checks that autoscalers scale what is there, and that nothing else decides its replicas.
+// consistent checks that autoscalers scale what is there, that nothing else decides its replicas, and that a sidecar reaches Istio.
 func consistent(t *testing.T, all map[string]any) {
 	t.Helper()
+	if all["PeerAuthentication orders"] != nil {
+		mesh, _ := all["NetworkPolicy orders-mesh"].(map[string]any)
+		if rule := fmt.Sprint(mesh["spec"]); !strings.Contains(rule, "istio-system") || !strings.Contains(rule, "15012") {
+			t.Error("the network policies keep the sidecar from istiod, so no pod becomes ready")
+		}
+	}
 	for name, o := range all {
 		spec, _ := o.(map[string]any)["spec"].(map[string]any)
 		target, ok := spec["scaleTargetRef"].(map[string]any)
