@@ -70,7 +70,7 @@ func TestChart(t *testing.T) {
 	for overlay, values := range map[string][]string{
 		"staging":    {"ingress.enabled=true", "ingress.host=orders-staging.localhost"},
 		"production": {"ingress.enabled=true", "ingress.host=orders-production.localhost", "replicas=3"},
-		"review":     {"replicas=1", "podDisruptionBudget.enabled=false"},
+		"review":     {"replicas=1"},
 	} {
 		t.Run(overlay, func(t *testing.T) { same(t, filepath.Join(k8s, "overlays", overlay), set(values...)...) })
 	}
