@@ -102,12 +102,19 @@ func parse(text []byte, name string) (manifests, error) {
 
 // An object is what is read of a manifest; kinds differ in the form of their spec.
 type object struct {
-	Kind     string
-	Metadata struct {
+	APIVersion string `yaml:"apiVersion"`
+	Kind       string
+	Metadata   struct {
 		Name, Namespace string
 		Annotations     map[string]string
 	}
 	Spec yaml.Node
+}
+
+// identity is the object's group, kind, namespace and name. The version is not part of it: a newer one of the same group is the same object.
+func (o object) identity() string {
+	group, _, _ := strings.Cut(o.APIVersion, "/")
+	return strings.Join([]string{group, o.Kind, o.Metadata.Namespace, o.Metadata.Name}, " ")
 }
 
 // runsBefore reports whether the object is a Job that runs before the workload is replaced.
@@ -148,9 +155,13 @@ func (m manifests) withoutJobs() ([]byte, error) {
 func filter(text []byte, keep func(object) bool) ([]byte, error) {
 	var kept bytes.Buffer
 	encoder := yaml.NewEncoder(&kept)
+	none := true
 	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
 		var node yaml.Node
 		if err := d.Decode(&node); errors.Is(err, io.EOF) {
+			if none {
+				return nil, nil // which the encoder cannot end
+			}
 			return kept.Bytes(), encoder.Close()
 		} else if err != nil {
 			return nil, fmt.Errorf("manifests: %w", err)
@@ -162,6 +173,7 @@ func filter(text []byte, keep func(object) bool) ([]byte, error) {
 		if !keep(o) {
 			continue
 		}
+		none = false
 		if err := encoder.Encode(&node); err != nil {
 			return nil, fmt.Errorf("manifests: %w", err)
 		}

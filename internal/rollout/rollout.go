@@ -199,8 +199,8 @@ func (s *Service) refuseOlder(ctx context.Context, v Version, current *Release) 
 	return nil
 }
 
-// bring applies a release, waits until it serves, and removes the workload of the release before if that was of the other kind. With
-// again the release has served before: its Jobs do not run, and a canary skips its steps.
+// bring applies a release, waits until it serves, and removes what only the release before has: its workload if that was of the other kind,
+// and the objects of components that are gone. With again the release has served before: its Jobs do not run, and a canary skips its steps.
 func (s *Service) bring(ctx context.Context, r Release, before *Release, again bool) error {
 	if !again {
 		if err := s.runJobs(ctx, r.manifests); err != nil {
@@ -221,8 +221,13 @@ func (s *Service) bring(ctx context.Context, r Release, before *Release, again b
 	if err := s.follow(ctx, r.manifests, timeout, again); err != nil {
 		return err
 	}
-	if before != nil && before.manifests.kind != r.manifests.kind {
-		if err := s.run(ctx, "delete", before.manifests.kind.resource()+"/"+s.Name, "--ignore-not-found"); err != nil {
+	if before != nil {
+		if before.manifests.kind != r.manifests.kind {
+			if err := s.run(ctx, "delete", before.manifests.kind.resource()+"/"+s.Name, "--ignore-not-found"); err != nil {
+				return err
+			}
+		}
+		if err := s.removeLeftovers(ctx, before.manifests, r.manifests); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -84,6 +85,44 @@ func TestSecretsAreNotRecorded(t *testing.T) {
 	got := string(withoutSecrets([]byte(twoDocuments)))
 	if strings.Contains(got, "hidden") || !strings.Contains(got, "kind: Rollout") || !strings.Contains(got, "kind: HorizontalPodAutoscaler") {
 		t.Error(got)
+	}
+}
+
+func TestLeftovers(t *testing.T) {
+	t.Parallel()
+	const object = "apiVersion: %s\nkind: %s\nmetadata: {name: %s}\n---\n"
+	text := func(objects ...string) []byte {
+		var b strings.Builder
+		for _, o := range objects {
+			f := strings.Fields(o)
+			fmt.Fprintf(&b, object, f[0], f[1], f[2])
+		}
+		return []byte(b.String())
+	}
+	before := text("v1 Service orders", "v1 ConfigMap a", "autoscaling/v2 HorizontalPodAutoscaler orders", "v1 PersistentVolumeClaim data", "keda.sh/v1alpha1 ScaledObject orders")
+	for _, test := range []struct {
+		name    string
+		present []byte
+		want    []string
+	}{
+		{"the same", before, nil},
+		{"another version of the same group", text("v1 Service orders", "v1 ConfigMap a", "autoscaling/v3 HorizontalPodAutoscaler orders", "keda.sh/v1 ScaledObject orders"), nil},
+		{"without the autoscalers", text("v1 Service orders", "v1 ConfigMap a"), []string{"HorizontalPodAutoscaler", "ScaledObject"}},
+		{"other names", text("v1 Service other", "v1 ConfigMap b", "autoscaling/v2 HorizontalPodAutoscaler orders", "keda.sh/v1alpha1 ScaledObject orders"), []string{"Service"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := leftovers(before, test.present)
+			var kinds []string
+			for line := range strings.Lines(string(got)) {
+				if kind, ok := strings.CutPrefix(line, "kind: "); ok {
+					kinds = append(kinds, strings.TrimSpace(kind))
+				}
+			}
+			if diff := cmp.Diff(test.want, kinds); diff != "" || err != nil {
+				t.Errorf("%v\n%s", err, diff)
+			}
+		})
 	}
 }
 

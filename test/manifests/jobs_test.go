@@ -76,4 +76,53 @@ func TestManifestsMigration(t *testing.T) {
 	if image := job(); image != repository+"b" {
 		t.Errorf("the migration is that of %s", image)
 	}
+	t.Run("leftovers", func(t *testing.T) { testLeftovers(t, s, slipway) })
+}
+
+// testLeftovers takes a component out of the overlay. No pod answers the smoke test, so each version fails after its rollout.
+func testLeftovers(t *testing.T, s *apiServer, slipway string) {
+	const namespace, image = "leftovers", "registry.example.com/orders@sha256:0"
+	s.namespace(t, namespace)
+	deploy := func(components ...string) *process {
+		t.Helper()
+		manifest := filepath.Join(t.TempDir(), "manifests.yaml")
+		write(t, manifest, strings.ReplaceAll(string(render(t, s, kustomization(t, namespace, components...))), "image: orders", "image: "+image))
+		p := startRollout(t, slipway, t.TempDir(), s.kubeconfig, "apply", "--name", "orders", "--namespace", namespace, "--filename", manifest,
+			"--image", image, "--commit", "0", "--by", "job", "--timeout", "1m")
+		p.says(t, "Rolling out release")
+		return p
+	}
+	// rollOut does what the controller would.
+	rollOut := func() {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+			out, err := s.kubectl(t, nil, "--namespace", namespace, "get", "deployment/orders", "--output", "jsonpath={.metadata.generation}")
+			if err == nil {
+				out, err = s.kubectl(t, nil, "--namespace", namespace, "patch", "deployment/orders", "--subresource", "status", "--type", "merge", "--patch",
+					`{"status":{"observedGeneration":`+out+`,"replicas":2,"updatedReplicas":2,"readyReplicas":2,"availableReplicas":2}}`)
+			}
+			if err == nil {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		}
+	}
+	first := deploy("hpa")
+	first.says(t, "waiting for the controller")
+	rollOut()
+	if code := first.exit(); code != 1 {
+		t.Errorf("the first ends with %d, want 1:\n%s", code, first)
+	}
+	if out, err := s.kubectl(t, nil, "--namespace", namespace, "label", "--overwrite", "configmap/orders-release-1", "slipway.dev/state=good"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	second := deploy()
+	second.says(t, "waiting for the controller") // replicas, which the autoscaler had decided, are in the manifests now
+	rollOut()
+	second.says(t, "Deleting what this version does not have any more")
+	second.says(t, `horizontalpodautoscaler.autoscaling "orders" deleted`)
+	second.says(t, "going back to release 1")
+	second.says(t, "horizontalpodautoscaler.autoscaling/orders created")
 }

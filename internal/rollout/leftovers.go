@@ -1,0 +1,50 @@
+package rollout
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// kept are the kinds that stay when a version does not have them any more: what they hold would be lost, or old ReplicaSets name them.
+var kept = []string{"PersistentVolumeClaim", "Namespace", "CustomResourceDefinition", "Secret", "ConfigMap"}
+
+// removeLeftovers deletes the objects of the release before that the present one does not have, such as the autoscaler of a component that
+// was taken out of the overlay: kubectl apply leaves them, and they would go on working.
+func (s *Service) removeLeftovers(ctx context.Context, before, present manifests) error {
+	text, err := leftovers(before.text, present.text)
+	if err != nil || len(text) == 0 {
+		return err
+	}
+	fmt.Fprintln(s.Out, "Deleting what this version does not have any more")
+	if err := s.kubectl(ctx, text, s.Out, "delete", "--ignore-not-found", "--filename", "-"); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		// The version serves: that is no reason to go back.
+		fmt.Fprintf(s.Out, "Not all of it was deleted (%v): delete the rest by hand.\n", err)
+	}
+	return nil
+}
+
+// leftovers returns the objects of before that present does not have, by group, kind and name.
+func leftovers(before, present []byte) ([]byte, error) {
+	have := map[string]bool{}
+	for d := yaml.NewDecoder(bytes.NewReader(present)); ; {
+		var o object
+		if err := d.Decode(&o); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("manifests: %w", err)
+		}
+		have[o.identity()] = true
+	}
+	for _, kind := range kept {
+		have[kind] = true
+	}
+	return filter(before, func(o object) bool { return o.Kind != "" && !have[o.Kind] && !have[o.identity()] })
+}
