@@ -123,13 +123,19 @@ func sortEnv(value any) {
 	}
 }
 
-// consistent checks that autoscalers scale what is there, that nothing else decides its replicas, and that a sidecar reaches Istio.
+// consistent checks that autoscalers scale what is there, that nothing else decides its replicas, and that a sidecar reaches Istio and KEDA the database.
 func consistent(t *testing.T, all map[string]any) {
 	t.Helper()
 	if all["PeerAuthentication orders"] != nil {
 		mesh, _ := all["NetworkPolicy orders-mesh"].(map[string]any)
 		if rule := fmt.Sprint(mesh["spec"]); !strings.Contains(rule, "istio-system") || !strings.Contains(rule, "15012") {
 			t.Error("the network policies keep the sidecar from istiod, so no pod becomes ready")
+		}
+	}
+	if all["TriggerAuthentication orders-database"] != nil && all["StatefulSet orders-postgres"] != nil {
+		policy, _ := all["NetworkPolicy orders-postgres-keda"].(map[string]any)
+		if rule := fmt.Sprint(policy["spec"]); !strings.Contains(rule, "kubernetes.io/metadata.name:keda") {
+			t.Error("the network policies keep KEDA from the database that it asks")
 		}
 	}
 	for name, o := range all {
