@@ -55,7 +55,7 @@ test-stages: commands ## Run the stages in projects that include them; after mak
 	$(sigstore)
 	PATH="$$($(platform) bin):$$PATH" SLIPWAY_REQUIRE_SHELLCHECK=1 SLIPWAY_REQUIRE_JQ=1 SLIPWAY_REQUIRE_SYSTEMD=1 SLIPWAY_REQUIRE_POSTGRES=1 SLIPWAY_REQUIRE_BUILDAH=1 \
 		SLIPWAY_REQUIRE_PODMAN=1 SLIPWAY_REQUIRE_BUSYBOX=1 SLIPWAY_REQUIRE_REGISTRY=1 SLIPWAY_REQUIRE_KUBECTL=1 SLIPWAY_REQUIRE_COSIGN=1 SLIPWAY_REQUIRE_SIGSTORE=1 SLIPWAY_REQUIRE_PROMETHEUS=1 \
-		go -C test test -v -timeout 30m -skip 'TestDelivery|TestManifests|TestChart|TestTokensOfJobs|TestMachines$$|TestToolsImage|TestSupplyChain|TestRun$$|TestCompatibility' $$(go -C test list ./... | grep -v /delivery$$)
+		go -C test test -v -timeout 30m -skip 'TestDelivery|TestManifests|TestChart|TestTokensOfJobs|TestMachines$$|TestToolsImage|TestSupplyChain|TestDockerBuild|TestRun$$|TestCompatibility' $$(go -C test list ./... | grep -v /delivery$$)
 
 # Each project is linted, scanned and tested with the race detector, one after the other; the older Go comes from the module proxy.
 test-consumers: commands ## Run the checks and tests of every consumer project, and those of the library with an older Go; takes minutes
@@ -68,11 +68,12 @@ test-tools-image: commands ## Build the tools image and run the stages' jobs in 
 	SLIPWAY_STAND_IN=1 tools/image.sh go
 	SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:go go -C test test -count=1 -timeout 30m -v -run TestToolsImage ./consumers
 
-test-supply-chain: commands ## Build with rootless BuildKit, sign, list contents and scan in the tools image; compiles for long the first time
+test-supply-chain: commands ## Build with rootless BuildKit and with Docker, sign, list contents and scan in the tools image; compiles for long the first time
 	$(platform) deps buildah podman runc uidmap jq busybox-static docker-registry
+	CGO_ENABLED=0 go -C tools/buildx build -trimpath -ldflags "-s -w" -o $(bin)/docker-buildx github.com/docker/buildx/cmd/buildx
 	SLIPWAY_STAND_IN=1 tools/image.sh all
 	SLIPWAY_STAND_IN=1 tools/image.sh buildkit
-	SLIPWAY_REQUIRE_BUSYBOX=1 SLIPWAY_REQUIRE_REGISTRY=1 SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:all SLIPWAY_TEST_BUILDER_IMAGE=localhost/slipway/tools:buildkit go -C test test -count=1 -timeout 30m -v -run TestSupplyChain ./consumers
+	SLIPWAY_REQUIRE_BUSYBOX=1 SLIPWAY_REQUIRE_REGISTRY=1 SLIPWAY_REQUIRE_BUILDX=1 SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:all SLIPWAY_TEST_BUILDER_IMAGE=localhost/slipway/tools:buildkit go -C test test -count=1 -timeout 30m -v -run 'TestSupplyChain|TestDockerBuild' ./consumers
 
 test-generated: ## Compare what is generated with what is committed, and two builds of the service with each other
 	go run ./ci/internal/templates -check
