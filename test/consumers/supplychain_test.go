@@ -1,7 +1,11 @@
 package consumers
 
 import (
+	"archive/tar"
+	"bytes"
+	"debug/elf"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -81,6 +85,65 @@ func TestSupplyChainSecrets(t *testing.T) {
 	}
 }
 
+// TestSupplyChainPlatforms builds one image for two platforms with rootless BuildKit, without an emulator, and checks it.
+func TestSupplyChainPlatforms(t *testing.T) {
+	image, builder := toolsImage(t), builderImage(t)
+	host, _ := distribution(t)
+	golang := golangIn(t, host)
+	p := clone(t, "service")
+	p.write(".gitlab-ci.yml", with("image", "platforms: 'linux/amd64,linux/arm64', reproducible: true, size_limit: 10"))
+	p.commit("Build for two platforms")
+	p.image, p.privileged, p.timeout = image, true, 20*time.Minute
+	p.variables = []pipeline.Variable{
+		{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/service"},
+		{Key: "SLIPWAY_BUILDER_IMAGE", Value: builder}, {Key: "SLIPWAY_GO_IMAGE", Value: golang},
+	}
+	o := p.run(nil, "image-check")
+	o.green("build-image", "image-check")
+	ref := host + "/acme/service@" + variable(o.job("build-image").Dotenv, "IMAGE_DIGEST")
+	for architecture, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
+		program, err := elf.NewFile(bytes.NewReader(fileOfImage(t, ref, "linux/"+architecture, "service")))
+		if err != nil {
+			t.Fatalf("%s: %v", architecture, err)
+		}
+		if program.Machine != machine {
+			t.Errorf("the image for %s has a program for %s", architecture, program.Machine)
+		}
+	}
+}
+
+// golangIn pushes the stand-in for the image golang to a registry, and returns its name.
+func golangIn(t *testing.T, host string) string {
+	t.Helper()
+	golang := host + "/library/golang:1"
+	if out, err := exec.CommandContext(t.Context(), "podman", "push", "--quiet", "--tls-verify=false", "localhost/slipway/golang", "docker://"+golang).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return golang
+}
+
+// fileOfImage returns a file of an image for a platform.
+func fileOfImage(t *testing.T, ref, platform, name string) []byte {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "export", "--platform", platform, ref, "-").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for files := tar.NewReader(bytes.NewReader(out)); ; {
+		header, err := files.Next()
+		if err != nil {
+			t.Fatalf("%s in %s for %s: %v", name, ref, platform, err)
+		}
+		if header.Name == name {
+			content, err := io.ReadAll(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return content
+		}
+	}
+}
+
 // cachedCompile matches the log of a build that takes the Dockerfile's compilation from the layer cache.
 var cachedCompile = regexp.MustCompile(`(?m)^#(\d+) \[build 4/4\] RUN .*\n#\d+ CACHED$`)
 
@@ -89,10 +152,7 @@ var cachedCompile = regexp.MustCompile(`(?m)^#(\d+) \[build 4/4\] RUN .*\n#\d+ C
 func TestSupplyChain(t *testing.T) {
 	image, builder := toolsImage(t), builderImage(t)
 	host, _ := distribution(t)
-	golang := host + "/library/golang:1"
-	if out, err := exec.CommandContext(t.Context(), "podman", "push", "--quiet", "--tls-verify=false", "localhost/slipway/golang", "docker://"+golang).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	golang := golangIn(t, host)
 	p := clone(t, "service")
 	p.image = image
 	p.write(".gitlab-ci.yml", `include:
