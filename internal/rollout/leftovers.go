@@ -11,12 +11,12 @@ import (
 )
 
 // kept are the kinds that stay when a version does not have them any more: what they hold would be lost, or old ReplicaSets name them.
-var kept = []string{"PersistentVolumeClaim", "Namespace", "CustomResourceDefinition", "Secret", "ConfigMap"}
+var kept = []string{"PersistentVolume", "PersistentVolumeClaim", "Namespace", "CustomResourceDefinition", "Secret", "ConfigMap"}
 
 // removeLeftovers deletes the objects of the release before that the present one does not have, such as the autoscaler of a component that
 // was taken out of the overlay: kubectl apply leaves them, and they would go on working.
 func (s *Service) removeLeftovers(ctx context.Context, before, present manifests) error {
-	text, err := leftovers(before.text, present.text)
+	text, err := leftovers(before.text, present.text, s.Namespace)
 	if err != nil || len(text) == 0 {
 		return err
 	}
@@ -31,8 +31,9 @@ func (s *Service) removeLeftovers(ctx context.Context, before, present manifests
 	return nil
 }
 
-// leftovers returns the objects of before that present does not have, by group, kind and name.
-func leftovers(before, present []byte) ([]byte, error) {
+// leftovers returns the objects of before that present does not have, by group, kind, namespace and name. Objects that name no namespace are
+// those of the given one, where kubectl applies them: the same object may have been written either way.
+func leftovers(before, present []byte, namespace string) ([]byte, error) {
 	have := map[string]bool{}
 	for d := yaml.NewDecoder(bytes.NewReader(present)); ; {
 		var o object
@@ -41,10 +42,10 @@ func leftovers(before, present []byte) ([]byte, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("manifests: %w", err)
 		}
-		have[o.identity()] = true
+		have[o.identity(namespace)] = true
 	}
 	for _, kind := range kept {
 		have[kind] = true
 	}
-	return filter(before, func(o object) bool { return o.Kind != "" && !have[o.Kind] && !have[o.identity()] })
+	return filter(before, func(o object) bool { return o.Kind != "" && !have[o.Kind] && !have[o.identity(namespace)] })
 }

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -111,10 +112,11 @@ type object struct {
 	Spec yaml.Node
 }
 
-// identity is the object's group, kind, namespace and name. The version is not part of it: a newer one of the same group is the same object.
-func (o object) identity() string {
+// identity is the object's group, kind, namespace (the given one if it names none) and name. The version is not part of it: a newer one of the
+// same group is the same object.
+func (o object) identity(namespace string) string {
 	group, _, _ := strings.Cut(o.APIVersion, "/")
-	return strings.Join([]string{group, o.Kind, o.Metadata.Namespace, o.Metadata.Name}, " ")
+	return strings.Join([]string{group, o.Kind, cmp.Or(o.Metadata.Namespace, namespace), o.Metadata.Name}, " ")
 }
 
 // runsBefore reports whether the object is a Job that runs before the workload is replaced.

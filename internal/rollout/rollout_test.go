@@ -91,6 +91,9 @@ func TestSecretsAreNotRecorded(t *testing.T) {
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
 	const object = "apiVersion: %s\nkind: %s\nmetadata: {name: %s}\n---\n"
+	in := func(text []byte, namespace string) []byte {
+		return []byte(strings.ReplaceAll(string(text), "{name:", "{namespace: "+namespace+", name:"))
+	}
 	text := func(objects ...string) []byte {
 		var b strings.Builder
 		for _, o := range objects {
@@ -106,13 +109,15 @@ func TestLeftovers(t *testing.T) {
 		want    []string
 	}{
 		{"the same", before, nil},
+		{"the same, with the namespace", in(before, "shop"), nil},
+		{"in another namespace", in(text("v1 Service orders", "autoscaling/v2 HorizontalPodAutoscaler orders", "keda.sh/v1alpha1 ScaledObject orders"), "elsewhere"), []string{"Service", "HorizontalPodAutoscaler", "ScaledObject"}},
 		{"another version of the same group", text("v1 Service orders", "v1 ConfigMap a", "autoscaling/v3 HorizontalPodAutoscaler orders", "keda.sh/v1 ScaledObject orders"), nil},
 		{"without the autoscalers", text("v1 Service orders", "v1 ConfigMap a"), []string{"HorizontalPodAutoscaler", "ScaledObject"}},
 		{"other names", text("v1 Service other", "v1 ConfigMap b", "autoscaling/v2 HorizontalPodAutoscaler orders", "keda.sh/v1alpha1 ScaledObject orders"), []string{"Service"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := leftovers(before, test.present)
+			got, err := leftovers(before, test.present, "shop")
 			var kinds []string
 			for line := range strings.Lines(string(got)) {
 				if kind, ok := strings.CutPrefix(line, "kind: "); ok {
