@@ -16,7 +16,11 @@ func (s *Service) Remove(ctx context.Context) error {
 		}
 		// An object that only an older release has is still there.
 		for _, r := range slices.Backward(releases) {
-			if err := s.kubectl(ctx, r.manifests.text, s.Out, "delete", "--ignore-not-found", "--filename", "-"); err != nil {
+			own, err := r.manifests.own()
+			if err != nil {
+				return err
+			}
+			if err := s.kubectl(ctx, own, s.Out, "delete", "--ignore-not-found", "--filename", "-"); err != nil {
 				return err
 			}
 		}
@@ -37,4 +41,11 @@ func (s *Service) Remove(ctx context.Context) error {
 		return err
 	}
 	return s.run(ctx, "delete", "leases.coordination.k8s.io/"+s.leaseName(), "--ignore-not-found")
+}
+
+// own are the objects that belong to the deployment alone: others have something in its namespace, and objects of its kinds.
+func (m manifests) own() ([]byte, error) {
+	return filter(m.text, func(o object) bool {
+		return o.Kind != "" && o.Kind != "Namespace" && o.Kind != "CustomResourceDefinition"
+	})
 }

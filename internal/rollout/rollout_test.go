@@ -131,6 +131,15 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
+func TestRemoveLeavesTheNamespace(t *testing.T) {
+	t.Parallel()
+	m := manifests{text: []byte("kind: Namespace\nmetadata: {name: reviews}\n---\nkind: Service\nmetadata: {name: orders}\n---\n")}
+	got, err := m.own()
+	if want := "kind: Service\nmetadata: {name: orders}\n"; string(got) != want || err != nil {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+}
+
 func TestUndoTarget(t *testing.T) {
 	t.Parallel()
 	release := func(number int, state State, digest string) Release {
