@@ -53,10 +53,11 @@ func TestGitOps(t *testing.T) {
 	address := outside.ServeGit(t, filepath.Dir(manifests), "secret") + "/manifests.git"
 
 	p := clone(t, "service")
-	wait := func(seconds int) {
-		p.write(".gitlab-ci.yml", with("gitops", fmt.Sprintf("app: service, repository: '%s', needs: [], staging_version: '%s/version', wait: %d", address, service.URL, seconds)))
+	seconds := 300
+	configure := func(app, inputs string) {
+		p.write(".gitlab-ci.yml", with("gitops", fmt.Sprintf("app: %s, %s repository: '%s', needs: [], staging_version: '%s/version', wait: %d", app, inputs, address, service.URL, seconds)))
 	}
-	wait(300)
+	configure("service", "")
 	p.commit("Deploy with commits")
 	p.alone = true
 	digest := func(letter string) string { return "sha256:" + strings.Repeat(letter, 64) }
@@ -88,6 +89,13 @@ func TestGitOps(t *testing.T) {
 		}
 	}
 	p.run(nil, "gitops-rollback").red("gitops-rollback", 1, "has no version before the present one; nothing has been touched")
+	// Versions from which production went back are passed over.
+	promote("d")
+	p.run(nil, "gitops-rollback").green("gitops-rollback")
+	if got := file("production"); !strings.Contains(got, digest("a")) {
+		t.Errorf("after d and a rollback production is\n%s\nwant %s", got, digest("a"))
+	}
+	p.run(nil, "gitops-rollback").red("gitops-rollback", 1, "has no version before the present one; nothing has been touched")
 
 	// An older commit does not replace a newer one.
 	newest := p.git("rev-parse", "HEAD")
@@ -96,12 +104,13 @@ func TestGitOps(t *testing.T) {
 	p.git("checkout", "--quiet", "-B", "main", newest)
 
 	// A version that does not come up is reverted.
-	wait(10)
-	deliver("d")
+	seconds = 10
+	configure("service", "")
+	deliver("e")
 	head := p.git("rev-parse", "HEAD")
 	stalled.Store(true)
 	p.run(nil, "gitops-staging").red("gitops-staging", 1, "does not answer with commit "+head, "taking it back")
-	if got := file("staging"); !strings.Contains(got, digest("c")) {
+	if got := file("staging"); !strings.Contains(got, digest("d")) {
 		t.Errorf("staging was not reverted:\n%s", got)
 	}
 
