@@ -109,9 +109,21 @@ func TestGitOps(t *testing.T) {
 	deliver("e")
 	head := p.git("rev-parse", "HEAD")
 	stalled.Store(true)
-	p.run(nil, "gitops-staging").red("gitops-staging", 1, "does not answer with commit "+head, "taking it back")
+	p.run(nil, "gitops-staging").red("gitops-staging", 1, "does not answer with commit "+head, "The last answer of "+service.URL+"/version: the previous version", "taking it back")
 	if got := file("staging"); !strings.Contains(got, digest("d")) {
 		t.Errorf("staging was not reverted:\n%s", got)
+	}
+
+	// The first version of an environment has none before it.
+	configure("service", "environment_prefix: first-,")
+	p.commit("Another environment")
+	p.run(nil, "gitops-staging").red("gitops-staging", 1, "first-staging/image/kustomization.yaml has no version before the present one; commit ", " is in the repository")
+	// Another service does not take the file of the first one.
+	configure("other", "")
+	p.commit("Another service")
+	p.run(nil, "gitops-staging").red("gitops-staging", 1, "staging/image/kustomization.yaml has another image than other; nothing has been touched", "environment_prefix")
+	if got := file("staging"); !strings.Contains(got, digest("d")) {
+		t.Errorf("another service has changed staging:\n%s", got)
 	}
 
 	p.variables[2].Value = "another"
