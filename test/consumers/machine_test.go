@@ -1,6 +1,8 @@
 package consumers
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,5 +122,85 @@ func TestMachineChecks(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.project.run(nil, "machine-production").red("machine-production", 1, c.says)
 		})
+	}
+}
+
+// TestMachineDrained goes back after a deployment that was killed while the second host was out of the balancer: the first one, the only one that gets requests, cannot be drained
+// before that.
+func TestMachineDrained(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(state, name)), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(state, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(name string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(state, name)) //nolint:gosec // of this test
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	// program writes the program of a machine, with other folders.
+	program := func(machine, name string, folders ...string) {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(machines, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(machine+"/program", strings.NewReplacer(folders...).Replace(string(text)))
+	}
+	commit := strings.Repeat("c", 40)
+	before, now := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
+	for _, host := range []string{"app1", "app2"} {
+		program(host, "host", "/opt/$name", filepath.Join(state, host))
+		for _, digest := range []string{before, now} {
+			release := host + "/releases/" + digest
+			write(release+"/orders", digest)
+			write(release+"/sha256", fmt.Sprintf("%x  orders\n", sha256.Sum256([]byte(digest))))
+			write(release+"/commit", commit+"\n")
+		}
+		write(host+"/good", before+" "+commit+" 2026-01-01T00:00:00Z\n"+now+" "+commit+" 2026-01-02T00:00:00Z\n")
+		if err := os.Symlink("releases/"+now, filepath.Join(state, host, "current")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program("web", "balancer", "/etc/slipway", filepath.Join(state, "web"), "/etc/nginx/conf.d", filepath.Join(state, "web"), "/run/lock", filepath.Join(state, "web"))
+	write("web/orders.servers", "app1 10.0.0.1:8080\napp2 10.0.0.2:8080\n")
+	write("web/orders-upstream.conf", "upstream orders {\n    server 10.0.0.1:8080; # app1\n    server 10.0.0.2:8080 down; # app2\n}\n")
+
+	programs := t.TempDir()
+	for name, script := range map[string]string{
+		// STAND-INS for sshd on the machines, for sudo and what it runs there, and for the service.
+		"ssh": "#!/bin/sh\nwhile case $1 in *@*) false ;; esac; do shift; done\nmachine=${1#*@}\nshift\n" +
+			"echo \"$machine $*\" >>\"$MACHINES/commands\"\nSSH_ORIGINAL_COMMAND=$* exec sh \"$MACHINES/$machine/program\" orders\n",
+		"sudo": "#!/bin/sh\nexit 0\n", "systemctl": "#!/bin/sh\nexit 0\n", "nginx": "#!/bin/sh\nexit 0\n",
+		"curl": "#!/bin/sh\necho " + commit + "\n",
+	} {
+		outside.WriteProgram(t, filepath.Join(programs, name), script)
+	}
+	p := clone(t, "service")
+	p.write(".gitlab-ci.yml", with("deploy-machine", "app: orders, needs: [], production_hosts: app1 app2, production_balancers: web, drain_timeout: 0"))
+	p.commit("Deploy to machines")
+	p.alone = true
+	p.variables = []pipeline.Variable{{Key: "MACHINE_SSH_KEY", Value: "x", File: true}, {Key: "MACHINE_KNOWN_HOSTS", Value: "x", File: true},
+		{Key: "MACHINES", Value: state}, {Key: "PATH", Value: programs + ":" + os.Getenv("PATH")}}
+	p.run(nil, "machine-rollback").green("machine-rollback")
+	for _, host := range []string{"app1", "app2"} {
+		if runs, err := os.Readlink(filepath.Join(state, host, "current")); err != nil || runs != "releases/"+before {
+			t.Errorf("%s runs %s (%v), want %s", host, runs, err, before)
+		}
+	}
+	if upstream := read("web/orders-upstream.conf"); strings.Contains(upstream, " down") || strings.Count(upstream, "server ") != 2 {
+		t.Errorf("not every host gets requests:\n%s", upstream)
+	}
+	if commands := read("commands"); strings.Index(commands, "app2 return") > strings.Index(commands, "web drain app1") {
+		t.Errorf("the host that gets no requests is not the first one:\n%s", commands)
 	}
 }
