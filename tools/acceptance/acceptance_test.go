@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/xml"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -139,6 +140,104 @@ func TestCallsOnlyWhatItMay(t *testing.T) {
 	}
 	if key := <-keys; key != "secret" {
 		t.Errorf("the header of ACCEPTANCE_HEADERS arrives as %q", key)
+	}
+}
+
+// TestBelowPath tests a service below a path of its host, which its Locations have.
+func TestBelowPath(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.StripPrefix("/shop", things(map[string]http.HandlerFunc{"POST /things": func(w http.ResponseWriter, r *http.Request) {
+		if body, _ := io.ReadAll(r.Body); string(body) == "[]" {
+			answer(400, `{"title":"want an object"}`)(w, r)
+			return
+		}
+		w.Header().Set("Location", "/shop/things/7")
+		answer(201, `{"name":"a"}`)(w, r)
+	}})))
+	t.Cleanup(server.Close)
+	if out, err := accept(t, http.NotFoundHandler(), map[string]string{"createThing": `{"name":"a"}`}, "--url", server.URL+"/shop"); err != nil || !strings.Contains(out, "✔ GET /things/{id}") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestRequests calls operations that need more than a path, and does not ask for what was deleted.
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "openapi.yaml")
+	if err := os.WriteFile(file, []byte(`openapi: 3.0.3
+info: {title: things, version: "1"}
+paths:
+  /search:
+    get:
+      parameters: [{name: q, in: query, required: true, example: a b, schema: {type: string}}]
+      responses: {'200': {description: found, content: {text/html: {schema: {type: string}}}}}
+  /report:
+    get:
+      parameters: [{name: month, in: query, required: true, schema: {type: string}}]
+      responses: {'200': {description: report}}
+  /audit:
+    get:
+      parameters: [{name: X-Reason, in: header, required: true, schema: {type: string}}]
+      responses: {'200': {description: audit}}
+  /things:
+    post:
+      operationId: createThing
+      requestBody: {content: {application/json: {schema: {}}}}
+      responses: {'201': {description: made}}
+  /things/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    patch:
+      operationId: changeThing
+      requestBody: {content: {application/merge-patch+json: {schema: {}}}}
+      responses: {'204': {description: changed}}
+    delete:
+      operationId: deleteThing
+      responses: {'204': {description: deleted}}
+  /things/{id}/parts:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    get:
+      responses: {'200': {description: parts}}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var deleted atomic.Bool
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /search", func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("q") != "a b" {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write([]byte("<p>found"))
+	})
+	mux.HandleFunc("POST /things", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "/things/7")
+		w.WriteHeader(http.StatusCreated)
+	})
+	mux.HandleFunc("PATCH /things/7", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Content-Type") != "application/merge-patch+json" {
+			w.WriteHeader(http.StatusUnsupportedMediaType)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("DELETE /things/7", func(w http.ResponseWriter, _ *http.Request) {
+		deleted.Store(true)
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("GET /things/7/parts", func(w http.ResponseWriter, _ *http.Request) {
+		if deleted.Load() {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
+	out, err := accept(t, mux, map[string]string{"createThing": "{}", "changeThing": "{}", "deleteThing": "{}"}, "--contract", file, "--rate", "20", "--duration", "1s", "--max-p99", "10s", "--max-slowdown", "0")
+	if err != nil {
+		t.Error(err)
+	}
+	for _, line := range []string{"✔ GET /search", "✔ PATCH /things/{id}", "✔ DELETE /things/{id}", "✔ GET /things/{id}/parts", "✔ load: at most",
+		"– GET /report: the contract has no example for the required parameter month", "– GET /audit: ACCEPTANCE_HEADERS does not have the required header X-Reason"} {
+		if !strings.Contains(out, line) {
+			t.Errorf("no line %q:\n%s", line, out)
+		}
 	}
 }
 

@@ -59,6 +59,11 @@ type operation struct {
 
 func (o operation) name() string { return o.method + " " + o.path }
 
+func init() {
+	// Of a page or a picture only that it is there can be compared with the contract.
+	openapi3filter.RegisterBodyDecoder("*/*", openapi3filter.PlainBodyDecoder)
+}
+
 // operations returns all operations of the contract: first those that create resources, which others need, last those that delete them.
 func (s *service) operations() []operation {
 	var all []operation
@@ -96,11 +101,16 @@ func (s *service) checkContract(ctx context.Context, r *report) {
 			r.add(o.name(), 0, err)
 			continue
 		}
+		query, missing := s.required(o)
+		path += query
 		safe := o.method == http.MethodGet || o.method == http.MethodHead
-		if safe || given {
+		switch {
+		case (safe || given) && missing != "":
+			r.skip(o.name(), missing)
+		case safe || given:
 			called++
 			r.measure(o.name(), func() error { return s.call(ctx, o, path, body, success) })
-		} else {
+		default:
 			r.skip(o.name(), fmt.Sprintf("it changes something: give it a body in %s.json (or {} if it takes none)", o.OperationID))
 		}
 		if forbidden := s.forbidden(o); forbidden != nil {
@@ -109,7 +119,7 @@ func (s *service) checkContract(ctx context.Context, r *report) {
 		}
 	}
 	r.measure("GET of a path that the contract does not have", func() error {
-		response, err := s.send(ctx, http.MethodGet, "/acceptance-no-such-path", nil)
+		response, err := s.send(ctx, http.MethodGet, "/acceptance-no-such-path", nil, "")
 		if err != nil {
 			return err
 		}
@@ -135,6 +145,53 @@ func (s *service) fill(o operation) (path string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// required returns the query with the parameters that the operation requires, by the contract's examples, or says which parameter has no value.
+func (s *service) required(o operation) (query, missing string) {
+	values := url.Values{}
+	for _, parameter := range o.Parameters {
+		p := parameter.Value
+		switch {
+		case p == nil || !p.Required:
+		case p.In == openapi3.ParameterInQuery:
+			value := example(p)
+			if value == nil {
+				return "", fmt.Sprintf("the contract has no example for the required parameter %s", p.Name)
+			}
+			values.Set(p.Name, fmt.Sprint(value))
+		case p.In == openapi3.ParameterInHeader:
+			// OpenAPI has other places for these.
+			ignored := slices.Contains([]string{"Accept", "Authorization", "Content-Type"}, http.CanonicalHeaderKey(p.Name))
+			if !ignored && s.header.Get(p.Name) == "" {
+				return "", fmt.Sprintf("ACCEPTANCE_HEADERS does not have the required header %s", p.Name)
+			}
+		}
+	}
+	if len(values) > 0 {
+		query = "?" + values.Encode()
+	}
+	return query, ""
+}
+
+// example returns the first value that the contract has for a parameter, nil if there is none.
+func example(p *openapi3.Parameter) any {
+	values := []any{p.Example}
+	for _, name := range slices.Sorted(maps.Keys(p.Examples)) {
+		if e := p.Examples[name].Value; e != nil {
+			values = append(values, e.Value)
+		}
+	}
+	if p.Schema != nil && p.Schema.Value != nil {
+		values = append(append(values, p.Schema.Value.Example, p.Schema.Value.Default), p.Schema.Value.Enum...)
+	}
+	for _, value := range values {
+		switch value.(type) {
+		case string, bool, float64, int:
+			return value
+		}
+	}
+	return nil
 }
 
 // body returns the given body of the operation, if there is one.
@@ -181,7 +238,7 @@ func refusal(status int) error {
 
 // call makes one request and validates the response against the contract.
 func (s *service) call(ctx context.Context, o operation, path string, body []byte, want func(status int) error) error {
-	response, err := s.send(ctx, o.method, path, body)
+	response, err := s.send(ctx, o.method, path, body, mediaType(o))
 	if err != nil {
 		return err
 	}
@@ -202,32 +259,55 @@ func (s *service) call(ctx context.Context, o operation, path string, body []byt
 		return fmt.Errorf("status %d: %w", response.StatusCode, err)
 	}
 	if location := response.Header.Get("Location"); response.StatusCode == http.StatusCreated && location != "" {
-		s.remember(o.path, location)
+		s.remember(o.path, response.Request.URL, location)
 	}
 	switch o.method {
 	case http.MethodGet:
 		s.working = append(s.working, path)
 	case http.MethodDelete:
-		s.working = slices.DeleteFunc(s.working, func(working string) bool { return working == path })
+		// What lay below it is gone, too.
+		s.working = slices.DeleteFunc(s.working, func(working string) bool {
+			working, _, _ = strings.Cut(working, "?")
+			return working == path || strings.HasPrefix(working, path+"/")
+		})
 	}
 	return nil
 }
 
 // remember stores the URL of a created resource, for the paths of the contract with its one parameter.
-func (s *service) remember(collection, location string) {
-	u, err := url.Parse(location)
+func (s *service) remember(collection string, request *url.URL, location string) {
+	u, err := request.Parse(location)
 	if err != nil {
 		return
 	}
+	created := u.EscapedPath()
+	// Paths of the contract come after the path of the service's URL, which a Location begins with.
+	if base, err := url.Parse(s.url); err == nil {
+		if rest, ok := strings.CutPrefix(created, base.EscapedPath()); ok && strings.HasPrefix(rest, "/") {
+			created = rest
+		}
+	}
 	for _, path := range s.document.Paths.InMatchingOrder() {
 		if rest, ok := strings.CutPrefix(path, collection+"/{"); ok && strings.HasSuffix(rest, "}") && !strings.Contains(rest, "/") {
-			s.created[path] = u.Path
+			s.created[path] = created
 		}
 	}
 }
 
+// mediaType returns the JSON that the operation takes.
+func mediaType(o operation) string {
+	if o.RequestBody != nil {
+		for _, name := range slices.Sorted(maps.Keys(o.RequestBody.Value.Content)) {
+			if strings.HasSuffix(name, "+json") && o.RequestBody.Value.Content["application/json"] == nil {
+				return name
+			}
+		}
+	}
+	return "application/json"
+}
+
 // send makes one request, with the headers of all requests.
-func (s *service) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+func (s *service) send(ctx context.Context, method, path string, body []byte, mediaType string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, s.url+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -237,7 +317,7 @@ func (s *service) send(ctx context.Context, method, path string, body []byte) (*
 		r.Host = r.URL.Host
 	}
 	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Type", mediaType)
 	}
 	return s.client.Do(r)
 }
