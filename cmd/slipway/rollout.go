@@ -111,6 +111,7 @@ func newRolloutUndoCommand() *cobra.Command {
 		Short: "Go back to the release before, or to that of a digest",
 		Long: `Go back to the good release before the present one, or to the last one of a digest: its manifests
 are applied as they were. What it passes over is withdrawn: a further undo goes back further.
+From a release whose job was killed in mid-rollout it goes back to the newest good one.
 
 With --pipeline only what that pipeline has brought is undone; if something else runs, nothing is
 done.`,

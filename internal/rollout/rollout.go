@@ -121,7 +121,7 @@ func (s *Service) Undo(ctx context.Context, digest string) error {
 				Fix:  "start the production job of the pipeline that delivered it; above is what the record has",
 			}
 		}
-		return s.back(ctx, releases, current, *target)
+		return s.back(ctx, releases, cmp.Or(unfinished(releases), current), *target)
 	})
 }
 
@@ -133,9 +133,9 @@ func (s *Service) UndoPipeline(ctx context.Context, pipeline string) error {
 		if err != nil {
 			return err
 		}
-		current := currentOf(releases)
-		if current == nil || current.Pipeline != pipeline {
-			fmt.Fprintf(s.Out, "Nothing to go back from: %s runs %s, which this pipeline has not brought.\n", s.Namespace, describe(current))
+		current := brought(releases, pipeline)
+		if current == nil {
+			fmt.Fprintf(s.Out, "Nothing to go back from: %s runs %s, which this pipeline has not brought.\n", s.Namespace, describe(currentOf(releases)))
 			return nil
 		}
 		target := beforePipeline(releases, pipeline)
@@ -157,8 +157,9 @@ func (s *Service) back(ctx context.Context, releases []Release, current *Release
 		return &Failure{Release: target, Why: err}
 	}
 	for _, r := range releases {
-		if r.State == Good && r.Number > target.Number {
-			if err := s.setState(ctx, r, Withdrawn); err != nil {
+		after, ok := map[State]State{Good: Withdrawn, Rolling: Failed}[r.State]
+		if ok && r.Number > target.Number {
+			if err := s.setState(ctx, r, after); err != nil {
 				return err
 			}
 		}
@@ -310,6 +311,26 @@ func currentOf(releases []Release) *Release {
 	return nil
 }
 
+// unfinished is the newest release if its job was killed in mid-rollout, nil otherwise. The cluster goes on with it.
+func unfinished(releases []Release) *Release {
+	if n := len(releases); n > 0 && releases[n-1].State == Rolling {
+		return &releases[n-1]
+	}
+	return nil
+}
+
+// brought is the release of the pipeline that runs, or that may run since its job was killed, or since going back from it may have failed; nil if there is none.
+func brought(releases []Release, pipeline string) *Release {
+	current := currentOf(releases)
+	if n := len(releases); n > 0 && releases[n-1].Pipeline == pipeline && (releases[n-1].State == Rolling || releases[n-1].State == Failed) {
+		current = &releases[n-1]
+	}
+	if current == nil || current.Pipeline != pipeline {
+		return nil
+	}
+	return current
+}
+
 // beforePipeline is the newest good release that the pipeline has not brought; nil if there is none.
 func beforePipeline(releases []Release, pipeline string) *Release {
 	for _, r := range slices.Backward(releases) {
@@ -320,8 +341,11 @@ func beforePipeline(releases []Release, pipeline string) *Release {
 	return nil
 }
 
-// undoTarget is the release to go back to; nil if there is none.
+// undoTarget is the release to go back to; nil if there is none. Without a digest it is the one before the present one, or the present one if a newer one is unfinished.
 func undoTarget(releases []Release, current *Release, digest string) *Release {
+	if digest == "" && unfinished(releases) != nil {
+		return current
+	}
 	for _, r := range slices.Backward(releases) {
 		served := r.State == Good || r.State == Withdrawn
 		switch {

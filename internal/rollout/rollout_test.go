@@ -3,8 +3,11 @@ package rollout
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -156,6 +159,8 @@ func TestUndoTarget(t *testing.T) {
 		{"not a failed one", "", []Release{release(1, Good, "a"), release(2, Failed, "b"), release(3, Good, "c")}, 1},
 		{"not the same digest again", "", []Release{release(1, Good, "a"), release(2, Good, "c"), release(3, Good, "c")}, 1},
 		{"further back", "", []Release{release(1, Good, "a"), release(2, Good, "b"), release(3, Withdrawn, "c")}, 1},
+		{"from one whose job was killed", "", []Release{release(1, Good, "a"), release(2, Good, "b"), release(3, Rolling, "c")}, 2},
+		{"not from a killed one of before", "", []Release{release(1, Good, "a"), release(2, Rolling, "b"), release(3, Good, "c")}, 1},
 		{"by digest", "a", []Release{release(1, Good, "a"), release(2, Good, "b"), release(3, Good, "c")}, 1},
 		{"a withdrawn one by digest", "c", []Release{release(1, Good, "a"), release(3, Withdrawn, "c")}, 3},
 		{"a failed one by digest", "c", []Release{release(1, Good, "a"), release(3, Failed, "c")}, 0},
@@ -169,6 +174,75 @@ func TestUndoTarget(t *testing.T) {
 			}
 			if got != test.want {
 				t.Errorf("release %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+// standInKubectl answers as a cluster that serves commit aaaa and has the record $RECORD. It writes down what is applied and labelled.
+const standInKubectl = `#!/bin/sh
+# STAND-IN for kubectl and its cluster.
+shift 2
+case "$*" in
+  "get configmaps "*) cat "$RECORD" ;;
+  "get leases"*) echo '{}' ;;
+  "get deployment"*) echo '{"spec": {"replicas": 1}, "status": {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}}' ;;
+  "get --raw "*) echo aaaa ;;
+  "apply "*) sed -n 's/.*version: /apply /p' >>"$RECORD.done" ;;
+  "label "*) echo "$*" | sed 's/--overwrite configmap.//; s/slipway.dev.//' >>"$RECORD.done" ;;
+esac
+`
+
+// TestUndoPipeline undoes what a pipeline has brought, also if its job was killed in mid-rollout, so that the record does not call it good.
+func TestUndoPipeline(t *testing.T) {
+	programs := t.TempDir()
+	if err := os.WriteFile(filepath.Join(programs, "kubectl"), []byte(standInKubectl), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", programs+":"+os.Getenv("PATH"))
+	for _, test := range []struct {
+		name string
+		// The states and pipelines of the releases, beginning with the first one.
+		releases []string
+		want     string // what is done, or the error
+	}{
+		{"it serves", []string{"good a", "good b"}, "apply 1, label orders-release-2 state=withdrawn, label orders-release-1 state=good"},
+		{"its job was killed", []string{"good a", "rolling b"}, "apply 1, label orders-release-2 state=failed, label orders-release-1 state=good"},
+		{"its job was killed, after one that was not", []string{"good a", "good b", "rolling b"},
+			"apply 1, label orders-release-2 state=withdrawn, label orders-release-3 state=failed, label orders-release-1 state=good"},
+		{"it failed, perhaps also the way back", []string{"good a", "failed b"}, "apply 1, label orders-release-1 state=good"},
+		{"another one runs", []string{"good a", "failed b", "good c"}, ""},
+		{"the job of another one was killed", []string{"good a", "rolling c"}, ""},
+		{"the first one here, killed", []string{"rolling b"}, "The record has no version before release 1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var items []configMap
+			for i, r := range test.releases {
+				state, pipeline, _ := strings.Cut(r, " ")
+				items = append(items, configMap{
+					Metadata: meta{Name: fmt.Sprintf("orders-release-%d", i+1), Labels: map[string]string{stateLabel: state},
+						Annotations: map[string]string{pipelineAnnotation: pipeline, commitAnnotation: "aaaa"}},
+					Data: map[string]string{manifestsKey: fmt.Sprintf("kind: Deployment\nmetadata: {name: orders, namespace: shop}\n# version: %d\n", i+1)},
+				})
+			}
+			text, err := json.Marshal(map[string]any{"items": items})
+			if err != nil {
+				t.Fatal(err)
+			}
+			record := filepath.Join(t.TempDir(), "record")
+			if err := os.WriteFile(record, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("RECORD", record)
+			s := Service{Name: "orders", Namespace: "shop", Timeout: time.Minute, Lease: time.Hour, Smoke: "http/proxy/version", Out: t.Output()}
+			err = s.UndoPipeline(t.Context(), "b")
+			done, _ := os.ReadFile(record + ".done") //nolint:gosec // of this test
+			got := strings.ReplaceAll(strings.TrimSpace(string(done)), "\n", ", ")
+			if err != nil {
+				got += err.Error()
+			}
+			if got != test.want && (err == nil || !strings.HasPrefix(got, test.want)) {
+				t.Errorf("%q, want %q", got, test.want)
 			}
 		})
 	}
