@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -49,5 +51,39 @@ func TestReproducible(t *testing.T) {
 				t.Errorf("the file was fetched %d times, so that the image was not built twice:\n%s", fetched.Load(), tail(o.log("build-image")))
 			}
 		})
+	}
+}
+
+// TestBuildsShareLayers builds while another job removes a layer from the storage that both use: buildah ends with the error that a program in
+// front of it gives here once.
+func TestBuildsShareLayers(t *testing.T) {
+	t.Parallel()
+	buildah := outside.Program(t, "buildah", "BUILDAH", "apt-get install buildah")
+	host, dir := registry(t), t.TempDir()
+	for _, program := range []string{"buildah", "podman"} {
+		outside.WriteProgram(t, filepath.Join(dir, program), fmt.Sprintf(`#!/bin/sh
+if [ "$1" = build ] && [ ! -e %[1]q ]; then
+  touch %[1]q
+  echo "Error: checking if cached image exists from a previous build: getting top layer info: layer not known" >&2
+  exit 125
+fi
+exec %[2]q "$@"
+`, filepath.Join(dir, "tried"), buildah))
+	}
+	p := clone(t, "service")
+	p.write(".gitlab-ci.yml", with("image", ""))
+	p.commit("Build beside another job")
+	p.variables = []pipeline.Variable{{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/shared"}, {Key: "PATH", Value: dir + ":" + commands(t) + ":" + os.Getenv("PATH")}}
+	p.run(nil, "build-image").green("build-image")
+	if _, err := os.Stat(filepath.Join(dir, "tried")); err != nil {
+		t.Errorf("the builder was not used: %v", err)
+	}
+
+	p.write("Dockerfile", "FROM scratch\nCOPY nothing /\n")
+	p.commit("Copy what is not there")
+	o := p.run(nil, "build-image")
+	o.red("build-image", 1, "nothing")
+	if n := strings.Count(o.log("build-image"), "STEP 1/"); n != 1 {
+		t.Errorf("a build that cannot succeed is tried %d times", n)
 	}
 }
