@@ -189,7 +189,7 @@ type run struct {
 	backend  backend
 	// machine is the environment of programs that the run itself starts, such as git.
 	machine []string
-	slots   chan struct{}
+	slots   slots
 	held    *filelock.Lock
 
 	observing sync.Mutex
@@ -237,7 +237,7 @@ func newRun(ctx context.Context, options Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{options: options, slots: make(chan struct{}, options.Jobs)}
+	r := &run{options: options, slots: slots{free: options.Jobs}}
 	r.machine = slices.Concat(withPath(machineEnvironment(options.Env), options.Tools), pick(options.Env, userVariables), pick(options.Env, options.PassEnv))
 	if options.GitLabRunner != "" && options.Terminal != nil {
 		return nil, errors.New("gitlab-runner opens no shell in a job")

@@ -189,6 +189,11 @@ func (s *schedule) attempt(n *node, number int, after time.Duration) {
 		a.dotenv = append(a.dotenv, source.Dotenv...)
 	}
 	s.active++
+	// A job that waits for nothing else gets its place in the queue here: in its goroutine it would get any.
+	var turn chan struct{}
+	if after == 0 && n.job.ResourceGroup == "" {
+		turn = r.slots.ask()
+	}
 	go func() {
 		tell := func(m message) {
 			m.node = n
@@ -217,12 +222,15 @@ func (s *schedule) attempt(n *node, number int, after time.Duration) {
 			}
 			defer held.Unlock()
 		}
+		if turn == nil {
+			turn = r.slots.ask()
+		}
+		defer r.slots.release(turn)
 		select {
 		case <-ctx.Done():
 			return
-		case r.slots <- struct{}{}:
+		case <-turn:
 		}
-		defer func() { <-r.slots }()
 		a.started = time.Now()
 		tell(message{status: Running, started: a.started})
 		result = r.backend.execute(ctx, a)

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,6 +100,28 @@ func TestOneJobAtATime(t *testing.T) {
 	p := newProject(t, nil)
 	p.options.Jobs = 1
 	p.want(p.run(exclusive(t, "a"), exclusive(t, "b"), exclusive(t, "c")), RunSuccess, "a: success", "b: success", "c: success")
+}
+
+// TestJobsStartInOrder runs more jobs than may run at once.
+func TestJobsStartInOrder(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	p.options.Jobs = 1
+	var want, got []string
+	var jobs []*pipeline.Job
+	for i := range 12 {
+		name := fmt.Sprintf("job %02d", i)
+		want, jobs = append(want, name), append(jobs, job(name, "true"))
+	}
+	p.options.Observe = func(u Update) {
+		if u.Kind == JobStarted {
+			got = append(got, u.Job.Name)
+		}
+	}
+	p.run(jobs...)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // exclusive makes a job that fails if another one of the same test runs at the same time.
