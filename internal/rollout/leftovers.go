@@ -1,11 +1,8 @@
 package rollout
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -35,14 +32,12 @@ func (s *Service) removeLeftovers(ctx context.Context, before, present manifests
 // those of the given one, where kubectl applies them: the same object may have been written either way.
 func leftovers(before, present []byte, namespace string) ([]byte, error) {
 	have := map[string]bool{}
-	for d := yaml.NewDecoder(bytes.NewReader(present)); ; {
-		var o object
-		if err := d.Decode(&o); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, fmt.Errorf("manifests: %w", err)
-		}
+	err := each(present, func(o object, _ *yaml.Node) error {
 		have[o.identity(namespace)] = true
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	for _, kind := range kept {
 		have[kind] = true

@@ -69,31 +69,29 @@ func Namespace(text []byte, name string) (string, error) {
 // parse finds the workload and the Jobs before it among the objects. Secrets are applied, but not recorded: withoutSecrets leaves them out.
 func parse(text []byte, name string) (manifests, error) {
 	m := manifests{text: text}
-	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
-		var o object
-		if err := d.Decode(&o); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return m, fmt.Errorf("manifests: %w", err)
-		}
+	err := each(text, func(o object, _ *yaml.Node) error {
 		if o.runsBefore() {
 			m.jobs = append(m.jobs, o.Metadata.Name)
 		}
 		k := kind(o.Kind)
 		if k != kindDeployment && k != kindRollout {
-			continue
+			return nil
 		}
 		var spec workloadSpec
 		if err := o.Spec.Decode(&spec); err != nil {
-			return m, fmt.Errorf("manifests: %s %s: %w", o.Kind, o.Metadata.Name, err)
+			return fmt.Errorf("manifests: %s %s: %w", o.Kind, o.Metadata.Name, err)
 		}
 		if o.Metadata.Name != name {
-			continue
+			return nil
 		}
 		if m.kind != "" {
-			return m, fmt.Errorf("the manifests have two workloads %s", name)
+			return fmt.Errorf("the manifests have two workloads %s", name)
 		}
 		m.kind, m.selector, m.namespace = k, spec.selector(), o.Metadata.Namespace
+		return nil
+	})
+	if err != nil {
+		return m, err
 	}
 	if m.kind == "" {
 		return m, fmt.Errorf("the manifests have neither a Deployment nor a Rollout %s", name)
@@ -153,33 +151,39 @@ func (m manifests) withoutJobs() ([]byte, error) {
 	return filter(m.text, func(o object) bool { return !o.runsBefore() })
 }
 
-// filter returns the objects to keep.
-func filter(text []byte, keep func(object) bool) ([]byte, error) {
-	var kept bytes.Buffer
-	encoder := yaml.NewEncoder(&kept)
-	none := true
+// each visits the objects of the manifests, with the documents that they are read of.
+func each(text []byte, visit func(object, *yaml.Node) error) error {
 	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
 		var node yaml.Node
 		if err := d.Decode(&node); errors.Is(err, io.EOF) {
-			if none {
-				return nil, nil // which the encoder cannot end
-			}
-			return kept.Bytes(), encoder.Close()
+			return nil
 		} else if err != nil {
-			return nil, fmt.Errorf("manifests: %w", err)
+			return fmt.Errorf("manifests: %w", err)
 		}
 		var o object
 		if err := node.Decode(&o); err != nil {
-			return nil, fmt.Errorf("manifests: %w", err)
+			return fmt.Errorf("manifests: %w", err)
 		}
-		if !keep(o) {
-			continue
-		}
-		none = false
-		if err := encoder.Encode(&node); err != nil {
-			return nil, fmt.Errorf("manifests: %w", err)
+		if err := visit(o, &node); err != nil {
+			return err
 		}
 	}
+}
+
+// filter returns the objects to keep.
+func filter(text []byte, keep func(object) bool) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	err := each(text, func(o object, node *yaml.Node) error {
+		if !keep(o) {
+			return nil
+		}
+		return encoder.Encode(node)
+	})
+	if err != nil || out.Len() == 0 {
+		return nil, err // an encoder without a document cannot be closed
+	}
+	return out.Bytes(), encoder.Close()
 }
 
 // withoutSecrets is what may be recorded. Documents are told apart as kustomize writes them: by lines of "---".
