@@ -43,10 +43,10 @@ func startSigstore(t *testing.T, issuers ...*outside.Issuer) *sigstore {
 		programs[name] = outside.Program(t, name, "SIGSTORE", fix)
 	}
 	s := &sigstore{t: t, dir: t.TempDir()}
-	authority, certificates, log, clock := freeAddress(t), freeAddress(t), freeAddress(t), freeAddress(t)
+	authority, certificates, log, clock := outside.FreeAddress(t), outside.FreeAddress(t), outside.FreeAddress(t), outside.FreeAddress(t)
 
 	host, port, _ := net.SplitHostPort(authority)
-	_, grpc, _ := net.SplitHostPort(freeAddress(t))
+	_, grpc, _ := net.SplitHostPort(outside.FreeAddress(t))
 	s.start(programs["fulcio"], "serve", "--ca", "ephemeralca", "--config-path", s.issuers(issuers), "--ct-log-url", "http://"+certificates,
 		"--host", host, "--port", port, "--grpc-host", host, "--grpc-port", grpc, "--legacy-unix-domain-socket", "@slipway-fulcio-"+port, "--metrics-port", "0")
 	s.write("fulcio.pem", get(t, "http://"+authority+"/api/v1/rootCert"))
@@ -56,8 +56,8 @@ func startSigstore(t *testing.T, issuers ...*outside.Issuer) *sigstore {
 
 	// cosign takes the host of the URL for the origin of the log's checkpoints.
 	host, port, _ = net.SplitHostPort(log)
-	_, grpc, _ = net.SplitHostPort(freeAddress(t))
-	_, metrics, _ := net.SplitHostPort(freeAddress(t))
+	_, grpc, _ = net.SplitHostPort(outside.FreeAddress(t))
+	_, metrics, _ := net.SplitHostPort(outside.FreeAddress(t))
 	s.start(programs["rekor-server"], "serve", "--storage-dir", s.path("log"), "--signer-filepath", s.key("rekor"), "--hostname", host,
 		"--http-address", host, "--http-port", port, "--grpc-address", host, "--grpc-port", grpc, "--http-metrics-port", metrics, "--batch-max-age", "50ms", "--checkpoint-interval", "200ms")
 	get(t, "http://"+log+"/healthz")
@@ -179,17 +179,6 @@ func (s *sigstore) start(program string, args ...string) {
 			s.t.Logf("%s:\n%s", filepath.Base(program), tail(string(text)))
 		}
 	})
-}
-
-// freeAddress returns an address on loopback that no program listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 // get returns what a server that has just been started answers.

@@ -6,8 +6,6 @@ import (
 	"debug/elf"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,14 +24,7 @@ import (
 func distribution(t *testing.T) (host, data string) {
 	t.Helper()
 	program := outside.Program(t, "docker-registry", "REGISTRY", "apt-get install docker-registry")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host = listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	host = outside.FreeAddress(t)
 	dir := t.TempDir()
 	data = filepath.Join(dir, "data")
 	settings := filepath.Join(dir, "config.yml")
@@ -48,19 +39,8 @@ func distribution(t *testing.T) (host, data string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = command.Wait() })
-	for range 200 {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+"/v2/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if response, err := http.DefaultClient.Do(request); err == nil {
-			_ = response.Body.Close()
-			return host, data
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("docker-registry does not answer")
-	return "", ""
+	get(t, "http://"+host+"/v2/")
+	return host, data
 }
 
 // builderImage returns the name of the image with BuildKit that `make test-supply-chain` has built in podman's storage.

@@ -3,7 +3,6 @@ package delivery
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
 	"gitlab.com/slipway-ci/slipway/test/load"
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // A site is a platform of its own: one cluster of production.
@@ -124,11 +124,7 @@ func (f *fixture) environments(t *testing.T, sites ...site) string {
 // A request that could not be sent is retried on the other cluster, one without a response only if it is safe.
 func balancer(t *testing.T, sites ...site) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
+	address := outside.FreeAddress(t)
 	host := production + ".localhost"
 	text := fmt.Sprintf(`global
   stats socket %s
@@ -155,7 +151,6 @@ backend clusters
 	}
 	config := filepath.Join(t.TempDir(), "haproxy.cfg")
 	write(t, config, text)
-	_ = listener.Close()
 	c := exec.Command("haproxy", "-db", "-f", config) //nolint:noctx // killed below
 	var out strings.Builder
 	c.Stdout, c.Stderr = &out, &out

@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
 // requireVariable makes a missing Kubernetes a failure instead of a skipped test.
@@ -55,7 +57,7 @@ func startAPIServer(t *testing.T, flags ...string) *apiServer {
 	t.Helper()
 	s := &apiServer{hyperkube: hyperkube(t), kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
 	dir := t.TempDir()
-	etcd, peer, api := freeAddress(t), freeAddress(t), freeAddress(t)
+	etcd, peer, api := outside.FreeAddress(t), outside.FreeAddress(t), outside.FreeAddress(t)
 	s.address = api
 	s.start(t, "etcd", "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
 		"--listen-client-urls", "http://"+etcd, "--advertise-client-urls", "http://"+etcd,
@@ -163,16 +165,6 @@ func moduleDir(t *testing.T, module string) string {
 		t.Fatalf("module %s: %v: %s", module, err, strings.TrimSpace(string(out)))
 	}
 	return answer.Dir
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func privateKey(t *testing.T) string {

@@ -45,7 +45,7 @@ scrape_configs:
   - job_name: orders
     static_configs: [{targets: [%q], labels: {namespace: orders-staging, pod: orders-1, track: stable}}]
 `, service.admin))
-	address := freeAddress(t)
+	address := outside.FreeAddress(t)
 	server := exec.Command(prometheus, "--config.file", filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address) // #nosec G204 -- our own arguments
 	if err := server.Start(); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,6 +46,17 @@ func Program(t testing.TB, program, name, fix string) string {
 		t.Skip(message)
 	}
 	return path
+}
+
+// FreeAddress returns an address on loopback that no program listens on.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
 }
 
 // WriteProgram writes a program that can be executed immediately: no process that other tests fork inherits the open file, which would make
