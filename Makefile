@@ -38,13 +38,16 @@ test: commands ## Run all tests, with the race detector and real parts; what has
 	go -C platform test -race ./...
 	go -C tools/acceptance test -race ./...
 
-cosign = CGO_ENABLED=0 go -C tools/cosign build -trimpath -ldflags "-s -w" -o $(bin)/ tool
+# $(call tool,MODULE,FILE,PACKAGES) compiles programs of the module tools/MODULE into the folder of commands; FILE is another name for one of them.
+tool = CGO_ENABLED=0 go -C tools/$(1) build -trimpath -ldflags "-s -w" -o $(bin)/$(2) $(3)
+
+cosign = $(call tool,cosign,,tool)
 
 # A Sigstore for the tests; two of its programs are called posix.
 define sigstore
-	CGO_ENABLED=0 go -C tools/sigstore build -trimpath -ldflags "-s -w" -o $(bin)/ github.com/sigstore/fulcio github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server
-	CGO_ENABLED=0 go -C tools/sigstore build -trimpath -ldflags "-s -w" -o $(bin)/rekor-server github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix
-	CGO_ENABLED=0 go -C tools/sigstore build -trimpath -ldflags "-s -w" -o $(bin)/tesseract github.com/transparency-dev/tesseract/cmd/tesseract/posix
+	$(call tool,sigstore,,github.com/sigstore/fulcio github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server)
+	$(call tool,sigstore,rekor-server,github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix)
+	$(call tool,sigstore,tesseract,github.com/transparency-dev/tesseract/cmd/tesseract/posix)
 endef
 
 # Every test of the module test but those with a target of their own: what needs the platform (e2e, e2e-delivery, test-manifests), boots machines
@@ -70,7 +73,7 @@ test-tools-image: commands ## Build the tools image and run the stages' jobs in 
 
 test-supply-chain: commands ## Build with rootless BuildKit and with Docker, sign, list contents and scan in the tools image; compiles for long the first time
 	$(platform) deps buildah podman runc uidmap jq busybox-static docker-registry
-	CGO_ENABLED=0 go -C tools/buildx build -trimpath -ldflags "-s -w" -o $(bin)/docker-buildx github.com/docker/buildx/cmd/buildx
+	$(call tool,buildx,docker-buildx,github.com/docker/buildx/cmd/buildx)
 	SLIPWAY_STAND_IN=1 tools/image.sh all
 	SLIPWAY_STAND_IN=1 tools/image.sh buildkit
 	SLIPWAY_REQUIRE_BUSYBOX=1 SLIPWAY_REQUIRE_REGISTRY=1 SLIPWAY_REQUIRE_BUILDX=1 SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:all SLIPWAY_TEST_BUILDER_IMAGE=localhost/slipway/tools:buildkit go -C test test -count=1 -timeout 30m -v -run 'TestSupplyChain|TestDockerBuild' ./consumers
@@ -165,5 +168,5 @@ clean: ## Remove what runs left in this clone
 commands:
 	@mkdir -p $(bin)
 	CGO_ENABLED=0 go build -trimpath -o $(bin)/ ./cmd/slipway
-	CGO_ENABLED=0 go -C tools/gitleaks build -trimpath -ldflags "-s -w" -o $(bin)/ tool
+	$(call tool,gitleaks,,tool)
 	CGO_ENABLED=0 go -C platform build -trimpath -o $(bin)/ ./cmd/platform
