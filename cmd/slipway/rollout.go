@@ -62,8 +62,8 @@ A Deployment is followed until its pods are new; an Argo Rollout until its steps
 done; each measurement is printed. An analysis without enough requests to judge is a failure, too.
 With --newer the present commit must contain the one that runs.
 
-A Job with the annotation slipway.dev/run: before-rollout, such as a migration, runs anew before the
-pods are replaced; if it fails, they are not. Going back does not run it.
+A Job with the annotation slipway.dev/run: before-rollout, such as a migration, runs for each
+release, before the pods are replaced; if it fails, they are not. Going back does not run it.
 
 Exit codes: 0 it serves; 1 it does not, or nothing was touched: another job deploys, or the cluster
 runs something newer; 2 kubectl or the manifests cannot be used.`,

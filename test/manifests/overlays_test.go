@@ -38,7 +38,7 @@ func TestOverlays(t *testing.T) {
 				text, _ := p.(map[string]any)["patch"].(string)
 				var operations []struct{ Path string }
 				if err := yaml.Unmarshal([]byte(text), &operations); err != nil {
-					t.Errorf("a patch is no list of operations on a place or a size: %v\n%s", err, text)
+					t.Errorf("a patch is not a list of JSON patch operations: %v\n%s", err, text)
 				}
 				for _, o := range operations {
 					if !place.MatchString(o.Path) {
