@@ -1,6 +1,8 @@
 package resolver_test
 
 import (
+	"errors"
+	"io/fs"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -97,6 +99,31 @@ func TestAccessOverHTTP(t *testing.T) {
 				t.Errorf("the error has the password: %v", err)
 			}
 		})
+	}
+}
+
+// What git says has the address in it, whose path is no reason.
+func TestMissingProjectOfAnyName(t *testing.T) {
+	for _, path := range []string{"team-403/go-401", "unreachable/go", "timed-out/permission-denied"} {
+		g := &resolver.Git{BaseURL: "file://" + t.TempDir(), Cache: t.TempDir()}
+		defer g.Close()
+		if _, _, err := g.Project(t.Context(), path, "main"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: error %v, want one that says that the project does not exist", path, err)
+		}
+	}
+}
+
+// A server refuses with 403 who is known but may not read the project.
+func TestAccessForbidden(t *testing.T) {
+	emptyHome(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "You are not allowed to download code from this project.", http.StatusForbidden)
+	}))
+	defer server.Close()
+	g := &resolver.Git{BaseURL: server.URL, Cache: t.TempDir()}
+	defer g.Close()
+	if _, _, err := g.Project(t.Context(), "platform/go", "main"); err == nil || !strings.Contains(err.Error(), "refuses access to platform/go") {
+		t.Errorf("error: %v", err)
 	}
 }
 

@@ -166,12 +166,12 @@ func (g *Git) explain(err error, path string) error {
 		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(strings.ToLower(failed.Stderr), text) })
 	}
 	server := g.server()
-	switch {
+	switch { // git repeats the address: no text may be one that a path can have, as a bare 403
 	case says("couldn't find remote ref", "not our ref", "unadvertised object"):
 		return errNoRef
-	case says("could not read username", "could not read password", "authentication failed", "permission denied", "http basic: access denied", "403", "401", "terminal prompts disabled"):
+	case says("could not read username", "could not read password", "authentication failed", "permission denied", "http basic: access denied", "returned error: 403", "returned error: 401", "terminal prompts disabled"):
 		return fmt.Errorf("%s refuses access to %s: git has no credentials for it that are valid (see docs/includes.md)", server, path)
-	case says("could not resolve", "couldn't connect", "connection refused", "timed out", "no route to host", "unreachable", "failed to connect", "connection reset", "connection closed"):
+	case says("could not resolve", "couldn't connect", "connection refused", "timed out", "no route to host", " is unreachable", "failed to connect", "connection reset", "connection closed"):
 		g.unreachable = fmt.Errorf("%s cannot be reached", server)
 		return g.unreachable
 	case says("not found", "does not exist", "does not appear to be a git repository", "no such project"):
