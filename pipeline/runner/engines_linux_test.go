@@ -159,6 +159,7 @@ func busyboxArchive() (io.Reader, error) {
 		_, writeErr := w.Write(content)
 		err = errors.Join(err, writeErr)
 	}
+	add(tar.Header{Name: "root/", Typeflag: tar.TypeDir, Mode: 0o700}, nil)
 	for _, dir := range []string{"bin/", "etc/", "tmp/"} {
 		add(tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755}, nil)
 	}
@@ -215,6 +216,41 @@ func testEngine(t *testing.T, e *realEngine) {
 				t.Errorf("%s: %q, %v", name, content, err)
 			}
 		}
+	})
+	t.Run("files in root's home, for an image's other user", func(t *testing.T) {
+		if os.Getuid() != 0 {
+			t.Skip("only root has its files there")
+		}
+		home, err := os.MkdirTemp("/root", "slipway-test-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := os.RemoveAll(home); err != nil {
+				t.Error(err)
+			}
+		})
+		p := newEngineProject(t)
+		p.options.CacheDir = filepath.Join(home, "cache")
+		withUser := "localhost/slipway/busybox:user"
+		rootfs, err := busyboxArchive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := e.command(rootfs, "import", "--change", "USER 1234", "-", withUser); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		r, err := Run(t.Context(), planOf(
+			job("of-the-job", "id -u; cat README", in(pipeline.Image{Docker: map[string]any{"user": "1234:1234"}})),
+			job("of-the-image", "id -u; cat README", inImage(pipeline.Image{Name: withUser})),
+			job("root", "id -u; cat README", in(pipeline.Image{}))), p.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.want(r, RunSuccess, "of-the-job: success", "of-the-image: success", "root: success")
+		p.wantLog(r, "of-the-job", "1234", "a project")
+		p.wantLog(r, "of-the-image", "1234", "a project")
+		p.wantLog(r, "root", "0", "a project")
 	})
 	t.Run("a job that is canceled", func(t *testing.T) {
 		p := newEngineProject(t)

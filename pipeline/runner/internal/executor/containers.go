@@ -227,6 +227,13 @@ func (s *containerSession) Run(ctx context.Context, script Script) (code int, er
 	if err != nil {
 		return 0, err
 	}
+	var home string
+	if s.behindRoot(ctx) {
+		home = filepath.Join(s.job.Root, ".root") // not a tmpfs: runc gives that the mode of the folder below it
+		if err := os.MkdirAll(home, 0o700); err != nil {
+			return 0, err
+		}
+	}
 	if err := open(s.job.Root); err != nil {
 		return 0, err
 	}
@@ -235,6 +242,9 @@ func (s *containerSession) Run(ctx context.Context, script Script) (code int, er
 		"--volume", s.job.Root + ":" + s.job.Root, "--volume", s.job.Sources + ":" + s.job.Sources + ":ro",
 	}
 	args = append(args, s.settings()...)
+	if home != "" {
+		args = append(args, "--volume", home+":"+rootHome)
+	}
 	if script.Terminal != nil {
 		args = append(args, "--interactive")
 		if script.Terminal.TTY {
@@ -245,6 +255,25 @@ func (s *containerSession) Run(ctx context.Context, script Script) (code int, er
 	}
 	args = append(args, s.job.Image.args("sh", "-c", findShell, path)...)
 	return s.processes.run(ctx, s.config, s.job, args, s.config.CallerEnv, script.Output)
+}
+
+// rootHome is closed to all other users in most images.
+const rootHome = "/root"
+
+// behindRoot tells whether the job's files are in root's home, as those of a run by root are, and the image's user is another one. That user could
+// not reach them in the image's folder of that name, nor anything else in it.
+func (s *containerSession) behindRoot(ctx context.Context) bool {
+	below := func(path string) bool { return strings.HasPrefix(path, rootHome+"/") }
+	if !below(s.job.Root) && !below(s.job.Sources) {
+		return false
+	}
+	user := s.job.Image.User
+	if user == "" {
+		// Without an answer it is root, as in most images.
+		user, _ = s.run(ctx, "image", "inspect", "--format", "{{.Config.User}}", s.job.Image.Name)
+	}
+	name, _, _ := strings.Cut(user, ":")
+	return name != "" && name != "root" && name != "0"
 }
 
 // open lets every user read and write what is below a folder.
