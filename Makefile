@@ -140,9 +140,10 @@ bench-pipeline: commands ## Measure what caches are worth to the test jobs: cold
 
 # As for test-tools-image: no registry is needed.
 bench-merge-request: commands ## Measure the CPU time of each job of a merge request in the tools image, and what of it is the stages' own
-	$(platform) deps buildah podman runc uidmap jq
+	$(platform) deps buildah podman runc uidmap jq docker-registry
 	SLIPWAY_STAND_IN=1 tools/image.sh go
-	SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:go go -C test test ./consumers -run '^$$' -bench MergeRequest -benchtime 1x -timeout 60m
+	SLIPWAY_STAND_IN=1 tools/image.sh buildkit
+	SLIPWAY_REQUIRE_REGISTRY=1 SLIPWAY_TEST_TOOLS_IMAGE=localhost/slipway/tools:go SLIPWAY_TEST_BUILDER_IMAGE=localhost/slipway/tools:buildkit go -C test test ./consumers -run '^$$' -bench MergeRequest -benchtime 1x -timeout 60m
 
 bench-service: ## Measure what the service adds to net/http, as CPU time per request
 	go -C service build -trimpath -o $(bin)/bench-service ./bench

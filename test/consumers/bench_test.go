@@ -43,56 +43,68 @@ func BenchmarkCaches(b *testing.B) {
 }
 
 // toolsOfJobs are the programs that check a project and build its image. The remaining CPU time of a job is the overhead of the stages.
-var toolsOfJobs = []string{"golangci-lint", "gosec", "gotestsum", "govulncheck", "gitleaks", "ko"}
+var toolsOfJobs = []string{"golangci-lint", "gosec", "gotestsum", "govulncheck", "gitleaks", "ko", "buildctl-daemonless.sh"}
 
 // mergeRequestLimit is the CPU time limit of a merge request's containers, without the tools above.
 const mergeRequestLimit = 5 * time.Second
 
-// BenchmarkMergeRequest measures the CPU time of a merge request's jobs in the tools image, with the caches of an earlier pipeline, and prints
-// a table of all jobs (`make bench-merge-request`).
+// BenchmarkMergeRequest measures the CPU time of a merge request's jobs in the tools image and, if the service has a Dockerfile, in BuildKit's, with
+// the caches of an earlier pipeline, and prints a table of all jobs (`make bench-merge-request`).
 func BenchmarkMergeRequest(b *testing.B) {
 	image := toolsImage(b)
-	host := serve(b, "podman", "run", "--rm", "--network", "host", "--pull", "never", image, "crane")
-	recorder := recorderOf(b, append([]string{"bash", "slipway", "go", "crane", "git"}, toolsOfJobs...)...)
+	host, _ := distribution(b)
 	cache, err := runner.CacheDir("")
 	if err != nil {
 		b.Fatal(err)
 	}
-	dir := filepath.Join(cache, "bench-merge-request")
-	p := cloneTo(b, "service", filepath.Join(dir, "service"))
-	p.image, p.cache, p.timeout = image, filepath.Join(dir, "cache"), 20*time.Minute
-	// The folder comes first in PATH and is empty in golang images.
-	p.volumes = []string{recorder + ":/go/bin"}
-	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"      builder: ko\n"+localSources)
-	if err := os.CopyFS(filepath.Join(p.dir, ".vulndb"), os.DirFS(filepath.Join(root, "internal/gate/findings/testdata/vulndb"))); err != nil {
-		b.Fatal(err)
+	base := emptyBase(b, image, host)
+	for _, builder := range []string{"dockerfile", "ko"} {
+		b.Run(builder, func(b *testing.B) {
+			dir := filepath.Join(cache, "bench-merge-request", builder)
+			p := cloneTo(b, "service", filepath.Join(dir, "service"))
+			p.image, p.cache, p.timeout = image, filepath.Join(dir, "cache"), 20*time.Minute
+			recorder := recorderOf(b, append([]string{"bash", "slipway", "go", "crane", "git"}, toolsOfJobs...)...)
+			// Folders that come before those of the tools in PATH, in golang images and in Debian's, and are empty there.
+			p.volumes = []string{recorder + ":/go/bin", recorder + ":/usr/local/sbin"}
+			p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"      builder: "+builder+"\n"+localSources)
+			if err := os.CopyFS(filepath.Join(p.dir, ".vulndb"), os.DirFS(filepath.Join(root, "internal/gate/findings/testdata/vulndb"))); err != nil {
+				b.Fatal(err)
+			}
+			p.variables = []pipeline.Variable{
+				{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/service"}, {Key: "BASE_IMAGE", Value: base},
+			}
+			if builder == "dockerfile" {
+				p.privileged = true // for rootless BuildKit, see TestSupplyChain
+				p.variables = append(p.variables, pipeline.Variable{Key: "SLIPWAY_BUILDER_IMAGE", Value: builderImage(b)}, pipeline.Variable{Key: "SLIPWAY_GO_IMAGE", Value: golangIn(b, host)})
+			}
+			p.commit("Build with " + builder)
+			p.branch()
+			measureChanges(b, p, filepath.Join(recorder, "times"))
+		})
 	}
-	p.variables = []pipeline.Variable{
-		{Key: "CI_REGISTRY", Value: host}, {Key: "CI_REGISTRY_IMAGE", Value: host + "/acme/service"}, {Key: "BASE_IMAGE", Value: emptyBase(b, image, host)},
-	}
-	p.commit("Build with ko")
-	p.branch()
+}
+
+// measureChanges runs the merge request's pipelines of a change for each round of a benchmark, after a first one that fills the caches.
+func measureChanges(b *testing.B, p *project, times string) {
+	b.Helper()
 	change := func(i int) *outcome {
 		p.write("main.go", p.read("main.go")+fmt.Sprintf("\n// Change %d.\n", i))
 		p.commit("Change the service")
 		return p.run(nil)
 	}
-	// The first change fills the caches.
 	change(0)
 	for i := range b.N {
-		if err := os.RemoveAll(filepath.Join(recorder, "times")); err != nil {
+		if err := os.RemoveAll(times); err != nil {
 			b.Fatal(err)
 		}
-		if err := os.Mkdir(filepath.Join(recorder, "times"), 0o750); err != nil {
-			b.Fatal(err)
-		}
+		newTimes(b, times)
 		o := change(i + 1)
 		for _, j := range o.result.Jobs {
 			if j.Status != runner.Success && j.Status != runner.Manual {
 				b.Errorf("%s is %s:\n%s", j.Name, j.Status, tail(o.log(j.Name)))
 			}
 		}
-		table, all, own := tableOfTimes(b, filepath.Join(recorder, "times"))
+		table, all, own := tableOfTimes(b, times)
 		// A benchmark's log is truncated after ten lines.
 		fmt.Fprintf(os.Stderr, "\nCPU time in seconds:\n%s", table)
 		b.ReportMetric(all.Seconds(), "cpu-s/op")
@@ -114,10 +126,19 @@ func recorderOf(b *testing.B, programs ...string) string {
 	for _, name := range programs {
 		outside.WriteProgram(b, filepath.Join(dir, name), string(script))
 	}
-	if err := os.Mkdir(filepath.Join(dir, "times"), 0o750); err != nil {
+	newTimes(b, filepath.Join(dir, "times"))
+	return dir
+}
+
+// newTimes makes the folder that the recorder writes to, whoever runs a job.
+func newTimes(b *testing.B, dir string) {
+	b.Helper()
+	if err := os.Mkdir(dir, 0o750); err != nil {
 		b.Fatal(err)
 	}
-	return dir
+	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // the builder's image has a user of its own
+		b.Fatal(err)
+	}
 }
 
 // tableOfTimes returns a table of the recorded times with one line for each job, and the sums of all jobs with and without the tools.

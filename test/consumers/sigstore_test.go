@@ -182,7 +182,7 @@ func (s *sigstore) start(program string, args ...string) {
 }
 
 // get returns what a server that has just been started answers.
-func get(t *testing.T, url string) string {
+func get(t testing.TB, url string) string {
 	t.Helper()
 	for range 200 {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)

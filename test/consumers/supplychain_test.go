@@ -21,7 +21,7 @@ import (
 
 // distribution starts Debian's docker-registry, which stores layer caches and untagged manifests like GitLab's registry, and returns its address
 // and the folder of its data.
-func distribution(t *testing.T) (host, data string) {
+func distribution(t testing.TB) (host, data string) {
 	t.Helper()
 	program := outside.Program(t, "docker-registry", "REGISTRY", "apt-get install docker-registry")
 	host = outside.FreeAddress(t)
@@ -44,7 +44,7 @@ func distribution(t *testing.T) (host, data string) {
 }
 
 // builderImage returns the name of the image with BuildKit that `make test-supply-chain` has built in podman's storage.
-func builderImage(t *testing.T) string {
+func builderImage(t testing.TB) string {
 	t.Helper()
 	image := os.Getenv("SLIPWAY_TEST_BUILDER_IMAGE")
 	if image == "" {
@@ -93,7 +93,7 @@ func TestSupplyChainPlatforms(t *testing.T) {
 }
 
 // golangIn pushes the stand-in for the image golang to a registry, and returns its name.
-func golangIn(t *testing.T, host string) string {
+func golangIn(t testing.TB, host string) string {
 	t.Helper()
 	golang := host + "/library/golang:1"
 	if out, err := exec.CommandContext(t.Context(), "podman", "push", "--quiet", "--tls-verify=false", "localhost/slipway/golang", "docker://"+golang).CombinedOutput(); err != nil {
