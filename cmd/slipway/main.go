@@ -92,7 +92,9 @@ func groups() []group {
 			{"report", newReportCommand}, {"gate", newGateCommand}, {"coverage", newCoverageCommand}, {"licenses", newLicensesCommand},
 			{"flaky", newFlakyCommand}, {"benchgate", newBenchgateCommand},
 		}},
-		{"deliver", "In jobs: deploy to a cluster:", []subcommand{{"rollout", newRolloutCommand}}},
+		{"deliver", "In jobs: deploy:", []subcommand{
+			{"rollout", newRolloutCommand}, {"four-eyes", newFourEyesCommand}, {"verify-image", newVerifyImageCommand},
+		}},
 		{"tests", "In jobs: select what to test:", []subcommand{
 			{"affected", newAffectedCommand}, {"shard", newShardCommand}, {"timings", newTimingsCommand}, {"mtimes", newMtimesCommand},
 		}},

@@ -12,13 +12,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"gitlab.com/slipway-ci/slipway/internal/envscope"
+	"gitlab.com/slipway-ci/slipway/internal/gitlabapi"
 )
 
 // newVariablesCommand is `slipway variables`.
@@ -176,12 +175,6 @@ type variableAPI struct {
 	token http.Header
 }
 
-// What a request does when GitLab asks to come back later (https://docs.gitlab.com/security/rate_limits/).
-const (
-	maxTries = 5
-	maxPause = time.Minute
-)
-
 // A statusError is an answer of GitLab's that is not 200.
 type statusError struct {
 	code    int
@@ -222,7 +215,11 @@ func (a variableAPI) list(ctx context.Context, path, subject string) ([]apiVaria
 
 // page reads one page, and returns the number of the next one, empty after the last.
 func (a variableAPI) page(ctx context.Context, address, subject string) (items []apiVariable, next string, err error) {
-	response, err := a.get(ctx, address)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	response, err := gitlabapi.Do(request, a.token)
 	if err != nil {
 		return nil, "", fmt.Errorf("ask GitLab for variables: %w", err)
 	}
@@ -234,38 +231,4 @@ func (a variableAPI) page(ctx context.Context, address, subject string) (items [
 		return nil, "", fmt.Errorf("GitLab's answer for the variables of %s is not a list of variables", subject)
 	}
 	return items, response.Header.Get("X-Next-Page"), nil
-}
-
-// get sends a request, and again when GitLab says that there are too many.
-func (a variableAPI) get(ctx context.Context, address string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Header = a.token.Clone()
-	client := http.Client{Timeout: 30 * time.Second, CheckRedirect: onSameServer}
-	for try := 1; ; try++ {
-		response, err := client.Do(request)
-		if err != nil || response.StatusCode != http.StatusTooManyRequests || try == maxTries {
-			return response, err
-		}
-		_ = response.Body.Close()
-		pause := time.Duration(1<<try) * time.Second
-		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds >= 0 {
-			pause = time.Duration(seconds) * time.Second
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(min(pause, maxPause)):
-		}
-	}
-}
-
-// onSameServer follows what GitLab answers for a project that has moved. To another server, the client would send the token along.
-func onSameServer(request *http.Request, via []*http.Request) error {
-	if len(via) >= 10 || request.URL.Scheme != via[0].URL.Scheme || request.URL.Host != via[0].URL.Host {
-		return http.ErrUseLastResponse
-	}
-	return nil
 }

@@ -73,8 +73,9 @@ func TestMachineUnit(t *testing.T) {
 // TestMachineChecks checks that a deployment to machines has the same conditions as one to a cluster, and that each of them refuses.
 func TestMachineChecks(t *testing.T) {
 	t.Parallel()
-	p := planned(t, with("deploy", "app: service, needs: [], review_needs: [], four_eyes: approval")+strings.TrimPrefix(
-		with("deploy-machine", "app: service, needs: [], four_eyes: approval, environment_prefix: machines-"), "include:\n"))
+	const checks = "four_eyes: approval, verify_key: cosign.pub"
+	p := planned(t, with("deploy", "app: service, needs: [], review_needs: [], "+checks)+strings.TrimPrefix(
+		with("deploy-machine", "app: service, needs: [], environment_prefix: machines-, "+checks), "include:\n"))
 	main := p.On(pipelinetest.Push("main"))
 	main.Job("machine-production").IsManual().Blocks().Needs("machine-staging").IsOneAtATimeIn("machines-service-production").DeploysTo("machines-production")
 	main.Job("machine-rollback").IsManual().MayFail().StartsImmediately().IsOneAtATimeIn("machines-service-production")
@@ -84,7 +85,7 @@ func TestMachineChecks(t *testing.T) {
 	cluster, machine := main.Plan().Job("deploy-production"), main.Plan().Job("machine-production")
 	same := 0
 	for _, item := range cluster.BeforeScript {
-		if !strings.Contains(item, "four_eyes") {
+		if !strings.Contains(item, "CI_DEPLOY_FREEZE") && !strings.Contains(item, "slipway four-eyes") && !strings.Contains(item, "slipway verify-image") {
 			continue
 		}
 		same++
@@ -92,8 +93,8 @@ func TestMachineChecks(t *testing.T) {
 			t.Errorf("machine-production does not have this item of deploy-production:\n%s", item)
 		}
 	}
-	if same != 2 {
-		t.Errorf("%d items of deploy-production are about four eyes, want 2", same)
+	if same != 3 {
+		t.Errorf("%d items of deploy-production are about permission, want 3", same)
 	}
 
 	job := func(inputs string, variables ...pipeline.Variable) *project {

@@ -54,9 +54,9 @@ func TestRequirements(t *testing.T) {
 	reached := []struct{ text, want string }{
 		{`\bdefault: docker\.io/`, "docker.io"}, {`\bdefault: gcr\.io/`, "gcr.io"}, {`\bdefault: https://vuln\.go\.dev`, "vuln.go.dev"},
 		{`\bgo (test|list|mod|vet|generate)\b|golangci-lint run|gosec -|govulncheck -|ko build|slipway licenses`, "the Go module proxy and checksum database"},
-		{`\b(crane|cosign|syft|grype|ko) (manifest|digest|tag|export|sign|verify|scan|login|auth|build)|registry:\$IMAGE`, "the registry"},
-		{`\bkubectl (version|kustomize|--namespace)|slipway rollout`, "cluster"}, {`\bssh -`, "over ssh"}, {`\$CI_API_V4_URL|(?m)^  release:$`, "the API of GitLab"},
-		{`\bkeyless\)`, "sigstore.dev"}, {`\$\[\[ inputs\.tools_image \]\]`, "the registry of the tools image"}, {`sonar-scanner`, "the SonarQube server"},
+		{`\b(crane|cosign|syft|grype|ko) (manifest|digest|tag|export|sign|verify|scan|login|auth|build)|registry:\$IMAGE|slipway verify-image`, "the registry"},
+		{`\bkubectl (version|kustomize|--namespace)|slipway rollout`, "cluster"}, {`\bssh -`, "over ssh"}, {`slipway four-eyes|(?m)^  release:$`, "the API of GitLab"},
+		{`\bkeyless\)|slipway verify-image`, "sigstore.dev"}, {`\$\[\[ inputs\.tools_image \]\]`, "the registry of the tools image"}, {`sonar-scanner`, "the SonarQube server"},
 	}
 	minor := func(version string) int {
 		major, rest, _ := strings.Cut(version, ".")
