@@ -89,6 +89,8 @@ func TestProductionVerifies(t *testing.T) {
 			p.run(nil, "deploy-production").red("deploy-production", exitOf(c.says), c.says)
 		})
 	}
+	digest := "sha256:" + strings.Repeat("a", 64)
+	productionJob(t, ", verify_key: $NO_KEY", host+"/acme/no-key", digest, digest).run(nil, "deploy-production").red("deploy-production", 2, "slipway: --key is missing")
 }
 
 // TestReviewRequiresANamespace has no KUBE_NAMESPACE: the job that removes the environment would not find it.
