@@ -20,14 +20,52 @@ import (
 // noCluster is the message of a job that passed all checks and then found no cluster.
 const noCluster = "The cluster does not answer"
 
+// The people of a project, by their ids, and the merge requests that contain a commit.
+const (
+	ada           = "gid://gitlab/User/1"
+	grace         = "gid://gitlab/User/2"
+	linus         = "gid://gitlab/User/3"
+	mergeRequests = `[{"iid": 6, "state": "closed"}, {"iid": 7, "state": "merged"}]`
+)
+
+// standInGitLab returns the URL of a server that answers those who have the token "secret", unless there is nothing about merge requests. Ada is the
+// author of the merge request 7; user1, user2 and so on are the names of the people, the starter of a job is given by the number.
+func standInGitLab(t *testing.T, requests string, committers, approvers []string, starter int) string {
+	t.Helper()
+	people := func(ids []string) string {
+		var nodes []string
+		for _, id := range ids {
+			nodes = append(nodes, fmt.Sprintf(`{"id": %q, "username": "user%s"}`, id, id[len(id)-1:]))
+		}
+		return `{"nodes": [` + strings.Join(nodes, ",") + `]}`
+	}
+	// STAND-IN for GitLab's API: the three responses that the job reads.
+	gitlab := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("PRIVATE-TOKEN") != "secret" || requests == "" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/merge_requests"):
+			fmt.Fprint(w, requests)
+		case strings.Contains(r.URL.Path, "/jobs/"):
+			fmt.Fprintf(w, `{"user": {"id": %d, "username": "user%[1]d"}}`, starter)
+		case r.Method == http.MethodPost && r.URL.Path == "/graphql":
+			var query struct{ Variables struct{ IID string } }
+			if err := json.NewDecoder(r.Body).Decode(&query); err != nil || query.Variables.IID != "7" {
+				t.Errorf("the job queries another merge request: %+v %v", query, err)
+			}
+			fmt.Fprintf(w, `{"data": {"project": {"mergeRequest": {"author": {"id": %q}, "committers": %s, "approvedBy": %s}}}}`, ada, people(committers), people(approvers))
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	t.Cleanup(gitlab.Close)
+	return gitlab.URL
+}
+
 func TestPermission(t *testing.T) {
 	t.Parallel()
-	const (
-		merged = `[{"iid": 6, "state": "closed"}, {"iid": 7, "state": "merged"}]`
-		ada    = "gid://gitlab/User/1"
-		grace  = "gid://gitlab/User/2"
-		linus  = "gid://gitlab/User/3"
-	)
 	for _, c := range []struct {
 		name, input string
 		variables   map[string]string
@@ -38,15 +76,15 @@ func TestPermission(t *testing.T) {
 		says                  string
 	}{
 		{"off", `four_eyes: "off"`, nil, "", nil, nil, 1, noCluster},
-		{"author", "four_eyes: starter", nil, merged, []string{ada}, nil, 1, "The person who starts this job is an author of the change; nothing has been touched"},
+		{"author", "four_eyes: starter", nil, mergeRequests, []string{ada}, nil, 1, "The person who starts this job is an author of the change; nothing has been touched"},
 		{"author of a commit with a private address", "four_eyes: starter", map[string]string{"CI_COMMIT_AUTHOR": "Linus <3-linus@users.noreply.example.com>", "GITLAB_USER_EMAIL": "linus@example.com"},
-			merged, []string{ada, linus}, nil, 3, "is an author of the change"},
-		{"another person", "four_eyes: starter", nil, merged, []string{ada}, nil, 2, "Four eyes: user2 is not an author of this change"},
-		{"switched off by a variable", "four_eyes: starter", map[string]string{"FOUR_EYES": "off"}, merged, []string{ada}, nil, 1, "is an author of the change"},
-		{"overridden user id", "four_eyes: starter", map[string]string{"GITLAB_USER_ID": "2", "GITLAB_USER_EMAIL": "grace@example.com"}, merged, []string{ada}, nil, 1, "is an author of the change"},
-		{"only the author approved", "four_eyes: approval", nil, merged, []string{ada}, []string{ada}, 1, "Nobody but its authors has approved the merge request"},
-		{"a committer approved", "four_eyes: approval", nil, merged, []string{ada, linus}, []string{linus}, 1, "Nobody but its authors"},
-		{"another person approved", "four_eyes: approval", nil, merged, []string{ada}, []string{ada, grace}, 1, "Four eyes: user2 is not an author"},
+			mergeRequests, []string{ada, linus}, nil, 3, "is an author of the change"},
+		{"another person", "four_eyes: starter", nil, mergeRequests, []string{ada}, nil, 2, "Four eyes: user2 is not an author of this change"},
+		{"switched off by a variable", "four_eyes: starter", map[string]string{"FOUR_EYES": "off"}, mergeRequests, []string{ada}, nil, 1, "is an author of the change"},
+		{"overridden user id", "four_eyes: starter", map[string]string{"GITLAB_USER_ID": "2", "GITLAB_USER_EMAIL": "grace@example.com"}, mergeRequests, []string{ada}, nil, 1, "is an author of the change"},
+		{"only the author approved", "four_eyes: approval", nil, mergeRequests, []string{ada}, []string{ada}, 1, "Nobody but its authors has approved the merge request"},
+		{"a committer approved", "four_eyes: approval", nil, mergeRequests, []string{ada, linus}, []string{linus}, 1, "Nobody but its authors"},
+		{"another person approved", "four_eyes: approval", nil, mergeRequests, []string{ada}, []string{ada, grace}, 1, "Four eyes: user2 is not an author"},
 		{"pushed without review", "four_eyes: approval", nil, `[]`, []string{ada}, []string{grace}, 1, "No merged merge request brought this commit"},
 		{"token refused", "four_eyes: approval", nil, "", nil, nil, 1, "GitLab's API does not answer with FOUR_EYES_TOKEN"},
 		{"freeze", "freeze: true", map[string]string{"CI_DEPLOY_FREEZE": "true"}, "", nil, nil, 1, "A deploy freeze is on; nothing has been touched"},
@@ -55,41 +93,13 @@ func TestPermission(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			people := func(ids []string) string {
-				var nodes []string
-				for _, id := range ids {
-					nodes = append(nodes, fmt.Sprintf(`{"id": %q, "username": "user%s"}`, id, id[len(id)-1:]))
-				}
-				return `{"nodes": [` + strings.Join(nodes, ",") + `]}`
-			}
-			// STAND-IN for GitLab's API: the three responses that the job reads.
-			gitlab := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.Header.Get("PRIVATE-TOKEN") != "secret" || c.merged == "" {
-					w.WriteHeader(http.StatusUnauthorized)
-					return
-				}
-				switch {
-				case strings.HasSuffix(r.URL.Path, "/merge_requests"):
-					fmt.Fprint(w, c.merged)
-				case strings.Contains(r.URL.Path, "/jobs/"):
-					fmt.Fprintf(w, `{"user": {"id": %d, "username": "user%[1]d"}}`, c.starter)
-				case r.Method == http.MethodPost && r.URL.Path == "/graphql":
-					var query struct{ Variables struct{ IID string } }
-					if err := json.NewDecoder(r.Body).Decode(&query); err != nil || query.Variables.IID != "7" {
-						t.Errorf("the job queries another merge request: %+v %v", query, err)
-					}
-					fmt.Fprintf(w, `{"data": {"project": {"mergeRequest": {"author": {"id": %q}, "committers": %s, "approvedBy": %s}}}}`, ada, people(c.committers), people(c.approvers))
-				default:
-					w.WriteHeader(http.StatusNotFound)
-				}
-			}))
-			t.Cleanup(gitlab.Close)
+			gitlab := standInGitLab(t, c.merged, c.committers, c.approvers, c.starter)
 			p := clone(t, "service")
 			p.write(".gitlab-ci.yml", with("deploy", "app: service, "+c.input+", needs: [], review_needs: []"))
 			p.commit("Deploy")
 			p.alone = true
 			for key, value := range map[string]string{"IMAGE_DIGEST": "sha256:0", "IMAGE_REPOSITORY": "x", "FOUR_EYES_TOKEN": "secret",
-				"CI_API_V4_URL": gitlab.URL, "CI_API_GRAPHQL_URL": gitlab.URL + "/graphql", "CI_COMMIT_AUTHOR": "Ada <ada@example.com>", "KUBECONFIG": "/nowhere"} {
+				"CI_API_V4_URL": gitlab, "CI_API_GRAPHQL_URL": gitlab + "/graphql", "CI_COMMIT_AUTHOR": "Ada <ada@example.com>", "KUBECONFIG": "/nowhere"} {
 				if override, ok := c.variables[key]; ok {
 					value = override
 				}

@@ -14,30 +14,84 @@ import (
 	"gitlab.com/slipway-ci/slipway/test/outside"
 )
 
+// manifestsRepository returns the folder of an empty repository of manifests, and the URL at which git serves it to those who have the password "secret".
+func manifestsRepository(t *testing.T) (folder, address string) {
+	t.Helper()
+	folder, seed := filepath.Join(t.TempDir(), "manifests.git"), t.TempDir()
+	for _, args := range [][]string{
+		{"init", "--quiet", "--bare", "--initial-branch", "main", folder},
+		{"--git-dir", folder, "config", "http.receivepack", "true"},
+		{"clone", "--quiet", folder, seed},
+		{"-C", seed, "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "--quiet", "--allow-empty", "--message", "Begin"},
+		{"-C", seed, "push", "--quiet", "origin", "HEAD:main"},
+	} {
+		outside.Command(t, "", "git", args...)
+	}
+	return folder, outside.ServeGit(t, filepath.Dir(folder), "secret") + "/manifests.git"
+}
+
+// TestGitOpsPermission starts production in a deploy freeze, as an author of the change, with another digest than staging's, and with an image that is not
+// signed: the repository of manifests stays as it is. What is permitted is committed.
+func TestGitOpsPermission(t *testing.T) {
+	t.Parallel()
+	host, signer := registry(t), outside.NewSigner(t)
+	unsigned, signed := host+"/acme/unsigned", host+"/acme/signed"
+	digests := map[string]string{unsigned: pushImage(t, unsigned), signed: pushImage(t, signed)}
+	signer.Sign(signed + "@" + digests[signed])
+	signer.Attest(signed+"@"+digests[signed], "slsaprovenance1")
+	const checks = "four_eyes: starter, verify_key: cosign.pub, insecure_registry: true"
+	freeze := pipeline.Variable{Key: "CI_DEPLOY_FREEZE", Value: "true"}
+	for _, c := range []struct {
+		name, inputs, repository string
+		starter                  int
+		variables                []pipeline.Variable
+		says                     string // if it is refused
+	}{
+		{"freeze", checks, signed, 2, []pipeline.Variable{freeze, {Key: "FREEZE", Value: "false"}}, "A deploy freeze is on; nothing has been touched"},
+		{"started by an author", checks, signed, 1, nil, "The person who starts this job is an author of the change; nothing has been touched"},
+		{"another digest", checks, signed, 2, []pipeline.Variable{{Key: "IMAGE_DIGEST", Value: "sha256:0"}}, "Staging of this pipeline did not run sha256:0; nothing has been touched"},
+		{"unsigned", checks, unsigned, 2, nil, "The image has no valid signature by the key cosign.pub; nothing has been touched"},
+		{"signed, started by another person", checks, signed, 2, nil, ""},
+		{"nothing is asked for", "freeze: false", unsigned, 1, []pipeline.Variable{freeze}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			manifests, address := manifestsRepository(t)
+			gitlab := standInGitLab(t, mergeRequests, []string{ada}, nil, c.starter)
+			p := clone(t, "service")
+			p.write(".gitlab-ci.yml", with("gitops", fmt.Sprintf("app: service, repository: '%s', needs: [], %s", address, c.inputs)))
+			p.write("cosign.pub", signer.Public())
+			// The artifact of the staging job.
+			p.write("deployed.env", "IMAGE_REPOSITORY="+c.repository+"\nIMAGE_DIGEST="+digests[c.repository]+"\n")
+			p.commit("Deploy with commits")
+			p.alone = true
+			p.variables = append([]pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: c.repository}, {Key: "IMAGE_DIGEST", Value: digests[c.repository]}, {Key: "GITOPS_TOKEN", Value: "secret"},
+				{Key: "FOUR_EYES_TOKEN", Value: "secret"}, {Key: "CI_API_V4_URL", Value: gitlab}, {Key: "CI_API_GRAPHQL_URL", Value: gitlab + "/graphql"}}, c.variables...)
+			o := p.run(nil, "gitops-production")
+			commits := outside.Command(t, "", "git", "--git-dir", manifests, "log", "--format=%s", "main")
+			if c.says != "" {
+				if o.red("gitops-production", 1, c.says); commits != "Begin" {
+					t.Errorf("the repository of manifests was changed:\n%s", commits)
+				}
+				return
+			}
+			if o.green("gitops-production"); commits != "service: "+digests[c.repository]+"\nBegin" {
+				t.Errorf("the repository of manifests has\n%s", commits)
+			}
+		})
+	}
+}
+
 // TestGitOps deploys with commits to a repository of manifests, rolls back, and refuses older commits and versions that do not come up.
 func TestGitOps(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs jobs for minutes")
 	}
-	manifests := filepath.Join(t.TempDir(), "manifests.git")
-	git := func(args ...string) string {
-		t.Helper()
-		out, err := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=Ada", "-c", "user.email=ada@example.com"}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	git("init", "--quiet", "--bare", "--initial-branch", "main", manifests)
-	seed := t.TempDir()
-	git("--git-dir", manifests, "config", "http.receivepack", "true")
-	git("clone", "--quiet", manifests, seed)
-	git("-C", seed, "commit", "--quiet", "--allow-empty", "--message", "Begin")
-	git("-C", seed, "push", "--quiet", "origin", "HEAD:main")
+	manifests, address := manifestsRepository(t)
 	file := func(environment string) string {
 		t.Helper()
-		return git("--git-dir", manifests, "show", "main:"+environment+"/image/kustomization.yaml")
+		return outside.Command(t, "", "git", "--git-dir", manifests, "show", "main:"+environment+"/image/kustomization.yaml")
 	}
 
 	// STAND-IN for Flux and the service, which test/delivery has: it serves the version that the repository names, until it stalls.
@@ -50,7 +104,6 @@ func TestGitOps(t *testing.T) {
 		_, _ = w.Write(out)
 	}))
 	t.Cleanup(service.Close)
-	address := outside.ServeGit(t, filepath.Dir(manifests), "secret") + "/manifests.git"
 
 	p := clone(t, "service")
 	seconds := 300

@@ -70,27 +70,29 @@ func TestMachineUnit(t *testing.T) {
 	}
 }
 
-// TestMachineChecks checks that a deployment to machines has the same conditions as one to a cluster, and that each of them refuses.
+// TestMachineChecks checks that deployments to machines and by commits have the same conditions as those to a cluster, and that each of them refuses.
 func TestMachineChecks(t *testing.T) {
 	t.Parallel()
 	const checks = "four_eyes: approval, verify_key: cosign.pub"
-	p := planned(t, with("deploy", "app: service, needs: [], review_needs: [], "+checks)+strings.TrimPrefix(
-		with("deploy-machine", "app: service, needs: [], environment_prefix: machines-, "+checks), "include:\n"))
+	p := planned(t, with("deploy", "app: service, needs: [], review_needs: [], "+checks)+
+		strings.TrimPrefix(with("deploy-machine", "app: service, needs: [], environment_prefix: machines-, "+checks), "include:\n")+
+		strings.TrimPrefix(with("gitops", "app: service, needs: [], environment_prefix: commits-, "+checks), "include:\n"))
 	main := p.On(pipelinetest.Push("main"))
 	main.Job("machine-production").IsManual().Blocks().Needs("machine-staging").IsOneAtATimeIn("machines-service-production").DeploysTo("machines-production")
 	main.Job("machine-rollback").IsManual().MayFail().StartsImmediately().IsOneAtATimeIn("machines-service-production")
 	for _, e := range []pipelinetest.Event{pipelinetest.MergeRequest(), pipelinetest.Push("feature"), pipelinetest.Schedule("main")} {
 		lacks(p.On(e), "machine-staging", "machine-production", "machine-rollback")
 	}
-	cluster, machine := main.Plan().Job("deploy-production"), main.Plan().Job("machine-production")
 	same := 0
-	for _, item := range cluster.BeforeScript {
+	for _, item := range main.Plan().Job("deploy-production").BeforeScript {
 		if !strings.Contains(item, "CI_DEPLOY_FREEZE") && !strings.Contains(item, "slipway four-eyes") && !strings.Contains(item, "slipway verify-image") {
 			continue
 		}
 		same++
-		if !slices.Contains(machine.BeforeScript, item) {
-			t.Errorf("machine-production does not have this item of deploy-production:\n%s", item)
+		for _, other := range []string{"machine-production", "gitops-production"} {
+			if !slices.Contains(main.Plan().Job(other).BeforeScript, item) {
+				t.Errorf("%s does not have this item of deploy-production:\n%s", other, item)
+			}
 		}
 	}
 	if same != 3 {

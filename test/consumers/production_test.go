@@ -2,7 +2,6 @@ package consumers
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -58,6 +57,13 @@ func TestProductionRequiresTheDigestOfStaging(t *testing.T) {
 	productionJob(t, "", "x", ran, ran).run(nil, "deploy-production").red("deploy-production", exitOf(passedChecks), passedChecks)
 }
 
+// pushImage pushes a small image to a repository, and returns its digest.
+func pushImage(t *testing.T, repository string) string {
+	t.Helper()
+	return digestOf(outside.Command(t, "", filepath.Join(commands(t), "crane"), "append", "--oci-empty-base", "--new_tag", repository+":x", "--new_layer",
+		layer(t, map[string]os.FileMode{"app": 0o755}, 10)))
+}
+
 // TestProductionVerifies deploys images that are unsigned, signed with another key, signed without provenance, and signed like by the sign
 // stage.
 func TestProductionVerifies(t *testing.T) {
@@ -76,12 +82,7 @@ func TestProductionVerifies(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			repository := host + "/acme/" + strings.ReplaceAll(c.name, " ", "-")
-			out, err := exec.CommandContext(t.Context(), filepath.Join(commands(t), "crane"), "append", "--oci-empty-base", "--new_tag", repository+":x", "--new_layer",
-				layer(t, map[string]os.FileMode{"app": 0o755}, 10)).CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			digest := digestOf(strings.TrimSpace(string(out)))
+			digest := pushImage(t, repository)
 			c.prepare(repository + "@" + digest)
 			p := productionJob(t, ", verify_key: cosign.pub, insecure_registry: true", repository, digest, digest)
 			p.write("cosign.pub", ours.Public())
