@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // TestUpToDate fails if somebody changed a stage and not what follows from it.
@@ -91,5 +95,46 @@ func TestRequirements(t *testing.T) {
 				t.Errorf("%s has %q, but does not say that it reaches %s", s.name, m, r.want)
 			}
 		}
+	}
+}
+
+// TestInputsAreNoOptions checks that no input with a regex may begin with a dash, for which a command would take it for an option. In those that may, the
+// value is only ever a part of an argument, or a flag's own.
+func TestInputsAreNoOptions(t *testing.T) {
+	t.Parallel()
+	parts := []string{"job", "job_prefix", "acceptance_job", "check_job", "tag_prefix", "environment_prefix", "overlay", "review_overlay", "smoke_path", "smoke_port", "ready_path", "version_path",
+		"staging_hosts", "production_hosts", "staging_balancers", "production_balancers", "allowed", "except", "licenses_allowed", "licenses_except"}
+	files, err := filepath.Glob("../../*.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, file := range append(files, "../../../templates/go-service.yml") {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var header struct {
+			Spec struct {
+				Inputs map[string]struct{ Regex string }
+			}
+		}
+		if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&header); err != nil {
+			t.Fatal(err)
+		}
+		for name, input := range header.Spec.Inputs {
+			if input.Regex == "" || slices.Contains(parts, name) {
+				continue
+			}
+			seen++
+			for _, value := range []string{"-x", "-x/kustomization.yaml", "./... -x", "-"} {
+				if regexp.MustCompile(input.Regex).MatchString(value) {
+					t.Errorf("%s: %s may be %q", filepath.Base(file), name, value)
+				}
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("only %d inputs with a regex", seen)
 	}
 }
