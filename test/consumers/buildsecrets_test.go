@@ -137,6 +137,7 @@ func TestBuildSecrets(t *testing.T) {
 			outside.Program(t, builder, strings.ToUpper(builder), "apt-get install "+builder)
 			host, data := distribution(t)
 			base := shellImage(t, host)
+			t.Cleanup(func() { outside.Command(t, "", builder, "rmi", base) }) // the builds have pulled it into this user's images
 			registries := filepath.Join(t.TempDir(), "registries.conf")
 			if err := os.WriteFile(registries, []byte("[[registry]]\nlocation = \""+host+"\"\ninsecure = true\n"), 0o600); err != nil {
 				t.Fatal(err)
