@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"gitlab.com/slipway-ci/slipway/pipeline"
@@ -111,6 +112,65 @@ func TestScripts(t *testing.T) {
 	}
 	if len(seen) < 30 {
 		t.Errorf("only %d jobs were seen", len(seen))
+	}
+}
+
+// TestCancelled cancels each job that has a folder of its own for credentials, by a signal to its processes, and checks that nothing is left there.
+func TestCancelled(t *testing.T) {
+	t.Parallel()
+	p := loadEverything(t)
+	seen := map[string]bool{}
+	for _, e := range pipeline.StandardEvents() {
+		plan, err := p.Plan(t.Context(), e)
+		if err != nil {
+			t.Fatalf("%s: %v", e.Name, err)
+		}
+		for _, j := range plan.Jobs {
+			begin := slices.Index(j.BeforeScript, "work=$(mktemp -d)")
+			if begin < 0 || seen[j.BaseName] {
+				continue
+			}
+			seen[j.BaseName] = true
+			end := begin + 1
+			for end < len(j.BeforeScript) && strings.HasPrefix(j.BeforeScript[end], "trap ") {
+				end++
+			}
+			script := "set -e\n" + strings.Join(j.BeforeScript[begin:end], "\n") + "\necho x >\"$work/credentials\"\necho started\nsleep 60\n"
+			for _, shell := range []string{"sh", "dash", "bash"} {
+				if _, err := exec.LookPath(shell); err != nil {
+					continue
+				}
+				t.Run(j.BaseName+" in "+shell, func(t *testing.T) {
+					t.Parallel()
+					folder := t.TempDir()
+					c := exec.CommandContext(t.Context(), shell, "-c", script)
+					c.Env = append(os.Environ(), "TMPDIR="+folder)
+					c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+					out, err := c.StdoutPipe()
+					if err == nil {
+						err = c.Start()
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := out.Read(make([]byte, 1)); err != nil {
+						t.Fatal(err)
+					}
+					if err := syscall.Kill(-c.Process.Pid, syscall.SIGTERM); err != nil {
+						t.Fatal(err)
+					}
+					if err := c.Wait(); err == nil {
+						t.Error("the job was cancelled, and passed")
+					}
+					if left, err := filepath.Glob(filepath.Join(folder, "*", "*")); err != nil || len(left) > 0 {
+						t.Errorf("the job leaves %s (%v)", left, err)
+					}
+				})
+			}
+		}
+	}
+	if len(seen) < 9 {
+		t.Errorf("only %d jobs have such a folder", len(seen))
 	}
 }
 
