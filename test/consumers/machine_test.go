@@ -128,82 +128,126 @@ func TestMachineChecks(t *testing.T) {
 	}
 }
 
-// TestMachineDrained goes back after a deployment that was killed while the second host was out of the balancer: the first one, the only one that gets requests, cannot be drained
-// before that.
-func TestMachineDrained(t *testing.T) {
-	t.Parallel()
-	state := t.TempDir()
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(state, name)), 0o750); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(state, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	read := func(name string) string {
-		t.Helper()
-		text, err := os.ReadFile(filepath.Join(state, name)) //nolint:gosec // of this test
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	// program writes the program of a machine, with other folders.
-	program := func(machine, name string, folders ...string) {
-		t.Helper()
-		text, err := os.ReadFile(filepath.Join(machines, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(machine+"/program", strings.NewReplacer(folders...).Replace(string(text)))
-	}
-	commit := strings.Repeat("c", 40)
-	before, now := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
-	for _, host := range []string{"app1", "app2"} {
-		program(host, "host", "/opt/$name", filepath.Join(state, host))
-		for _, digest := range []string{before, now} {
-			release := host + "/releases/" + digest
-			write(release+"/orders", digest)
-			write(release+"/sha256", fmt.Sprintf("%x  orders\n", sha256.Sum256([]byte(digest))))
-			write(release+"/commit", commit+"\n")
-		}
-		write(host+"/good", before+" "+commit+" 2026-01-01T00:00:00Z\n"+now+" "+commit+" 2026-01-02T00:00:00Z\n")
-		if err := os.Symlink("releases/"+now, filepath.Join(state, host, "current")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	program("web", "balancer", "/etc/slipway", filepath.Join(state, "web"), "/etc/nginx/conf.d", filepath.Join(state, "web"), "/run/lock", filepath.Join(state, "web"))
-	write("web/orders.servers", "app1 10.0.0.1:8080\napp2 10.0.0.2:8080\n")
-	write("web/orders-upstream.conf", "upstream orders {\n    server 10.0.0.1:8080; # app1\n    server 10.0.0.2:8080 down; # app2\n}\n")
+// machinesOnDisk are hosts and a balancer whose programs run here, on folders of this test; nothing runs on them.
+type machinesOnDisk struct {
+	t     *testing.T
+	state string
+	// before and now are the digests of the two good releases of each host.
+	before, now string
+}
 
-	programs := t.TempDir()
+func newMachinesOnDisk(t *testing.T, hosts ...string) *machinesOnDisk {
+	t.Helper()
+	m := &machinesOnDisk{t: t, state: t.TempDir(), before: "sha256:" + strings.Repeat("a", 64), now: "sha256:" + strings.Repeat("b", 64)}
+	commit := strings.Repeat("c", 40)
+	var servers, upstream strings.Builder
+	for i, host := range hosts {
+		m.program(host, "host", "/opt/$name", filepath.Join(m.state, host))
+		for _, digest := range []string{m.before, m.now} {
+			release := host + "/releases/" + digest
+			m.write(release+"/orders", digest)
+			m.write(release+"/sha256", fmt.Sprintf("%x  orders\n", sha256.Sum256([]byte(digest))))
+			m.write(release+"/commit", commit+"\n")
+		}
+		m.write(host+"/good", m.before+" "+commit+" 2026-01-01T00:00:00Z\n"+m.now+" "+commit+" 2026-01-02T00:00:00Z\n")
+		if err := os.Symlink("releases/"+m.now, filepath.Join(m.state, host, "current")); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&servers, "%s 10.0.0.%d:8080\n", host, i+1)
+		fmt.Fprintf(&upstream, "    server 10.0.0.%d:8080; # %s\n", i+1, host)
+	}
+	m.program("web", "balancer", "/etc/slipway", filepath.Join(m.state, "web"), "/etc/nginx/conf.d", filepath.Join(m.state, "web"), "/run/lock", filepath.Join(m.state, "web"))
+	m.write("web/orders.servers", servers.String())
+	m.write("web/orders-upstream.conf", "upstream orders {\n"+upstream.String()+"}\n")
+	return m
+}
+
+// program writes the program of a machine, with other folders.
+func (m *machinesOnDisk) program(machine, name string, folders ...string) {
+	m.t.Helper()
+	text, err := os.ReadFile(filepath.Join(machines, name))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.write(machine+"/program", strings.NewReplacer(folders...).Replace(string(text)))
+}
+
+func (m *machinesOnDisk) write(name, text string) {
+	m.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(m.state, name)), 0o750); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(m.state, name), []byte(text), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *machinesOnDisk) read(name string) string {
+	m.t.Helper()
+	text, err := os.ReadFile(filepath.Join(m.state, name)) //nolint:gosec // of this test
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// project returns a project that deploys to the machines, with these hosts in its configuration.
+func (m *machinesOnDisk) project(hosts string) *project {
+	m.t.Helper()
+	programs := m.t.TempDir()
 	for name, script := range map[string]string{
 		// STAND-INS for sshd on the machines, for sudo and what it runs there, and for the service.
 		"ssh": "#!/bin/sh\nwhile case $1 in *@*) false ;; esac; do shift; done\nmachine=${1#*@}\nshift\n" +
 			"echo \"$machine $*\" >>\"$MACHINES/commands\"\nSSH_ORIGINAL_COMMAND=$* exec sh \"$MACHINES/$machine/program\" orders\n",
 		"sudo": "#!/bin/sh\nexit 0\n", "systemctl": "#!/bin/sh\nexit 0\n", "nginx": "#!/bin/sh\nexit 0\n",
-		"curl": "#!/bin/sh\necho " + commit + "\n",
+		"curl": "#!/bin/sh\necho " + strings.Repeat("c", 40) + "\n",
 	} {
-		outside.WriteProgram(t, filepath.Join(programs, name), script)
+		outside.WriteProgram(m.t, filepath.Join(programs, name), script)
 	}
-	p := clone(t, "service")
-	p.write(".gitlab-ci.yml", with("deploy-machine", "app: orders, needs: [], production_hosts: app1 app2, production_balancers: web, drain_timeout: 0"))
+	p := clone(m.t, "service")
+	p.write(".gitlab-ci.yml", with("deploy-machine", "app: orders, needs: [], production_hosts: "+hosts+", production_balancers: web, drain_timeout: 0"))
 	p.commit("Deploy to machines")
 	p.alone = true
 	p.variables = []pipeline.Variable{{Key: "MACHINE_SSH_KEY", Value: "x", File: true}, {Key: "MACHINE_KNOWN_HOSTS", Value: "x", File: true},
-		{Key: "MACHINES", Value: state}, {Key: "PATH", Value: programs + ":" + os.Getenv("PATH")}}
-	p.run(nil, "machine-rollback").green("machine-rollback")
+		{Key: "MACHINES", Value: m.state}, {Key: "PATH", Value: programs + ":" + os.Getenv("PATH")}}
+	return p
+}
+
+// TestMachineDrained goes back after a deployment that was killed while the second host was out of the balancer: the first one, the only one that gets requests, cannot be drained
+// before that.
+func TestMachineDrained(t *testing.T) {
+	t.Parallel()
+	m := newMachinesOnDisk(t, "app1", "app2")
+	m.write("web/orders-upstream.conf", strings.Replace(m.read("web/orders-upstream.conf"), "; # app2", " down; # app2", 1))
+	m.project("app1 app2").run(nil, "machine-rollback").green("machine-rollback")
 	for _, host := range []string{"app1", "app2"} {
-		if runs, err := os.Readlink(filepath.Join(state, host, "current")); err != nil || runs != "releases/"+before {
-			t.Errorf("%s runs %s (%v), want %s", host, runs, err, before)
+		if runs, err := os.Readlink(filepath.Join(m.state, host, "current")); err != nil || runs != "releases/"+m.before {
+			t.Errorf("%s runs %s (%v), want %s", host, runs, err, m.before)
 		}
 	}
-	if upstream := read("web/orders-upstream.conf"); strings.Contains(upstream, " down") || strings.Count(upstream, "server ") != 2 {
+	if upstream := m.read("web/orders-upstream.conf"); strings.Contains(upstream, " down") || strings.Count(upstream, "server ") != 2 {
 		t.Errorf("not every host gets requests:\n%s", upstream)
 	}
-	if commands := read("commands"); strings.Index(commands, "app2 return") > strings.Index(commands, "web drain app1") {
+	if commands := m.read("commands"); strings.Index(commands, "app2 return") > strings.Index(commands, "web drain app1") {
 		t.Errorf("the host that gets no requests is not the first one:\n%s", commands)
 	}
+}
+
+// TestMachineUnlisted deploys to hosts that the balancer does not have, which must be found before anything is changed; what counts is its list, not the upstream that the last
+// deployment has written.
+func TestMachineUnlisted(t *testing.T) {
+	t.Parallel()
+	m := newMachinesOnDisk(t, "app1", "app2", "app3", "app4")
+	listed := m.read("web/orders.servers")
+	m.write("web/orders.servers", "app2 10.0.0.2:8080\napp3 10.0.0.3:8080\n")
+	p := m.project("app1 app2 app3 app4")
+	p.run(nil, "machine-rollback").red("machine-rollback", 1, "Hosts are not among the servers of their balancer: app1 (on web) app4 (on web); nothing has been touched", "add them to its list")
+	for line := range strings.Lines(m.read("commands")) {
+		if !strings.HasSuffix(line, " status\n") {
+			t.Errorf("the job has run: %s", line)
+		}
+	}
+	m.write("web/orders.servers", listed)
+	m.write("web/orders-upstream.conf", "upstream orders {\n    server 10.0.0.2:8080; # app2\n}\n")
+	p.run(nil, "machine-rollback").green("machine-rollback")
 }
