@@ -304,6 +304,9 @@ func (l *lab) boot(name, servers string) {
 		if l.t.Failed() {
 			text, _ := os.ReadFile(console.Name())
 			l.t.Logf("the console of %s ends:\n%s", name, tail(string(text)))
+			if errors, err := os.ReadFile(filepath.Join(disk, "var/log/nginx/error.log")); err == nil {
+				l.t.Logf("nginx's errors on %s end:\n%s", name, tail(string(errors)))
+			}
 		}
 		_ = exec.Command("umount", "--lazy", disk, layers).Run() //nolint:noctx // the context has ended
 	})
@@ -377,10 +380,16 @@ func (l *lab) checkRelease(commit, digest string) {
 // underLoad calls do while clients send requests through nginx, none of which may fail.
 func (l *lab) underLoad(what string, do func()) {
 	l.t.Helper()
+	l.underLoadOf(50, what, do)
+}
+
+// underLoadOf does the same with a rate, in requests per second.
+func (l *lab) underLoadOf(rate int, what string, do func()) {
+	l.t.Helper()
 	ctx, cancel := context.WithCancel(l.t.Context())
 	reports := make(chan load.Report)
 	go func() {
-		reports <- load.Run(ctx, load.Config{URL: "http://web", Host: "orders.example.com", Rate: 50, NewConnections: 10, Timeout: 10 * time.Second, Limit: 50_000})
+		reports <- load.Run(ctx, load.Config{URL: "http://web", Host: "orders.example.com", Rate: rate, NewConnections: 10, Timeout: 10 * time.Second, Limit: 50_000})
 	}()
 	time.Sleep(time.Second)
 	begin := time.Now()
@@ -423,12 +432,17 @@ func testInLab(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	t.Run("reloads of the balancer", l.sub(func(l *lab) { l.reloads() }))
+	t.Run("a slow balancer", l.sub(func(l *lab) { l.slowBalancer() }))
 	t.Run("rolling release", l.sub(func(l *lab) { l.rollingRelease() }))
 	t.Run("refusals", l.sub(func(l *lab) { l.refusals(firstDigest) }))
 	t.Run("a release that never becomes ready", l.sub(func(l *lab) { l.neverReady() }))
 	t.Run("a job that is killed", l.sub(func(l *lab) { l.killed() }))
 	t.Run("rollback", l.sub(func(l *lab) { l.rollback() }))
 	t.Run("balancing", l.sub(func(l *lab) { l.balancing() }))
+	if out := l.admin("web", "grep 'open socket' /var/log/nginx/error.log || true"); out != "" {
+		t.Errorf("workers of nginx have ended with requests:\n%s", tail(out))
+	}
 }
 
 // sub returns a subtest that runs a part of the test with its own *testing.T.
@@ -447,6 +461,61 @@ func (l *lab) configure(balancing, more string) {
 	hosts := strings.Join(appHosts, " ")
 	l.project.write(".gitlab-ci.yml", with("deploy-machine", "app: orders, needs: [], staging_hosts: "+hosts+", production_hosts: "+hosts+
 		", staging_balancers: web, production_balancers: web, ready_timeout: 15, releases: 3, balancing: "+balancing+more))
+}
+
+// reloads reloads nginx again and again, as releases do. nginx before 1.23.1 cuts off buffered answers then.
+func (l *lab) reloads() {
+	const count = 30
+	l.underLoadOf(200, fmt.Sprintf("nginx reloaded %d times", count), func() {
+		for i := range count {
+			if out, err := l.ssh("pipeline", "web", "method "+[]string{"least_conn", "round_robin"}[i%2]); err != nil {
+				l.t.Fatalf("%v\n%s", err, out)
+			}
+		}
+	})
+	site := "/etc/nginx/conf.d/orders.conf"
+	warning := "cuts off answers when it is reloaded"
+	if out := l.admin("web", "machines/setup balancer orders pipeline.pub servers 2>&1"); strings.Contains(out, warning) {
+		l.t.Errorf("setup warns of its own site:\n%s", out)
+	}
+	if out := l.admin("web", "sed -i.own /proxy_buffering/d "+site+" && machines/setup balancer orders pipeline.pub servers 2>&1 && mv "+site+".own "+site); !strings.Contains(out, warning) {
+		l.t.Errorf("setup does not warn of a site that buffers:\n%s", out)
+	}
+}
+
+// slowBalancer stops nginx's master: as long as it has not read the configuration, its workers send requests to a host that is being drained.
+func (l *lab) slowBalancer() {
+	const upstream = "cat /etc/nginx/conf.d/orders-upstream.conf"
+	before := l.admin("web", upstream)
+	defer l.admin("web", "kill -CONT $(cat /run/nginx.pid)")
+	stop := func() (drained chan string) {
+		l.admin("web", "kill -STOP $(cat /run/nginx.pid)")
+		drained = make(chan string, 1)
+		go func() {
+			out, err := l.ssh("pipeline", "web", "drain app1 1")
+			drained <- fmt.Sprint(out, err)
+		}()
+		select {
+		case out := <-drained:
+			l.t.Fatalf("the host is drained before nginx knows of it: %s", out)
+		case <-time.After(4 * time.Second):
+		}
+		return drained
+	}
+	drained := stop()
+	l.admin("web", "kill -CONT $(cat /run/nginx.pid)")
+	if out := <-drained; !strings.HasSuffix(out, "app1 is drained<nil>") {
+		l.t.Errorf("the host is not drained after nginx knows of it: %s", out)
+	}
+	if out, err := l.ssh("pipeline", "web", "fill app1"); err != nil {
+		l.t.Fatalf("%v\n%s", err, out)
+	}
+	if out := <-stop(); !strings.Contains(out, "nginx does not take the configuration, which is as before") {
+		l.t.Errorf("nginx never reads the configuration, and the balancer says: %s", out)
+	}
+	if after := l.admin("web", upstream); after != before {
+		l.t.Errorf("the upstream is another than before:\n%s", after)
+	}
 }
 
 // rollingRelease replaces a release on three hosts, and deploys it again, which changes nothing.
