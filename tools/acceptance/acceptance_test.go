@@ -8,7 +8,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -140,6 +142,47 @@ func TestCallsOnlyWhatItMay(t *testing.T) {
 	}
 	if key := <-keys; key != "secret" {
 		t.Errorf("the header of ACCEPTANCE_HEADERS arrives as %q", key)
+	}
+}
+
+// TestExcept leaves out operations, which are not called at all, and refuses entries that the contract does not have.
+func TestExcept(t *testing.T) {
+	t.Parallel()
+	create := map[string]string{"createThing": `{"name":"a"}`}
+	for _, c := range []struct {
+		name, except string
+		calls        []string
+		says         string // of the error; empty: all is well
+	}{
+		{"nothing", "", []string{"POST /things", "POST /things", "GET /things", "GET /things/7"}, ""},
+		{"by operationId", "createThing", []string{"GET /things"}, ""},
+		{"by method and path", " get  /things/{id} ,", []string{"POST /things", "POST /things", "GET /things"}, ""},
+		{"several", "listThings, GET /things/{id}", []string{"POST /things", "POST /things"}, ""},
+		{"unknown", "listThings,PUT /things,readThing", nil, `has no operation "PUT /things", "readThing"; write an operationId or METHOD /path`},
+		{"everything", "listThings,createThing,getThing", nil, "1 of 5 checks"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			var calls []string
+			out, err := accept(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/acceptance-no-such-path" {
+					mu.Lock()
+					calls = append(calls, r.Method+" "+r.URL.Path)
+					mu.Unlock()
+				}
+				things(nil).ServeHTTP(w, r)
+			}), create, "--except", c.except)
+			if (err == nil) != (c.says == "") || (err != nil && !strings.Contains(err.Error(), c.says)) {
+				t.Errorf("%v, want %q:\n%s", err, c.says, out)
+			}
+			if !slices.Equal(calls, c.calls) {
+				t.Errorf("called %q, want %q", calls, c.calls)
+			}
+			if c.name == "by operationId" && !strings.Contains(out, "– POST /things: left out by except") {
+				t.Errorf("the log does not say what is left out:\n%s", out)
+			}
+		})
 	}
 }
 

@@ -29,6 +29,8 @@ type service struct {
 	options
 	document *openapi3.T
 	client   *http.Client
+	// left are the names of the operations that are not called.
+	left map[string]bool
 	// created are the URLs of created resources, by the path template with one parameter after the collection's.
 	created map[string]string
 	// working are the safe requests with valid responses, which the load sends.
@@ -48,7 +50,33 @@ func newService(ctx context.Context, o options) (*service, error) {
 	}
 	o.url = strings.TrimSuffix(o.url, "/")
 	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &service{options: o, document: document, client: client, created: map[string]string{}}, nil
+	s := &service{options: o, document: document, client: client, left: map[string]bool{}, created: map[string]string{}}
+	return s, s.leave(strings.Split(o.except, ","))
+}
+
+// leave leaves out operations, by operationId or as METHOD /path. Those that the contract does not have are an error: an operation that has been renamed would be called.
+func (s *service) leave(entries []string) error {
+	var unknown []string
+	for _, entry := range entries {
+		entry = strings.Join(strings.Fields(entry), " ")
+		if entry == "" {
+			continue
+		}
+		method, path, _ := strings.Cut(entry, " ")
+		found := false
+		for _, o := range s.operations() {
+			if entry == o.OperationID || (strings.EqualFold(method, o.method) && path == o.path) {
+				s.left[o.name()], found = true, true
+			}
+		}
+		if !found {
+			unknown = append(unknown, fmt.Sprintf("%q", entry))
+		}
+	}
+	if len(unknown) > 0 {
+		return fmt.Errorf("except: the contract %s has no operation %s; write an operationId or METHOD /path, as they are there", s.contract, strings.Join(unknown, ", "))
+	}
+	return nil
 }
 
 // An operation is an operation of the contract, with its path template.
@@ -91,6 +119,10 @@ func (s *service) operations() []operation {
 func (s *service) checkContract(ctx context.Context, r *report) {
 	called := 0
 	for _, o := range s.operations() {
+		if s.left[o.name()] {
+			r.skip(o.name(), "left out by except")
+			continue
+		}
 		path, ok := s.fill(o)
 		if !ok {
 			r.skip(o.name(), "nothing was made that it could be asked for")

@@ -28,9 +28,9 @@ func main() {
 
 // options are the command line.
 type options struct {
-	contract, url, host, bodies, junit, baseline string
-	limits                                       limits
-	header                                       http.Header
+	contract, url, host, bodies, except, junit, baseline string
+	limits                                               limits
+	header                                               http.Header
 }
 
 // run tests the service and returns an error if a check fails.
@@ -42,6 +42,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	flags.StringVar(&o.url, "url", "", "the service's address")
 	flags.StringVar(&o.host, "host", "", "virtual host to ask for, if it is not that of the address")
 	flags.StringVar(&o.bodies, "bodies", "", "`folder` with a JSON body for each operation that may be called with one, as createOrder.json")
+	flags.StringVar(&o.except, "except", "", "`operations` that are not called, by operationId or as METHOD /path, separated by commas")
 	flags.StringVar(&o.junit, "junit", "", "`file` for the JUnit report")
 	flags.StringVar(&o.baseline, "baseline", "", "`file` with the latencies of the last good version; it is replaced when all is well")
 	flags.IntVar(&o.limits.rate, "rate", 20, "requests per second of the load; 0 sends none")
