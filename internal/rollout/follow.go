@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,13 +23,20 @@ const (
 // look is how often the cluster is asked.
 const look = 2 * time.Second
 
+// catchUp is how long a status may go on describing the pods before; the controller needs one more look at the Rollout.
+const catchUp = 30 * time.Second
+
 // follow prints what happens until the workload has rolled out, has given up, or the time is over. With promote, a Rollout that has
-// steps left skips them.
-func (s *Service) follow(ctx context.Context, m manifests, timeout time.Duration, promote bool) error {
-	deadline := time.Now().Add(timeout)
+// steps left skips them. Before is what a Rollout was before its manifests were applied, nil if that is not known.
+func (s *Service) follow(ctx context.Context, m manifests, before *argoRollout, timeout time.Duration, promote bool) error {
+	start := time.Now()
+	deadline := start.Add(timeout)
 	said := map[string]bool{}
 	for {
-		p, err := s.progress(ctx, m)
+		if time.Since(start) > catchUp {
+			before = nil // templates that are written in two ways, as 1000m and 1 are, can have the same pods
+		}
+		p, err := s.progress(ctx, m, before)
 		if err != nil {
 			return err
 		}
@@ -67,7 +75,9 @@ type progress struct {
 	promotable bool
 }
 
-func (s *Service) progress(ctx context.Context, m manifests) (progress, error) {
+var waiting = progress{lines: []string{"waiting for the controller"}}
+
+func (s *Service) progress(ctx context.Context, m manifests, before *argoRollout) (progress, error) {
 	out, err := s.read(ctx, "get", m.kind.resource()+"/"+s.Name, "--output", "json")
 	if err != nil {
 		return progress{}, err
@@ -82,6 +92,9 @@ func (s *Service) progress(ctx context.Context, m manifests) (progress, error) {
 	var r argoRollout
 	if err := json.Unmarshal(out, &r); err != nil {
 		return progress{}, err
+	}
+	if r.describes(before) {
+		return waiting, nil
 	}
 	out, err = s.read(ctx, "get", "analysisruns.argoproj.io", "--output", "json")
 	if err != nil {
@@ -110,7 +123,7 @@ type condition struct{ Type, Status, Reason, Message string }
 func (d deployment) progress() progress {
 	st, want := d.Status, d.Spec.Replicas
 	if st.ObservedGeneration < d.Metadata.Generation {
-		return progress{lines: []string{"waiting for the controller"}}
+		return waiting
 	}
 	p := progress{lines: []string{fmt.Sprintf("%d of %d pods are new, %d available, %d old", st.UpdatedReplicas, want, st.AvailableReplicas, st.Replicas-st.UpdatedReplicas)}}
 	for _, c := range st.Conditions {
@@ -130,6 +143,7 @@ type argoRollout struct {
 	Metadata meta
 	Spec     struct {
 		Replicas int
+		Template json.RawMessage
 		Strategy struct {
 			Canary struct{ Steps []map[string]any }
 		}
@@ -159,10 +173,37 @@ type analysisRun struct {
 	}
 }
 
+// rollout returns the Rollout as it is, nil if there is none. An error is that of the next command, too.
+func (s *Service) rollout(ctx context.Context) *argoRollout {
+	out, err := s.read(ctx, "get", kindRollout.resource()+"/"+s.Name, "--ignore-not-found", "--output", "json")
+	var r argoRollout
+	if err != nil || json.Unmarshal(out, &r) != nil {
+		return nil
+	}
+	return &r
+}
+
+// inconclusive tells whether the Rollout is paused because its canary could not be judged.
+func (r argoRollout) inconclusive() bool {
+	return slices.ContainsFunc(r.Status.PauseConditions, func(c struct{ Reason string }) bool { return c.Reason == "InconclusiveAnalysisRun" })
+}
+
+// describes tells whether the status is still that of the pods before. If the number of replicas changes together with the pods, the controller first
+// scales those that there are, and says that it has seen the new generation: for a moment the rest of the status is what it was, Healthy or given up.
+func (r argoRollout) describes(before *argoRollout) bool {
+	return before != nil && before.settled() && before.Metadata.UID == r.Metadata.UID &&
+		!bytes.Equal(before.Spec.Template, r.Spec.Template) && before.Status.CurrentPodHash == r.Status.CurrentPodHash
+}
+
+// settled tells whether the controller has seen what the Rollout should be.
+func (r argoRollout) settled() bool {
+	return r.Status.ObservedGeneration == fmt.Sprint(r.Metadata.Generation)
+}
+
 func (r argoRollout) progress(runs []analysisRun) progress {
 	st := r.Status
-	if st.ObservedGeneration != fmt.Sprint(r.Metadata.Generation) {
-		return progress{lines: []string{"waiting for the controller"}}
+	if !r.settled() {
+		return waiting
 	}
 	p := progress{
 		lines:      []string{fmt.Sprintf("%s, %d of %d pods are new%s", r.step(), st.UpdatedReplicas, st.Replicas, colon(st.Message))},
@@ -175,13 +216,12 @@ func (r argoRollout) progress(runs []analysisRun) progress {
 			p.lines = append(p.lines, run.lines()...)
 		}
 	}
-	inconclusive := slices.ContainsFunc(st.PauseConditions, func(c struct{ Reason string }) bool { return c.Reason == "InconclusiveAnalysisRun" })
 	switch {
 	case st.Phase == "Healthy":
 		p.verdict = served
 	case st.Abort || st.Phase == "Degraded":
 		p.verdict, p.why = gaveUp, st.Message
-	case inconclusive:
+	case r.inconclusive():
 		p.verdict, p.why = gaveUp, "the analysis is inconclusive: too few requests reached the canary to judge it"
 	}
 	return p

@@ -212,14 +212,18 @@ func (s *Service) bring(ctx context.Context, r Release, before *Release, again b
 	if err != nil {
 		return err
 	}
+	timeout := s.Timeout
+	var was *argoRollout
+	if r.manifests.kind == kindRollout {
+		was = s.rollout(ctx)
+		if !again {
+			timeout = s.CanaryTimeout
+		}
+	}
 	if err := s.apply(ctx, text); err != nil {
 		return err
 	}
-	timeout := s.Timeout
-	if r.manifests.kind == kindRollout && !again {
-		timeout = s.CanaryTimeout
-	}
-	if err := s.follow(ctx, r.manifests, timeout, again); err != nil {
+	if err := s.follow(ctx, r.manifests, was, timeout, again); err != nil {
 		return err
 	}
 	if before != nil {

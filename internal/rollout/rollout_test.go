@@ -341,6 +341,39 @@ func TestDeploymentProgress(t *testing.T) {
 	}
 }
 
+// A status that the controller has only scaled says nothing about the new pods.
+func TestRolloutDescribesPodsBefore(t *testing.T) {
+	t.Parallel()
+	rollout := func(generation, template, observed, hash string) argoRollout {
+		var r argoRollout
+		text := fmt.Sprintf(`{"metadata": {"generation": %s, "uid": "u"}, "spec": {"template": {"image": %q}}, "status": {"observedGeneration": %q, "currentPodHash": %q, "phase": "Healthy"}}`,
+			generation, template, observed, hash)
+		if err := json.Unmarshal([]byte(text), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	before, unseen := rollout("7", "a", "7", "a"), rollout("7", "a", "6", "b")
+	other := before
+	other.Metadata.UID = "v"
+	for name, test := range map[string]struct {
+		before *argoRollout
+		now    argoRollout
+		want   bool
+	}{
+		"scaled only":                  {&before, rollout("8", "b", "8", "a"), true},
+		"the new pods":                 {&before, rollout("8", "b", "8", "b"), false},
+		"the same pods":                {&before, rollout("8", "a", "8", "a"), false},
+		"the first one":                {nil, rollout("1", "b", "1", "a"), false},
+		"another object":               {&other, rollout("8", "b", "8", "a"), false},
+		"before the controller looked": {&unseen, rollout("8", "b", "8", "b"), false},
+	} {
+		if got := test.now.describes(test.before); got != test.want {
+			t.Errorf("%s: %t, want %t", name, got, test.want)
+		}
+	}
+}
+
 func TestRolloutProgress(t *testing.T) {
 	t.Parallel()
 	const head = `{"metadata": {"generation": 7, "uid": "u", "annotations": {"rollout.argoproj.io/revision": "3"}},

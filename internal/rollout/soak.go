@@ -36,7 +36,7 @@ func (s *Service) watch(ctx context.Context, r Release) error {
 			return fmt.Errorf("it served, and then a container of the pod %s was restarted", pod)
 		}
 	}
-	if err := s.follow(ctx, r.manifests, s.Timeout, false); err != nil {
+	if err := s.follow(ctx, r.manifests, nil, s.Timeout, false); err != nil {
 		return fmt.Errorf("it served, and does so no more: %w", err)
 	}
 	fmt.Fprintf(s.Out, "Watched for %s: %d answers of the Service name commit %s, no container was restarted\n", s.Soak, checks, r.Commit)
