@@ -220,6 +220,12 @@ func (s *Service) bring(ctx context.Context, r Release, before *Release, again b
 			timeout = s.CanaryTimeout
 		}
 	}
+	if was != nil && was.inconclusive() {
+		// As long as that pause is there, the controller does not take another number of replicas, nor anything else that comes with it.
+		if err := s.run(ctx, "patch", kindRollout.resource()+"/"+s.Name, "--subresource", "status", "--type", "merge", "--patch", `{"status":{"abort":true,"pauseConditions":null}}`); err != nil {
+			return err
+		}
+	}
 	if err := s.apply(ctx, text); err != nil {
 		return err
 	}

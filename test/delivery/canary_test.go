@@ -112,11 +112,17 @@ func TestCanary(t *testing.T) {
 		c.aborted(t, "4 a canary that is slow", "httpapi.Fault{DelayRatio: 0.1, Delay: 2 * time.Second}", "p99")
 	})
 	t.Run("too little traffic", func(t *testing.T) {
+		// Another number of pods, which comes and goes with the version: the controller scales first, and says nothing new of the canary meanwhile.
+		const overlay = "k8s/overlays/staging/kustomization.yaml"
+		c.edit(t, overlay, fmt.Sprintf("count: %d", replicas), fmt.Sprintf("count: %d", replicas-1))
 		start := time.Now()
 		out := c.deploy(t, c.build(t, "A version without requests"), false)
 		figure(t, "4 a canary without requests", "not promoted, removed after %.0f s", time.Since(start).Seconds())
 		if !strings.Contains(out, "too few requests reached the canary to judge it") {
 			t.Errorf("the log does not say why:\n%s", out)
+		}
+		if strings.Contains(out, "has failed, too") {
+			t.Errorf("the version before was said not to serve:\n%s", out)
 		}
 		c.serves(t)
 	})
