@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -287,7 +288,8 @@ paths:
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	load := []string{"--rate", "50", "--duration", "1s", "--max-p99", "10s", "--max-slowdown", "0"}
-	if out, err := accept(t, things(nil), nil, load...); err != nil || !strings.Contains(out, "50 requests at") {
+	// A busy machine sends fewer than the 50 that are due.
+	if out, err := accept(t, things(nil), nil, load...); err != nil || !regexp.MustCompile(`\s[1-9][0-9]* requests at .* 0\.00 % failed`).MatchString(out) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	var calls atomic.Int32
