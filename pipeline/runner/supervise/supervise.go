@@ -8,6 +8,7 @@ package supervise
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -77,28 +78,55 @@ func Start(c Command) (*Process, error) {
 		return nil, errors.New("jobs do not run on Windows: run slipway in WSL")
 	}
 	for attempt := 1; ; attempt++ {
-		p, err := startSupervisor(c)
+		output := &held{w: c.Output}
+		p, err := startSupervisor(c, output)
 		if err != nil {
 			return nil, err
 		}
 		_, err = p.report("start")
 		if err == nil {
+			output.release()
 			return p, nil
 		}
 		if !errors.Is(err, io.EOF) {
+			output.release()
 			return nil, errors.Join(err, p.finish())
 		}
 		_ = p.finish()
-		err = fmt.Errorf("%w: %s", errNotStarted, p.command.ProcessState)
 		if attempt == StartAttempts {
-			return nil, err
+			output.release()
+			return nil, fmt.Errorf("%w: %s", errNotStarted, p.command.ProcessState)
 		}
-		fmt.Fprintf(c.Output, "%v; trying again\n", err)
 	}
 }
 
+// A held writer keeps what is written until it is released. What a sandbox says that is started again is not the job's.
+type held struct {
+	mu       sync.Mutex
+	w        io.Writer
+	kept     bytes.Buffer
+	released bool
+}
+
+func (h *held) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.released {
+		return h.w.Write(p)
+	}
+	return h.kept.Write(p)
+}
+
+func (h *held) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.released = true
+	// The writer knows its errors.
+	_, _ = h.kept.WriteTo(h.w)
+}
+
 // startSupervisor starts a supervisor, which will start the command.
-func startSupervisor(c Command) (*Process, error) {
+func startSupervisor(c Command, output io.Writer) (*Process, error) {
 	controlRead, controlWrite, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -140,7 +168,7 @@ func startSupervisor(c Command) (*Process, error) {
 		defer close(p.copied)
 		defer outputRead.Close()
 		// Errors of writing are ignored here, since the writer knows them; the command must not block on a full pipe.
-		if _, err := io.Copy(c.Output, outputRead); err != nil {
+		if _, err := io.Copy(output, outputRead); err != nil {
 			_, _ = io.Copy(io.Discard, outputRead)
 		}
 	}()
