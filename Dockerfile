@@ -5,6 +5,12 @@ ARG GO_IMAGE=docker.io/library/golang:1.27.4-bookworm
 FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
 WORKDIR /src/service
 COPY service/go.mod service/go.sum ./
+# The image job passes on what the runner has.
+ARG GOPROXY
+ARG GONOPROXY
+ARG GOSUMDB
+ARG GONOSUMDB
+ARG GOPRIVATE
 RUN go mod download
 COPY service ./
 ARG PACKAGE=./cmd/orders
