@@ -27,8 +27,8 @@ identity of this branch's pipeline, by the predefined variables CI_SERVER_URL, C
 CI_PROJECT_PATH, CI_CONFIG_PATH and CI_COMMIT_REF_NAME. For a Sigstore of one's own
 SIGSTORE_TRUSTED_ROOT is the file with its trusted root.
 
-If the variable REGISTRY_PASSWORD is set, cosign logs in to the registry REGISTRY as
-REGISTRY_USER, for this command alone.
+If the variable SLIPWAY_REGISTRY_PASSWORD is set, cosign logs in to the registry SLIPWAY_REGISTRY as
+SLIPWAY_REGISTRY_USER, for this command alone.
 
 Exit codes: 0 both are valid; 1 one of them is not, or is somebody else's; 2 cosign cannot be run.`,
 		Example: `  slipway verify-image --key cosign.pub registry.example.com/orders@sha256:0123
@@ -53,7 +53,7 @@ Exit codes: 0 both are valid; 1 one of them is not, or is somebody else's; 2 cos
 				}
 			}
 			r := &image.Registry
-			r.Host, r.User, r.Password = os.Getenv("REGISTRY"), os.Getenv("REGISTRY_USER"), os.Getenv("REGISTRY_PASSWORD")
+			r.Host, r.User, r.Password = os.Getenv("SLIPWAY_REGISTRY"), os.Getenv("SLIPWAY_REGISTRY_USER"), os.Getenv("SLIPWAY_REGISTRY_PASSWORD")
 			return permissionResult(cmd, image.Verify(cmd.Context(), cmd.ErrOrStderr()))
 		},
 	}

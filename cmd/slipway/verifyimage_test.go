@@ -20,7 +20,7 @@ case "$*" in *"$FAIL"*) echo "cosign says why" >&2; exit 10 ;; esac
 
 func TestVerifyImage(t *testing.T) {
 	const image = "registry.example.com/orders@sha256:0123"
-	registry := map[string]string{"REGISTRY": "registry.example.com", "REGISTRY_USER": "AWS", "REGISTRY_PASSWORD": "correct-horse"}
+	registry := map[string]string{"SLIPWAY_REGISTRY": "registry.example.com", "SLIPWAY_REGISTRY_USER": "AWS", "SLIPWAY_REGISTRY_PASSWORD": "correct-horse"}
 	pipeline := map[string]string{"CI_SERVER_URL": "http://gitlab.example.com", "CI_SERVER_FQDN": "gitlab.example.com", "CI_PROJECT_PATH": "acme/orders",
 		"CI_CONFIG_PATH": ".gitlab-ci.yml", "CI_COMMIT_REF_NAME": "main"}
 	const byKey = " --key cosign.pub --insecure-ignore-tlog=true --allow-insecure-registry=false " + image
@@ -62,7 +62,7 @@ func TestVerifyImage(t *testing.T) {
 			t.Setenv("TMPDIR", temp)
 			t.Setenv("RECORD", filepath.Join(dir, "record"))
 			t.Setenv("FAIL", c.fail)
-			for _, name := range []string{"DOCKER_CONFIG", "REGISTRY_PASSWORD", "SIGSTORE_TRUSTED_ROOT", "CI_COMMIT_REF_NAME"} {
+			for _, name := range []string{"DOCKER_CONFIG", "SLIPWAY_REGISTRY_PASSWORD", "SIGSTORE_TRUSTED_ROOT", "CI_COMMIT_REF_NAME"} {
 				t.Setenv(name, "")
 			}
 			for _, variables := range c.variables {

@@ -192,7 +192,7 @@ func TestServicesShareNoNames(t *testing.T) {
 				}
 			}
 			for _, v := range j.Variables {
-				if v.Key == "REPORTS" || v.Key == "TIMINGS" {
+				if v.Key == "SLIPWAY_REPORTS" || v.Key == "SLIPWAY_TIMINGS_FILE" {
 					names = append(names, v.Key+" "+v.Value)
 				}
 			}
@@ -209,6 +209,34 @@ func TestServicesShareNoNames(t *testing.T) {
 				users[name] = owner
 			}
 		}
+	}
+}
+
+// TestVariablesOfStages checks that the variables of jobs have names of their own: GitLab prefers the CI/CD variables of a project or a group, so that one
+// called DATABASE or REGISTRY_PASSWORD would take the place of the stage's.
+func TestVariablesOfStages(t *testing.T) {
+	t.Parallel()
+	others := regexp.MustCompile(`^(SLIPWAY|IMAGE|GIT|GRYPE|SYFT|COSIGN|KO|SONAR)_|^(CACHE_COMPRESSION_LEVEL|GO_CACHE_POLICY|GO_VERSION|CGO_ENABLED|SOURCE_DATE_EPOCH|BUILDKITD_FLAGS)$`)
+	// Those of the deployments are the exception.
+	deployments := []string{"APP", "NAME", "OVERLAY", "STRATEGY", "SOAK", "ROLLOUT_TIMEOUT", "REVIEW_NAMESPACE", "ONLY_NEWER", "MACHINE_HOSTS", "MACHINE_BALANCERS", "CLUSTER", "ROLLBACK_TO", "VERSION_URL"}
+	p := loadEverything(t)
+	seen := map[string]bool{}
+	for _, e := range pipeline.StandardEvents() {
+		plan, err := p.Plan(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, j := range plan.Jobs {
+			for _, v := range j.Variables {
+				if !seen[v.Key] && !others.MatchString(v.Key) && (!slices.Contains(deployments, v.Key) || j.Environment == nil) {
+					t.Errorf("%s has the variable %s, which a project may have for something else", j.Name, v.Key)
+				}
+				seen[v.Key] = true
+			}
+		}
+	}
+	if len(seen) < 50 {
+		t.Errorf("only %d variables were seen", len(seen))
 	}
 }
 

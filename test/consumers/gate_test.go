@@ -87,7 +87,7 @@ func TestGosecScanCache(t *testing.T) {
 	t.Parallel()
 	const known = "Nothing has changed since the last scan"
 	p := clone(t, "library")
-	p.variables = []pipeline.Variable{{Key: "SCAN_CACHE", Value: "true"}}
+	p.variables = []pipeline.Variable{{Key: "SLIPWAY_SCAN_CACHE", Value: "true"}}
 	p.write("weak.go", weak)
 	p.commit("Change")
 	for _, want := range []struct {

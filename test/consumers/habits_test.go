@@ -143,7 +143,7 @@ func TestHabits(t *testing.T) {
 	p.On(pipelinetest.Push("feature")).IsNotCreated()
 	// Jobs that use the registry run the project's commands first and then log in.
 	for _, name := range []string{"build-image", "image-check", "image-vulnerabilities-scan", "image-sbom", "publish"} {
-		main.Job(name).HasVariable("REGISTRY", "123456789012.dkr.ecr.eu-central-1.amazonaws.com").HasVariable("REGISTRY_USER", "AWS").Runs("/run/token")
+		main.Job(name).HasVariable("SLIPWAY_REGISTRY", "123456789012.dkr.ecr.eu-central-1.amazonaws.com").HasVariable("SLIPWAY_REGISTRY_USER", "AWS").Runs("/run/token")
 	}
 }
 

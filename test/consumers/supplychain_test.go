@@ -171,7 +171,7 @@ func TestSupplyChain(t *testing.T) {
 	first := p.run(nil, "build-image")
 	first.green("build-image")
 	// The first job has built the image twice, and compared the digests; this one takes its layers from the cache.
-	p.variables = append(p.variables, pipeline.Variable{Key: "REPRODUCIBLE", Value: "false"})
+	p.variables = append(p.variables, pipeline.Variable{Key: "SLIPWAY_REPRODUCIBLE", Value: "false"})
 	again := p.run(nil, "build-image")
 	again.green("build-image")
 	digest := variable(first.job("build-image").Dotenv, "IMAGE_DIGEST")
