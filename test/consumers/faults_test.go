@@ -285,6 +285,35 @@ func TestRepositoryOfPrefix(t *testing.T) {
 	}
 }
 
+// TestPublishOtherAlphabets publishes the image of branches whose names have no letter of ASCII, for which GitLab has no slug: they do not share a tag.
+func TestPublishOtherAlphabets(t *testing.T) {
+	t.Parallel()
+	host := registry(t)
+	crane := filepath.Join(commands(t), "crane")
+	repository := host + "/acme/alphabets"
+	image := outside.Command(t, "", crane, "append", "--oci-empty-base", "--new_tag", repository+":x", "--new_layer", layer(t, map[string]os.FileMode{"app": 0o755}, 10))
+	p := clone(t, "library")
+	p.write(".gitlab-ci.yml", with("publish", "needs: []"))
+	p.variables = []pipeline.Variable{{Key: "IMAGE_REPOSITORY", Value: repository}, {Key: "IMAGE_DIGEST", Value: digestOf(image)}}
+	want := []string{"x"}
+	for _, branch := range []string{"функция", "修复/登录", "feature/größe"} {
+		p.commit("Work on " + branch)
+		p.run(func(e *pipeline.Event) { e.Branch = branch }, "publish").green("publish")
+		tag := "branch-" + p.git("rev-parse", "HEAD")[:8]
+		if strings.HasPrefix(branch, "feature") {
+			tag = "branch-feature-gr--e"
+		}
+		want = append(want, tag)
+		p.write("README.md", branch+"\n")
+	}
+	got := strings.Fields(outside.Command(t, "", crane, "ls", repository))
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the tags are %q, want %q", got, want)
+	}
+}
+
 // TestCacheKeys checks that no cache key is the constant "default" on GitLab.
 func TestCacheKeys(t *testing.T) {
 	t.Parallel()
