@@ -91,3 +91,8 @@ func unreachable(err error) bool {
 	return says(err, "connection refused", "connection reset", "unexpected EOF", ": EOF", "TLS handshake timeout", "i/o timeout", "connection lost",
 		"etcdserver:", "apiserver not ready", "the server is currently unable to handle the request", "ServiceUnavailable")
 }
+
+// impossible reports whether there can be no such object of ours: the cluster does not know the kind, or the account has no right to it.
+func impossible(err error) bool {
+	return says(err, "the server doesn't have a resource type", "(Forbidden)")
+}

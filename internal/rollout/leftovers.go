@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -10,13 +11,23 @@ import (
 // kept are the kinds that stay when a version does not have them any more: what they hold would be lost, or old ReplicaSets name them.
 var kept = []string{"PersistentVolume", "PersistentVolumeClaim", "Namespace", "CustomResourceDefinition", "Secret", "ConfigMap"}
 
-// removeLeftovers deletes the objects of the release before that the present one does not have, such as the autoscaler of a component that
+// removeLeftovers deletes the objects of releases before that the present one does not have, such as the autoscaler of a component that
 // was taken out of the overlay: kubectl apply leaves them, and they would go on working.
-func (s *Service) removeLeftovers(ctx context.Context, before, present manifests) error {
-	text, err := leftovers(before.text, present.text, s.Namespace)
-	if err != nil || len(text) == 0 {
-		return err
+func (s *Service) removeLeftovers(ctx context.Context, before []Release, present manifests) error {
+	var all [][]byte
+	for _, r := range before {
+		text, err := leftovers(r.manifests.text, present.text, s.Namespace)
+		if err != nil {
+			return err
+		}
+		if len(text) > 0 {
+			all = append(all, text)
+		}
 	}
+	if len(all) == 0 {
+		return nil
+	}
+	text := bytes.Join(all, []byte("---\n"))
 	fmt.Fprintln(s.Out, "Deleting what this version does not have any more")
 	if err := s.kubectl(ctx, text, s.Out, "delete", "--ignore-not-found", "--filename", "-"); err != nil {
 		if ctx.Err() != nil {

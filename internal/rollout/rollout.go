@@ -77,7 +77,8 @@ func (s *Service) Apply(ctx context.Context, v Version, manifests []byte) error 
 		if err := s.record(ctx, release); err != nil {
 			return err
 		}
-		why := s.bring(ctx, release, current, false)
+		before := running(releases)
+		why := s.bring(ctx, release, before, false)
 		if why == nil {
 			why = s.watch(ctx, release)
 		}
@@ -96,7 +97,7 @@ func (s *Service) Apply(ctx context.Context, v Version, manifests []byte) error 
 			return failure
 		}
 		fmt.Fprintf(s.Out, "--- going back to release %d: %s\n", current.Number, current.Version)
-		if err := s.bring(ctx, *current, &release, true); err != nil {
+		if err := s.bring(ctx, *current, append(before, release), true); err != nil {
 			failure.Stuck = current
 			return errors.Join(failure, fmt.Errorf("and release %d does not serve either: %w", current.Number, err))
 		}
@@ -152,7 +153,7 @@ func (s *Service) UndoPipeline(ctx context.Context, pipeline string) error {
 // back makes target serve in place of current, and withdraws what came after target.
 func (s *Service) back(ctx context.Context, releases []Release, current *Release, target Release) error {
 	fmt.Fprintf(s.Out, "Going back from %s to release %d: %s\n", describe(current), target.Number, target.Version)
-	if err := s.bring(ctx, target, current, true); err != nil {
+	if err := s.bring(ctx, target, running(releases), true); err != nil {
 		s.explain(ctx, target.manifests)
 		return &Failure{Release: target, Why: err}
 	}
@@ -200,9 +201,9 @@ func (s *Service) refuseOlder(ctx context.Context, v Version, current *Release) 
 	return nil
 }
 
-// bring applies a release, waits until it serves, and removes what only the release before has: its workload if that was of the other kind,
+// bring applies a release, waits until it serves, and removes what only releases before have: the workload if it was of the other kind,
 // and the objects of components that are gone. With again the release has served before: its Jobs do not run, and a canary skips its steps.
-func (s *Service) bring(ctx context.Context, r Release, before *Release, again bool) error {
+func (s *Service) bring(ctx context.Context, r Release, before []Release, again bool) error {
 	if !again {
 		if err := s.runJobs(ctx, r.manifests); err != nil {
 			return err
@@ -232,15 +233,13 @@ func (s *Service) bring(ctx context.Context, r Release, before *Release, again b
 	if err := s.follow(ctx, r.manifests, was, timeout, again); err != nil {
 		return err
 	}
-	if before != nil {
-		if before.manifests.kind != r.manifests.kind {
-			if err := s.run(ctx, "delete", before.manifests.kind.resource()+"/"+s.Name, "--ignore-not-found"); err != nil {
-				return err
-			}
-		}
-		if err := s.removeLeftovers(ctx, before.manifests, r.manifests); err != nil {
+	if i := slices.IndexFunc(before, func(b Release) bool { return b.manifests.kind != r.manifests.kind }); i >= 0 {
+		if err := s.run(ctx, "delete", before[i].manifests.kind.resource()+"/"+s.Name, "--ignore-not-found"); err != nil && !impossible(err) {
 			return err
 		}
+	}
+	if err := s.removeLeftovers(ctx, before, r.manifests); err != nil {
+		return err
 	}
 	return s.smoke(ctx, r.Commit)
 }
@@ -319,6 +318,21 @@ func currentOf(releases []Release) *Release {
 		}
 	}
 	return nil
+}
+
+// running are the releases of which something may run, the newest first: those whose jobs were killed, or from which going back may have failed, and
+// the good one before them.
+func running(releases []Release) []Release {
+	var found []Release
+	for _, r := range slices.Backward(releases) {
+		if r.State != Withdrawn {
+			found = append(found, r)
+		}
+		if r.State == Good {
+			break
+		}
+	}
+	return found
 }
 
 // unfinished is the newest release if its job was killed in mid-rollout, nil otherwise. The cluster goes on with it.

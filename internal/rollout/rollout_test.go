@@ -248,6 +248,50 @@ func TestUndoPipeline(t *testing.T) {
 	}
 }
 
+func TestImpossible(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		`error: the server doesn't have a resource type "rollouts"`: true,
+		`Error from server (Forbidden): rollouts.argoproj.io "orders" is forbidden: User "deployer" cannot delete resource "rollouts" in API group "argoproj.io"`: true,
+		`Error from server: etcdserver: request timed out`: false,
+	} {
+		if got := impossible(&commandError{"delete", text}); got != want {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+}
+
+func TestRunning(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		states []State
+		want   []int
+	}{
+		{"nothing", nil, nil},
+		{"the good one", []State{Good, Good}, []int{2}},
+		{"jobs that were killed", []State{Rolling, Good, Rolling, Rolling}, []int{4, 3, 2}},
+		{"one that failed, and perhaps going back, too", []State{Good, Failed}, []int{2, 1}},
+		{"not a withdrawn one", []State{Good, Withdrawn, Failed}, []int{3, 1}},
+		{"none was good", []State{Failed, Rolling}, []int{2, 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var releases []Release
+			for i, state := range test.states {
+				releases = append(releases, Release{Number: i + 1, State: state})
+			}
+			var got []int
+			for _, r := range running(releases) {
+				got = append(got, r.Number)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestBeforePipeline(t *testing.T) {
 	t.Parallel()
 	release := func(number int, state State, pipeline string) Release {
