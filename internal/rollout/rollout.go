@@ -230,7 +230,9 @@ func (s *Service) bring(ctx context.Context, r Release, before []Release, again 
 	if err := s.apply(ctx, text); err != nil {
 		return err
 	}
-	if err := s.follow(ctx, r.manifests, was, timeout, again); err != nil {
+	// Without a good one before it there is nothing to compare a canary with, nor to protect from it.
+	promote := again || was != nil && !slices.ContainsFunc(before, goodRollout) && s.broken(ctx, *was)
+	if err := s.follow(ctx, r.manifests, was, timeout, promote); err != nil {
 		return err
 	}
 	if i := slices.IndexFunc(before, func(b Release) bool { return b.manifests.kind != r.manifests.kind }); i >= 0 {
@@ -242,6 +244,16 @@ func (s *Service) bring(ctx context.Context, r Release, before []Release, again 
 		return err
 	}
 	return s.smoke(ctx, r.Commit)
+}
+
+// goodRollout reports whether the release is a Rollout that has served.
+func goodRollout(r Release) bool { return r.State == Good && r.manifests.kind == kindRollout }
+
+// broken reports whether no pod of the version that a canary would be compared with is available. For the controller the first version is stable whatever
+// becomes of it. If the account may not look, it is not said to be broken.
+func (s *Service) broken(ctx context.Context, r argoRollout) bool {
+	available, err := s.read(ctx, "get", "replicasets.apps", "--selector", "rollouts-pod-template-hash="+r.Status.StableRS, "--output", "jsonpath={.items[*].status.availableReplicas}")
+	return err == nil && len(available) == 0
 }
 
 // settling is how long the Service may name another version after the rollout: its selector follows the pods of a canary by weight.

@@ -146,6 +146,15 @@ func TestStuckCanaries(t *testing.T) {
 	compile(t, folder, ".", filepath.Join(folder, "probe"), "-s -w")
 	base.image = f.registry + "/delivery/probe@" + f.push(t, filepath.Join(folder, "probe"), f.registry+"/delivery/probe:1")
 
+	t.Run("the first version does not start", func(t *testing.T) {
+		// To the controller it is stable, and the next one a canary beside it, which nobody sends requests.
+		p := newProbe(t, "stuck-first", base)
+		ends(t, p.apply(t.Context(), t, "Rollout", "broken", "2", "0"), false)
+		ends(t, p.apply(t.Context(), t, "Rollout", "fixed", "2", "0"), true)
+		if out := ends(t, p.apply(t.Context(), t, "Rollout", "next", "2", "0"), false); !strings.Contains(out, "too few requests") {
+			t.Errorf("the one after it was not judged:\n%s", out)
+		}
+	})
 	t.Run("beside a Deployment", func(t *testing.T) {
 		// Both have pods behind the Service.
 		p := newProbe(t, "stuck-beside", base)
