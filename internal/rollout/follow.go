@@ -143,6 +143,7 @@ type argoRollout struct {
 	Metadata meta
 	Spec     struct {
 		Replicas int
+		Paused   bool
 		Template json.RawMessage
 		Strategy struct {
 			Canary struct{ Steps []map[string]any }

@@ -3,6 +3,7 @@
 package rollout
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -230,6 +231,11 @@ func (s *Service) bring(ctx context.Context, r Release, before []Release, again 
 	if err := s.apply(ctx, text); err != nil {
 		return err
 	}
+	if was != nil {
+		if err := s.unblock(ctx, *was, again); err != nil {
+			return err
+		}
+	}
 	// Without a good one before it there is nothing to compare a canary with, nor to protect from it.
 	promote := again || was != nil && !slices.ContainsFunc(before, goodRollout) && s.broken(ctx, *was)
 	if err := s.follow(ctx, r.manifests, was, timeout, promote); err != nil {
@@ -254,6 +260,23 @@ func goodRollout(r Release) bool { return r.State == Good && r.manifests.kind ==
 func (s *Service) broken(ctx context.Context, r argoRollout) bool {
 	available, err := s.read(ctx, "get", "replicasets.apps", "--selector", "rollouts-pod-template-hash="+r.Status.StableRS, "--output", "jsonpath={.items[*].status.availableReplicas}")
 	return err == nil && len(available) == 0
+}
+
+// unblock does what applying manifests does not: a person's pause ends if the version has served before, and a canary of the same pods goes on, also if the
+// controller has given them up. Was is what the Rollout was before.
+func (s *Service) unblock(ctx context.Context, was argoRollout, again bool) error {
+	if again && was.Spec.Paused {
+		if err := s.run(ctx, "patch", kindRollout.resource()+"/"+s.Name, "--type", "merge", "--patch", `{"spec":{"paused":false}}`); err != nil {
+			return err
+		}
+	}
+	now := s.rollout(ctx)
+	if now == nil || now.Status.CurrentPodHash == now.Status.StableRS || !bytes.Equal(now.Spec.Template, was.Spec.Template) {
+		return nil
+	}
+	// What the kubectl plugin's `retry` does. The phase would be Degraded until the controller has looked; and it must look, since the manifests
+	// have other weights than the canary.
+	return s.run(ctx, "patch", kindRollout.resource()+"/"+s.Name, "--subresource", "status", "--type", "merge", "--patch", `{"status":{"abort":false,"phase":"Progressing","message":"applied again"}}`)
 }
 
 // settling is how long the Service may name another version after the rollout: its selector follows the pods of a canary by weight.

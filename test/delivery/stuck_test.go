@@ -70,6 +70,22 @@ const probeCanary = `  strategy:
     canary: {maxUnavailable: 0, maxSurge: 1, steps: [{setWeight: 25}, {analysis: {templates: [{templateName: NAME}]}}]}
 `
 
+const probeWeighted = `  strategy:
+    canary: {stableService: NAME, canaryService: NAME-canary, trafficRouting: {traefik: {weightedTraefikServiceName: NAME}}, steps: [{setWeight: 25}, {pause: {}}]}
+`
+
+const probeWeights = `apiVersion: v1
+kind: Service
+metadata: {name: NAME-canary}
+spec: {selector: {app: NAME}, ports: [{name: admin, port: 8081}]}
+---
+apiVersion: traefik.io/v1alpha1
+kind: TraefikService
+metadata: {name: NAME}
+spec: {weighted: {services: [{name: NAME, port: 8081, weight: 100}, {name: NAME-canary, port: 8081, weight: 0}]}}
+---
+`
+
 // A probe is a small service with releases of its own, by which a test brings a Rollout into a state without traffic and in seconds.
 type probe struct{ name, image, kubeconfig, folder string }
 
@@ -78,7 +94,7 @@ func newProbe(t *testing.T, name string, base probe) probe {
 	p := base
 	p.name, p.folder = name, t.TempDir()
 	remove := func() {
-		outside.Kubectl(t, "--namespace", staging, "delete", "--ignore-not-found", "rollouts.argoproj.io/"+name, "deployment/"+name, "service/"+name, "analysistemplate/"+name, "lease/"+name+"-deploy")
+		outside.Kubectl(t, "--namespace", staging, "delete", "--ignore-not-found", "rollouts.argoproj.io/"+name, "deployment/"+name, "service/"+name, "service/"+name+"-canary", "traefikservices.traefik.io/"+name, "analysistemplate/"+name, "lease/"+name+"-deploy")
 		outside.Kubectl(t, "--namespace", staging, "delete", "configmap", "--selector", "slipway.dev/releases="+name)
 	}
 	remove()
@@ -90,8 +106,11 @@ func newProbe(t *testing.T, name string, base probe) probe {
 func (p probe) apply(ctx context.Context, t *testing.T, kind, commit, replicas, query string) *exec.Cmd {
 	t.Helper()
 	text, version, strategy := probeManifests, "apps/v1", ""
-	if kind == "Rollout" {
+	switch kind {
+	case "Rollout":
 		version, strategy = "argoproj.io/v1alpha1", probeCanary
+	case "Rollout by weight":
+		text, kind, version, strategy = probeWeights+text, "Rollout", "argoproj.io/v1alpha1", probeWeighted
 	}
 	text = strings.Replace(text, "  template:\n", strategy+"  template:\n", 1)
 	text = strings.NewReplacer("name: COMMIT, value: COMMIT", "name: COMMIT, value: "+commit, "NAME", p.name, "KIND", kind, "VERSION", version, "REPLICAS", replicas, "QUERY", query, "IMAGE", p.image).Replace(text)
@@ -154,6 +173,35 @@ func TestStuckCanaries(t *testing.T) {
 		if out := ends(t, p.apply(t.Context(), t, "Rollout", "next", "2", "0"), false); !strings.Contains(out, "too few requests") {
 			t.Errorf("the one after it was not judged:\n%s", out)
 		}
+	})
+	t.Run("the same version again", func(t *testing.T) {
+		// The pods are those that the controller has given up.
+		p := newProbe(t, "stuck-again", base)
+		ends(t, p.apply(t.Context(), t, "Rollout", "one", "2", "1"), true)
+		p.killed(t, "Rollout", "two", "2", "0", "status.pauseConditions[*].reason", "InconclusiveAnalysisRun")
+		ends(t, p.apply(t.Context(), t, "Rollout", "two", "2", "1"), true)
+	})
+	t.Run("the same version again, by weight", func(t *testing.T) {
+		// The manifests have the weights of a Rollout that is done.
+		p := newProbe(t, "stuck-weight", base)
+		ends(t, p.apply(t.Context(), t, "Rollout by weight", "one", "2", "1"), true)
+		p.killed(t, "Rollout by weight", "two", "2", "1", "status.pauseConditions[*].reason", "CanaryPauseStep")
+		ctx, kill := context.WithTimeout(t.Context(), 40*time.Second)
+		defer kill()
+		_, _ = p.apply(ctx, t, "Rollout by weight", "two", "2", "1").CombinedOutput()
+		if record := outside.Kubectl(t, "--namespace", staging, "get", "configmap", "--ignore-not-found", p.name+"-release-3"); record == "" {
+			t.Fatal("the second job has not come to its turn")
+		}
+		if weights := outside.Kubectl(t, "--namespace", staging, "get", "traefikservices.traefik.io/"+p.name, "--output", "jsonpath={.spec.weighted.services[*].weight}"); weights != "75 25" {
+			t.Errorf("the weights are %s, want 75 25", weights)
+		}
+	})
+	t.Run("paused by a person", func(t *testing.T) {
+		p := newProbe(t, "stuck-paused", base)
+		ends(t, p.apply(t.Context(), t, "Rollout", "one", "2", "1"), true)
+		p.killed(t, "Rollout", "two", "3", "0", "status.currentStepIndex", "1")
+		outside.Kubectl(t, "--namespace", staging, "patch", "rollouts.argoproj.io/"+p.name, "--type", "merge", "--patch", `{"spec":{"paused":true}}`)
+		ends(t, p.rollout(t.Context(), "undo"), true)
 	})
 	t.Run("beside a Deployment", func(t *testing.T) {
 		// Both have pods behind the Service.
