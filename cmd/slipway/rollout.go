@@ -247,7 +247,7 @@ func printBack(w io.Writer, s *rollout.Service, f *rollout.Failure) {
 	case f.Back != nil:
 		fmt.Fprintf(w, "The version before it serves again in %s: release %d, %s\n", s.Namespace, f.Back.Number, f.Back.Version)
 	case f.Stuck != nil:
-		fmt.Fprintf(w, "Going back to release %d has failed, too: look what runs in %s, and start the rollback job when the cluster answers.\n", f.Stuck.Number, s.Namespace)
+		fmt.Fprintf(w, "Going back to release %d has failed: look what runs in %s, and start the rollback job when the cluster answers.\n", f.Stuck.Number, s.Namespace)
 	default:
 		fmt.Fprintln(w, "There is no earlier version that worked.")
 	}

@@ -47,7 +47,7 @@ func (r *Refusal) Error() string { return r.What + "; nothing has been touched" 
 // A Failure is a version that does not serve.
 type Failure struct {
 	Release Release
-	// Back is the release that serves again, nil if there is none. Stuck is the one that does not: going back has failed, too.
+	// Back is the release that serves again, nil if there is none. Stuck is the one that was to serve again and does not.
 	Back, Stuck *Release
 	// Why is the reason.
 	Why error
@@ -156,7 +156,7 @@ func (s *Service) back(ctx context.Context, releases []Release, current *Release
 	fmt.Fprintf(s.Out, "Going back from %s to release %d: %s\n", describe(current), target.Number, target.Version)
 	if err := s.bring(ctx, target, running(releases), true); err != nil {
 		s.explain(ctx, target.manifests)
-		return &Failure{Release: target, Why: err}
+		return &Failure{Release: target, Stuck: &target, Why: err}
 	}
 	for _, r := range releases {
 		after, ok := map[State]State{Good: Withdrawn, Rolling: Failed}[r.State]
