@@ -196,7 +196,7 @@ func TestDelivery(t *testing.T) {
 	p.commit("Break it")
 	deliver()
 	o := p.run(func(e *pipeline.Event) {
-		e.Variables = append(e.Variables, pipeline.Variable{Key: "ROLLOUT_TIMEOUT", Value: "15s"})
+		e.Variables = append(e.Variables, pipeline.Variable{Key: "SLIPWAY_ROLLOUT_TIMEOUT", Value: "15s"})
 	}, "deploy-staging")
 	o.red("deploy-staging", 1, "does not serve", "going back to release", "The version before it serves again")
 	if got := serving("staging"); got != first+" 1" {

@@ -217,8 +217,8 @@ func TestServicesShareNoNames(t *testing.T) {
 func TestVariablesOfStages(t *testing.T) {
 	t.Parallel()
 	others := regexp.MustCompile(`^(SLIPWAY|IMAGE|GIT|GRYPE|SYFT|COSIGN|KO|SONAR)_|^(CACHE_COMPRESSION_LEVEL|GO_CACHE_POLICY|GO_VERSION|CGO_ENABLED|SOURCE_DATE_EPOCH|BUILDKITD_FLAGS)$`)
-	// Those of the deployments are the exception.
-	deployments := []string{"APP", "NAME", "OVERLAY", "STRATEGY", "SOAK", "ROLLOUT_TIMEOUT", "REVIEW_NAMESPACE", "ONLY_NEWER", "MACHINE_HOSTS", "MACHINE_BALANCERS", "CLUSTER", "ROLLBACK_TO", "VERSION_URL"}
+	// CLUSTER is for the inputs overlay and url of waves.
+	deployments := []string{"CLUSTER"}
 	p := loadEverything(t)
 	seen := map[string]bool{}
 	for _, e := range pipeline.StandardEvents() {

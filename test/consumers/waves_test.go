@@ -20,7 +20,7 @@ func TestWavesHaveOneApproval(t *testing.T) {
 	lacks(main, "deploy-production", "deploy-rollback")
 	main.Job("deploy-approval").IsManual().Blocks().Needs("deploy-staging").Runs("A deploy freeze is on")
 	main.Job("deploy-first-wave: [eu]").IsAutomatic().Needs("deploy-approval").DeploysTo("production/eu").IsOneAtATimeIn("service-production-eu").
-		HasVariable("OVERLAY", "k8s/overlays/production-$CLUSTER").HasVariable("SOAK", "60s").Runs("Staging of this pipeline did not run").DoesNotRun("A deploy freeze is on")
+		HasVariable("SLIPWAY_DEPLOY_OVERLAY", "k8s/overlays/production-$CLUSTER").HasVariable("SLIPWAY_DEPLOY_SOAK", "60s").Runs("Staging of this pipeline did not run").DoesNotRun("A deploy freeze is on")
 	for _, cluster := range []string{"us", "ap"} {
 		main.Job("deploy-second-wave: [" + cluster + "]").IsAutomatic().Needs("deploy-first-wave").DeploysTo("production/" + cluster)
 		main.Job("deploy-second-wave-return: [" + cluster + "]").Starts(pipeline.OnFailure).Needs("deploy-second-wave").DeploysTo("production/" + cluster)
