@@ -15,7 +15,7 @@ outside := $(firstword $(shell find Dockerfile k8s -type f | LC_ALL=C sort | xar
 
 # Who changes branches on a machine may deploy an older commit. Jobs run on this machine, with its tools and caches; they build images and start servers, which the sandbox would not let them.
 run := $(slipway) run --event push --branch main --executor shell --no-sandbox \
-	--var TEST_CACHE=true --var SCAN_CACHE=true --var OUTSIDE_FILES=$(outside) --var ALLOW_OLDER=true --var SLIPWAY_REQUIRE_POSTGRES=1 --var SLIPWAY_REQUIRE_CHROMIUM=1 --var SLIPWAY_REQUIRE_PROMETHEUS=1 \
+	--var SLIPWAY_TEST_CACHE=true --var SLIPWAY_SCAN_CACHE=true --var OUTSIDE_FILES=$(outside) --var ALLOW_OLDER=true --var SLIPWAY_REQUIRE_POSTGRES=1 --var SLIPWAY_REQUIRE_CHROMIUM=1 --var SLIPWAY_REQUIRE_PROMETHEUS=1 \
 	--var SLIPWAY_REQUIRE_PODMAN=1 --var SLIPWAY_REQUIRE_BWRAP=1 --var SLIPWAY_REQUIRE_DOCKER=$(SLIPWAY_REQUIRE_DOCKER) --var SLIPWAY_ROOTLESS_USER=$(SLIPWAY_ROOTLESS_USER)
 
 .DEFAULT_GOAL := help

@@ -252,7 +252,7 @@ func TestVulnerabilitiesGate(t *testing.T) {
 	p := clone(t, "postgres")
 	p.write(".gitlab-ci.yml", p.read(".gitlab-ci.yml")+"  - component: $CI_SERVER_FQDN/slipway-ci/slipway/vulnerabilities@v0.1.0\n")
 	p.commit("Scan for vulnerabilities")
-	p.variables = []pipeline.Variable{{Key: "VULNERABILITY_DATABASE", Value: database(t)}}
+	p.variables = []pipeline.Variable{{Key: "SLIPWAY_VULNERABILITY_DATABASE", Value: database(t)}}
 	o := p.run(nil, "vulnerabilities")
 	o.green("vulnerabilities-scan")
 	o.red("vulnerabilities", 1, "GO-2026-9999", "store.go:", "5.99.0", "How to accept")

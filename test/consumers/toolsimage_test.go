@@ -64,7 +64,7 @@ const localSources = `
 build-image:
   variables: {KO_DEFAULTBASEIMAGE: $BASE_IMAGE}
 vulnerabilities-scan:
-  variables: {VULNERABILITY_DATABASE: "file://$CI_PROJECT_DIR/.vulndb"}
+  variables: {SLIPWAY_VULNERABILITY_DATABASE: "file://$CI_PROJECT_DIR/.vulndb"}
 `
 
 // TestToolsImage runs the jobs of the stages in the tools image, with podman and without access to the tools of this machine.
