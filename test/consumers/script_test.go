@@ -135,7 +135,8 @@ func TestCancelled(t *testing.T) {
 			for end < len(j.BeforeScript) && strings.HasPrefix(j.BeforeScript[end], "trap ") {
 				end++
 			}
-			script := "set -e\n" + strings.Join(j.BeforeScript[begin:end], "\n") + "\necho x >\"$work/credentials\"\necho started\nsleep 60\n"
+			// A signal before a command starts is noticed after that command, so they are short.
+			script := "set -e\n" + strings.Join(j.BeforeScript[begin:end], "\n") + "\necho x >\"$work/credentials\"\necho started\nfor i in $(seq 600); do sleep 0.1; done\n"
 			for _, shell := range []string{"sh", "dash", "bash"} {
 				if _, err := exec.LookPath(shell); err != nil {
 					continue
