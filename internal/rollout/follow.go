@@ -55,7 +55,7 @@ func (s *Service) follow(ctx context.Context, m manifests, before *argoRollout, 
 			return fmt.Errorf("not rolled out within %s: %s", timeout, p.lines[0])
 		case promote && p.promotable:
 			// What the kubectl plugin's `promote --full` does.
-			if err := s.run(ctx, "patch", m.kind.resource()+"/"+s.Name, "--subresource", "status", "--type", "merge", "--patch", `{"status":{"promoteFull":true}}`); err != nil {
+			if err := s.patch(ctx, `{"status":{"promoteFull":true}}`, "--subresource", "status"); err != nil {
 				return err
 			}
 		}
@@ -184,19 +184,19 @@ func (s *Service) rollout(ctx context.Context) *argoRollout {
 	return &r
 }
 
-// inconclusive tells whether the Rollout is paused because its canary could not be judged.
+// inconclusive reports whether the Rollout is paused because its canary could not be judged.
 func (r argoRollout) inconclusive() bool {
 	return slices.ContainsFunc(r.Status.PauseConditions, func(c struct{ Reason string }) bool { return c.Reason == "InconclusiveAnalysisRun" })
 }
 
-// describes tells whether the status is still that of the pods before. If the number of replicas changes together with the pods, the controller first
+// describes reports whether the status is still that of the pods before. If the number of replicas changes together with the pods, the controller first
 // scales those that there are, and says that it has seen the new generation: for a moment the rest of the status is what it was, Healthy or given up.
 func (r argoRollout) describes(before *argoRollout) bool {
 	return before != nil && before.settled() && before.Metadata.UID == r.Metadata.UID &&
 		!bytes.Equal(before.Spec.Template, r.Spec.Template) && before.Status.CurrentPodHash == r.Status.CurrentPodHash
 }
 
-// settled tells whether the controller has seen what the Rollout should be.
+// settled reports whether the controller has seen what the Rollout should be.
 func (r argoRollout) settled() bool {
 	return r.Status.ObservedGeneration == fmt.Sprint(r.Metadata.Generation)
 }

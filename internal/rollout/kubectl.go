@@ -27,6 +27,11 @@ func (s *Service) run(ctx context.Context, args ...string) error {
 	return s.kubectl(ctx, nil, s.Out, args...)
 }
 
+// patch merges a patch into the Rollout; with --subresource status into its status.
+func (s *Service) patch(ctx context.Context, patch string, args ...string) error {
+	return s.run(ctx, append([]string{"patch", kindRollout.resource() + "/" + s.Name, "--type", "merge", "--patch", patch}, args...)...)
+}
+
 // apply applies objects.
 func (s *Service) apply(ctx context.Context, text []byte, args ...string) error {
 	return s.kubectl(ctx, text, s.Out, append([]string{"apply", "--filename", "-"}, args...)...)

@@ -224,7 +224,7 @@ func (s *Service) bring(ctx context.Context, r Release, before []Release, again 
 	}
 	if was != nil && was.inconclusive() {
 		// As long as that pause is there, the controller does not take another number of replicas, nor anything else that comes with it.
-		if err := s.run(ctx, "patch", kindRollout.resource()+"/"+s.Name, "--subresource", "status", "--type", "merge", "--patch", `{"status":{"abort":true,"pauseConditions":null}}`); err != nil {
+		if err := s.patch(ctx, `{"status":{"abort":true,"pauseConditions":null}}`, "--subresource", "status"); err != nil {
 			return err
 		}
 	}
@@ -266,7 +266,7 @@ func (s *Service) broken(ctx context.Context, r argoRollout) bool {
 // controller has given them up. Was is what the Rollout was before.
 func (s *Service) unblock(ctx context.Context, was argoRollout, again bool) error {
 	if again && was.Spec.Paused {
-		if err := s.run(ctx, "patch", kindRollout.resource()+"/"+s.Name, "--type", "merge", "--patch", `{"spec":{"paused":false}}`); err != nil {
+		if err := s.patch(ctx, `{"spec":{"paused":false}}`); err != nil {
 			return err
 		}
 	}
@@ -276,7 +276,7 @@ func (s *Service) unblock(ctx context.Context, was argoRollout, again bool) erro
 	}
 	// What the kubectl plugin's `retry` does. The phase would be Degraded until the controller has looked; and it must look, since the manifests
 	// have other weights than the canary.
-	return s.run(ctx, "patch", kindRollout.resource()+"/"+s.Name, "--subresource", "status", "--type", "merge", "--patch", `{"status":{"abort":false,"phase":"Progressing","message":"applied again"}}`)
+	return s.patch(ctx, `{"status":{"abort":false,"phase":"Progressing","message":"applied again"}}`, "--subresource", "status")
 }
 
 // settling is how long the Service may name another version after the rollout: its selector follows the pods of a canary by weight.
