@@ -91,6 +91,12 @@ func (c *containers) Prepare(ctx context.Context, job Job) (_ Session, err error
 	if err := s.pull(ctx, *job.Image); err != nil {
 		return nil, err
 	}
+	if s.behindRoot(ctx) {
+		s.home = filepath.Join(job.Root, ".root") // not a tmpfs: runc gives that the mode of the folder below it
+		if err := os.MkdirAll(s.home, 0o700); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.startServices(ctx); err != nil {
 		return nil, err
 	}
@@ -128,6 +134,8 @@ type containerSession struct {
 	*containers
 	job       Job
 	processes processes
+	// home takes the place of root's home in the job's container; empty if it has the image's.
+	home string
 }
 
 // name returns the name of the job's container or network: unique on the machine, also for projects that run at the same time. It
@@ -227,13 +235,6 @@ func (s *containerSession) Run(ctx context.Context, script Script) (code int, er
 	if err != nil {
 		return 0, err
 	}
-	var home string
-	if s.behindRoot(ctx) {
-		home = filepath.Join(s.job.Root, ".root") // not a tmpfs: runc gives that the mode of the folder below it
-		if err := os.MkdirAll(home, 0o700); err != nil {
-			return 0, err
-		}
-	}
 	if err := open(s.job.Root); err != nil {
 		return 0, err
 	}
@@ -242,8 +243,8 @@ func (s *containerSession) Run(ctx context.Context, script Script) (code int, er
 		"--volume", s.job.Root + ":" + s.job.Root, "--volume", s.job.Sources + ":" + s.job.Sources + ":ro",
 	}
 	args = append(args, s.settings()...)
-	if home != "" {
-		args = append(args, "--volume", home+":"+rootHome)
+	if s.home != "" {
+		args = append(args, "--volume", s.home+":"+rootHome)
 	}
 	if script.Terminal != nil {
 		args = append(args, "--interactive")
@@ -260,7 +261,7 @@ func (s *containerSession) Run(ctx context.Context, script Script) (code int, er
 // rootHome is closed to all other users in most images.
 const rootHome = "/root"
 
-// behindRoot tells whether the job's files are in root's home, as those of a run by root are, and the image's user is another one. That user could
+// behindRoot reports whether the job's files are in root's home, as those of a run by root are, and the image's user is another one. That user could
 // not reach them in the image's folder of that name, nor anything else in it.
 func (s *containerSession) behindRoot(ctx context.Context) bool {
 	below := func(path string) bool { return strings.HasPrefix(path, rootHome+"/") }
