@@ -219,20 +219,13 @@ func TestVariablesOfStages(t *testing.T) {
 	others := regexp.MustCompile(`^(SLIPWAY|IMAGE|GIT|GRYPE|SYFT|COSIGN|KO|SONAR)_|^(CACHE_COMPRESSION_LEVEL|GO_CACHE_POLICY|GO_VERSION|CGO_ENABLED|SOURCE_DATE_EPOCH|BUILDKITD_FLAGS)$`)
 	// CLUSTER is for the inputs overlay and url of waves.
 	deployments := []string{"CLUSTER"}
-	p := loadEverything(t)
 	seen := map[string]bool{}
-	for _, e := range pipeline.StandardEvents() {
-		plan, err := p.Plan(t.Context(), e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, j := range plan.Jobs {
-			for _, v := range j.Variables {
-				if !seen[v.Key] && !others.MatchString(v.Key) && (!slices.Contains(deployments, v.Key) || j.Environment == nil) {
-					t.Errorf("%s has the variable %s, which a project may have for something else", j.Name, v.Key)
-				}
-				seen[v.Key] = true
+	for _, j := range everyJob(t) {
+		for _, v := range j.Variables {
+			if !seen[v.Key] && !others.MatchString(v.Key) && (!slices.Contains(deployments, v.Key) || j.Environment == nil) {
+				t.Errorf("%s has the variable %s, which a project may have for something else", j.Name, v.Key)
 			}
+			seen[v.Key] = true
 		}
 	}
 	if len(seen) < 50 {
@@ -635,16 +628,9 @@ func TestReleaseChecksTheRevision(t *testing.T) {
 // TestReportsAreForDevelopers checks that only developers can download artifacts, of every job of every event.
 func TestReportsAreForDevelopers(t *testing.T) {
 	t.Parallel()
-	p := loadEverything(t)
-	for _, e := range pipeline.StandardEvents() {
-		plan, err := p.Plan(t.Context(), e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, j := range plan.Jobs {
-			if a := j.Artifacts; a != nil && a.Access != "developer" {
-				t.Errorf("%s: the artifacts of %s are for %q", e.Name, j.Name, a.Access)
-			}
+	for event, j := range everyJob(t) {
+		if a := j.Artifacts; a != nil && a.Access != "developer" {
+			t.Errorf("%s: the artifacts of %s are for %q", event, j.Name, a.Access)
 		}
 	}
 }

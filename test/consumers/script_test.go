@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +51,25 @@ func loadEverything(t *testing.T) *pipeline.Project {
 	return p
 }
 
+// everyJob returns the jobs of all stages in all standard events, with the names of the events.
+func everyJob(t *testing.T) iter.Seq2[string, *pipeline.Job] {
+	t.Helper()
+	p := loadEverything(t)
+	return func(yield func(string, *pipeline.Job) bool) {
+		for _, e := range pipeline.StandardEvents() {
+			plan, err := p.Plan(t.Context(), e)
+			if err != nil {
+				t.Fatalf("%s: %v", e.Name, err)
+			}
+			for _, j := range plan.Jobs {
+				if !yield(e.Name, j) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // appended matches the name of a file to which a script appends.
 var appended = regexp.MustCompile(`>>"?([^"\s;&|]+)`)
 
@@ -57,58 +77,51 @@ var appended = regexp.MustCompile(`>>"?([^"\s;&|]+)`)
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	outside.Program(t, "shellcheck", "SHELLCHECK", "apt-get install shellcheck")
-	p := loadEverything(t)
 	seen := map[string]bool{}
-	for _, e := range pipeline.StandardEvents() {
-		plan, err := p.Plan(t.Context(), e)
-		if err != nil {
-			t.Fatalf("%s: %v", e.Name, err)
+	for _, j := range everyJob(t) {
+		if seen[j.BaseName] {
+			continue
 		}
-		for _, j := range plan.Jobs {
-			if seen[j.BaseName] {
-				continue
+		seen[j.BaseName] = true
+		t.Run(j.BaseName, func(t *testing.T) {
+			t.Parallel()
+			// before_script and script run in one shell, after `set -e`.
+			script := "#!/bin/sh\nset -e\n" + strings.Join(slices.Concat(j.BeforeScript, j.Script), "\n") + "\n"
+			for _, in := range j.Inputs {
+				script = strings.ReplaceAll(script, "${{ job.inputs."+in.Name+" }}", pipeline.InputText(in.Default))
 			}
-			seen[j.BaseName] = true
-			t.Run(j.BaseName, func(t *testing.T) {
-				t.Parallel()
-				// before_script and script run in one shell, after `set -e`.
-				script := "#!/bin/sh\nset -e\n" + strings.Join(slices.Concat(j.BeforeScript, j.Script), "\n") + "\n"
-				for _, in := range j.Inputs {
-					script = strings.ReplaceAll(script, "${{ job.inputs."+in.Name+" }}", pipeline.InputText(in.Default))
+			path := filepath.Join(t.TempDir(), "script.sh")
+			if err := os.WriteFile(path, []byte(script), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			// The builder's image has busybox; the others have dash.
+			for _, shell := range [][]string{{"sh", "-n", path}, {"busybox", "sh", "-n", path}} {
+				if _, err := exec.LookPath(shell[0]); err != nil {
+					continue
 				}
-				path := filepath.Join(t.TempDir(), "script.sh")
-				if err := os.WriteFile(path, []byte(script), 0o600); err != nil {
-					t.Fatal(err)
+				if out, err := exec.CommandContext(t.Context(), shell[0], shell[1:]...).CombinedOutput(); err != nil { //nolint:gosec // a fixed list
+					t.Errorf("%v: %v\n%s", shell, err, out)
 				}
-				// The builder's image has busybox; the others have dash.
-				for _, shell := range [][]string{{"sh", "-n", path}, {"busybox", "sh", "-n", path}} {
-					if _, err := exec.LookPath(shell[0]); err != nil {
-						continue
-					}
-					if out, err := exec.CommandContext(t.Context(), shell[0], shell[1:]...).CombinedOutput(); err != nil { //nolint:gosec // a fixed list
-						t.Errorf("%v: %v\n%s", shell, err, out)
-					}
+			}
+			// SC2154: variables come from outside. SC2016: single quotes contain other programs' code. SC2050 and SC2194: inputs have been
+			// replaced by constants.
+			out, err := exec.CommandContext(t.Context(), "shellcheck", "--shell=sh", "--exclude=SC2154,SC2016,SC2050,SC2194", "--format=gcc", path).CombinedOutput()
+			if err != nil {
+				t.Errorf("shellcheck: %v\n%s", err, strings.ReplaceAll(string(out), path, j.BaseName))
+			}
+			for _, m := range appended.FindAllStringSubmatch(script, -1) {
+				// The builds folder may have the file of an earlier job.
+				created := regexp.MustCompile(`[^>]>"?` + regexp.QuoteMeta(m[1]))
+				if !strings.HasPrefix(m[1], "$work/") && !created.MatchString(script) {
+					t.Errorf("the script appends to %s and does not create it", m[1])
 				}
-				// SC2154: variables come from outside. SC2016: single quotes contain other programs' code. SC2050 and SC2194: inputs have been
-				// replaced by constants.
-				out, err := exec.CommandContext(t.Context(), "shellcheck", "--shell=sh", "--exclude=SC2154,SC2016,SC2050,SC2194", "--format=gcc", path).CombinedOutput()
-				if err != nil {
-					t.Errorf("shellcheck: %v\n%s", err, strings.ReplaceAll(string(out), path, j.BaseName))
+			}
+			for _, item := range slices.Concat(j.BeforeScript, j.Script) {
+				if n := strings.Count(item, "\n"); n > 40 {
+					t.Errorf("an item of the script has %d lines, want at most 40:\n%.200s", n, item)
 				}
-				for _, m := range appended.FindAllStringSubmatch(script, -1) {
-					// The builds folder may have the file of an earlier job.
-					created := regexp.MustCompile(`[^>]>"?` + regexp.QuoteMeta(m[1]))
-					if !strings.HasPrefix(m[1], "$work/") && !created.MatchString(script) {
-						t.Errorf("the script appends to %s and does not create it", m[1])
-					}
-				}
-				for _, item := range slices.Concat(j.BeforeScript, j.Script) {
-					if n := strings.Count(item, "\n"); n > 40 {
-						t.Errorf("an item of the script has %d lines, want at most 40:\n%.200s", n, item)
-					}
-				}
-			})
-		}
+			}
+		})
 	}
 	if len(seen) < 30 {
 		t.Errorf("only %d jobs were seen", len(seen))
@@ -118,56 +131,49 @@ func TestScripts(t *testing.T) {
 // TestCancelled cancels each job that has a folder of its own for credentials, by a signal to its processes, and checks that nothing is left there.
 func TestCancelled(t *testing.T) {
 	t.Parallel()
-	p := loadEverything(t)
 	seen := map[string]bool{}
-	for _, e := range pipeline.StandardEvents() {
-		plan, err := p.Plan(t.Context(), e)
-		if err != nil {
-			t.Fatalf("%s: %v", e.Name, err)
+	for _, j := range everyJob(t) {
+		begin := slices.Index(j.BeforeScript, "work=$(mktemp -d)")
+		if begin < 0 || seen[j.BaseName] {
+			continue
 		}
-		for _, j := range plan.Jobs {
-			begin := slices.Index(j.BeforeScript, "work=$(mktemp -d)")
-			if begin < 0 || seen[j.BaseName] {
+		seen[j.BaseName] = true
+		end := begin + 1
+		for end < len(j.BeforeScript) && strings.HasPrefix(j.BeforeScript[end], "trap ") {
+			end++
+		}
+		// A signal before a command starts is noticed after that command, so they are short.
+		script := "set -e\n" + strings.Join(j.BeforeScript[begin:end], "\n") + "\necho x >\"$work/credentials\"\necho started\nfor i in $(seq 600); do sleep 0.1; done\n"
+		for _, shell := range []string{"sh", "dash", "bash"} {
+			if _, err := exec.LookPath(shell); err != nil {
 				continue
 			}
-			seen[j.BaseName] = true
-			end := begin + 1
-			for end < len(j.BeforeScript) && strings.HasPrefix(j.BeforeScript[end], "trap ") {
-				end++
-			}
-			// A signal before a command starts is noticed after that command, so they are short.
-			script := "set -e\n" + strings.Join(j.BeforeScript[begin:end], "\n") + "\necho x >\"$work/credentials\"\necho started\nfor i in $(seq 600); do sleep 0.1; done\n"
-			for _, shell := range []string{"sh", "dash", "bash"} {
-				if _, err := exec.LookPath(shell); err != nil {
-					continue
+			t.Run(j.BaseName+" in "+shell, func(t *testing.T) {
+				t.Parallel()
+				folder := t.TempDir()
+				c := exec.CommandContext(t.Context(), shell, "-c", script)
+				c.Env = append(os.Environ(), "TMPDIR="+folder)
+				c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+				out, err := c.StdoutPipe()
+				if err == nil {
+					err = c.Start()
 				}
-				t.Run(j.BaseName+" in "+shell, func(t *testing.T) {
-					t.Parallel()
-					folder := t.TempDir()
-					c := exec.CommandContext(t.Context(), shell, "-c", script)
-					c.Env = append(os.Environ(), "TMPDIR="+folder)
-					c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-					out, err := c.StdoutPipe()
-					if err == nil {
-						err = c.Start()
-					}
-					if err != nil {
-						t.Fatal(err)
-					}
-					if _, err := out.Read(make([]byte, 1)); err != nil {
-						t.Fatal(err)
-					}
-					if err := syscall.Kill(-c.Process.Pid, syscall.SIGTERM); err != nil {
-						t.Fatal(err)
-					}
-					if err := c.Wait(); err == nil {
-						t.Error("the job was cancelled, and passed")
-					}
-					if left, err := filepath.Glob(filepath.Join(folder, "*", "*")); err != nil || len(left) > 0 {
-						t.Errorf("the job leaves %s (%v)", left, err)
-					}
-				})
-			}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := out.Read(make([]byte, 1)); err != nil {
+					t.Fatal(err)
+				}
+				if err := syscall.Kill(-c.Process.Pid, syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Wait(); err == nil {
+					t.Error("the job was cancelled, and passed")
+				}
+				if left, err := filepath.Glob(filepath.Join(folder, "*", "*")); err != nil || len(left) > 0 {
+					t.Errorf("the job leaves %s (%v)", left, err)
+				}
+			})
 		}
 	}
 	if len(seen) < 9 {
