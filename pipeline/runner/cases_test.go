@@ -468,7 +468,7 @@ var (
 	commitName      = regexp.MustCompile(`\b[0-9a-f]{40}\b|(detached at |SHORT_SHA=|-g)[0-9a-f]{7,8}\b`)
 	remoteURL       = regexp.MustCompile(`http://X/[^/]+/acme/app.git|https://X/acme/app.git`)
 	sectionTime     = regexp.MustCompile(`(section_(?:start|end)):\d+:`)
-	gitError        = regexp.MustCompile(`^fatal: (unable to access|unable to auto-detect email address|Unable to find remote helper).*|^git: 'remote-.*`)
+	gitError        = regexp.MustCompile(`^fatal: (unable to access|unable to auto-detect email address|transport '[a-z-]+' not allowed).*`)
 )
 
 // comparable are the lines of a job's output without what differs from machine to machine.

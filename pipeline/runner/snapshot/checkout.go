@@ -171,16 +171,24 @@ func copyRefs(fetched, own string) error {
 	return errors.Join(err, os.WriteFile(filepath.Join(own, "shallow"), shallow, 0o644)) //nolint:gosec
 }
 
-// refusedRemote is the URL of pushes: git has no such transport, and its error contains the name.
+// refusedRemote is the transport of pushes, which the settings do not allow: git's error contains the name. Without that setting git starts
+// a helper of that name, and ends with 141 instead of 128 if it writes to it too late.
 const refusedRemote = "push-is-refused-as-with-a-job-token"
 
-// configure writes the settings of a job's repository that GitLab's runner writes.
+// ownSettings is a file beside the repository's settings, which include it, as those of GitLab's runner include one.
+const ownSettings = "slipway.conf"
+
+// configure writes the settings of a job's repository that GitLab's runner writes, and those that are needed here.
 func (s *Snapshot) configure(own string, o CheckoutOptions) error {
+	if err := os.WriteFile(filepath.Join(own, ownSettings), fmt.Appendf(nil, "[protocol %q]\n\tallow = never\n", refusedRemote), 0o644); err != nil { //nolint:gosec // as git's own
+		return err
+	}
 	url := o.URL
 	if url == "" {
 		url = s.Dir
 	}
 	text := "[credential]\n\tinteractive = never\n[fetch]\n\trecurseSubmodules = false\n[gc]\n\tautoDetach = false\n[init]\n\tdefaultBranch = none\n" +
+		"[include]\n\tpath = " + ownSettings + "\n" +
 		fmt.Sprintf("[remote \"origin\"]\n\turl = %s\n\tpushurl = %s::%s\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n", quoteConfig(url), refusedRemote, "origin")
 	if url != s.Dir {
 		text += fmt.Sprintf("[url %s]\n\tinsteadOf = %s\n", quoteConfig(s.Dir), quoteConfig(url))

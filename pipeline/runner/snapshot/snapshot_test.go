@@ -164,6 +164,24 @@ func TestLinkedWorktree(t *testing.T) {
 	}
 }
 
+// A job's push is refused by git itself, before it starts any program: with the same exit code each time.
+func TestPushIsRefused(t *testing.T) {
+	t.Parallel()
+	s, err := Take(t.Context(), repository(t), filepath.Join(t.TempDir(), "sources.git"), Options{Env: os.Environ()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkout := filepath.Join(t.TempDir(), "checkout")
+	if err := s.Checkout(t.Context(), checkout, CheckoutOptions{Branch: "main", Depth: 20, Env: os.Environ()}); err != nil {
+		t.Fatal(err)
+	}
+	push := exec.CommandContext(t.Context(), "git", "-C", checkout, "push", "origin", "HEAD:refs/heads/new")
+	out, err := push.CombinedOutput()
+	if push.ProcessState.ExitCode() != 128 || !strings.Contains(string(out), "push-is-refused-as-with-a-job-token' not allowed") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // Jobs get all files and their history, also those that a partial clone or a sparse checkout does not have.
 func TestPartialClone(t *testing.T) {
 	t.Parallel()
